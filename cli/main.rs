@@ -1,0 +1,2 @@
+//! The `rawops` command.
+fn main() {}
