@@ -1,0 +1,56 @@
+//! How producers enqueue: alone, or inside a transaction of their own.
+
+use sqlx::{PgConnection, PgPool};
+
+use crate::{Enqueued, JobId, NewJob, StoreError, store};
+
+/// Enqueues through a pool of connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pool: PgPool,
+}
+
+impl Client {
+    /// A client that takes its connections from `pool`.
+    pub const fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// Enqueues one job in a transaction of its own. It is durable when this returns.
+    ///
+    /// After an error of the connection the outcome is unknown; give the job an idempotency key and call again.
+    ///
+    /// # Errors
+    /// [`StoreError`] says which part of the job the database refused, or that it is away.
+    pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, StoreError> {
+        enqueue_in(&mut *self.pool.acquire().await?, job).await
+    }
+
+    /// Enqueues many jobs in one transaction: all or none.
+    ///
+    /// # Errors
+    /// As [`Client::enqueue`].
+    pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Option<JobId>>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let ids = enqueue_many_in(&mut tx, jobs).await?;
+        tx.commit().await?;
+        Ok(ids)
+    }
+}
+
+/// Enqueues one job in the caller's transaction: it exists if, and only if, that transaction commits.
+///
+/// # Errors
+/// [`StoreError`] says which part of the job the database refused, or that it is away.
+pub async fn enqueue_in(connection: &mut PgConnection, job: &NewJob) -> Result<Enqueued, StoreError> {
+    store::job::enqueue(connection, job).await
+}
+
+/// Enqueues many jobs in the caller's transaction, in a few statements. The answer has one entry a job, in order;
+/// `None` where a live job already holds the unique key.
+///
+/// # Errors
+/// As [`enqueue_in`]; [`StoreError::KeyedInBulk`] when a job carries an idempotency key, which only single enqueues honour.
+pub async fn enqueue_many_in(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Option<JobId>>, StoreError> {
+    store::job::enqueue_many(connection, jobs).await
+}

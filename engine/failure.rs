@@ -1,0 +1,148 @@
+//! Why an attempt failed: a category that the retry policy knows, and words for a person.
+
+use std::{fmt, time::Duration};
+
+/// The error categories of the retry policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Category {
+    /// The connection failed before an answer.
+    Network,
+    /// No answer within the deadline.
+    Timeout,
+    /// The other side asked to slow down.
+    RateLimited,
+    /// The other side failed.
+    Upstream,
+    /// Credentials were refused.
+    Auth,
+    /// The input is wrong and stays wrong.
+    Validation,
+    /// Something it needs has not arrived yet.
+    NotReady,
+    /// A lost race in the database.
+    Conflict,
+    /// A rule of the business forbids it.
+    BusinessRule,
+    /// The worker died with it, three times, alone.
+    Poison,
+    /// The handler panicked.
+    Bug,
+    /// No other category fits.
+    Unknown,
+}
+
+impl Category {
+    /// The category as `retry_config` spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::Upstream => "upstream",
+            Self::Auth => "auth",
+            Self::Validation => "validation",
+            Self::NotReady => "not_ready",
+            Self::Conflict => "conflict",
+            Self::BusinessRule => "business_rule",
+            Self::Poison => "poison",
+            Self::Bug => "bug",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Category {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why an attempt failed. The table `retry_config`, not the code, decides what follows.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{category}: {message}")]
+pub struct Failure {
+    /// Selects the row of the retry policy.
+    pub category: Category,
+    /// One sentence for the operator.
+    pub message: String,
+    /// Not before this time, as the other side asked.
+    pub retry_after: Option<Duration>,
+}
+
+macro_rules! of_category {
+    ($($name:ident => $category:ident),* $(,)?) => {
+        $(
+            #[doc = concat!("A failure of category `", stringify!($name), "`.")]
+            pub fn $name(message: impl Into<String>) -> Self {
+                Self::new(Category::$category, message)
+            }
+        )*
+    };
+}
+
+impl Failure {
+    /// A failure of any category.
+    pub fn new(category: Category, message: impl Into<String>) -> Self {
+        Self { category, message: message.into(), retry_after: None }
+    }
+
+    of_category! {
+        network => Network, timeout => Timeout, rate_limited => RateLimited, upstream => Upstream, auth => Auth,
+        validation => Validation, not_ready => NotReady, conflict => Conflict, business_rule => BusinessRule,
+        bug => Bug, unknown => Unknown,
+    }
+
+    /// Not before this time: what the other side's `Retry-After` said.
+    #[must_use]
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The attempt is no longer this worker's: it was rescued, cancelled or ended elsewhere.
+    pub(crate) fn lease_lost() -> Self {
+        Self::conflict("the attempt is no longer this worker's, so nothing was written")
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let category = match &error {
+            sqlx::Error::Database(database) => of_sqlstate(database.code().as_deref().unwrap_or("")),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Category::Network,
+            sqlx::Error::PoolTimedOut => Category::Timeout,
+            sqlx::Error::RowNotFound => Category::NotReady,
+            _ => Category::Unknown,
+        };
+        Self::new(category, error.to_string())
+    }
+}
+
+fn of_sqlstate(code: &str) -> Category {
+    match code {
+        "40001" | "40P01" | "55P03" => Category::Conflict,
+        "57014" => Category::Timeout,
+        _ => match code.get(..2).unwrap_or("") {
+            "08" | "57" | "53" => Category::Network,
+            "22" | "23" => Category::Validation,
+            "28" => Category::Auth,
+            "P0" | "RW" => Category::BusinessRule,
+            _ => Category::Unknown,
+        },
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::validation(error.to_string())
+    }
+}
+
+impl From<crate::StoreError> for Failure {
+    fn from(error: crate::StoreError) -> Self {
+        match error {
+            crate::StoreError::Database(error) => error.into(),
+            other => Self::validation(other.to_string()),
+        }
+    }
+}

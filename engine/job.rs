@@ -1,0 +1,189 @@
+//! What a job is: its kind, its arguments, how it may end, and how it is described to the queue.
+
+use std::{fmt, future::Future, str::FromStr, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::{Failure, Run};
+
+/// The identity of a job. Grows with time; travels as a string in JSON, because JavaScript rounds above 2^53.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct JobId(pub i64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl Serialize for JobId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One kind of work: the value is the arguments, `run` is the work.
+///
+/// Arguments are ids and small facts. Personal data stays in the tables they point to, where erasure finds it.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The stored name of the kind, `domain.verb_noun`. Renaming it strands the jobs already stored.
+    const KIND: &'static str;
+    /// The queue its jobs go to unless the producer says otherwise.
+    const QUEUE: &'static str = "default";
+    /// 0 runs first, 9 last.
+    const PRIORITY: i16 = 5;
+    /// How long one attempt may run before it fails with category `timeout`.
+    const TIMEOUT: Duration = Duration::from_mins(5);
+
+    /// Does the work once. It may run again after a crash, so effects are keyed or transactional.
+    ///
+    /// # Errors
+    /// A [`Failure`] names its category; the retry policy decides what follows.
+    fn run(&self, run: &mut Run) -> impl Future<Output = JobResult> + Send;
+}
+
+/// What a handler and its steps return.
+pub type JobResult<T = Outcome> = Result<T, Failure>;
+
+/// How an attempt ended well.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The work is done; the value is kept in the ledger as the job's output.
+    Done(serde_json::Value),
+    /// Run again after this time. Burns no attempt of the retry policy.
+    Snooze(Duration),
+    /// Final, and no failure: the work is no longer wanted, for this reason.
+    Cancel(String),
+}
+
+impl Outcome {
+    /// Done, with nothing to report.
+    pub const fn done() -> Self {
+        Self::Done(serde_json::Value::Null)
+    }
+}
+
+/// A job about to be enqueued.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    pub(crate) kind: String,
+    pub(crate) args: Box<RawValue>,
+    pub(crate) queue: String,
+    pub(crate) priority: i16,
+    pub(crate) run_at: Option<DateTime<Utc>>,
+    pub(crate) unique_key: Option<String>,
+    pub(crate) idempotency_key: Option<(String, String)>,
+    pub(crate) limit_key: Option<String>,
+    pub(crate) max_attempts: Option<i16>,
+    pub(crate) parent: Option<JobId>,
+    pub(crate) trace_parent: Option<String>,
+    pub(crate) requeued_from: Option<uuid::Uuid>,
+}
+
+impl NewJob {
+    /// Describes `job` with its kind's queue and priority.
+    ///
+    /// # Errors
+    /// When the arguments do not serialise to JSON.
+    pub fn of<J: Job>(job: &J) -> Result<Self, serde_json::Error> {
+        Ok(Self::raw(J::KIND, serde_json::value::to_raw_value(job)?).queue(J::QUEUE).priority(J::PRIORITY))
+    }
+
+    /// Describes a job of a kind that this program need not know.
+    pub fn raw(kind: impl Into<String>, args: Box<RawValue>) -> Self {
+        Self {
+            kind: kind.into(),
+            args,
+            queue: "default".into(),
+            priority: 5,
+            run_at: None,
+            unique_key: None,
+            idempotency_key: None,
+            limit_key: None,
+            max_attempts: None,
+            parent: None,
+            trace_parent: None,
+            requeued_from: None,
+        }
+    }
+
+    /// Sends it to another queue than its kind's.
+    #[must_use]
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.queue = queue.into();
+        self
+    }
+
+    /// 0 runs first, 9 last.
+    #[must_use]
+    pub const fn priority(mut self, priority: i16) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Not before this time, by the database's clock.
+    #[must_use]
+    pub const fn run_at(mut self, at: DateTime<Utc>) -> Self {
+        self.run_at = Some(at);
+        self
+    }
+
+    /// At most one live job of this kind has this key; a second enqueue returns the first job.
+    #[must_use]
+    pub fn unique_key(mut self, key: impl Into<String>) -> Self {
+        self.unique_key = Some(key.into());
+        self
+    }
+
+    /// Makes a retried enqueue safe: the same producer and key return the same job, even after it ended.
+    #[must_use]
+    pub fn idempotency_key(mut self, producer: impl Into<String>, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some((producer.into(), key.into()));
+        self
+    }
+
+    /// A cap on attempts under the retry policy's own.
+    #[must_use]
+    pub const fn max_attempts(mut self, attempts: i16) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// The job on whose behalf it is made.
+    #[must_use]
+    pub const fn parent(mut self, parent: JobId) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    pub(crate) const fn requeued_from(mut self, letter: uuid::Uuid) -> Self {
+        self.requeued_from = Some(letter);
+        self
+    }
+}
+
+/// The answer to an enqueue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Enqueued {
+    /// The job: new, or the one that already holds the key.
+    pub id: JobId,
+    /// Whether this call made it.
+    pub created: bool,
+}
+
+impl<'de> Deserialize<'de> for JobId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,85 @@
+//! The kinds of job that a program can run.
+
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{Failure, Job, JobResult, Run};
+
+type Handler = Arc<dyn Fn(String, Run) -> Pin<Box<dyn Future<Output = JobResult> + Send>> + Send + Sync>;
+
+/// One kind, its argument type erased.
+#[derive(Clone)]
+pub(crate) struct Kind {
+    pub(crate) queue: &'static str,
+    pub(crate) timeout: Duration,
+    pub(crate) handler: Handler,
+    pub(crate) decodes: fn(&str) -> Result<(), String>,
+}
+
+/// The kinds of job that a program can run: what a worker claims, and nothing else.
+#[derive(Clone, Default)]
+pub struct Kinds {
+    by_name: HashMap<&'static str, Kind>,
+}
+
+impl Kinds {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a kind.
+    ///
+    /// # Panics
+    /// When two types claim one name: a mistake in the program, found at its start.
+    #[must_use]
+    pub fn with<J: Job>(mut self) -> Self {
+        let kind = Kind {
+            queue: J::QUEUE,
+            timeout: J::TIMEOUT,
+            handler: Arc::new(|args, run| Box::pin(decode_and_run::<J>(args, run))),
+            decodes: decodes::<J>,
+        };
+        assert!(self.by_name.insert(J::KIND, kind).is_none(), "two job types are called {}", J::KIND);
+        self
+    }
+
+    /// The names of the kinds, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.by_name.keys().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The queues the kinds go to by default, sorted.
+    pub fn queues(&self) -> Vec<String> {
+        let mut queues: Vec<_> = self.by_name.values().map(|kind| kind.queue.to_string()).collect();
+        queues.sort_unstable();
+        queues.dedup();
+        queues
+    }
+
+    /// Whether this program can decode these stored arguments.
+    ///
+    /// # Errors
+    /// The decoder's words, or that the kind is unknown here.
+    pub fn check(&self, kind: &str, args: &str) -> Result<(), String> {
+        match self.by_name.get(kind) {
+            Some(kind) => (kind.decodes)(args),
+            None => Err(format!("this program knows no kind {kind}")),
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Kind> {
+        self.by_name.get(name)
+    }
+}
+
+fn decodes<J: Job>(args: &str) -> Result<(), String> {
+    serde_json::from_str::<J>(args).map(drop).map_err(|error| error.to_string())
+}
+
+async fn decode_and_run<J: Job>(args: String, mut run: Run) -> JobResult {
+    let job: J =
+        serde_json::from_str(&args).map_err(|error| Failure::validation(format!("the arguments do not decode as {}: {error}", J::KIND)))?;
+    job.run(&mut run).await
+}

@@ -1,0 +1,107 @@
+//! What this process counts, and what the database holds, as Prometheus text.
+
+use std::{
+    fmt::Write,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use sqlx::PgPool;
+
+use crate::store::{attempt::Verdict, claim::Claimed, sql};
+
+static LATE: AtomicU64 = AtomicU64::new(0);
+static PICKUP_SUM_US: AtomicU64 = AtomicU64::new(0);
+/// Upper bounds of the pickup histogram, in seconds.
+const PICKUP_BOUNDS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0];
+static PICKUP: [AtomicU64; 11] = [const { AtomicU64::new(0) }; 11];
+const OUTCOMES: [&str; 5] = ["completed", "failed", "snoozed", "released", "cancelled"];
+static ENDED: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+
+pub(crate) fn late() {
+    LATE.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The time from enqueue to claim of first attempts. Both ends are this machine's and the database's clock, so a
+/// skewed clock shows here; nothing is decided by it.
+pub(crate) fn picked_up(job: &Claimed) {
+    let (1, Some(created_at)) = (job.attempt, job.created_at) else { return };
+    let waited = (chrono::Utc::now() - created_at).num_microseconds().unwrap_or(0).max(0);
+    let seconds = waited as f64 / 1e6;
+    let bucket = PICKUP_BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(PICKUP_BOUNDS.len());
+    PICKUP[bucket].fetch_add(1, Ordering::Relaxed);
+    PICKUP_SUM_US.fetch_add(waited as u64, Ordering::Relaxed);
+}
+
+pub(crate) fn ended(verdict: &Verdict) {
+    if let Some(index) = OUTCOMES.iter().position(|outcome| *outcome == verdict.outcome()) {
+        ENDED[index].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The metrics of this process and of the database, in Prometheus' text format.
+///
+/// # Errors
+/// The database's.
+pub async fn render(pool: &PgPool) -> Result<String, sqlx::Error> {
+    let mut out = String::new();
+    database(pool, &mut out).await?;
+    process(&mut out);
+    Ok(out)
+}
+
+async fn database(pool: &PgPool, out: &mut String) -> Result<(), sqlx::Error> {
+    let queues: Vec<(String, i64, f64)> = sqlx::query_as(sql!("metrics/queues")).fetch_all(pool).await?;
+    head(out, "rawops_queue_ready", "gauge", "Jobs that may run now.");
+    for (queue, depth, _) in &queues {
+        line(out, "rawops_queue_ready", &[("queue", queue)], *depth as f64);
+    }
+    head(out, "rawops_queue_oldest_seconds", "gauge", "Age of the oldest job that may run now.");
+    for (queue, _, age) in &queues {
+        line(out, "rawops_queue_oldest_seconds", &[("queue", queue)], *age);
+    }
+    let attempts: Vec<(String, String, i64)> = sqlx::query_as(sql!("metrics/attempts")).fetch_all(pool).await?;
+    head(out, "rawops_attempts_last_hour", "gauge", "Attempts that ended in the last hour, by outcome and category.");
+    for (outcome, category, count) in &attempts {
+        line(out, "rawops_attempts_last_hour", &[("outcome", outcome), ("category", category)], *count as f64);
+    }
+    let (scheduled, claims, dead): (i64, i64, i64) = sqlx::query_as(sql!("metrics/places")).fetch_one(pool).await?;
+    for (name, help, value) in [
+        ("rawops_scheduled_jobs", "Jobs that run at a time.", scheduled),
+        ("rawops_claims", "Batches that workers hold.", claims),
+        ("rawops_dead_letters_open", "Dead letters nobody has dealt with.", dead),
+    ] {
+        head(out, name, "gauge", help);
+        line(out, name, &[], value as f64);
+    }
+    Ok(())
+}
+
+fn process(out: &mut String) {
+    head(out, "rawops_attempts_total", "counter", "Attempts that ended in this process, by outcome.");
+    for (outcome, count) in OUTCOMES.iter().zip(&ENDED) {
+        line(out, "rawops_attempts_total", &[("outcome", outcome)], count.load(Ordering::Relaxed) as f64);
+    }
+    head(out, "rawops_late_results_total", "counter", "Results refused because the attempt had ended before.");
+    line(out, "rawops_late_results_total", &[], LATE.load(Ordering::Relaxed) as f64);
+    head(out, "rawops_pickup_seconds", "histogram", "Time from enqueue to claim of first attempts.");
+    let mut sum = 0;
+    for (bound, count) in PICKUP_BOUNDS.iter().map(ToString::to_string).chain(["+Inf".into()]).zip(&PICKUP) {
+        sum += count.load(Ordering::Relaxed);
+        line(out, "rawops_pickup_seconds_bucket", &[("le", &bound)], sum as f64);
+    }
+    line(out, "rawops_pickup_seconds_sum", &[], PICKUP_SUM_US.load(Ordering::Relaxed) as f64 / 1e6);
+    line(out, "rawops_pickup_seconds_count", &[], sum as f64);
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: f64) {
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")))
+        .collect();
+    let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+    let _ = writeln!(out, "{name}{labels} {value}");
+}

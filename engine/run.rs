@@ -1,0 +1,107 @@
+//! What a handler is given: the facts of its attempt, and transactions that only its own attempt may commit.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+use crate::{Enqueued, Failure, JobId, JobResult, NewJob, Outcome, store};
+
+/// One attempt of a job, as its handler sees it.
+#[derive(Debug)]
+pub struct Run {
+    pub(crate) pool: PgPool,
+    pub(crate) worker_id: i64,
+    pub(crate) claim_id: i64,
+    pub(crate) job_id: JobId,
+    pub(crate) attempt: i32,
+    pub(crate) started: std::time::Instant,
+    pub(crate) settled: Arc<AtomicBool>,
+}
+
+/// A transaction of one attempt. It began with proof that the attempt is still this worker's, and while it is
+/// open nobody can rescue the job.
+#[derive(Debug)]
+pub struct Tx(Transaction<'static, Postgres>);
+
+impl Deref for Tx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}
+
+impl Tx {
+    /// Commits the effects; the job goes on.
+    ///
+    /// # Errors
+    /// When the connection fails the outcome is unknown, and the job runs again.
+    pub async fn commit(self) -> JobResult<()> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+impl Run {
+    /// The job.
+    pub const fn job_id(&self) -> JobId {
+        self.job_id
+    }
+
+    /// The number of this run of the job, from 1. Together with the job it is the fencing token for outside effects.
+    pub const fn attempt(&self) -> i32 {
+        self.attempt
+    }
+
+    /// Connections for reading. Writes go through [`Run::begin`], which is fenced.
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Begins a transaction, fenced: it fails when this attempt was rescued, cancelled or has ended.
+    ///
+    /// # Errors
+    /// A failure of category `conflict` when the attempt is no longer this worker's.
+    pub async fn begin(&self) -> JobResult<Tx> {
+        let mut tx = self.pool.begin().await?;
+        if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt).await? {
+            return Err(Failure::lease_lost());
+        }
+        Ok(Tx(tx))
+    }
+
+    /// Enqueues a follow-up job in the same transaction as the effects that call for it.
+    ///
+    /// # Errors
+    /// As [`crate::enqueue_in`].
+    pub async fn enqueue_in(&self, tx: &mut Tx, job: &NewJob) -> JobResult<Enqueued> {
+        let job = job.clone().parent(self.job_id);
+        Ok(store::job::enqueue(tx, &job).await?)
+    }
+
+    /// Commits the effects and this job's completion together: both happen, or neither.
+    ///
+    /// # Errors
+    /// A failure of category `conflict` when the attempt is no longer this worker's; nothing was written then.
+    pub async fn complete_in(&self, mut tx: Tx, output: serde_json::Value) -> JobResult {
+        let run_us = self.started.elapsed().as_micros() as i64;
+        let late = store::attempt::complete_one(&mut tx, self.worker_id, self.job_id, self.attempt, run_us, &output).await?;
+        if late {
+            return Err(Failure::lease_lost());
+        }
+        tx.0.commit().await?;
+        self.settled.store(true, Ordering::Release);
+        Ok(Outcome::Done(output))
+    }
+}

@@ -1,0 +1,36 @@
+-- Record attempts that completed: $2 jobs, $3 attempts, $4 run time in microseconds, $5 outputs.
+-- $6 are the jobs among them that hold a unique key, $7 the claims whose jobs are now all finished.
+-- Returns the attempts that were ended by somebody else before: their results came too late.
+-- Locks: attempt keys in job order; claims, skip locked. Caller: store/attempt.rs
+with given as materialized (
+    select u.job_id, u.attempt, u.run_us, u.output, c.at
+    from (select engine.now() as at) c
+    cross join unnest($2::bigint[], $3::integer[], $4::bigint[], $5::jsonb[]) u (job_id, attempt, run_us, output)
+),
+done as (
+    insert into engine.attempt (job_id, attempt, worker_id, started_at, finished_at, outcome, output)
+    select job_id, attempt, $1, at - run_us * interval '1 microsecond', at, 'completed', output
+    from given
+    order by job_id, attempt
+    on conflict do nothing
+    returning job_id, attempt
+),
+freed as (
+    delete from engine.unique_key where job_id = any ($6) and job_id in (select job_id from done)
+),
+unproven as materialized (
+    select c.id, u.job_id, u.attempt
+    from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
+    where c.worker_id = $1 and c.id = any ($7) and (u.job_id, u.attempt) not in (select job_id, attempt from done)
+),
+closed as (
+    delete from engine.claim where ctid = any (array(
+        select c.ctid from engine.claim c
+        where c.worker_id = $1 and c.id = any ($7)
+          and c.id not in (
+              select n.id from unproven n
+              where not exists (select from engine.attempt a where a.job_id = n.job_id and a.attempt = n.attempt))
+        for update of c skip locked))
+)
+select job_id, attempt from given
+where (job_id, attempt) not in (select job_id, attempt from done)

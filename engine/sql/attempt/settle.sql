@@ -1,0 +1,100 @@
+-- Record attempts of any outcome and do what follows from it, in one statement:
+-- failed -> scheduled by the retry policy, or dead with its letter; snoozed -> scheduled; released -> ready;
+-- a cancel request turns all three into cancelled. $2 jobs, $3 attempts, $4 run time (us), $5 outcomes,
+-- $6 categories, $7 errors, $8 delays in ms (snooze, Retry-After), $9 jitter 0..1, $10 outputs, $11 claims now finished.
+-- The policy: retry_override (kind, category), else retry_config (category), else its row `default`.
+-- Returns the attempts that were ended by somebody else before.
+-- Locks: attempt keys in job order; claims, skip locked. Caller: store/attempt.rs
+with given as materialized (
+    select u.*, c.at
+    from (select engine.now() as at) c
+    cross join unnest($2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::float8[], $10::jsonb[])
+        u (job_id, attempt, run_us, outcome, category, error, delay_ms, jitter, output)
+),
+verdict as materialized (
+    select g.job_id, g.attempt, g.run_us, g.at, g.category, g.error, g.output,
+        j.lane_id, j.args, j.unique_key, j.limit_key, l.queue, l.kind, l.priority, f.used, p.version,
+        case
+            when g.outcome in ('failed', 'snoozed', 'released')
+                and exists (select from engine.cancel_request r where r.job_id = g.job_id) then 'cancelled'
+            when g.outcome = 'failed'
+                and f.used >= least(coalesce(p.max_attempts, 5), coalesce(j.max_attempts, 32767)) then 'dead'
+            else g.outcome
+        end as outcome,
+        g.at + make_interval(secs => least(86400, case
+            when g.outcome = 'failed' then greatest(
+                g.jitter * coalesce(p.backoff_seconds[least(f.used, cardinality(p.backoff_seconds))], 10),
+                coalesce(g.delay_ms, 0) / 1000.0)
+            else coalesce(g.delay_ms, 0) / 1000.0
+        end)) as run_at
+    from given g
+    join engine.job j on j.id = g.job_id
+    join engine.lane l on l.id = j.lane_id
+    left join lateral (
+        select 1 + count(*) as used from engine.attempt a where a.job_id = g.job_id and a.outcome = 'failed'
+    ) f on g.outcome = 'failed'
+    left join lateral (
+        select c.max_attempts, c.backoff_seconds, c.version from (
+            select 1 as rank, o.max_attempts, o.backoff_seconds, o.version
+            from engine.retry_override o where o.kind = l.kind and o.error_category = g.category
+            union all
+            select 2, r.max_attempts, r.backoff_seconds, r.version
+            from engine.retry_config r where r.error_category = g.category
+            union all
+            select 3, r.max_attempts, r.backoff_seconds, r.version
+            from engine.retry_config r where r.error_category = 'default'
+        ) c order by c.rank limit 1
+    ) p on g.outcome = 'failed'
+),
+done as (
+    insert into engine.attempt
+        (job_id, attempt, policy_version, worker_id, started_at, finished_at, outcome, category, error, output)
+    select job_id, attempt, version, $1, at - run_us * interval '1 microsecond', at, outcome, category, error, output
+    from verdict
+    order by job_id, attempt
+    on conflict do nothing
+    returning job_id, attempt
+),
+kept as materialized (
+    select v.* from verdict v where (v.job_id, v.attempt) in (select job_id, attempt from done)
+),
+back as (
+    insert into engine.ready (lane_id, attempt, position, job_id)
+    select lane_id, attempt + 1, nextval('engine.position'), job_id from kept where outcome = 'released'
+),
+later as (
+    insert into engine.scheduled (run_at, job_id, lane_id, attempt)
+    select run_at, job_id, lane_id, attempt + 1 from kept where outcome in ('failed', 'snoozed')
+),
+letters as (
+    insert into engine.dead_letter_queue
+        (source, topic, payload, error_message, retries, job_id, queue, category, fingerprint, attempts, priority, unique_key, limit_key)
+    select 'engine', kind, args, error, used - 1, job_id, queue, category,
+        md5(concat_ws('|', kind, category, regexp_replace(error, '[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]+', '#', 'g'))),
+        attempt, priority, unique_key, limit_key
+    from kept where outcome = 'dead'
+),
+freed as (
+    delete from engine.unique_key
+    where job_id in (select job_id from kept where outcome in ('completed', 'cancelled', 'dead'))
+),
+answered as (
+    delete from engine.cancel_request
+    where job_id in (select job_id from kept where outcome in ('completed', 'cancelled', 'dead'))
+),
+unproven as materialized (
+    select c.id, u.job_id, u.attempt
+    from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
+    where c.worker_id = $1 and c.id = any ($11) and (u.job_id, u.attempt) not in (select job_id, attempt from done)
+),
+closed as (
+    delete from engine.claim where ctid = any (array(
+        select c.ctid from engine.claim c
+        where c.worker_id = $1 and c.id = any ($11)
+          and c.id not in (
+              select n.id from unproven n
+              where not exists (select from engine.attempt a where a.job_id = n.job_id and a.attempt = n.attempt))
+        for update of c skip locked))
+)
+select job_id, attempt from given
+where (job_id, attempt) not in (select job_id, attempt from done)

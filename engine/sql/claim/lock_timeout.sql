@@ -1,0 +1,3 @@
+-- A rescue waits this long for a lock that a dead worker's session may still hold, then goes on with the next job.
+-- Caller: store/claim.rs
+set local lock_timeout = '200ms'

@@ -1,0 +1,66 @@
+-- Give back the unfinished jobs of claim $2 of dead worker $1; only those in $3, when it is given.
+-- Lost for the first time: ready again at once. Lost again: scheduled to run alone after 1 s, then 5 s.
+-- Lost three times while alone: a dead letter of category poison. Asked to cancel: cancelled.
+-- The claim goes when every attempt of it is recorded. Returns how many attempts this call ended.
+-- Locks: the claim, unless single jobs are named; attempt keys in job order. Caller: store/claim.rs
+with held as materialized (
+    select c.alone, c.claimed_at, u.job_id, u.attempt
+    from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
+    where c.worker_id = $1 and c.id = $2 and ($3::bigint[] is null or u.job_id = any ($3))
+      and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
+),
+verdict as materialized (
+    select h.job_id, h.attempt, h.alone, h.claimed_at, engine.now() as at, j.lane_id, j.args, j.unique_key, j.limit_key,
+        l.queue, l.kind, l.priority, p.lost, p.lost_alone + h.alone::integer as lost_alone,
+        case
+            when exists (select from engine.cancel_request r where r.job_id = h.job_id) then 'cancelled'
+            when p.lost_alone + h.alone::integer >= 3 then 'dead'
+            else 'lost'
+        end as outcome
+    from held h
+    join engine.job j on j.id = h.job_id
+    join engine.lane l on l.id = j.lane_id
+    cross join lateral (
+        select count(*) as lost, count(*) filter (where a.category = 'poison') as lost_alone
+        from engine.attempt a where a.job_id = h.job_id and a.outcome = 'lost'
+    ) p
+),
+done as (
+    insert into engine.attempt (job_id, attempt, worker_id, started_at, finished_at, outcome, category, error)
+    select job_id, attempt, $1, claimed_at, at, outcome, case when alone then 'poison' end,
+        case when outcome <> 'cancelled' then format('worker %s died while it held this job', $1) end
+    from verdict
+    order by job_id, attempt
+    on conflict do nothing
+    returning job_id, attempt
+),
+kept as materialized (
+    select v.* from verdict v where (v.job_id, v.attempt) in (select job_id, attempt from done)
+),
+back as (
+    insert into engine.ready (lane_id, attempt, position, job_id)
+    select lane_id, attempt + 1, nextval('engine.position'), job_id from kept where outcome = 'lost' and lost = 0
+    returning 1
+),
+suspects as (
+    insert into engine.scheduled (run_at, job_id, lane_id, attempt, alone)
+    select at + case when lost_alone = 0 then interval '1 second' else interval '5 seconds' end, job_id, lane_id, attempt + 1, true
+    from kept where outcome = 'lost' and lost > 0
+),
+letters as (
+    insert into engine.dead_letter_queue
+        (source, topic, payload, error_message, retries, job_id, queue, category, fingerprint, attempts, priority, unique_key, limit_key)
+    select 'engine', kind, args, format('the worker died %s times while it ran this job alone', lost_alone), lost_alone - 1,
+        job_id, queue, 'poison', md5(concat_ws('|', kind, 'poison')), attempt, priority, unique_key, limit_key
+    from kept where outcome = 'dead'
+),
+freed as (
+    delete from engine.unique_key where job_id in (select job_id from kept where outcome in ('cancelled', 'dead'))
+),
+answered as (
+    delete from engine.cancel_request where job_id in (select job_id from kept where outcome in ('cancelled', 'dead'))
+),
+woken as (
+    select engine.wake() from (select 1 from back limit 1) any_back
+)
+select (select count(*) from done) as ended, (select count(*) from woken) as woken

@@ -1,0 +1,52 @@
+-- Claim up to $4 ready jobs of kinds $2 and queues $3 for worker $1.
+-- $5..$7 are what the worker knows of lanes: the floor below which nothing is left, and how many it wants;
+-- a lane it has not met yet starts at 0 and gives up to $8. $9 turns the order of equal priorities.
+-- The first row carries the snapshot by which the floors are moved and the lanes that were not paused; its job
+-- columns are null when there is none.
+-- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
+with head as materialized (
+    select l.id, l.kind, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
+    from engine.lane l
+    left join unnest($5::integer[], $6::bigint[], $7::bigint[]) f (lane_id, floor, quota) on f.lane_id = l.id
+    where l.kind = any ($2) and l.queue = any ($3) and not l.paused
+      and not exists (select from engine.queue q where q.name = l.queue and q.paused)
+      and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
+    order by l.priority, (l.id + $9) % 101
+),
+chosen as materialized (
+    select r.place from head
+    cross join lateral (
+        select ctid as place from engine.ready
+        where lane_id = head.id and position > head.floor
+        order by position
+        limit head.quota
+        for update skip locked
+    ) r
+    limit $4
+),
+picked as (
+    delete from engine.ready where ctid = any (array(select place from chosen))
+    returning lane_id, position, job_id, attempt
+),
+held as (
+    insert into engine.claim (worker_id, ids, attempts)
+    select $1, array_agg(job_id order by position), array_agg(attempt order by position)
+    from picked having count(*) > 0
+    returning id
+)
+select
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
+    s.last_value as last_position,
+    case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id) from head) end as looked_at,
+    c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key
+from engine.position s
+left join (
+    select held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, j.args::text as args, j.created_at,
+           j.unique_key is not null as unique_key
+    from held
+    cross join picked p
+    join head on head.id = p.lane_id
+    left join engine.job j on j.id = p.job_id
+) c on true
+order by c.position

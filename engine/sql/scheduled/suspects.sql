@@ -1,0 +1,7 @@
+-- Whether a suspect of kinds $1 and queues $2 is due.
+-- Index: scheduled_alone. Caller: store/scheduled.rs
+select exists (
+    select from engine.scheduled s
+    join engine.lane l on l.id = s.lane_id
+    where s.alone and s.run_at <= (select engine.now()) and l.kind = any ($1) and l.queue = any ($2)
+) as due

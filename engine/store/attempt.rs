@@ -1,0 +1,169 @@
+//! The ledger: how attempts end.
+
+use sqlx::{PgConnection, types::Json};
+
+use super::{sql, storable};
+use crate::{Category, JobId};
+
+/// The most bytes of an error text that the ledger keeps.
+const ERROR_LIMIT: usize = 16 * 1024;
+/// The most bytes of an output that the ledger keeps.
+const OUTPUT_LIMIT: usize = 1024 * 1024;
+
+/// How one attempt ended, as the worker saw it.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The claim it belongs to.
+    pub claim_id: i64,
+    /// The job.
+    pub job_id: JobId,
+    /// The number of the run.
+    pub attempt: i32,
+    /// How long it ran, in microseconds.
+    pub run_us: i64,
+    /// Whether the job holds a unique key.
+    pub unique_key: bool,
+    /// What came of it.
+    pub verdict: Verdict,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Recorded already, by the handler's own transaction.
+    Settled,
+    /// Completed, with this output.
+    Completed(serde_json::Value),
+    /// Failed; the policy decides.
+    Failed {
+        /// Selects the policy.
+        category: Category,
+        /// For the operator.
+        message: String,
+        /// What the other side asked for, in milliseconds.
+        retry_after_ms: Option<i64>,
+    },
+    /// Runs again after so many milliseconds, nothing burnt.
+    Snoozed(i64),
+    /// Never ran, or was stopped by a shutdown: ready again, nothing burnt.
+    Released,
+    /// Stopped for good, and no failure.
+    Cancelled(String),
+}
+
+impl Verdict {
+    /// The outcome as the ledger spells it.
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Settled | Self::Completed(_) => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Snoozed(_) => "snoozed",
+            Self::Released => "released",
+            Self::Cancelled(_) => "cancelled",
+        }
+    }
+}
+
+/// Attempts that somebody else ended first.
+pub type Late = Vec<(JobId, i32)>;
+
+fn storable_output(output: &serde_json::Value) -> Option<Json<serde_json::Value>> {
+    if output.is_null() {
+        return None;
+    }
+    let text = output.to_string();
+    if text.len() > OUTPUT_LIMIT {
+        return Some(Json(serde_json::json!({ "cut": format!("the output had {} bytes, {OUTPUT_LIMIT} are kept at most", text.len()) })));
+    }
+    // jsonb takes no NUL, which serde writes as \u0000.
+    if text.contains("\\u0000") {
+        return Some(Json(serde_json::json!({ "refused": "the output holds a NUL character, which jsonb cannot store" })));
+    }
+    Some(Json(output.clone()))
+}
+
+/// Records attempts that completed, and drops the claims in `closing`.
+///
+/// # Errors
+/// The database's.
+pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[Ended], closing: &[i64]) -> Result<Late, sqlx::Error> {
+    let outputs: Vec<Option<Json<serde_json::Value>>> = ended
+        .iter()
+        .map(|end| match &end.verdict {
+            Verdict::Completed(output) => storable_output(output),
+            _ => None,
+        })
+        .collect();
+    sqlx::query_as(sql!("attempt/complete"))
+        .bind(worker_id)
+        .bind(ended.iter().map(|end| end.job_id).collect::<Vec<_>>())
+        .bind(ended.iter().map(|end| end.attempt).collect::<Vec<_>>())
+        .bind(ended.iter().map(|end| end.run_us).collect::<Vec<_>>())
+        .bind(outputs)
+        .bind(ended.iter().filter(|end| end.unique_key).map(|end| end.job_id).collect::<Vec<_>>())
+        .bind(closing)
+        .fetch_all(connection)
+        .await
+}
+
+/// Records one completion inside a handler's transaction; true when the attempt had ended before.
+///
+/// # Errors
+/// The database's.
+pub async fn complete_one(
+    connection: &mut PgConnection,
+    worker_id: i64,
+    job_id: JobId,
+    attempt: i32,
+    run_us: i64,
+    output: &serde_json::Value,
+) -> Result<bool, sqlx::Error> {
+    let ended = Ended { claim_id: 0, job_id, attempt, run_us, unique_key: true, verdict: Verdict::Completed(output.clone()) };
+    Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())
+}
+
+/// Records attempts of any outcome and does what follows from it; `jitter` is drawn from 0..1 for each.
+///
+/// # Errors
+/// The database's.
+pub async fn settle(
+    connection: &mut PgConnection,
+    worker_id: i64,
+    ended: &[Ended],
+    jitter: &[f64],
+    closing: &[i64],
+) -> Result<Late, sqlx::Error> {
+    let mut categories = Vec::with_capacity(ended.len());
+    let mut errors = Vec::with_capacity(ended.len());
+    let mut delays = Vec::with_capacity(ended.len());
+    let mut outputs = Vec::with_capacity(ended.len());
+    for end in ended {
+        let (category, error, delay, output) = match &end.verdict {
+            Verdict::Failed { category, message, retry_after_ms } => {
+                (Some(category.as_str()), Some(storable(message, ERROR_LIMIT)), *retry_after_ms, None)
+            }
+            Verdict::Snoozed(delay) => (None, None, Some(*delay), None),
+            Verdict::Cancelled(reason) => (None, Some(storable(reason, ERROR_LIMIT)), None, None),
+            Verdict::Completed(output) => (None, None, None, storable_output(output)),
+            Verdict::Released | Verdict::Settled => (None, None, None, None),
+        };
+        categories.push(category);
+        errors.push(error);
+        delays.push(delay);
+        outputs.push(output);
+    }
+    sqlx::query_as(sql!("attempt/settle"))
+        .bind(worker_id)
+        .bind(ended.iter().map(|end| end.job_id).collect::<Vec<_>>())
+        .bind(ended.iter().map(|end| end.attempt).collect::<Vec<_>>())
+        .bind(ended.iter().map(|end| end.run_us).collect::<Vec<_>>())
+        .bind(ended.iter().map(|end| end.verdict.outcome()).collect::<Vec<_>>())
+        .bind(categories)
+        .bind(errors)
+        .bind(delays)
+        .bind(jitter)
+        .bind(outputs)
+        .bind(closing)
+        .fetch_all(connection)
+        .await
+}

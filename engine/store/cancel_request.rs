@@ -1,0 +1,44 @@
+//! Cancelling: ask first, then look for the job's place.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use super::{StoreError, sql};
+use crate::JobId;
+
+/// What came of asking a job to stop.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case", tag = "answer", content = "state")]
+pub enum Cancelled {
+    /// It had not started and will not.
+    Cancelled,
+    /// It runs; its worker stops it at the next renewal of its lease.
+    Requested,
+    /// It had ended already, in this state.
+    Already(String),
+}
+
+/// Asks job `id` to stop.
+///
+/// # Errors
+/// [`StoreError::NoSuchJob`]; otherwise the database's.
+pub async fn cancel(pool: &PgPool, id: JobId, by: &str, reason: Option<&str>) -> Result<Cancelled, StoreError> {
+    let asked = sqlx::query(sql!("cancel_request/ask")).bind(id).bind(by).bind(reason).execute(pool).await?.rows_affected();
+    let reason = reason.map_or_else(|| format!("cancelled by {by}"), |reason| format!("cancelled by {by}: {reason}"));
+    for _ in 0..50 {
+        let standing: Option<String> = sqlx::query_scalar(sql!("cancel_request/remove")).bind(id).bind(&reason).fetch_one(pool).await?;
+        match standing.as_deref() {
+            Some("cancelled") => return Ok(Cancelled::Cancelled),
+            Some("running") => return Ok(Cancelled::Requested),
+            Some(ended) => {
+                sqlx::query(sql!("cancel_request/withdraw")).bind(id).execute(pool).await?;
+                return Ok(Cancelled::Already(ended.trim_start_matches("already ").to_string()));
+            }
+            None if asked == 0 => return Err(StoreError::NoSuchJob(id)),
+            // It moves between two places at this moment; whoever moves it next sees the request.
+            None => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    Ok(Cancelled::Requested)
+}

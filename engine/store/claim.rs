@@ -1,0 +1,258 @@
+//! Claims: one row a batch that a worker holds.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+
+use super::sql;
+use crate::JobId;
+
+/// What a worker asks of a claim.
+#[derive(Debug, Default)]
+pub struct Wanted<'a> {
+    /// The worker that claims.
+    pub worker_id: i64,
+    /// The kinds it knows.
+    pub kinds: &'a [String],
+    /// The queues it serves.
+    pub queues: &'a [String],
+    /// The most jobs it takes in all.
+    pub limit: i64,
+    /// The lanes it has met, with the floor and the most jobs of each.
+    pub lanes: Vec<i32>,
+    /// Below which position nothing is left, one a lane.
+    pub floors: Vec<i64>,
+    /// The most jobs it takes, one a lane.
+    pub quotas: Vec<i64>,
+    /// The most jobs of a lane it has not met.
+    pub new_lane_quota: i64,
+    /// Turns the order among lanes of equal priority.
+    pub turn: i32,
+}
+
+/// A job that this worker holds.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The claim it belongs to.
+    pub claim_id: i64,
+    /// Its lane.
+    pub lane_id: i32,
+    /// Its position in `ready`; 0 for a suspect, which never stood there.
+    pub position: i64,
+    /// The job.
+    pub job_id: JobId,
+    /// The number of this run.
+    pub attempt: i32,
+    /// Its kind.
+    pub kind: String,
+    /// Its arguments as stored; `None` when the job's row is gone, which is a fault.
+    pub args: Option<String>,
+    /// When it was enqueued.
+    pub created_at: Option<DateTime<Utc>>,
+    /// Whether it holds a unique key.
+    pub unique_key: bool,
+}
+
+/// What a claim saw of the database, by which floors are moved.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// Every transaction below it has ended.
+    pub xmin: i64,
+    /// The first transaction id not yet given out.
+    pub xmax: i64,
+    /// The last position given out.
+    pub last_position: i64,
+    /// The lanes it may have looked at: known to the worker and not paused.
+    pub lanes: Vec<i32>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    xmin: i64,
+    xmax: i64,
+    last_position: i64,
+    looked_at: Option<Vec<i32>>,
+    claim_id: Option<i64>,
+    lane_id: Option<i32>,
+    position: Option<i64>,
+    job_id: Option<JobId>,
+    attempt: Option<i32>,
+    kind: Option<String>,
+    args: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    unique_key: Option<bool>,
+}
+
+/// Claims ready jobs.
+///
+/// # Errors
+/// The database's.
+pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(Snapshot, Vec<Claimed>), sqlx::Error> {
+    let mut rows: Vec<Row> = sqlx::query_as(sql!("claim/take"))
+        .bind(wanted.worker_id)
+        .bind(wanted.kinds)
+        .bind(wanted.queues)
+        .bind(wanted.limit)
+        .bind(&wanted.lanes)
+        .bind(&wanted.floors)
+        .bind(&wanted.quotas)
+        .bind(wanted.new_lane_quota)
+        .bind(wanted.turn)
+        .fetch_all(connection)
+        .await?;
+    let snapshot = rows.first_mut().map_or_else(Snapshot::default, |row| Snapshot {
+        xmin: row.xmin,
+        xmax: row.xmax,
+        last_position: row.last_position,
+        lanes: row.looked_at.take().unwrap_or_default(),
+    });
+    Ok((snapshot, rows.into_iter().filter_map(claimed).collect()))
+}
+
+fn claimed(row: Row) -> Option<Claimed> {
+    Some(Claimed {
+        claim_id: row.claim_id?,
+        lane_id: row.lane_id?,
+        position: row.position?,
+        job_id: row.job_id?,
+        attempt: row.attempt?,
+        kind: row.kind?,
+        args: row.args,
+        created_at: row.created_at,
+        unique_key: row.unique_key.unwrap_or(false),
+    })
+}
+
+/// Claims one due suspect.
+///
+/// # Errors
+/// The database's.
+pub async fn take_alone(
+    connection: &mut PgConnection,
+    worker_id: i64,
+    kinds: &[String],
+    queues: &[String],
+) -> Result<Option<Claimed>, sqlx::Error> {
+    type Suspect = (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>);
+    let row: Option<Suspect> =
+        sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(connection).await?;
+    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key)| Claimed {
+        claim_id,
+        lane_id,
+        position: 0,
+        job_id,
+        attempt,
+        kind,
+        args,
+        created_at,
+        unique_key: unique_key.unwrap_or(false),
+    }))
+}
+
+/// Proves, at the start of a handler's transaction, that the attempt is still the worker's.
+///
+/// # Errors
+/// The database's.
+pub async fn assert_held(
+    connection: &mut PgConnection,
+    worker_id: i64,
+    claim_id: i64,
+    job_id: JobId,
+    attempt: i32,
+) -> Result<bool, sqlx::Error> {
+    let held =
+        sqlx::query(sql!("claim/assert")).bind(worker_id).bind(claim_id).bind(job_id).bind(attempt).fetch_optional(connection).await?;
+    Ok(held.is_some())
+}
+
+/// A claim whose worker is gone.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub struct Orphan {
+    /// The worker that held it.
+    pub worker_id: i64,
+    /// The claim.
+    pub id: i64,
+}
+
+/// Claims whose worker is declared dead or gone, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn orphans(connection: &mut PgConnection, limit: i64) -> Result<Vec<Orphan>, sqlx::Error> {
+    sqlx::query_as(sql!("claim/orphans")).bind(limit).fetch_all(connection).await
+}
+
+/// Gives back the unfinished jobs of an orphan; returns how many attempts it ended.
+///
+/// A handler's transaction may hold the claim, or a row may be bad: then the jobs go one by one, so that one
+/// never keeps the others.
+///
+/// # Errors
+/// The database's, when not even single jobs can be looked at.
+pub async fn rescue(pool: &PgPool, orphan: Orphan) -> Result<i64, sqlx::Error> {
+    match rescue_whole(pool, orphan).await {
+        Ok(ended) => Ok(ended),
+        Err(error) if error.as_database_error().is_some() => {
+            tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, %error, "claim cannot be rescued as a whole, going job by job");
+            rescue_one_by_one(pool, orphan).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn rescue_whole(pool: &PgPool, orphan: Orphan) -> Result<i64, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query(sql!("claim/lock_timeout")).execute(&mut *tx).await?;
+    if sqlx::query(sql!("claim/lock")).bind(orphan.worker_id).bind(orphan.id).fetch_optional(&mut *tx).await?.is_none() {
+        return Ok(0);
+    }
+    let ended = rescue_jobs(&mut tx, orphan, None).await?;
+    close_one(&mut tx, orphan).await?;
+    tx.commit().await?;
+    Ok(ended)
+}
+
+async fn rescue_one_by_one(pool: &PgPool, orphan: Orphan) -> Result<i64, sqlx::Error> {
+    let ids: Option<Vec<i64>> = sqlx::query_scalar(sql!("claim/ids")).bind(orphan.worker_id).bind(orphan.id).fetch_optional(pool).await?;
+    let mut ended = 0;
+    for id in ids.unwrap_or_default() {
+        match rescue_job(pool, orphan, id).await {
+            Ok(one) => ended += one,
+            Err(error) if error.as_database_error().is_some() => tracing::warn!(job.id = id, %error, "job cannot be rescued yet"),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut connection = pool.acquire().await?;
+    close_one(&mut connection, orphan).await?;
+    Ok(ended)
+}
+
+async fn rescue_job(pool: &PgPool, orphan: Orphan, id: i64) -> Result<i64, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query(sql!("claim/lock_timeout")).execute(&mut *tx).await?;
+    let free: bool = sqlx::query_scalar(sql!("claim/lock_job")).bind(id).fetch_one(&mut *tx).await?;
+    if !free {
+        return Ok(0);
+    }
+    let ended = rescue_jobs(&mut tx, orphan, Some(&[id])).await?;
+    tx.commit().await?;
+    Ok(ended)
+}
+
+async fn rescue_jobs(connection: &mut PgConnection, orphan: Orphan, only: Option<&[i64]>) -> Result<i64, sqlx::Error> {
+    let (ended, _woken): (i64, i64) =
+        sqlx::query_as(sql!("claim/rescue")).bind(orphan.worker_id).bind(orphan.id).bind(only).fetch_one(connection).await?;
+    Ok(ended)
+}
+
+async fn close_one(connection: &mut PgConnection, orphan: Orphan) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("claim/close_one")).bind(orphan.worker_id).bind(orphan.id).execute(connection).await?;
+    Ok(())
+}
+
+/// Drops claims older than `age_ms` whose attempts are all recorded; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn close_finished(connection: &mut PgConnection, age_ms: i64) -> Result<u64, sqlx::Error> {
+    Ok(sqlx::query(sql!("claim/close")).bind(age_ms).execute(connection).await?.rows_affected())
+}

@@ -1,0 +1,60 @@
+//! The only Rust that runs the engine's SQL: one file a table, one function a statement in `sql/`.
+
+pub mod attempt;
+pub mod cancel_request;
+pub mod claim;
+pub mod dead_letter;
+pub mod job;
+pub mod lane;
+pub mod partition;
+pub mod scheduled;
+pub mod worker;
+
+/// Why the store refused.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or is away.
+    #[error("{0}")]
+    Database(#[from] sqlx::Error),
+    /// The idempotency key was used before with other arguments.
+    #[error("{0}")]
+    KeyReused(String),
+    /// A job in a bulk enqueue carries an idempotency key.
+    #[error("job {0} of this bulk enqueue has an idempotency key: enqueue it alone, or give it a unique key")]
+    KeyedInBulk(usize),
+    /// The dead letter does not exist.
+    #[error("there is no dead letter {0}: `rawops dead list` shows them")]
+    NoSuchLetter(uuid::Uuid),
+    /// The dead letter was dealt with before.
+    #[error("dead letter {0} is resolved already: {1}")]
+    LetterResolved(uuid::Uuid, String),
+    /// A live job holds the dead letter's unique key.
+    #[error("dead letter {0} stays: job {1} holds its unique key and is still alive")]
+    LetterKeyHeld(uuid::Uuid, crate::JobId),
+    /// A dead letter of somebody else's making carries no job.
+    #[error("dead letter {0} has no job of this engine to run again")]
+    LetterWithoutJob(uuid::Uuid),
+    /// The job does not exist.
+    #[error("there is no job {0}")]
+    NoSuchJob(crate::JobId),
+    /// Arguments must be JSON.
+    #[error("the arguments are not JSON: {0}")]
+    Arguments(#[from] serde_json::Error),
+}
+
+/// The text of `sql/<path>.sql`.
+macro_rules! sql {
+    ($path:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $path, ".sql"))
+    };
+}
+pub(crate) use sql;
+
+/// The text that PostgreSQL takes in any text column: no NUL, at most `limit` bytes.
+pub(crate) fn storable(text: &str, limit: usize) -> String {
+    let mut end = text.len().min(limit);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,22 @@
+//! Partitions of the ledger: made ahead, and dropped when nothing in them lives.
+
+use sqlx::PgPool;
+
+use super::sql;
+
+/// Makes the partitions for the next `ahead` ids; returns how many pairs were made.
+///
+/// # Errors
+/// The database's.
+pub async fn extend(pool: &PgPool, width: i64, ahead: i64) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar(sql!("partition/extend")).bind(width).bind(ahead).fetch_one(pool).await
+}
+
+/// Drops the partitions of jobs and attempts that end at `bound`; what still lives moves to the kept tables first.
+/// Returns how many jobs were kept.
+///
+/// # Errors
+/// The database's: `55P03` when a reader holds the partition; nothing was changed then, and the next try may do it.
+pub async fn retire(pool: &PgPool, bound: i64) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(sql!("partition/retire")).bind(bound).fetch_one(pool).await
+}

@@ -1,0 +1,97 @@
+//! Workers and their leases.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::sql;
+use crate::JobId;
+
+/// Registers a worker with a lease of `lease_ms`; returns its id.
+///
+/// # Errors
+/// The database's.
+pub async fn register(connection: &mut PgConnection, name: &str, lease_ms: i64, info: &serde_json::Value) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(sql!("worker/register")).bind(name).bind(lease_ms).bind(info).fetch_one(connection).await
+}
+
+/// Renews a lease. `None`: the worker was declared dead. Otherwise the jobs it holds that should stop.
+///
+/// # Errors
+/// The database's.
+pub async fn renew(connection: &mut PgConnection, worker_id: i64, lease_ms: i64) -> Result<Option<Vec<JobId>>, sqlx::Error> {
+    sqlx::query_scalar(sql!("worker/renew")).bind(worker_id).bind(lease_ms).fetch_optional(connection).await
+}
+
+/// One worker's lease as a sweeper sees it.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub struct Lease {
+    /// The worker.
+    pub id: i64,
+    /// Until when, by the database's clock.
+    pub lease_until: DateTime<Utc>,
+    /// Whether that has passed.
+    pub overdue: bool,
+}
+
+/// The leases of all workers not declared dead.
+///
+/// # Errors
+/// The database's.
+pub async fn leases(connection: &mut PgConnection) -> Result<Vec<Lease>, sqlx::Error> {
+    sqlx::query_as(sql!("worker/leases")).fetch_all(connection).await
+}
+
+/// Declares a worker dead, if its lease is still the one that was watched; true when this call did it.
+///
+/// # Errors
+/// The database's.
+pub async fn declare_dead(connection: &mut PgConnection, lease: Lease) -> Result<bool, sqlx::Error> {
+    let declared: Option<i64> =
+        sqlx::query_scalar(sql!("worker/declare_dead")).bind(lease.id).bind(lease.lease_until).fetch_optional(connection).await?;
+    Ok(declared.is_some())
+}
+
+/// The name a worker's sessions bear, by which a rescuer finds what the dead left open.
+pub fn session_name(worker_id: i64) -> String {
+    format!("rawops worker {worker_id}")
+}
+
+/// Ends the database sessions of a dead worker; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn end_sessions(connection: &mut PgConnection, worker_id: i64) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(sql!("worker/end_sessions")).bind(session_name(worker_id)).fetch_one(connection).await
+}
+
+/// Forgets a worker that ended in good order.
+///
+/// # Errors
+/// The database's.
+pub async fn leave(connection: &mut PgConnection, worker_id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("worker/leave")).bind(worker_id).execute(connection).await.map(drop)
+}
+
+/// Forgets workers dead for a day.
+///
+/// # Errors
+/// The database's.
+pub async fn prune(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    Ok(sqlx::query(sql!("worker/prune")).execute(connection).await?.rows_affected())
+}
+
+/// Says that a worker sleeps and wants to be notified.
+///
+/// # Errors
+/// The database's.
+pub async fn sleep(connection: &mut PgConnection, worker_id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("worker/sleep")).bind(worker_id).execute(connection).await.map(drop)
+}
+
+/// Says that a worker is busy again.
+///
+/// # Errors
+/// The database's.
+pub async fn wake(connection: &mut PgConnection, worker_id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("worker/wake")).bind(worker_id).execute(connection).await.map(drop)
+}

@@ -1,0 +1,238 @@
+//! The claimer: takes jobs while there is room, and sleeps when there are none.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use rand::RngExt;
+use sqlx::PgConnection;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{
+    floor::{Floors, Look},
+    session::Session,
+};
+use crate::{
+    metrics,
+    store::{self, claim::Claimed},
+};
+
+/// How often a worker polls quickly before it says that it sleeps.
+const QUICK_POLLS: u32 = 5;
+/// The least time between two claims when the last one got few jobs: lets a trickle gather.
+const BREATH: Duration = Duration::from_millis(1);
+/// How long a worker waits for its jobs to end before it gives up running a suspect alone, for now.
+const ALONE_PATIENCE: Duration = Duration::from_secs(10);
+
+struct Claimer {
+    session: Arc<Session>,
+    hand_over: UnboundedSender<Claimed>,
+    floors: Floors,
+    looked_again: Instant,
+    looked_everywhere: Instant,
+    everywhere_every: Duration,
+    quiet_polls: u32,
+    asleep: bool,
+    turn: i32,
+}
+
+/// Claims until the session is over; a lost connection is opened anew.
+pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claimed>) {
+    let now = Instant::now();
+    let mut claimer = Claimer {
+        session: session.clone(),
+        hand_over,
+        floors: Floors::default(),
+        looked_again: now,
+        looked_everywhere: now,
+        everywhere_every: Duration::from_secs(3),
+        quiet_polls: 0,
+        asleep: false,
+        turn: 0,
+    };
+    while !session.is_over() {
+        let claiming = async {
+            let mut connection = session.connect().await?;
+            claimer.claim_on(&mut connection).await
+        };
+        if let Err(error) = claiming.await {
+            tracing::warn!(worker.id = session.worker_id, %error, "claiming stopped, connecting anew");
+            pause(&session, Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// Waits, but not past the end of the session.
+async fn pause(session: &Session, time: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => (),
+        () = session.draining.cancelled() => (),
+        () = session.lost.cancelled() => (),
+    }
+}
+
+impl Claimer {
+    async fn claim_on(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        while !self.session.is_over() {
+            if self.session.suspects.load(Ordering::Acquire) {
+                self.run_suspects(connection).await?;
+            }
+            let room = self.room();
+            if room.limit == 0 {
+                self.until_nudged(Duration::from_millis(100)).await;
+                continue;
+            }
+            let took = self.take(connection, room).await?;
+            if took == 0 {
+                self.rest(connection).await?;
+            } else {
+                self.awake(connection).await?;
+                if took < 8 {
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many jobs of each lane there is room for. Small jobs are claimed only when a good batch has room.
+    fn room(&self) -> Room {
+        let config = &self.session.program.config;
+        let in_hand = self.session.in_hand.load(Ordering::Acquire);
+        let mut room = Room { new_lane: config.concurrency.saturating_sub(in_hand), ..Room::default() };
+        room.limit = room.new_lane;
+        for lane in self.floors.lanes() {
+            let worth = self.session.pace.worth_holding(lane, config.concurrency, config.batch);
+            let free = worth.saturating_sub(in_hand);
+            let least = (worth - config.concurrency) / 2;
+            let quota = if free >= least { free } else { 0 };
+            room.lanes.push((lane, quota));
+            room.limit = room.limit.max(quota);
+        }
+        room
+    }
+
+    async fn take(&mut self, connection: &mut PgConnection, room: Room) -> Result<usize, sqlx::Error> {
+        let look = self.look();
+        self.turn = (self.turn + 1) % 101;
+        let session = self.session.clone();
+        let wanted = store::claim::Wanted {
+            worker_id: session.worker_id,
+            kinds: &session.program.kind_names,
+            queues: &session.program.queues,
+            limit: room.limit as i64,
+            lanes: room.lanes.iter().map(|(lane, _)| *lane).collect(),
+            floors: room.lanes.iter().map(|(lane, _)| self.floors.of(*lane, look)).collect(),
+            quotas: room.lanes.iter().map(|(_, quota)| *quota as i64).collect(),
+            new_lane_quota: room.new_lane as i64,
+            turn: self.turn,
+        };
+        let begun = Instant::now();
+        let (snapshot, jobs) = store::claim::take(connection, &wanted).await?;
+        if look == Look::Everywhere {
+            // A full look costs what dead entries it steps over; keep that under a twentieth of the time.
+            self.everywhere_every = (begun.elapsed() * 20).max(Duration::from_secs(3));
+            self.looked_everywhere = Instant::now();
+        }
+        self.floors.learn(&snapshot, &jobs, room.is_exhausted_by(&jobs), Instant::now());
+        let took = jobs.len();
+        self.hand_over(jobs);
+        Ok(took)
+    }
+
+    fn look(&mut self) -> Look {
+        let now = Instant::now();
+        if now.duration_since(self.looked_everywhere) >= self.everywhere_every {
+            return Look::Everywhere;
+        }
+        if self.floors.is_hasty() && now.duration_since(self.looked_again) >= Duration::from_secs(1) {
+            self.looked_again = now;
+            return Look::Again;
+        }
+        Look::On
+    }
+
+    fn hand_over(&self, jobs: Vec<Claimed>) {
+        self.session.in_hand.fetch_add(jobs.len(), Ordering::AcqRel);
+        for job in jobs {
+            metrics::picked_up(&job);
+            // The receiver lives as long as the worker loop, which ends after this task has.
+            let _ = self.hand_over.send(job);
+        }
+    }
+
+    /// Nothing was ready: polls quickly a few times, then asks to be woken and sleeps.
+    async fn rest(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.quiet_polls += 1;
+        if self.quiet_polls <= QUICK_POLLS {
+            self.until_nudged(Duration::from_millis(1 << self.quiet_polls)).await;
+            return Ok(());
+        }
+        if !self.asleep {
+            store::worker::sleep(connection, self.session.worker_id).await?;
+            self.asleep = true;
+            // What was enqueued before the row above could be seen made no notice: look once more.
+            return Ok(());
+        }
+        let config = &self.session.program.config;
+        let longest = if self.session.listening.load(Ordering::Acquire) { config.poll_interval } else { config.poll_interval_deaf };
+        let jittered = longest.mul_f64(rand::rng().random_range(0.75..1.0));
+        self.until_nudged(jittered).await;
+        Ok(())
+    }
+
+    async fn awake(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.quiet_polls = 0;
+        if std::mem::take(&mut self.asleep) {
+            store::worker::wake(connection, self.session.worker_id).await?;
+        }
+        Ok(())
+    }
+
+    async fn until_nudged(&self, longest: Duration) {
+        tokio::select! {
+            () = self.session.nudge.notified() => (),
+            () = pause(&self.session, longest) => (),
+        }
+    }
+
+    /// Runs due suspects one at a time with nothing beside them, so that a death can be blamed on nobody else.
+    async fn run_suspects(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let patience = Instant::now() + ALONE_PATIENCE;
+        let program = self.session.program.clone();
+        while !self.session.is_over() {
+            while self.session.in_hand.load(Ordering::Acquire) > 0 {
+                if Instant::now() > patience || self.session.is_over() {
+                    self.session.suspects.store(false, Ordering::Release);
+                    return Ok(());
+                }
+                self.until_nudged(Duration::from_millis(20)).await;
+            }
+            match store::claim::take_alone(connection, self.session.worker_id, &program.kind_names, &program.queues).await? {
+                Some(job) => self.hand_over(vec![job]),
+                None => break,
+            }
+        }
+        self.session.suspects.store(false, Ordering::Release);
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Room {
+    limit: usize,
+    lanes: Vec<(i32, usize)>,
+    new_lane: usize,
+}
+
+impl Room {
+    /// Whether no lane gave all that it was asked for, so that nothing is left in any.
+    fn is_exhausted_by(&self, jobs: &[Claimed]) -> bool {
+        let of_lane = |lane| jobs.iter().filter(|job| job.lane_id == lane).count();
+        let known = |lane: i32| self.lanes.iter().any(|(id, _)| *id == lane);
+        jobs.len() < self.limit
+            && self.lanes.iter().all(|(lane, quota)| of_lane(*lane) < *quota)
+            && jobs.iter().all(|job| known(job.lane_id) || of_lane(job.lane_id) < self.new_lane)
+    }
+}

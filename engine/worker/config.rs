@@ -1,0 +1,69 @@
+//! What a worker may be told.
+
+use std::time::Duration;
+
+use super::WorkerError;
+
+/// What a worker may be told. The defaults suit a worker of small jobs.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// How people recognise it: host and process, say.
+    pub name: String,
+    /// The queues it serves; empty: those of its kinds, and `default`.
+    pub queues: Vec<String>,
+    /// How many jobs run at once.
+    pub concurrency: usize,
+    /// The most jobs one claim takes.
+    pub batch: usize,
+    /// How long the lease lasts. It is renewed four times in that time; a rescue waits until it was seen
+    /// unchanged for at least as long.
+    pub lease: Duration,
+    /// The longest an idle worker sleeps while it can be notified.
+    pub poll_interval: Duration,
+    /// The longest an idle worker sleeps while it cannot.
+    pub poll_interval_deaf: Duration,
+    /// How long a shutdown waits for running jobs.
+    pub grace: Duration,
+    /// Whether to LISTEN. Not through a pooler in transaction mode.
+    pub listen: bool,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            name: format!("pid {}", std::process::id()),
+            queues: Vec::new(),
+            concurrency: 16,
+            batch: 500,
+            lease: Duration::from_secs(2),
+            poll_interval: Duration::from_millis(250),
+            poll_interval_deaf: Duration::from_millis(25),
+            grace: Duration::from_secs(20),
+            listen: true,
+        }
+    }
+}
+
+impl WorkerConfig {
+    /// Refuses nonsense.
+    ///
+    /// # Errors
+    /// One sentence that names the setting and what it may be.
+    pub fn validate(&self) -> Result<(), WorkerError> {
+        let refuse = |what: &str| Err(WorkerError::Config(what.to_string()));
+        if self.concurrency == 0 || self.concurrency > 100_000 {
+            return refuse("a worker's concurrency is a number from 1 to 100000");
+        }
+        if self.batch == 0 || self.batch > 10_000 {
+            return refuse("a worker's batch is a number from 1 to 10000");
+        }
+        if self.lease < Duration::from_millis(200) {
+            return refuse("a worker's lease is 200 ms or longer");
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn lease_ms(&self) -> i64 {
+        self.lease.as_millis() as i64
+    }
+}

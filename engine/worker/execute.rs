@@ -1,0 +1,125 @@
+//! Runs one claimed job and says how it ended.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use apalis_core::task::data::Data;
+use futures_util::FutureExt;
+use tokio::sync::watch;
+
+use super::session::{Session, Stop};
+use crate::{
+    Failure, JobResult, Outcome, Run,
+    store::{
+        attempt::{Ended, Verdict},
+        claim::Claimed,
+    },
+};
+
+/// The handler that apalis calls for each job.
+pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
+    let session: &Arc<Session> = &session;
+    let (stop, stopped) = watch::channel(None);
+    let key = (job.job_id, job.attempt);
+    session.running.lock().expect("no holder of this lock panics").insert(key, stop);
+    let begun = Instant::now();
+    let verdict = if session.lost.is_cancelled() { None } else { run(session, &job, begun, stopped).await };
+    session.running.lock().expect("no holder of this lock panics").remove(&key);
+    session.pace.ran(job.lane_id, begun.elapsed());
+
+    let verdict = verdict.unwrap_or(Verdict::Settled);
+    report(&job, &verdict);
+    let ended = Ended {
+        claim_id: job.claim_id,
+        job_id: job.job_id,
+        attempt: job.attempt,
+        run_us: begun.elapsed().as_micros() as i64,
+        unique_key: job.unique_key,
+        verdict,
+    };
+    session.ended(ended).await;
+}
+
+/// Runs the handler on a task of its own. `None`: the job is somebody else's by now, so nothing is to be recorded.
+async fn run(session: &Arc<Session>, job: &Claimed, started: Instant, mut stopped: watch::Receiver<Option<Stop>>) -> Option<Verdict> {
+    let Some(kind) = session.program.kinds.get(&job.kind) else {
+        return Some(Verdict::Released);
+    };
+    let Some(args) = job.args.clone() else {
+        return Some(failed(Failure::bug("the job's description is gone from engine.job")));
+    };
+    let settled = Arc::new(AtomicBool::new(false));
+    let run = Run {
+        pool: session.pool.clone(),
+        worker_id: session.worker_id,
+        claim_id: job.claim_id,
+        job_id: job.job_id,
+        attempt: job.attempt,
+        started,
+        settled: settled.clone(),
+    };
+    let mut handler = tokio::spawn(AssertUnwindSafe((kind.handler)(args, run)).catch_unwind());
+    let end = tokio::select! {
+        biased;
+        end = &mut handler => Ok(end),
+        why = stop_reason(&mut stopped) => Err(why),
+        () = tokio::time::sleep(kind.timeout) => Ok(Ok(Ok(Err(timed_out(kind.timeout))))),
+    };
+    handler.abort();
+    if settled.load(Ordering::Acquire) {
+        return Some(Verdict::Settled);
+    }
+    match end {
+        Ok(Ok(Ok(result))) => Some(verdict_of(result)),
+        Ok(Ok(Err(panic))) => Some(failed(Failure::bug(format!("the handler panicked: {}", panic_text(&*panic))))),
+        Ok(Err(join)) => Some(failed(Failure::bug(format!("the handler's task ended early: {join}")))),
+        Err(Stop::Cancel) => Some(Verdict::Cancelled("cancelled while it ran".into())),
+        Err(Stop::Release) => Some(Verdict::Released),
+        Err(Stop::Lost) => None,
+    }
+}
+
+async fn stop_reason(stopped: &mut watch::Receiver<Option<Stop>>) -> Stop {
+    match stopped.wait_for(Option::is_some).await.map(|why| *why) {
+        Ok(Some(why)) => why,
+        // The sender lives in the session's map until the handler has ended.
+        _ => std::future::pending().await,
+    }
+}
+
+fn verdict_of(result: JobResult) -> Verdict {
+    match result {
+        Ok(Outcome::Done(output)) => Verdict::Completed(output),
+        Ok(Outcome::Snooze(time)) => Verdict::Snoozed(time.as_millis().min(i64::MAX as u128) as i64),
+        Ok(Outcome::Cancel(reason)) => Verdict::Cancelled(reason),
+        Err(failure) => failed(failure),
+    }
+}
+
+fn failed(failure: Failure) -> Verdict {
+    Verdict::Failed {
+        category: failure.category,
+        message: failure.message,
+        retry_after_ms: failure.retry_after.map(|wait| wait.as_millis().min(i64::MAX as u128) as i64),
+    }
+}
+
+fn timed_out(limit: Duration) -> Failure {
+    Failure::timeout(format!("the attempt ran longer than {} s", limit.as_secs_f64()))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+fn report(job: &Claimed, verdict: &Verdict) {
+    crate::metrics::ended(verdict);
+    if let Verdict::Failed { category, message, .. } = verdict {
+        tracing::warn!(job.id = %job.job_id, job.kind = job.kind, attempt = job.attempt, %category, message, "attempt failed");
+    } else {
+        tracing::debug!(job.id = %job.job_id, job.kind = job.kind, attempt = job.attempt, outcome = verdict.outcome(), "attempt ended");
+    }
+}

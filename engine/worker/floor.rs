@@ -1,0 +1,201 @@
+//! The floors: below which position of a lane nothing is left to claim.
+//!
+//! A claim that began at the left edge of the index would step over every entry that earlier claims left dead,
+//! and under a long-open snapshot nothing can sweep them away: measured, the rate falls to a tenth in a minute. So
+//! each claimer remembers how far it has come. Positions commit out of order, so a floor may rise only to a
+//! position below which no open transaction can still add one: transactions take their id before their first
+//! position, so once everything below the id counter of a moment has ended, the positions of that moment are final.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use crate::store::claim::{Claimed, Snapshot};
+
+/// A transaction open for longer than this holds floors back no more; what it adds is found by looking again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// At this moment positions up to `position` were given out, all to transactions below `xmax`.
+struct Checkpoint {
+    position: i64,
+    xmax: i64,
+    taken: Instant,
+}
+
+/// How far a claimer has come in one lane.
+#[derive(Default, Clone, Copy)]
+struct Lane {
+    /// Nothing at or below it can be left, or come.
+    safe: i64,
+    /// Nothing at or below it was left when last looked.
+    hasty: i64,
+}
+
+/// How far a claimer has come in each lane.
+#[derive(Default)]
+pub(super) struct Floors {
+    lanes: HashMap<i32, Lane>,
+    checkpoints: VecDeque<Checkpoint>,
+    last_position: Option<i64>,
+    safe_position: i64,
+    old_position: i64,
+}
+
+impl Floors {
+    /// The floor to claim from: 0 to look everywhere, the safe one to look again, else the hasty one.
+    pub(super) fn of(&self, lane: i32, look: Look) -> i64 {
+        let known = self.lanes.get(&lane).copied().unwrap_or_default();
+        match look {
+            Look::On => known.hasty.max(known.safe),
+            Look::Again => known.safe,
+            Look::Everywhere => 0,
+        }
+    }
+
+    pub(super) fn lanes(&self) -> impl Iterator<Item = i32> {
+        self.lanes.keys().copied()
+    }
+
+    /// Whether a long transaction holds the safe floors back, so that looking again may find something.
+    pub(super) fn is_hasty(&self) -> bool {
+        self.lanes.values().any(|lane| lane.hasty > lane.safe)
+    }
+
+    /// Learns from one claim: `jobs` in position order per lane; `exhausted` when it got less than it asked of any lane.
+    pub(super) fn learn(&mut self, snapshot: &Snapshot, jobs: &[Claimed], exhausted: bool, now: Instant) {
+        self.advance_checkpoints(snapshot, now);
+        let mut reached: HashMap<i32, i64> = HashMap::new();
+        for job in jobs {
+            let highest = reached.entry(job.lane_id).or_default();
+            *highest = (*highest).max(job.position);
+        }
+        for lane in reached.keys() {
+            self.lanes.entry(*lane).or_default();
+        }
+        for (id, lane) in &mut self.lanes {
+            let come_to = if exhausted && snapshot.lanes.contains(id) { i64::MAX } else { reached.get(id).copied().unwrap_or(0) };
+            lane.safe = lane.safe.max(come_to.min(self.safe_position));
+            lane.hasty = lane.hasty.max(come_to.min(self.old_position));
+        }
+    }
+
+    fn advance_checkpoints(&mut self, snapshot: &Snapshot, now: Instant) {
+        while let Some(first) = self.checkpoints.front() {
+            let final_ = first.xmax <= snapshot.xmin;
+            let old = now.duration_since(first.taken) >= PATIENCE;
+            if final_ {
+                self.safe_position = self.safe_position.max(first.position);
+            }
+            if final_ || old {
+                self.old_position = self.old_position.max(first.position);
+            }
+            // An old checkpoint that is not final yet is kept apart no more: a later one will speak for it.
+            if final_ || (old && self.checkpoints.len() > 1) {
+                self.checkpoints.pop_front();
+            } else {
+                break;
+            }
+        }
+        // The position was read by the last call, so every transaction that had one by then is below this xmax.
+        if let Some(position) = self.last_position.replace(snapshot.last_position) {
+            let grown = self.checkpoints.back().is_none_or(|last| last.position < position);
+            if grown {
+                self.checkpoints.push_back(Checkpoint { position, xmax: snapshot.xmax, taken: now });
+            }
+        }
+    }
+}
+
+/// How far back a claim looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// From where the last claim stopped.
+    On,
+    /// From where a long transaction may still have added something.
+    Again,
+    /// From the left edge: also what a claim that failed half-way put back.
+    Everywhere,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(xmin: i64, xmax: i64, last_position: i64) -> Snapshot {
+        Snapshot { xmin, xmax, last_position, lanes: vec![7] }
+    }
+
+    fn job(position: i64) -> Claimed {
+        Claimed {
+            claim_id: 1,
+            lane_id: 7,
+            position,
+            job_id: crate::JobId(position),
+            attempt: 1,
+            kind: "a.b".into(),
+            args: None,
+            created_at: None,
+            unique_key: false,
+        }
+    }
+
+    #[test]
+    fn a_floor_waits_for_the_transactions_that_may_still_add_below_it() {
+        let start = Instant::now();
+        let mut floors = Floors::default();
+        floors.learn(&snapshot(100, 105, 50), &[job(50)], false, start);
+        assert_eq!(floors.of(7, Look::On), 0, "the first claim has nothing to compare with");
+        floors.learn(&snapshot(100, 110, 60), &[job(60)], false, start);
+        assert_eq!(floors.of(7, Look::On), 0, "transaction 100 is still open and may hold position 49");
+        floors.learn(&snapshot(110, 112, 70), &[job(70)], false, start);
+        assert_eq!(floors.of(7, Look::On), 50, "all that had positions up to 50 have ended");
+    }
+
+    #[test]
+    fn a_floor_never_passes_what_was_not_claimed() {
+        let start = Instant::now();
+        let mut floors = Floors::default();
+        for turn in 0..4 {
+            floors.learn(&snapshot(100 + turn * 10, 101 + turn * 10, 1000), &[job(10)], false, start);
+        }
+        assert_eq!(floors.of(7, Look::On), 10);
+    }
+
+    #[test]
+    fn a_long_transaction_makes_floors_hasty_and_looking_again_starts_below_it() {
+        let start = Instant::now();
+        let mut floors = Floors::default();
+        for turn in 0..5_u32 {
+            let now = start + Duration::from_millis(600) * turn;
+            floors.learn(&snapshot(100, 110 + i64::from(turn), 50 + 10 * i64::from(turn)), &[job(50 + 10 * i64::from(turn))], false, now);
+        }
+        assert!(floors.is_hasty());
+        assert!(floors.of(7, Look::On) >= 60);
+        assert_eq!(floors.of(7, Look::Again), 0);
+        assert_eq!(floors.of(7, Look::Everywhere), 0);
+    }
+
+    #[test]
+    fn an_exhausted_lane_rises_to_the_safe_position_without_claims_of_its_own() {
+        let start = Instant::now();
+        let mut floors = Floors::default();
+        floors.learn(&snapshot(1, 2, 5), &[job(5)], false, start);
+        for turn in 1..4 {
+            floors.learn(&snapshot(10 * turn, 10 * turn, 1000), &[], true, start);
+        }
+        assert_eq!(floors.of(7, Look::On), 1000);
+    }
+
+    #[test]
+    fn a_paused_lane_keeps_its_floor() {
+        let start = Instant::now();
+        let mut floors = Floors::default();
+        floors.learn(&snapshot(1, 2, 5), &[job(5)], false, start);
+        for turn in 1..4 {
+            let paused = Snapshot { lanes: vec![], ..snapshot(10 * turn, 10 * turn, 1000) };
+            floors.learn(&paused, &[], true, start);
+        }
+        assert_eq!(floors.of(7, Look::On), 0);
+    }
+}

@@ -1,0 +1,193 @@
+//! The keeper: promotes what is due, rescues what the dead held, and keeps house. Every worker has one; all of
+//! their acts are safe beside each other.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::RngExt;
+use sqlx::PgConnection;
+
+use super::session::Session;
+use crate::store::{self, worker::Lease};
+
+const TICK: Duration = Duration::from_millis(50);
+const PROMOTE_BATCH: i64 = 2000;
+/// How far behind the last due time a promotion begins, since rows commit out of order.
+const PROMOTE_MARGIN: TimeDelta = TimeDelta::seconds(5);
+
+struct Keeper {
+    session: Arc<Session>,
+    watched: Watched,
+    promoted_to: Option<DateTime<Utc>>,
+    promote_everywhere: Every,
+    sweep: Every,
+    suspects: Every,
+    house: Every,
+}
+
+/// Something done from time to time.
+struct Every {
+    period: Duration,
+    last: Option<Instant>,
+}
+
+impl Every {
+    const fn new(period: Duration) -> Self {
+        Self { period, last: None }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.last.is_none_or(|last| last.elapsed() >= self.period);
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+/// Leases as one unbroken connection has seen them. A worker is declared dead only after its lease was seen
+/// unchanged for a whole lease, so an outage of the database makes nobody dead: it breaks the connection.
+#[derive(Default)]
+struct Watched {
+    since: HashMap<i64, (DateTime<Utc>, Instant)>,
+}
+
+impl Watched {
+    /// Those whose lease ran out and was seen unchanged for `lease`.
+    fn dead(&mut self, leases: &[Lease], lease: Duration, now: Instant) -> Vec<Lease> {
+        self.since.retain(|id, _| leases.iter().any(|seen| seen.id == *id));
+        leases
+            .iter()
+            .filter(|seen| {
+                let entry = self.since.entry(seen.id).or_insert((seen.lease_until, now));
+                if entry.0 != seen.lease_until {
+                    *entry = (seen.lease_until, now);
+                }
+                seen.overdue && now.duration_since(entry.1) >= lease
+            })
+            .copied()
+            .collect()
+    }
+}
+
+/// Keeps until the session is over; a lost connection is opened anew, and what was watched on it is forgotten.
+pub(super) async fn run(session: Arc<Session>) {
+    while !session.is_over() {
+        let mut keeper = Keeper {
+            session: session.clone(),
+            watched: Watched::default(),
+            promoted_to: None,
+            promote_everywhere: Every::new(Duration::from_secs(5)),
+            sweep: Every::new(session.program.config.lease / 4),
+            suspects: Every::new(Duration::from_millis(250)),
+            house: Every::new(Duration::from_secs(30)),
+        };
+        let keeping = async {
+            let mut connection = session.connect().await?;
+            keeper.keep(&mut connection).await
+        };
+        if let Err(error) = keeping.await {
+            tracing::warn!(worker.id = session.worker_id, %error, "keeping stopped, connecting anew");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+impl Keeper {
+    async fn keep(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        while !self.session.is_over() {
+            self.promote(connection).await?;
+            if self.sweep.is_due() {
+                self.sweep(connection).await?;
+            }
+            if self.suspects.is_due() {
+                let program = &self.session.program;
+                let due = store::scheduled::suspects_due(connection, &program.kind_names, &program.queues).await?;
+                self.session.suspects.store(due, Ordering::Release);
+            }
+            if self.house.is_due() {
+                self.keep_house(connection).await?;
+            }
+            let jitter = TICK.mul_f64(rand::rng().random_range(0.75..1.25));
+            tokio::select! {
+                () = tokio::time::sleep(jitter) => (),
+                () = self.session.draining.cancelled() => (),
+                () = self.session.lost.cancelled() => (),
+            }
+        }
+        Ok(())
+    }
+
+    async fn promote(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.promote_everywhere.is_due() {
+            self.promoted_to = None;
+        }
+        loop {
+            let floor = self.promoted_to.map_or(DateTime::<Utc>::MIN_UTC, |last| last - PROMOTE_MARGIN);
+            match store::scheduled::promote(connection, floor.max(DateTime::UNIX_EPOCH), PROMOTE_BATCH).await {
+                Ok((moved, last)) => {
+                    self.promoted_to = self.promoted_to.max(last);
+                    if moved < PROMOTE_BATCH {
+                        return Ok(());
+                    }
+                }
+                Err(error)
+                    if error
+                        .as_database_error()
+                        .is_some_and(|error| error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))) =>
+                {
+                    tracing::error!(%error, "a promotion failed as a whole, going job by job");
+                    store::scheduled::promote_one_by_one(&self.session.program.pool, PROMOTE_BATCH).await?;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn sweep(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let leases = store::worker::leases(connection).await?;
+        let lease = self.session.program.config.lease;
+        for dead in self.watched.dead(&leases, lease, Instant::now()) {
+            if dead.id != self.session.worker_id && store::worker::declare_dead(connection, dead).await? {
+                let ended = store::worker::end_sessions(connection, dead.id).await.unwrap_or(0);
+                tracing::warn!(worker.id = dead.id, sessions_ended = ended, "worker declared dead");
+            }
+        }
+        for orphan in store::claim::orphans(connection, 100).await? {
+            let ended = store::claim::rescue(&self.session.program.pool, orphan).await?;
+            tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, jobs = ended, "jobs of a dead worker rescued");
+        }
+        Ok(())
+    }
+
+    async fn keep_house(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        store::claim::close_finished(connection, 10_000).await?;
+        store::worker::prune(connection).await?;
+        store::partition::extend(&self.session.program.pool, 10_000_000, 50_000_000).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(id: i64, second: i64, overdue: bool) -> Lease {
+        Lease { id, lease_until: DateTime::from_timestamp(second, 0).expect("a small number of seconds"), overdue }
+    }
+
+    #[test]
+    fn a_worker_is_dead_only_after_its_lease_was_seen_unchanged_for_a_whole_lease() {
+        let (mut watched, start, span) = (Watched::default(), Instant::now(), Duration::from_secs(2));
+        assert!(watched.dead(&[lease(1, 10, true)], span, start).is_empty(), "first sight after an outage");
+        assert!(watched.dead(&[lease(1, 10, true)], span, start + Duration::from_secs(1)).is_empty());
+        assert!(watched.dead(&[lease(1, 11, true)], span, start + Duration::from_secs(2)).is_empty(), "it was renewed");
+        assert_eq!(watched.dead(&[lease(1, 11, true)], span, start + Duration::from_secs(4)).len(), 1);
+        assert!(watched.dead(&[lease(1, 11, false)], span, start + Duration::from_secs(9)).is_empty(), "not overdue");
+    }
+}

@@ -1,0 +1,82 @@
+//! The lease: renewed on a thread and a connection of its own, so that no handler can starve it.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::session::{Session, Stop};
+use crate::{JobId, store::worker as store};
+
+/// The thread that renews one lease.
+pub(super) struct LeaseThread {
+    stop: CancellationToken,
+    ended: oneshot::Receiver<()>,
+}
+
+impl LeaseThread {
+    /// Stops renewing; the last renewal is over when this returns.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.ended.await;
+    }
+}
+
+/// Starts the thread.
+pub(super) fn spawn(session: &Arc<Session>) -> std::io::Result<LeaseThread> {
+    let stop = CancellationToken::new();
+    let (over, ended) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (session, stopping) = (session.clone(), stop.clone());
+    thread::Builder::new().name("rawops-lease".into()).spawn(move || {
+        runtime.block_on(renew_until(&session, &stopping));
+        drop(session);
+        let _ = over.send(());
+    })?;
+    Ok(LeaseThread { stop, ended })
+}
+
+async fn renew_until(session: &Session, stop: &CancellationToken) {
+    let lease = session.program.config.lease;
+    while !stop.is_cancelled() && !session.lost.is_cancelled() {
+        let renewing = async {
+            let mut connection = session.connect().await?;
+            loop {
+                // A connection that died silently must not hold the lease up: give up on it after half a lease.
+                let renewal = store::renew(&mut connection, session.worker_id, session.program.config.lease_ms());
+                match tokio::time::timeout(lease / 2, renewal).await {
+                    Ok(Ok(Some(cancelled))) => stop_cancelled(session, &cancelled),
+                    Ok(Ok(None)) => {
+                        session.lost.cancel();
+                        return Ok(());
+                    }
+                    Ok(Err(error)) => return Err(error),
+                    Err(_) => {
+                        return Err(sqlx::Error::Io(std::io::Error::new(
+                            std::io::ErrorKind::TimedOut,
+                            "no answer to the renewal of the lease",
+                        )));
+                    }
+                }
+                tokio::time::sleep(lease / 4).await;
+            }
+        };
+        let outcome: Result<(), sqlx::Error> = tokio::select! {
+            outcome = renewing => outcome,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(worker.id = session.worker_id, %error, "cannot renew the lease, trying again");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    if session.lost.is_cancelled() {
+        tracing::error!(worker.id = session.worker_id, "this worker was declared dead: it stops all it runs and writes nothing");
+    }
+}
+
+fn stop_cancelled(session: &Session, cancelled: &[JobId]) {
+    if !cancelled.is_empty() {
+        session.stop(|id| cancelled.contains(&id), Stop::Cancel);
+    }
+}

@@ -1,0 +1,64 @@
+//! Worker processes: claim, run, record, renew, rescue.
+//!
+//! One [`Worker`] holds one lease at a time. Four tasks and a thread serve it: the claimer takes jobs while there
+//! is room, apalis runs them, the recorder writes how they ended, the keeper promotes and rescues, and the lease
+//! is renewed on a thread and a connection of its own, which no handler can starve.
+
+mod backend;
+mod claimer;
+mod config;
+mod execute;
+mod floor;
+mod keeper;
+mod lease;
+mod pace;
+mod recorder;
+mod session;
+mod wakeup;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::Kinds;
+
+pub use config::WorkerConfig;
+
+/// Why a worker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The configuration is nonsense.
+    #[error("{0}")]
+    Config(String),
+    /// The thread that renews the lease could not be started.
+    #[error("the lease thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A worker process: runs jobs of its kinds until it is told to stop.
+pub struct Worker {
+    pool: PgPool,
+    kinds: Kinds,
+    config: WorkerConfig,
+}
+
+impl Worker {
+    /// A worker that takes its connections from `pool`. The claimer, the recorder and the keeper use one each;
+    /// handlers use the rest.
+    pub const fn new(pool: PgPool, kinds: Kinds, config: WorkerConfig) -> Self {
+        Self { pool, kinds, config }
+    }
+
+    /// Runs until `shutdown`, then drains: starts nothing new, gives running jobs the grace period, releases the
+    /// rest. A worker that is declared dead stops all it runs, writes nothing, and begins anew.
+    ///
+    /// # Errors
+    /// Only what makes it impossible to begin; a database that is away is waited for.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
+        self.config.validate()?;
+        let shared = session::Program::new(self.pool, self.kinds, self.config);
+        while !shutdown.is_cancelled() {
+            session::run(&shared, &shutdown).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The recorder: writes how attempts ended, many in one commit.
+//!
+//! While one batch is being written the next gathers, so batches grow with the load by themselves.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt;
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+
+use super::session::Session;
+use crate::{
+    Category, JobId,
+    store::attempt::{self, Ended, Late, Verdict},
+};
+
+/// The most attempts recorded in one statement.
+const BATCH: usize = 2000;
+
+/// Marks the end of the results: nothing comes after it.
+pub(super) async fn close(session: &Session) {
+    let last = Ended { claim_id: -1, job_id: JobId(-1), attempt: -1, run_us: 0, unique_key: false, verdict: Verdict::Settled };
+    let _ = session.record.send(last).await;
+}
+
+/// Records until the end is marked or the worker is declared dead.
+pub(super) async fn run(session: Arc<Session>, mut results: mpsc::Receiver<Ended>) {
+    let mut connection = None;
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut over = false;
+    while !over && results.recv_many(&mut batch, BATCH).await > 0 {
+        over = batch.last().is_some_and(|last| last.claim_id == -1);
+        batch.retain(|ended| ended.claim_id != -1);
+        write(&session, &mut connection, &batch).await;
+        batch.clear();
+    }
+}
+
+/// Writes one batch. Where a row is bad each is written alone, so that it does not keep the others.
+async fn write(session: &Session, connection: &mut Option<PgConnection>, batch: &[Ended]) {
+    if batch.is_empty() || write_together(session, connection, batch).await.is_ok() {
+        return;
+    }
+    for ended in batch {
+        let Err(error) = write_together(session, connection, std::slice::from_ref(ended)).await else { continue };
+        tracing::error!(job.id = %ended.job_id, %error, "a result cannot be recorded as it is");
+        let message = format!("the result could not be recorded: {error}");
+        let stand_in = Ended { verdict: Verdict::Failed { category: Category::Bug, message, retry_after_ms: None }, ..ended.clone() };
+        if let Err(error) = write_together(session, connection, &[stand_in]).await {
+            tracing::error!(job.id = %ended.job_id, %error, "a result cannot be recorded at all; the job runs again after this worker ends");
+        }
+    }
+}
+
+/// Writes one batch in one go, waiting for a database that is away; gives up only when the worker is declared dead.
+///
+/// # Errors
+/// What the database says of the data.
+async fn write_together(session: &Session, connection: &mut Option<PgConnection>, batch: &[Ended]) -> Result<(), sqlx::Error> {
+    while !session.lost.is_cancelled() {
+        let result = async {
+            if connection.is_none() {
+                *connection = Some(session.connect().await?);
+            }
+            let connection = connection.as_mut().expect("set on the line above");
+            record(session, connection, batch).await
+        }
+        .await;
+        match result {
+            Ok(late) => {
+                report_late(&late);
+                return Ok(());
+            }
+            Err(error) if is_about_data(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(worker.id = session.worker_id, %error, waiting = batch.len(), "cannot record results, trying again");
+                *connection = None;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn record(session: &Session, connection: &mut PgConnection, batch: &[Ended]) -> Result<Late, sqlx::Error> {
+    let mut sorted: Vec<Ended> = batch.to_vec();
+    sorted.sort_unstable_by_key(|ended| (ended.job_id.0, ended.attempt));
+    let closing = claims_of(&sorted);
+    let (settled, rest): (Vec<Ended>, Vec<Ended>) = sorted.into_iter().partition(|ended| matches!(ended.verdict, Verdict::Settled));
+    let (completed, others): (Vec<Ended>, Vec<Ended>) = rest.into_iter().partition(|ended| matches!(ended.verdict, Verdict::Completed(_)));
+    let mut late = Late::new();
+    if !others.is_empty() {
+        let jitter: Vec<f64> = others.iter().map(|_| rand::rng().random_range(0.0..1.0)).collect();
+        late.extend(attempt::settle(connection, session.worker_id, &others, &jitter, &closing).await?);
+    }
+    if !completed.is_empty() || (others.is_empty() && !settled.is_empty()) {
+        late.extend(attempt::complete(connection, session.worker_id, &completed, &closing).await?);
+    }
+    Ok(late)
+}
+
+/// The claims that this batch may finish. The statement drops only those of which every attempt is recorded.
+fn claims_of(batch: &[Ended]) -> Vec<i64> {
+    let mut claims: Vec<i64> = batch.iter().map(|ended| ended.claim_id).collect();
+    claims.sort_unstable();
+    claims.dedup();
+    claims
+}
+
+fn is_about_data(error: &sqlx::Error) -> bool {
+    match error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned)) {
+        Some(code) => matches!(code.get(..2), Some("22" | "23" | "54")),
+        None => matches!(error, sqlx::Error::Encode(_)),
+    }
+}
+
+fn report_late(late: &Late) {
+    for (job_id, attempt) in late {
+        crate::metrics::late();
+        tracing::info!(job.id = %job_id, attempt, "this result came too late: the attempt had been ended by somebody else");
+    }
+}

@@ -1,0 +1,229 @@
+//! One life of a worker: from its registration to its drain, or to the moment it is declared dead.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use apalis_core::worker::builder::WorkerBuilder;
+use sqlx::{ConnectOptions, PgConnection, PgPool, postgres::PgConnectOptions};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tower::limit::ConcurrencyLimitLayer;
+
+use super::{WorkerConfig, WorkerError, backend::Intake, claimer, execute, keeper, lease, pace::Pace, recorder, wakeup};
+use crate::{
+    JobId, Kinds,
+    store::{attempt::Ended, claim::Claimed, worker as store},
+};
+
+/// How many recorded-to-be results may wait before handlers wait too.
+const RECORD_BUFFER: usize = 8192;
+
+/// What all lives of a worker share.
+pub(super) struct Program {
+    pub(super) pool: PgPool,
+    pub(super) kinds: Kinds,
+    pub(super) config: WorkerConfig,
+    pub(super) kind_names: Vec<String>,
+    pub(super) queues: Vec<String>,
+}
+
+impl Program {
+    pub(super) fn new(pool: PgPool, kinds: Kinds, config: WorkerConfig) -> Arc<Self> {
+        let mut queues = config.queues.clone();
+        if queues.is_empty() {
+            queues = kinds.queues();
+            queues.push("default".into());
+            queues.sort_unstable();
+            queues.dedup();
+        }
+        Arc::new(Self { kind_names: kinds.names(), queues, pool, kinds, config })
+    }
+}
+
+/// Why a running job is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Somebody asked to cancel it.
+    Cancel,
+    /// The worker shuts down and the grace period is over.
+    Release,
+    /// The worker was declared dead: the job belongs to somebody else.
+    Lost,
+}
+
+/// How one running job is told to stop.
+pub(super) type StopSender = watch::Sender<Option<Stop>>;
+
+/// One life of a worker.
+pub(super) struct Session {
+    pub(super) program: Arc<Program>,
+    pub(super) worker_id: i64,
+    /// Connections of handlers: they bear the worker's name, so that a rescuer can end what it left open.
+    pub(super) pool: PgPool,
+    /// Start nothing new.
+    pub(super) draining: CancellationToken,
+    /// Declared dead: write nothing.
+    pub(super) lost: CancellationToken,
+    /// How to reach each running job.
+    pub(super) running: Mutex<HashMap<(JobId, i32), StopSender>>,
+    /// Jobs claimed and not yet ended.
+    pub(super) in_hand: AtomicUsize,
+    /// Something changed that the claimer waits for.
+    pub(super) nudge: Notify,
+    /// NOTIFY reaches this worker.
+    pub(super) listening: AtomicBool,
+    /// A suspect is due somewhere.
+    pub(super) suspects: AtomicBool,
+    pub(super) pace: Pace,
+    pub(super) record: mpsc::Sender<Ended>,
+}
+
+impl Session {
+    /// A connection that belongs to one task of the engine.
+    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        named(&self.program.pool, self.worker_id).connect().await
+    }
+
+    /// Takes note of one job's end and makes room for the next.
+    pub(super) async fn ended(&self, ended: Ended) {
+        self.in_hand.fetch_sub(1, Ordering::AcqRel);
+        self.nudge.notify_one();
+        // The recorder ends only after every job has, or when the worker is dead and nothing may be written.
+        let _ = self.record.send(ended).await;
+    }
+
+    /// Tells running jobs to stop.
+    pub(super) fn stop(&self, which: impl Fn(JobId) -> bool, why: Stop) {
+        let running = self.running.lock().expect("no holder of this lock panics");
+        for (_, stop) in running.iter().filter(|((id, _), _)| which(*id)) {
+            stop.send_if_modified(|now| now.is_none().then(|| *now = Some(why)).is_some());
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.draining.is_cancelled() || self.lost.is_cancelled()
+    }
+}
+
+fn named(pool: &PgPool, worker_id: i64) -> PgConnectOptions {
+    (*pool.connect_options()).clone().application_name(&store::session_name(worker_id))
+}
+
+/// Waits until the database answers and registers; `None` when the shutdown came first.
+async fn register(program: &Program, shutdown: &CancellationToken) -> Option<i64> {
+    let info = serde_json::json!({
+        "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "kinds": program.kind_names,
+        "queues": program.queues, "concurrency": program.config.concurrency, "lease_ms": program.config.lease_ms(),
+    });
+    loop {
+        let attempt = async {
+            let mut connection = program.pool.acquire().await?;
+            store::register(&mut connection, &program.config.name, program.config.lease_ms(), &info).await
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return None,
+            registered = attempt => match registered {
+                Ok(id) => return Some(id),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot register, trying again in a second");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Lives one life.
+pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) -> Result<(), WorkerError> {
+    let Some(worker_id) = register(program, shutdown).await else { return Ok(()) };
+    tracing::info!(worker.id = worker_id, name = program.config.name, "worker registered");
+    let (record, results) = mpsc::channel(RECORD_BUFFER);
+    let (hand_over, intake) = mpsc::unbounded_channel::<Claimed>();
+    let pool = program.pool.options().clone().connect_lazy_with(named(&program.pool, worker_id));
+    let session = Arc::new(Session {
+        program: program.clone(),
+        worker_id,
+        pool,
+        draining: CancellationToken::new(),
+        lost: CancellationToken::new(),
+        running: Mutex::default(),
+        in_hand: AtomicUsize::new(0),
+        nudge: Notify::new(),
+        listening: AtomicBool::new(false),
+        suspects: AtomicBool::new(false),
+        pace: Pace::default(),
+        record,
+    });
+
+    let lease = lease::spawn(&session)?;
+    let recorder = tokio::spawn(recorder::run(session.clone(), results));
+    let helpers = [
+        tokio::spawn(claimer::run(session.clone(), hand_over)),
+        tokio::spawn(keeper::run(session.clone())),
+        tokio::spawn(wakeup::run(session.clone())),
+        tokio::spawn(stopper(session.clone(), shutdown.clone())),
+    ];
+    let worker = WorkerBuilder::new(format!("rawops-{worker_id}").as_str())
+        .backend(Intake::new(intake, session.clone()))
+        .data(session.clone())
+        .layer(ConcurrencyLimitLayer::new(program.config.concurrency))
+        .build(execute::execute);
+    if let Err(error) = worker.run().await {
+        tracing::error!(worker.id = worker_id, %error, "the worker loop ended with an error");
+        session.lost.cancel();
+    }
+
+    session.draining.cancel();
+    for helper in helpers {
+        let _ = helper.await;
+    }
+    let ended = Arc::downgrade(&session);
+    let (pool, lost) = (session.pool.clone(), session.lost.clone());
+    finish(session, recorder, lease).await;
+    pool.close().await;
+    debug_assert!(ended.upgrade().is_none(), "nothing of a session outlives it");
+    tracing::info!(worker.id = worker_id, declared_dead = lost.is_cancelled(), "worker ended");
+    Ok(())
+}
+
+/// Flushes the results, then gives up the lease: it outlives the last write.
+async fn finish(session: Arc<Session>, recorder: tokio::task::JoinHandle<()>, lease: lease::LeaseThread) {
+    let worker_id = session.worker_id;
+    let pool = session.program.pool.clone();
+    recorder::close(&session).await;
+    let abort = recorder.abort_handle();
+    if tokio::time::timeout(session.program.config.grace, recorder).await.is_err() {
+        tracing::error!(worker.id = worker_id, "the database is away: results are given up, their jobs will run again");
+        abort.abort();
+    }
+    lease.stop().await;
+    drop(session);
+    if let Ok(mut connection) = pool.acquire().await
+        && let Err(error) = store::leave(&mut connection, worker_id).await
+    {
+        tracing::warn!(worker.id = worker_id, %error, "could not sign off; others will see the lease run out");
+    }
+}
+
+/// Turns a shutdown into a drain, and the end of the grace period, or death, into stopped jobs.
+async fn stopper(session: Arc<Session>, shutdown: CancellationToken) {
+    tokio::select! {
+        () = shutdown.cancelled() => {
+            session.draining.cancel();
+            let idle = async { while session.in_hand.load(Ordering::Acquire) > 0 { session.nudge.notified().await; } };
+            tokio::select! {
+                () = idle => (),
+                () = session.lost.cancelled() => session.stop(|_| true, Stop::Lost),
+                () = tokio::time::sleep(session.program.config.grace) => session.stop(|_| true, Stop::Release),
+            }
+        }
+        () = session.lost.cancelled() => session.stop(|_| true, Stop::Lost),
+        () = session.draining.cancelled() => (),
+    }
+}
