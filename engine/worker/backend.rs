@@ -68,7 +68,11 @@ impl Backend for Intake {
         }
     }
 
-    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    /// Every job has ended and none will come. apalis waits for a stop of its own before it ends the worker.
+    fn poll_close(&mut self, _: &mut Context<'_>, worker: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        if let Err(error) = worker.stop() {
+            tracing::debug!(%error, "the worker had stopped before its backend closed");
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -216,7 +216,7 @@ async fn stopper(session: Arc<Session>, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {
             session.draining.cancel();
-            let idle = async { while session.in_hand.load(Ordering::Acquire) > 0 { session.nudge.notified().await; } };
+            let idle = async { while session.in_hand.load(Ordering::Acquire) > 0 { tokio::time::sleep(Duration::from_millis(10)).await; } };
             tokio::select! {
                 () = idle => (),
                 () = session.lost.cancelled() => session.stop(|_| true, Stop::Lost),
