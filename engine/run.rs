@@ -64,6 +64,11 @@ impl Run {
         self.attempt
     }
 
+    /// The worker that runs it, in this life.
+    pub const fn worker_id(&self) -> i64 {
+        self.worker_id
+    }
+
     /// Connections for reading. Writes go through [`Run::begin`], which is fenced.
     pub const fn pool(&self) -> &PgPool {
         &self.pool

@@ -1,1 +1,4 @@
-//! All tests.
+//! All tests: one binary that mirrors the house.
+
+mod engine;
+mod support;
