@@ -5,13 +5,13 @@
 -- columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
 with head as materialized (
-    select l.id, l.kind, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
+    select row_number() over (order by l.priority, (l.id + $9) % 101) as rank, l.id, l.kind, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
     from engine.lane l
     left join unnest($5::integer[], $6::bigint[], $7::bigint[]) f (lane_id, floor, quota) on f.lane_id = l.id
     where l.kind = any ($2) and l.queue = any ($3) and not l.paused
       and not exists (select from engine.queue q where q.name = l.queue and q.paused)
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
-    order by l.priority, (l.id + $9) % 101
+    order by rank
 ),
 chosen as materialized (
     select r.place from head
@@ -42,11 +42,11 @@ select
     c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key
 from engine.position s
 left join (
-    select held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, j.args::text as args, j.created_at,
+    select head.rank, held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, j.args::text as args, j.created_at,
            j.unique_key is not null as unique_key
     from held
     cross join picked p
     join head on head.id = p.lane_id
     left join engine.job j on j.id = p.job_id
 ) c on true
-order by c.position
+order by c.rank, c.position

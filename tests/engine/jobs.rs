@@ -1,0 +1,340 @@
+//! What a job can do: be enqueued, run, fail, be retried, die, come back, be cancelled.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use engine::{
+    Client, Job, JobId, NewJob, StoreError, Worker, WorkerConfig,
+    store::{cancel_request, dead_letter},
+};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    Database,
+    kinds::{self, Fail, NoOp, Panic, Sleep, Snooze},
+    wait,
+};
+
+/// A worker of the test kinds in this process; drained when dropped by `stop`.
+pub struct Running {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), engine::WorkerError>>,
+}
+
+impl Running {
+    pub fn start(pool: &PgPool, concurrency: usize) -> Self {
+        let config = WorkerConfig { queues: vec!["default".into()], concurrency, ..WorkerConfig::default() };
+        let stop = CancellationToken::new();
+        Self { task: tokio::spawn(Worker::new(pool.clone(), kinds::kinds(), config).run(stop.clone())), stop }
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("a worker does not panic").expect("a worker ends in good order");
+    }
+}
+
+pub async fn state_of(pool: &PgPool, id: JobId) -> String {
+    sqlx::query_scalar("select state from engine.job_state where id = $1").bind(id).fetch_one(pool).await.expect("the job is there")
+}
+
+pub async fn until_state(pool: &PgPool, id: JobId, state: &str) {
+    wait::until(&format!("job {id} becomes {state}"), Duration::from_secs(20), || async { state_of(pool, id).await == state }).await;
+}
+
+pub fn of<J: Job>(job: &J) -> NewJob {
+    NewJob::of(job).expect("test arguments serialise")
+}
+
+async fn outcomes(pool: &PgPool, id: JobId) -> Vec<String> {
+    sqlx::query_scalar("select outcome from engine.attempt where job_id = $1 order by attempt").bind(id).fetch_all(pool).await.expect("attempts can be read")
+}
+
+#[tokio::test]
+async fn a_job_runs_once_and_its_output_is_kept() {
+    let db = Database::new().await;
+    let enqueued = Client::new(db.pool().clone()).enqueue(&of(&NoOp { n: 7 })).await.expect("enqueued");
+    assert!(enqueued.created);
+    let worker = Running::start(db.pool(), 4);
+    until_state(db.pool(), enqueued.id, "completed").await;
+    worker.stop().await;
+    let output: serde_json::Value =
+        sqlx::query_scalar("select output from engine.attempt where job_id = $1").bind(enqueued.id).fetch_one(db.pool()).await.expect("one attempt");
+    assert_eq!(output, serde_json::json!({ "n": 7 }));
+    let left: i64 = sqlx::query_scalar("select (select count(*) from engine.claim) + (select count(*) from engine.worker)").fetch_one(db.pool()).await.expect("counts");
+    assert_eq!(left, 0, "a drained worker leaves no claim and no row of its own");
+}
+
+#[tokio::test]
+async fn a_job_enqueued_in_a_transaction_that_rolls_back_never_was() {
+    let db = Database::new().await;
+    let mut tx = db.pool().begin().await.expect("a transaction");
+    let enqueued = engine::enqueue_in(&mut tx, &of(&NoOp { n: 1 })).await.expect("enqueued");
+    tx.rollback().await.expect("rolled back");
+    let found: i64 = sqlx::query_scalar("select count(*) from engine.job where id = $1").bind(enqueued.id).fetch_one(db.pool()).await.expect("a count");
+    assert_eq!(found, 0);
+}
+
+#[tokio::test]
+async fn sql_enqueues_from_any_language() {
+    let db = Database::new().await;
+    let (id, created): (JobId, bool) =
+        sqlx::query_as("select id, created from engine.enqueue('test.no_op', '{\"n\": 1}', priority => 0::smallint)").fetch_one(db.pool()).await.expect("enqueued");
+    assert!(created);
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "completed").await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_job_is_retried_by_the_policy_of_its_category() {
+    let db = Database::new().await;
+    let id = Client::new(db.pool().clone()).enqueue(&of(&Fail { category: "conflict".into(), times: 2 })).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "completed").await;
+    worker.stop().await;
+    assert_eq!(outcomes(db.pool(), id).await, ["failed", "failed", "completed"]);
+    let decided: Vec<(Option<String>, Option<i32>)> =
+        sqlx::query_as("select category, policy_version from engine.attempt where job_id = $1 and outcome = 'failed'").bind(id).fetch_all(db.pool()).await.expect("attempts");
+    assert!(decided.iter().all(|(category, version)| category.as_deref() == Some("conflict") && *version == Some(1)));
+}
+
+#[tokio::test]
+async fn an_edit_of_the_retry_policy_decides_the_very_next_failure() {
+    let db = Database::new().await;
+    sqlx::query("update engine.retry_config set max_attempts = 1, version = 2 where error_category = 'conflict'").execute(db.pool()).await.expect("edited");
+    let id = Client::new(db.pool().clone()).enqueue(&of(&Fail { category: "conflict".into(), times: 9 })).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "dead").await;
+    worker.stop().await;
+    let version: i32 = sqlx::query_scalar("select policy_version from engine.attempt where job_id = $1").bind(id).fetch_one(db.pool()).await.expect("one attempt");
+    assert_eq!(version, 2);
+}
+
+#[tokio::test]
+async fn an_override_of_one_kind_wins_over_its_category() {
+    let db = Database::new().await;
+    sqlx::query("insert into engine.retry_override (kind, error_category, max_attempts, backoff_seconds) values ('test.fail', 'validation', 2, '{0}')")
+        .execute(db.pool())
+        .await
+        .expect("inserted");
+    let id = Client::new(db.pool().clone()).enqueue(&of(&Fail { category: "validation".into(), times: 9 })).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "dead").await;
+    worker.stop().await;
+    assert_eq!(outcomes(db.pool(), id).await, ["failed", "dead"]);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_bug_and_the_worker_goes_on() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let bad = client.enqueue(&of(&Panic {}).max_attempts(1)).await.expect("enqueued").id;
+    let good = client.enqueue(&of(&NoOp { n: 1 })).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), bad, "dead").await;
+    until_state(db.pool(), good, "completed").await;
+    worker.stop().await;
+    let letters = dead_letter::list(db.pool(), &dead_letter::Filter::default(), 10).await.expect("letters");
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].category.as_deref(), Some("bug"));
+    assert_eq!(letters[0].error_message.as_deref(), Some("the handler panicked: on purpose"));
+}
+
+#[tokio::test]
+async fn a_snooze_burns_no_attempt() {
+    let db = Database::new().await;
+    let id = Client::new(db.pool().clone()).enqueue(&of(&Snooze { times: 3 }).max_attempts(1)).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "completed").await;
+    worker.stop().await;
+    assert_eq!(outcomes(db.pool(), id).await, ["snoozed", "snoozed", "snoozed", "completed"]);
+}
+
+#[tokio::test]
+async fn arguments_that_do_not_decode_are_a_dead_letter_that_says_so() {
+    let db = Database::new().await;
+    let id: JobId = sqlx::query_scalar("select id from engine.enqueue('test.no_op', '{\"n\": \"seven\"}')").fetch_one(db.pool()).await.expect("enqueued");
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "dead").await;
+    worker.stop().await;
+    let letters = dead_letter::list(db.pool(), &dead_letter::Filter::default(), 10).await.expect("letters");
+    let message = letters[0].error_message.as_deref().unwrap_or_default();
+    assert!(message.contains("do not decode as test.no_op"), "{message}");
+    assert_eq!(letters[0].category.as_deref(), Some("validation"));
+}
+
+#[tokio::test]
+async fn an_unknown_kind_is_left_alone() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let unknown: JobId = sqlx::query_scalar("select id from engine.enqueue('nobody.knows', '{}')").fetch_one(db.pool()).await.expect("enqueued");
+    let known = client.enqueue(&of(&NoOp { n: 1 })).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), known, "completed").await;
+    worker.stop().await;
+    assert_eq!(state_of(db.pool(), unknown).await, "ready");
+    assert!(outcomes(db.pool(), unknown).await.is_empty());
+}
+
+#[tokio::test]
+async fn priority_zero_runs_first() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    for priority in [9, 5, 0] {
+        client.enqueue(&of(&NoOp { n: i64::from(priority) }).priority(priority)).await.expect("enqueued");
+    }
+    let worker = Running::start(db.pool(), 1);
+    wait::until("three attempts", Duration::from_secs(10), || async {
+        sqlx::query_scalar::<_, i64>("select count(*) from engine.attempt").fetch_one(db.pool()).await.expect("a count") == 3
+    })
+    .await;
+    worker.stop().await;
+    let order: Vec<i64> =
+        sqlx::query_scalar("select (output ->> 'n')::bigint from engine.attempt order by started_at").fetch_all(db.pool()).await.expect("outputs");
+    assert_eq!(order, [0, 5, 9]);
+}
+
+#[tokio::test]
+async fn a_job_scheduled_for_later_waits_for_its_time() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let later = client.enqueue(&of(&NoOp { n: 1 }).run_at(Utc::now() + Duration::from_hours(1))).await.expect("enqueued").id;
+    let soon = client.enqueue(&of(&NoOp { n: 2 }).run_at(Utc::now() + Duration::from_millis(300))).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), soon, "completed").await;
+    worker.stop().await;
+    assert_eq!(state_of(db.pool(), later).await, "scheduled");
+    let early: bool = sqlx::query_scalar("select a.started_at < j.created_at + interval '250 milliseconds' from engine.attempt a join engine.job j on j.id = a.job_id where j.id = $1")
+        .bind(soon)
+        .fetch_one(db.pool())
+        .await
+        .expect("one attempt");
+    assert!(!early);
+}
+
+#[tokio::test]
+async fn bulk_enqueue_answers_in_order_and_leaves_out_taken_keys() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    client.enqueue(&of(&NoOp { n: 0 }).unique_key("taken")).await.expect("enqueued");
+    let jobs = [of(&NoOp { n: 1 }), of(&NoOp { n: 2 }).unique_key("taken"), of(&NoOp { n: 3 }).unique_key("free"), of(&NoOp { n: 4 }).unique_key("free")];
+    let ids = client.enqueue_many(&jobs).await.expect("enqueued");
+    assert_eq!(ids.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, false]);
+    let refused = client.enqueue_many(&[of(&NoOp { n: 5 }).idempotency_key("p", "k")]).await;
+    assert!(matches!(refused, Err(StoreError::KeyedInBulk(0))));
+}
+
+#[tokio::test]
+async fn one_live_job_a_unique_key() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let first = client.enqueue(&of(&NoOp { n: 1 }).unique_key("k")).await.expect("enqueued");
+    let second = client.enqueue(&of(&NoOp { n: 2 }).unique_key("k")).await.expect("answered");
+    assert_eq!((second.id, second.created), (first.id, false));
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), first.id, "completed").await;
+    worker.stop().await;
+    assert!(client.enqueue(&of(&NoOp { n: 3 }).unique_key("k")).await.expect("enqueued").created, "the key is free again");
+}
+
+#[tokio::test]
+async fn racing_enqueues_with_one_unique_key_make_one_job() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    for round in 0..20 {
+        let racers: Vec<_> = (0..8)
+            .map(|n| {
+                let (client, pool) = (client.clone(), db.pool().clone());
+                tokio::spawn(async move {
+                    let job = of(&NoOp { n }).unique_key(format!("round {round}"));
+                    if n % 4 == 3 {
+                        let mut tx = pool.begin().await.expect("a transaction");
+                        engine::enqueue_in(&mut tx, &job).await.expect("answered");
+                        tx.rollback().await.expect("rolled back");
+                        None
+                    } else {
+                        Some(client.enqueue(&job).await.expect("answered"))
+                    }
+                })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for racer in racers {
+            answers.extend(racer.await.expect("no racer panics"));
+        }
+        let live: Vec<JobId> = sqlx::query_scalar("select id from engine.job where unique_key = $1").bind(format!("round {round}")).fetch_all(db.pool()).await.expect("ids");
+        assert_eq!(live.len(), 1, "round {round}");
+        assert_eq!(answers.iter().filter(|answer| answer.created).count(), 1);
+        assert!(answers.iter().all(|answer| answer.id == live[0]), "whoever got an answer has a job");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_requeued_once_however_many_ask() {
+    let db = Database::new().await;
+    let id = Client::new(db.pool().clone()).enqueue(&of(&Fail { category: "validation".into(), times: 1 }).unique_key("k")).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "dead").await;
+    worker.stop().await;
+    let letter = dead_letter::list(db.pool(), &dead_letter::Filter::default(), 10).await.expect("letters").remove(0);
+    let ask = |by: &'static str| {
+        let pool = db.pool().clone();
+        tokio::spawn(async move { dead_letter::requeue(&pool, letter.id, by, None).await })
+    };
+    let (one, two) = (ask("ann").await.expect("no panic"), ask("bob").await.expect("no panic"));
+    assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1, "{one:?} {two:?}");
+    let refused = one.err().or(two.err()).expect("one of them was refused");
+    assert!(matches!(refused, StoreError::LetterResolved(..)), "{refused}");
+    let letter = dead_letter::show(db.pool(), letter.id).await.expect("the letter");
+    assert!(letter.resolved && letter.requeued_job_id.is_some());
+}
+
+#[tokio::test]
+async fn a_requeue_is_refused_while_a_live_job_holds_the_key() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let id = client.enqueue(&of(&Fail { category: "validation".into(), times: 1 }).unique_key("k")).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "dead").await;
+    worker.stop().await;
+    let live = client.enqueue(&of(&Fail { category: "validation".into(), times: 1 }).unique_key("k")).await.expect("enqueued").id;
+    let letter = dead_letter::list(db.pool(), &dead_letter::Filter::default(), 10).await.expect("letters").remove(0);
+    let refused = dead_letter::requeue(db.pool(), letter.id, "ann", None).await;
+    assert!(matches!(refused, Err(StoreError::LetterKeyHeld(_, holder)) if holder == live), "{refused:?}");
+    assert!(!dead_letter::show(db.pool(), letter.id).await.expect("the letter").resolved, "the letter stays");
+}
+
+#[tokio::test]
+async fn a_running_job_is_stopped_by_a_cancel() {
+    let db = Database::new().await;
+    let id = Client::new(db.pool().clone()).enqueue(&of(&Sleep { ms: 60_000 }).unique_key("k")).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "running").await;
+    let answer = cancel_request::cancel(db.pool(), id, "ann", Some("no longer wanted")).await.expect("asked");
+    assert_eq!(answer, cancel_request::Cancelled::Requested);
+    until_state(db.pool(), id, "cancelled").await;
+    worker.stop().await;
+    let left: i64 = sqlx::query_scalar("select (select count(*) from engine.unique_key) + (select count(*) from engine.cancel_request)").fetch_one(db.pool()).await.expect("a count");
+    assert_eq!(left, 0, "key and request go with the job");
+}
+
+#[tokio::test]
+async fn a_drained_worker_releases_what_it_did_not_start() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let jobs: Vec<NewJob> = (0..20).map(|_| of(&Sleep { ms: 150 })).collect();
+    client.enqueue_many(&jobs).await.expect("enqueued");
+    let worker = Running::start(db.pool(), 2);
+    wait::until("some have ended", Duration::from_secs(10), || async {
+        sqlx::query_scalar::<_, i64>("select count(*) from engine.attempt").fetch_one(db.pool()).await.expect("a count") >= 4
+    })
+    .await;
+    worker.stop().await;
+    let standing: Vec<(String, i64)> = sqlx::query_as("select state, count(*) from engine.job_state group by state order by state").fetch_all(db.pool()).await.expect("states");
+    assert_eq!(standing.iter().map(|(_, count)| count).sum::<i64>(), 20);
+    assert!(standing.iter().all(|(state, _)| state == "ready" || state == "completed"), "{standing:?}");
+    let failed: i64 = sqlx::query_scalar("select count(*) from engine.attempt where outcome not in ('completed', 'released')").fetch_one(db.pool()).await.expect("a count");
+    assert_eq!(failed, 0);
+}

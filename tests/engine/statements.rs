@@ -1,0 +1,63 @@
+//! Every statement file is loaded by Rust, and every one is accepted by the database.
+
+use std::{fs, path::Path};
+
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+
+use crate::support::Database;
+
+fn sql_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder of statements can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            sql_files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn all_statements() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("engine/sql");
+    let mut files = Vec::new();
+    sql_files(&root, &mut files);
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(&root).expect("found below it").with_extension("").display().to_string();
+            (name, fs::read_to_string(&path).expect("a statement can be read"))
+        })
+        .collect()
+}
+
+fn rust_sources(folder: &Path, text: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder of sources can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            rust_sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(&path).expect("a source can be read"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_database_accepts_every_statement() {
+    let db = Database::new().await;
+    let mut connection = db.pool().acquire().await.expect("a connection");
+    let statements = all_statements();
+    assert!(statements.len() > 30, "the statements were found");
+    for (name, text) in statements {
+        let prepared = connection.prepare(AssertSqlSafe(text).into_sql_str()).await;
+        assert!(prepared.is_ok(), "engine/sql/{name}.sql: {}", prepared.err().map(|error| error.to_string()).unwrap_or_default());
+    }
+}
+
+#[test]
+fn no_statement_is_an_orphan() {
+    let mut sources = String::new();
+    rust_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("engine"), &mut sources);
+    for (name, _) in all_statements() {
+        assert!(sources.contains(&format!("sql!(\"{name}\")")), "nobody loads engine/sql/{name}.sql");
+    }
+}
