@@ -79,7 +79,9 @@ pub async fn drain(pool: &PgPool, jobs: usize, workers: usize) -> anyhow::Result
     RAN.store(0, Ordering::Relaxed);
     let stop = CancellationToken::new();
     let begun = Instant::now();
-    let running: Vec<_> = (0..workers).map(|n| tokio::spawn(Worker::new(pool.clone(), Kinds::new().with::<NoOp>(), config(format!("bench {n}"))).run(stop.clone()))).collect();
+    let running: Vec<_> = (0..workers)
+        .map(|n| tokio::spawn(Worker::new(pool.clone(), Kinds::new().with::<NoOp>(), config(format!("bench {n}"))).run(stop.clone())))
+        .collect();
     while (RAN.load(Ordering::Relaxed) as usize) < jobs {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -109,8 +111,13 @@ pub async fn pinned(pool: &PgPool, hold: Duration) -> anyhow::Result<()> {
     let mut last = 0.0;
     while begun.elapsed() < hold {
         last = rate_over(Duration::from_secs(30).min(hold)).await;
-        let dead: i64 = sqlx::query_scalar("select n_dead_tup from pg_stat_user_tables where relid = 'engine.ready'::regclass").fetch_one(pool).await?;
-        println!("pinned for {:>4.0} s: {last:.0} jobs/s ({:.0} % of unpinned), {dead} dead entries in ready", begun.elapsed().as_secs_f64(), 100.0 * last / free);
+        let dead: i64 =
+            sqlx::query_scalar("select n_dead_tup from pg_stat_user_tables where relid = 'engine.ready'::regclass").fetch_one(pool).await?;
+        println!(
+            "pinned for {:>4.0} s: {last:.0} jobs/s ({:.0} % of unpinned), {dead} dead entries in ready",
+            begun.elapsed().as_secs_f64(),
+            100.0 * last / free
+        );
     }
     pin.rollback().await?;
     println!("at the end of {} s pinned: {last:.0} jobs/s, {:.0} % of the unpinned {free:.0}", hold.as_secs(), 100.0 * last / free);

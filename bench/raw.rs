@@ -9,7 +9,9 @@ const BATCH: i64 = 500;
 /// Inserts `jobs` jobs in batches of 1000; jobs per second.
 pub async fn enqueue(pool: &PgPool, jobs: usize) -> anyhow::Result<f64> {
     crate::load::empty(pool).await?;
-    sqlx::query("insert into engine.lane (queue, kind, priority) values ('default', 'bench.no_op', 5) on conflict do nothing").execute(pool).await?;
+    sqlx::query("insert into engine.lane (queue, kind, priority) values ('default', 'bench.no_op', 5) on conflict do nothing")
+        .execute(pool)
+        .await?;
     let begun = Instant::now();
     for _ in 0..jobs / 1000 {
         sqlx::query(
@@ -28,7 +30,10 @@ pub async fn enqueue(pool: &PgPool, jobs: usize) -> anyhow::Result<f64> {
 /// Claims and completes `jobs` jobs with `clients` connections; jobs per second.
 pub async fn drain(pool: &PgPool, jobs: usize, clients: usize) -> anyhow::Result<f64> {
     let options = pool.connect_options();
-    let worker: i64 = sqlx::query_scalar("insert into engine.worker (name, lease_until) values ('raw', now() + interval '1 hour') returning id").fetch_one(pool).await?;
+    let worker: i64 =
+        sqlx::query_scalar("insert into engine.worker (name, lease_until) values ('raw', now() + interval '1 hour') returning id")
+            .fetch_one(pool)
+            .await?;
     let begun = Instant::now();
     let mut tasks = Vec::new();
     for _ in 0..clients {

@@ -10,6 +10,7 @@ type Handler = Arc<dyn Fn(String, Run) -> Pin<Box<dyn Future<Output = JobResult>
 #[derive(Clone)]
 pub(crate) struct Kind {
     pub(crate) queue: &'static str,
+    pub(crate) priority: i16,
     pub(crate) timeout: Duration,
     pub(crate) handler: Handler,
     pub(crate) decodes: fn(&str) -> Result<(), String>,
@@ -35,6 +36,7 @@ impl Kinds {
     pub fn with<J: Job>(mut self) -> Self {
         let kind = Kind {
             queue: J::QUEUE,
+            priority: J::PRIORITY,
             timeout: J::TIMEOUT,
             handler: Arc::new(|args, run| Box::pin(decode_and_run::<J>(args, run))),
             decodes: decodes::<J>,
@@ -67,6 +69,13 @@ impl Kinds {
             Some(kind) => (kind.decodes)(args),
             None => Err(format!("this program knows no kind {kind}")),
         }
+    }
+
+    /// The lane each kind uses by default: queue, kind, priority.
+    pub(crate) fn lanes(&self) -> Vec<(&str, &str, i16)> {
+        let mut lanes: Vec<_> = self.by_name.iter().map(|(name, kind)| (kind.queue, *name, kind.priority)).collect();
+        lanes.sort_unstable();
+        lanes
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Kind> {

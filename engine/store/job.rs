@@ -40,7 +40,7 @@ pub async fn enqueue_many(connection: &mut PgConnection, jobs: &[NewJob]) -> Res
     if let Some(index) = jobs.iter().position(|job| job.idempotency_key.is_some()) {
         return Err(StoreError::KeyedInBulk(index));
     }
-    let lanes = lane::ensure(connection, jobs).await?;
+    let lanes = lane::of_jobs(connection, jobs).await?;
     let kinds: Vec<&str> = jobs.iter().map(|job| job.kind.as_str()).collect();
     let args: Vec<Json<&RawValue>> = jobs.iter().map(|job| Json(&*job.args)).collect();
     let run_at: Vec<Option<DateTime<Utc>>> = jobs.iter().map(|job| job.run_at).collect();

@@ -18,7 +18,7 @@ use tower::limit::ConcurrencyLimitLayer;
 use super::{WorkerConfig, WorkerError, backend::Intake, claimer, execute, keeper, lease, pace::Pace, recorder, wakeup};
 use crate::{
     JobId, Kinds,
-    store::{attempt::Ended, claim::Claimed, worker as store},
+    store::{attempt::Ended, claim::Claimed, lane, worker as store},
 };
 
 /// How many recorded-to-be results may wait before handlers wait too.
@@ -124,6 +124,7 @@ async fn register(program: &Program, shutdown: &CancellationToken) -> Option<i64
     loop {
         let attempt = async {
             let mut connection = program.pool.acquire().await?;
+            lane::ensure(&mut connection, &program.kinds.lanes()).await?;
             store::register(&mut connection, &program.config.name, program.config.lease_ms(), &info).await
         };
         tokio::select! {

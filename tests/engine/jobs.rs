@@ -48,7 +48,11 @@ pub fn of<J: Job>(job: &J) -> NewJob {
 }
 
 async fn outcomes(pool: &PgPool, id: JobId) -> Vec<String> {
-    sqlx::query_scalar("select outcome from engine.attempt where job_id = $1 order by attempt").bind(id).fetch_all(pool).await.expect("attempts can be read")
+    sqlx::query_scalar("select outcome from engine.attempt where job_id = $1 order by attempt")
+        .bind(id)
+        .fetch_all(pool)
+        .await
+        .expect("attempts can be read")
 }
 
 #[tokio::test]
@@ -59,10 +63,16 @@ async fn a_job_runs_once_and_its_output_is_kept() {
     let worker = Running::start(db.pool(), 4);
     until_state(db.pool(), enqueued.id, "completed").await;
     worker.stop().await;
-    let output: serde_json::Value =
-        sqlx::query_scalar("select output from engine.attempt where job_id = $1").bind(enqueued.id).fetch_one(db.pool()).await.expect("one attempt");
+    let output: serde_json::Value = sqlx::query_scalar("select output from engine.attempt where job_id = $1")
+        .bind(enqueued.id)
+        .fetch_one(db.pool())
+        .await
+        .expect("one attempt");
     assert_eq!(output, serde_json::json!({ "n": 7 }));
-    let left: i64 = sqlx::query_scalar("select (select count(*) from engine.claim) + (select count(*) from engine.worker)").fetch_one(db.pool()).await.expect("counts");
+    let left: i64 = sqlx::query_scalar("select (select count(*) from engine.claim) + (select count(*) from engine.worker)")
+        .fetch_one(db.pool())
+        .await
+        .expect("counts");
     assert_eq!(left, 0, "a drained worker leaves no claim and no row of its own");
 }
 
@@ -72,7 +82,8 @@ async fn a_job_enqueued_in_a_transaction_that_rolls_back_never_was() {
     let mut tx = db.pool().begin().await.expect("a transaction");
     let enqueued = engine::enqueue_in(&mut tx, &of(&NoOp { n: 1 })).await.expect("enqueued");
     tx.rollback().await.expect("rolled back");
-    let found: i64 = sqlx::query_scalar("select count(*) from engine.job where id = $1").bind(enqueued.id).fetch_one(db.pool()).await.expect("a count");
+    let found: i64 =
+        sqlx::query_scalar("select count(*) from engine.job where id = $1").bind(enqueued.id).fetch_one(db.pool()).await.expect("a count");
     assert_eq!(found, 0);
 }
 
@@ -80,7 +91,10 @@ async fn a_job_enqueued_in_a_transaction_that_rolls_back_never_was() {
 async fn sql_enqueues_from_any_language() {
     let db = Database::new().await;
     let (id, created): (JobId, bool) =
-        sqlx::query_as("select id, created from engine.enqueue('test.no_op', '{\"n\": 1}', priority => 0::smallint)").fetch_one(db.pool()).await.expect("enqueued");
+        sqlx::query_as("select id, created from engine.enqueue('test.no_op', '{\"n\": 1}', priority => 0::smallint)")
+            .fetch_one(db.pool())
+            .await
+            .expect("enqueued");
     assert!(created);
     let worker = Running::start(db.pool(), 1);
     until_state(db.pool(), id, "completed").await;
@@ -96,19 +110,30 @@ async fn a_failed_job_is_retried_by_the_policy_of_its_category() {
     worker.stop().await;
     assert_eq!(outcomes(db.pool(), id).await, ["failed", "failed", "completed"]);
     let decided: Vec<(Option<String>, Option<i32>)> =
-        sqlx::query_as("select category, policy_version from engine.attempt where job_id = $1 and outcome = 'failed'").bind(id).fetch_all(db.pool()).await.expect("attempts");
+        sqlx::query_as("select category, policy_version from engine.attempt where job_id = $1 and outcome = 'failed'")
+            .bind(id)
+            .fetch_all(db.pool())
+            .await
+            .expect("attempts");
     assert!(decided.iter().all(|(category, version)| category.as_deref() == Some("conflict") && *version == Some(1)));
 }
 
 #[tokio::test]
 async fn an_edit_of_the_retry_policy_decides_the_very_next_failure() {
     let db = Database::new().await;
-    sqlx::query("update engine.retry_config set max_attempts = 1, version = 2 where error_category = 'conflict'").execute(db.pool()).await.expect("edited");
+    sqlx::query("update engine.retry_config set max_attempts = 1, version = 2 where error_category = 'conflict'")
+        .execute(db.pool())
+        .await
+        .expect("edited");
     let id = Client::new(db.pool().clone()).enqueue(&of(&Fail { category: "conflict".into(), times: 9 })).await.expect("enqueued").id;
     let worker = Running::start(db.pool(), 1);
     until_state(db.pool(), id, "dead").await;
     worker.stop().await;
-    let version: i32 = sqlx::query_scalar("select policy_version from engine.attempt where job_id = $1").bind(id).fetch_one(db.pool()).await.expect("one attempt");
+    let version: i32 = sqlx::query_scalar("select policy_version from engine.attempt where job_id = $1")
+        .bind(id)
+        .fetch_one(db.pool())
+        .await
+        .expect("one attempt");
     assert_eq!(version, 2);
 }
 
@@ -155,7 +180,10 @@ async fn a_snooze_burns_no_attempt() {
 #[tokio::test]
 async fn arguments_that_do_not_decode_are_a_dead_letter_that_says_so() {
     let db = Database::new().await;
-    let id: JobId = sqlx::query_scalar("select id from engine.enqueue('test.no_op', '{\"n\": \"seven\"}')").fetch_one(db.pool()).await.expect("enqueued");
+    let id: JobId = sqlx::query_scalar("select id from engine.enqueue('test.no_op', '{\"n\": \"seven\"}')")
+        .fetch_one(db.pool())
+        .await
+        .expect("enqueued");
     let worker = Running::start(db.pool(), 1);
     until_state(db.pool(), id, "dead").await;
     worker.stop().await;
@@ -169,7 +197,8 @@ async fn arguments_that_do_not_decode_are_a_dead_letter_that_says_so() {
 async fn an_unknown_kind_is_left_alone() {
     let db = Database::new().await;
     let client = Client::new(db.pool().clone());
-    let unknown: JobId = sqlx::query_scalar("select id from engine.enqueue('nobody.knows', '{}')").fetch_one(db.pool()).await.expect("enqueued");
+    let unknown: JobId =
+        sqlx::query_scalar("select id from engine.enqueue('nobody.knows', '{}')").fetch_one(db.pool()).await.expect("enqueued");
     let known = client.enqueue(&of(&NoOp { n: 1 })).await.expect("enqueued").id;
     let worker = Running::start(db.pool(), 1);
     until_state(db.pool(), known, "completed").await;
@@ -191,8 +220,10 @@ async fn priority_zero_runs_first() {
     })
     .await;
     worker.stop().await;
-    let order: Vec<i64> =
-        sqlx::query_scalar("select (output ->> 'n')::bigint from engine.attempt order by started_at").fetch_all(db.pool()).await.expect("outputs");
+    let order: Vec<i64> = sqlx::query_scalar("select (output ->> 'n')::bigint from engine.attempt order by started_at")
+        .fetch_all(db.pool())
+        .await
+        .expect("outputs");
     assert_eq!(order, [0, 5, 9]);
 }
 
@@ -219,7 +250,12 @@ async fn bulk_enqueue_answers_in_order_and_leaves_out_taken_keys() {
     let db = Database::new().await;
     let client = Client::new(db.pool().clone());
     client.enqueue(&of(&NoOp { n: 0 }).unique_key("taken")).await.expect("enqueued");
-    let jobs = [of(&NoOp { n: 1 }), of(&NoOp { n: 2 }).unique_key("taken"), of(&NoOp { n: 3 }).unique_key("free"), of(&NoOp { n: 4 }).unique_key("free")];
+    let jobs = [
+        of(&NoOp { n: 1 }),
+        of(&NoOp { n: 2 }).unique_key("taken"),
+        of(&NoOp { n: 3 }).unique_key("free"),
+        of(&NoOp { n: 4 }).unique_key("free"),
+    ];
     let ids = client.enqueue_many(&jobs).await.expect("enqueued");
     assert_eq!(ids.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, false]);
     let refused = client.enqueue_many(&[of(&NoOp { n: 5 }).idempotency_key("p", "k")]).await;
@@ -264,7 +300,11 @@ async fn racing_enqueues_with_one_unique_key_make_one_job() {
         for racer in racers {
             answers.extend(racer.await.expect("no racer panics"));
         }
-        let live: Vec<JobId> = sqlx::query_scalar("select id from engine.job where unique_key = $1").bind(format!("round {round}")).fetch_all(db.pool()).await.expect("ids");
+        let live: Vec<JobId> = sqlx::query_scalar("select id from engine.job where unique_key = $1")
+            .bind(format!("round {round}"))
+            .fetch_all(db.pool())
+            .await
+            .expect("ids");
         assert_eq!(live.len(), 1, "round {round}");
         assert_eq!(answers.iter().filter(|answer| answer.created).count(), 1);
         assert!(answers.iter().all(|answer| answer.id == live[0]), "whoever got an answer has a job");
@@ -274,7 +314,11 @@ async fn racing_enqueues_with_one_unique_key_make_one_job() {
 #[tokio::test]
 async fn a_dead_letter_is_requeued_once_however_many_ask() {
     let db = Database::new().await;
-    let id = Client::new(db.pool().clone()).enqueue(&of(&Fail { category: "validation".into(), times: 1 }).unique_key("k")).await.expect("enqueued").id;
+    let id = Client::new(db.pool().clone())
+        .enqueue(&of(&Fail { category: "validation".into(), times: 1 }).unique_key("k"))
+        .await
+        .expect("enqueued")
+        .id;
     let worker = Running::start(db.pool(), 1);
     until_state(db.pool(), id, "dead").await;
     worker.stop().await;
@@ -316,7 +360,10 @@ async fn a_running_job_is_stopped_by_a_cancel() {
     assert_eq!(answer, cancel_request::Cancelled::Requested);
     until_state(db.pool(), id, "cancelled").await;
     worker.stop().await;
-    let left: i64 = sqlx::query_scalar("select (select count(*) from engine.unique_key) + (select count(*) from engine.cancel_request)").fetch_one(db.pool()).await.expect("a count");
+    let left: i64 = sqlx::query_scalar("select (select count(*) from engine.unique_key) + (select count(*) from engine.cancel_request)")
+        .fetch_one(db.pool())
+        .await
+        .expect("a count");
     assert_eq!(left, 0, "key and request go with the job");
 }
 
@@ -332,9 +379,15 @@ async fn a_drained_worker_releases_what_it_did_not_start() {
     })
     .await;
     worker.stop().await;
-    let standing: Vec<(String, i64)> = sqlx::query_as("select state, count(*) from engine.job_state group by state order by state").fetch_all(db.pool()).await.expect("states");
+    let standing: Vec<(String, i64)> = sqlx::query_as("select state, count(*) from engine.job_state group by state order by state")
+        .fetch_all(db.pool())
+        .await
+        .expect("states");
     assert_eq!(standing.iter().map(|(_, count)| count).sum::<i64>(), 20);
     assert!(standing.iter().all(|(state, _)| state == "ready" || state == "completed"), "{standing:?}");
-    let failed: i64 = sqlx::query_scalar("select count(*) from engine.attempt where outcome not in ('completed', 'released')").fetch_one(db.pool()).await.expect("a count");
+    let failed: i64 = sqlx::query_scalar("select count(*) from engine.attempt where outcome not in ('completed', 'released')")
+        .fetch_one(db.pool())
+        .await
+        .expect("a count");
     assert_eq!(failed, 0);
 }

@@ -111,7 +111,10 @@ async fn template() -> String {
 }
 
 async fn make_template(admin: &mut PgConnection, name: &str) {
-    admin.execute(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).await.expect("an unfinished template can be dropped");
+    admin
+        .execute(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+        .await
+        .expect("an unfinished template can be dropped");
     admin.execute(AssertSqlSafe(format!("create database {name}"))).await.expect("a template can be created");
     let mut connection = PgConnection::connect(&cluster().url(name)).await.expect("a new database accepts connections");
     migrations::run(&mut connection).await.unwrap_or_else(|error| panic!("{error}"));

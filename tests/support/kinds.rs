@@ -145,7 +145,11 @@ impl Job for Effect {
     async fn run(&self, run: &mut Run) -> JobResult {
         tokio::time::sleep(Duration::from_millis(self.ms)).await;
         let mut tx = run.begin().await?;
-        sqlx::query("insert into test_effect (job_id, attempt) values ($1, $2)").bind(run.job_id()).bind(run.attempt()).execute(&mut *tx).await?;
+        sqlx::query("insert into test_effect (job_id, attempt) values ($1, $2)")
+            .bind(run.job_id())
+            .bind(run.attempt())
+            .execute(&mut *tx)
+            .await?;
         run.complete_in(tx, serde_json::Value::Null).await
     }
 }
@@ -172,8 +176,10 @@ impl Job for HangInCommit {
 
 /// The table that the effects go to.
 pub async fn make_effect_table(pool: &sqlx::PgPool) {
-    sqlx::query("create table test_effect (job_id bigint not null, attempt integer not null, at timestamptz not null default clock_timestamp())")
-        .execute(pool)
-        .await
-        .expect("a table can be created");
+    sqlx::query(
+        "create table test_effect (job_id bigint not null, attempt integer not null, at timestamptz not null default clock_timestamp())",
+    )
+    .execute(pool)
+    .await
+    .expect("a table can be created");
 }

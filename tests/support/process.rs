@@ -83,7 +83,11 @@ async fn a_process_started_as_a_worker_works() {
         lease: Duration::from_millis(number(LEASE_MS) as u64),
         ..WorkerConfig::default()
     };
-    let pool = PgPoolOptions::new().max_connections(12).acquire_timeout(Duration::from_secs(5)).connect_lazy(&url).expect("the parent's url is one");
+    let pool = PgPoolOptions::new()
+        .max_connections(12)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy(&url)
+        .expect("the parent's url is one");
     let stop = CancellationToken::new();
     let on_term = stop.clone();
     tokio::spawn(async move {

@@ -10,12 +10,7 @@ use crate::server::Server;
 use crate::{Options, Report, initdb, postmaster};
 
 /// The data folder and the server for it; a new cluster where there is none.
-pub(crate) fn choose(
-    options: &Options,
-    home: &Home,
-    request: &Request,
-    report: &mut Report<'_>,
-) -> Result<(Data, Server), Error> {
+pub(crate) fn choose(options: &Options, home: &Home, request: &Request, report: &mut Report<'_>) -> Result<(Data, Server), Error> {
     let begun = Instant::now();
     let data = home.data()?;
     let record = data.as_ref().and_then(initdb::read_record);
@@ -27,12 +22,7 @@ pub(crate) fn choose(
     {
         return Ok((data.clone(), server));
     }
-    let mut search = Search {
-        home,
-        environment: &options.environment,
-        request,
-        refused: Vec::new(),
-    };
+    let mut search = Search { home, environment: &options.environment, request, refused: Vec::new() };
     let existing = data.as_ref().map(|data| (data, record.as_ref()));
     let found = match search.run(existing, report) {
         // Tests do not need the data of a server that is gone; the folder stays beside the new one.
@@ -44,10 +34,7 @@ pub(crate) fn choose(
     };
     let (server, source) = found?;
     let (version, bindir) = (&server.version, server.bindir.display());
-    report(
-        &format!("find: PostgreSQL {version}, {source} ({bindir})"),
-        begun.elapsed(),
-    );
+    report(&format!("find: PostgreSQL {version}, {source} ({bindir})"), begun.elapsed());
     let data = match data.filter(|data| data.major == server.major) {
         Some(data) => data,
         None => make(options, home, &server, report)?,
@@ -58,19 +45,10 @@ pub(crate) fn choose(
 /// The server that runs on this data already; discovery is not needed then.
 fn running_server(home: &Home, data: &Data, record: &Record) -> Result<Option<Server>, Error> {
     let running = postmaster::find_running(&data.path, &home.log())?;
-    Ok(running.map(|_| Server {
-        bindir: record.bindir.clone(),
-        major: data.major,
-        version: record.version.clone(),
-    }))
+    Ok(running.map(|_| Server { bindir: record.bindir.clone(), major: data.major, version: record.version.clone() }))
 }
 
-fn make(
-    options: &Options,
-    home: &Home,
-    server: &Server,
-    report: &mut Report<'_>,
-) -> Result<Data, Error> {
+fn make(options: &Options, home: &Home, server: &Server, report: &mut Report<'_>) -> Result<Data, Error> {
     let begun = Instant::now();
     let data = initdb::create(home, &options.environment, server, options.profile)?;
     report(&format!("initdb: {}", data.path.display()), begun.elapsed());
@@ -88,9 +66,5 @@ fn check_profile(options: &Options, data: &Data, record: Option<&Record>) -> Res
     if found == wanted {
         return Ok(());
     }
-    Err(Error::WrongProfile {
-        data: data.path.clone(),
-        found,
-        wanted,
-    })
+    Err(Error::WrongProfile { data: data.path.clone(), found, wanted })
 }

@@ -42,11 +42,7 @@ impl Cluster {
         Self::open(options, UsersLock::alone, &mut |_, _| {})
     }
 
-    pub(crate) fn open(
-        options: &Options,
-        join: fn(&Path) -> Result<UsersLock, Error>,
-        report: &mut Report<'_>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open(options: &Options, join: fn(&Path) -> Result<UsersLock, Error>, report: &mut Report<'_>) -> Result<Self, Error> {
         let request = Request::read(&options.environment)?;
         let home = Home::prepare(&options.dir, report)?;
         let _starting = StartLock::take(&home.dir)?;
@@ -72,11 +68,7 @@ impl Cluster {
     /// enter the folder of the socket. Database `postgres` always exists.
     pub fn url(&self, database: &str) -> String {
         let folder = self.socket_dir.to_string_lossy();
-        format!(
-            "postgres://postgres@localhost:5432/{}?host={}",
-            percent_encoded(database),
-            percent_encoded(&folder)
-        )
+        format!("postgres://postgres@localhost:5432/{}?host={}", percent_encoded(database), percent_encoded(&folder))
     }
 
     /// The folder of the server's programs.
@@ -176,16 +168,11 @@ impl Cluster {
         let begun = Instant::now();
         if let Some(running) = postmaster::find_running(&self.data, &self.home.log())? {
             self.socket_dir = running.socket_dir;
-            report(
-                &format!("attach: PostgreSQL {}", self.server.version),
-                begun.elapsed(),
-            );
+            report(&format!("attach: PostgreSQL {}", self.server.version), begun.elapsed());
             return Ok(false);
         }
         self.reap();
-        self.socket_dir = self
-            .home
-            .socket_dir(&self.data, &self.options.environment)?;
+        self.socket_dir = self.home.socket_dir(&self.data, &self.options.environment)?;
         initdb::write_conf(&self.home, data, &self.server, self.options.profile)?;
         self.child = match self.start_server() {
             Err(Error::Start { .. }) if self.options.profile == Profile::Throwaway => {
@@ -194,10 +181,7 @@ impl Cluster {
             }
             started => Some(started?),
         };
-        report(
-            &format!("start: PostgreSQL {}", self.server.version),
-            begun.elapsed(),
-        );
+        report(&format!("start: PostgreSQL {}", self.server.version), begun.elapsed());
         Ok(true)
     }
 
@@ -221,15 +205,11 @@ impl Cluster {
         if broken.exists() {
             fs::remove_dir_all(&broken).map_err(crate::error::io("cannot clear away", &broken))?;
         }
-        fs::rename(&data.path, &broken)
-            .map_err(crate::error::io("cannot move away", &data.path))?;
+        fs::rename(&data.path, &broken).map_err(crate::error::io("cannot move away", &data.path))?;
         let (options, server) = (&self.options, &self.server);
         initdb::create(&self.home, &options.environment, server, options.profile)?;
         initdb::write_conf(&self.home, data, server, options.profile)?;
-        report(
-            "initdb: anew, because the throw-away cluster did not start",
-            begun.elapsed(),
-        );
+        report("initdb: anew, because the throw-away cluster did not start", begun.elapsed());
         Ok(())
     }
 

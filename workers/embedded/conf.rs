@@ -73,11 +73,7 @@ impl Profile {
             17.. if cfg!(target_os = "linux") => {
                 vec!["--locale-provider=builtin", "--locale=C.UTF-8"]
             }
-            17.. => vec![
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                "--locale=C",
-            ],
+            17.. => vec!["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"],
             _ if cfg!(target_os = "linux") => vec!["--locale=C.UTF-8"],
             _ => vec!["--locale=en_US.UTF-8"],
         });
@@ -123,10 +119,6 @@ impl Record {
             let mut values = pairs.filter(|(name, _)| *name == wanted);
             values.next().map(|(_, value)| value.to_owned())
         };
-        Some(Self {
-            bindir: value("bindir")?.into(),
-            version: value("version")?,
-            profile: value("profile")?,
-        })
+        Some(Self { bindir: value("bindir")?.into(), version: value("version")?, profile: value("profile")? })
     }
 }

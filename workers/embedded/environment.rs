@@ -33,10 +33,7 @@ pub struct Environment {
 impl Environment {
     /// The environment of this process and the usual places of this kind of system.
     pub fn of_process() -> Self {
-        Self {
-            vars: std::env::vars_os().collect(),
-            places: SYSTEM_PLACES.map(String::from).to_vec(),
-        }
+        Self { vars: std::env::vars_os().collect(), places: SYSTEM_PLACES.map(String::from).to_vec() }
     }
 
     /// The same with one variable set.
@@ -75,9 +72,7 @@ impl Environment {
     /// The folder for sockets and other short-lived files.
     pub(crate) fn temp_dir(&self) -> PathBuf {
         let named = self.get("TMPDIR").map(PathBuf::from);
-        named
-            .filter(|dir| dir.is_absolute())
-            .unwrap_or_else(|| PathBuf::from("/tmp"))
+        named.filter(|dir| dir.is_absolute()).unwrap_or_else(|| PathBuf::from("/tmp"))
     }
 
     /// The first program of this name on PATH.
@@ -121,10 +116,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         found = match part.split_once('*') {
             None => found.into_iter().map(|dir| dir.join(part)).collect(),
-            Some((head, tail)) => found
-                .iter()
-                .flat_map(|dir| children(dir, head, tail))
-                .collect(),
+            Some((head, tail)) => found.iter().flat_map(|dir| children(dir, head, tail)).collect(),
         };
     }
     found.retain(|dir| dir.is_dir());
@@ -145,8 +137,6 @@ fn children(dir: &Path, head: &str, tail: &str) -> Vec<PathBuf> {
 /// The first number in a name: 17 for `postgresql@17`.
 fn version_of(name: &str) -> u32 {
     let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(digits.len());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().unwrap_or(0)
 }

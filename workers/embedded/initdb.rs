@@ -18,34 +18,18 @@ use crate::server::Server;
 const CONF: &str = "profile.conf";
 
 /// Makes the cluster. Only under the start lock.
-pub(crate) fn create(
-    home: &Home,
-    environment: &Environment,
-    server: &Server,
-    profile: Profile,
-) -> Result<Data, Error> {
+pub(crate) fn create(home: &Home, environment: &Environment, server: &Server, profile: Profile) -> Result<Data, Error> {
     let new = home.dir.join("data-new");
     if new.exists() {
         fs::remove_dir_all(&new).map_err(writing("cannot clear away", &home.dir, &new))?;
     }
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&new)
-        .map_err(writing("cannot make", &home.dir, &new))?;
+    DirBuilder::new().mode(0o700).create(&new).map_err(writing("cannot make", &home.dir, &new))?;
     give(&new, home.account.as_ref())?;
     let mut command = environment.server_command(&server.bindir.join("initdb"));
-    command
-        .arg("-D")
-        .arg(&new)
-        .args(profile.initdb_args(server.major));
+    command.arg("-D").arg(&new).args(profile.initdb_args(server.major));
     run_as(&mut command, home.account.as_ref());
-    let failed = |output: String| Error::Initdb {
-        data: new.clone(),
-        output,
-    };
-    let output = command
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
+    let failed = |output: String| Error::Initdb { data: new.clone(), output };
+    let output = command.output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(failed(text.trim().replace('\n', "; ")));
@@ -66,18 +50,11 @@ fn include_profile(data: &Path) -> Result<(), Error> {
     // initdb has synced everything before; without this line fsync and the network would be open
     // to the defaults.
     let mut file = File::create(&path).map_err(io("cannot write", &path))?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(io("cannot write", &path))
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io("cannot write", &path))
 }
 
 /// Writes the settings of the profile into the data folder, and beside it which server runs it.
-pub(crate) fn write_conf(
-    home: &Home,
-    data: &Data,
-    server: &Server,
-    profile: Profile,
-) -> Result<(), Error> {
+pub(crate) fn write_conf(home: &Home, data: &Data, server: &Server, profile: Profile) -> Result<(), Error> {
     let path = data.path.join(CONF);
     fs::write(&path, profile.conf()).map_err(io("cannot write", &path))?;
     give(&path, home.account.as_ref())?;
@@ -85,11 +62,7 @@ pub(crate) fn write_conf(
 }
 
 fn write_record(data: &Data, server: &Server, profile: Profile) -> Result<(), Error> {
-    let record = Record {
-        bindir: server.bindir.clone(),
-        version: server.version.clone(),
-        profile: profile.name().to_owned(),
-    };
+    let record = Record { bindir: server.bindir.clone(), version: server.version.clone(), profile: profile.name().to_owned() };
     let path = record_path(data);
     fs::write(&path, record.write()).map_err(io("cannot write", &path))
 }

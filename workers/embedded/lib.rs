@@ -72,12 +72,7 @@ impl Options {
     }
 
     fn new(dir: PathBuf, profile: Profile) -> Self {
-        Self {
-            dir,
-            profile,
-            settings: Vec::new(),
-            environment: Environment::of_process(),
-        }
+        Self { dir, profile, settings: Vec::new(), environment: Environment::of_process() }
     }
 
     /// One more server setting, stronger than the profile's. The process that starts the server

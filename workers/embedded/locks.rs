@@ -18,9 +18,7 @@ impl StartLock {
     /// Waits until no other process starts or stops the server of this folder.
     pub fn take(dir: &Path) -> Result<Self, Error> {
         let file = open(dir, "start.lock")?;
-        file.lock()
-            .map_err(io("cannot lock start.lock in", dir))
-            .map(|()| Self(file))
+        file.lock().map_err(io("cannot lock start.lock in", dir)).map(|()| Self(file))
     }
 }
 
@@ -50,20 +48,12 @@ impl UsersLock {
 fn taken(dir: &Path, result: Result<(), TryLockError>) -> Result<(), Error> {
     match result {
         Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(Error::Busy {
-            dir: dir.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(Error::Busy { dir: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(io("cannot lock users.lock in", dir)(source)),
     }
 }
 
 fn open(dir: &Path, name: &str) -> Result<File, Error> {
     let path = dir.join(name);
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(writing("cannot open", dir, &path))
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(writing("cannot open", dir, &path))
 }

@@ -143,8 +143,7 @@ impl Start<'_> {
         let path = self.data.join("postmaster.pid");
         let text = fs::read_to_string(&path).map_err(io("cannot read", &path))?;
         let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
-        fs::write(&path, format!("{}\n{rest}", std::process::id()))
-            .map_err(io("cannot write", &path))
+        fs::write(&path, format!("{}\n{rest}", std::process::id())).map_err(io("cannot write", &path))
     }
 
     /// Keeps the log of one start before this one when it has grown large; returns its length.
@@ -162,14 +161,8 @@ impl Start<'_> {
         let log = OpenOptions::new().create(true).append(true).open(&log_path);
         let log = log.map_err(writing("cannot open", &self.home.dir, &log_path))?;
         let errors = log.try_clone().map_err(io("cannot open", &log_path))?;
-        let mut command = self
-            .environment
-            .server_command(&self.bindir.join("postgres"));
-        command
-            .arg("-D")
-            .arg(self.data)
-            .arg("-k")
-            .arg(self.socket_dir);
+        let mut command = self.environment.server_command(&self.bindir.join("postgres"));
+        command.arg("-D").arg(self.data).arg("-k").arg(self.socket_dir);
         command.args(["-p", "5432", "-c"]);
         command.arg(format!("cluster_name={}", self.cluster_name()));
         for (name, value) in self.settings {
@@ -177,14 +170,8 @@ impl Start<'_> {
         }
         run_as(&mut command, self.home.account.as_ref());
         // A process group of its own: Ctrl-C in the terminal is for us, not for the server.
-        command
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors);
-        command
-            .spawn()
-            .map_err(|error| start_error(self.data, &log_path, error.to_string()))
+        command.process_group(0).stdin(Stdio::null()).stdout(log).stderr(errors);
+        command.spawn().map_err(|error| start_error(self.data, &log_path, error.to_string()))
     }
 
     /// `None` when the server is ready; else why it ended.
@@ -213,8 +200,7 @@ impl Start<'_> {
     /// What the server logged in this start, its last lines.
     fn log_since(&self, offset: u64) -> String {
         let text = fs::read(self.home.log()).unwrap_or_default();
-        let text =
-            String::from_utf8_lossy(text.get(offset as usize..).unwrap_or_default()).into_owned();
+        let text = String::from_utf8_lossy(text.get(offset as usize..).unwrap_or_default()).into_owned();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(6)..].join("; ")
     }
@@ -228,15 +214,9 @@ pub(crate) fn stop(data: &Path) -> Result<(), Error> {
     };
     signal(file.pid, Signal::INT);
     let begun = Instant::now();
-    while PidFile::read(data).is_some_and(|now| now.pid == file.pid)
-        && Life::of(file.pid).is_postmaster_of(data)
-    {
+    while PidFile::read(data).is_some_and(|now| now.pid == file.pid) && Life::of(file.pid).is_postmaster_of(data) {
         if begun.elapsed() > STOP_LIMIT {
-            return Err(Error::Stop {
-                data: data.to_owned(),
-                pid: file.pid,
-                seconds: STOP_LIMIT.as_secs(),
-            });
+            return Err(Error::Stop { data: data.to_owned(), pid: file.pid, seconds: STOP_LIMIT.as_secs() });
         }
         std::thread::sleep(POLL);
     }
@@ -256,9 +236,5 @@ pub(crate) fn kill(data: &Path) {
 }
 
 fn start_error(data: &Path, log: &Path, reason: String) -> Error {
-    Error::Start {
-        data: data.to_owned(),
-        reason,
-        log: log.to_owned(),
-    }
+    Error::Start { data: data.to_owned(), reason, log: log.to_owned() }
 }

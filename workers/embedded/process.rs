@@ -31,18 +31,14 @@ impl Life {
         let Self::Running(args) = self else {
             return false;
         };
-        args.windows(2)
-            .any(|pair| pair[0] == "-D" && pair[1] == data)
+        args.windows(2).any(|pair| pair[0] == "-D" && pair[1] == data)
     }
 }
 
 /// Children of a postmaster that ended without them: processes titled with the cluster's name.
 pub(crate) fn children_of_cluster(name: &str) -> Vec<u32> {
     let title = format!("postgres: {name}: ");
-    everyone()
-        .filter(|(_, args)| args.starts_with(&title))
-        .map(|(pid, _)| pid)
-        .collect()
+    everyone().filter(|(_, args)| args.starts_with(&title)).map(|(pid, _)| pid).collect()
 }
 
 /// Sends a signal. A process that is gone is no error: it is what was wanted.
@@ -65,10 +61,7 @@ fn look(pid: u32) -> Life {
     }
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let args = line.split(|byte| *byte == 0);
-    Life::Running(
-        args.map(|arg| String::from_utf8_lossy(arg).into_owned())
-            .collect(),
-    )
+    Life::Running(args.map(|arg| String::from_utf8_lossy(arg).into_owned()).collect())
 }
 
 /// Every process with its arguments or title.
@@ -84,9 +77,7 @@ fn everyone() -> impl Iterator<Item = (u32, String)> {
 
 #[cfg(not(target_os = "linux"))]
 fn look(pid: u32) -> Life {
-    let shown = std::process::Command::new("ps")
-        .args(["-ww", "-o", "stat=", "-o", "args=", "-p", &pid.to_string()])
-        .output();
+    let shown = std::process::Command::new("ps").args(["-ww", "-o", "stat=", "-o", "args=", "-p", &pid.to_string()]).output();
     let Ok(shown) = shown else {
         return Life::Gone;
     };
@@ -98,22 +89,15 @@ fn look(pid: u32) -> Life {
         return Life::Zombie;
     }
     // A folder with spaces arrives cut up: the text after `-D ` up to ` -k ` is one argument.
-    let data = args
-        .split_once(" -D ")
-        .and_then(|(_, rest)| rest.split_once(" -k "));
+    let data = args.split_once(" -D ").and_then(|(_, rest)| rest.split_once(" -k "));
     Life::Running(data.map_or_else(Vec::new, |(data, _)| vec!["-D".to_owned(), data.to_owned()]))
 }
 
 #[cfg(not(target_os = "linux"))]
 fn everyone() -> impl Iterator<Item = (u32, String)> {
-    let shown = std::process::Command::new("ps")
-        .args(["-ww", "-a", "-x", "-o", "pid=", "-o", "args="])
-        .output();
+    let shown = std::process::Command::new("ps").args(["-ww", "-a", "-x", "-o", "pid=", "-o", "args="]).output();
     let text = shown.map_or_else(|_| Vec::new(), |shown| shown.stdout);
-    let lines: Vec<String> = String::from_utf8_lossy(&text)
-        .lines()
-        .map(String::from)
-        .collect();
+    let lines: Vec<String> = String::from_utf8_lossy(&text).lines().map(String::from).collect();
     lines.into_iter().filter_map(|line| {
         let (pid, args) = line.trim_start().split_once(' ')?;
         Some((pid.parse().ok()?, args.trim_start().to_owned()))

@@ -33,13 +33,8 @@ impl Account {
             return Ok(None);
         }
         let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let accounts: Vec<Self> = ["postgres", "nobody"]
-            .iter()
-            .filter_map(|name| named(&passwd, name))
-            .collect();
-        let owner = accounts
-            .iter()
-            .find(|account| Some(account.uid) == data_owner);
+        let accounts: Vec<Self> = ["postgres", "nobody"].iter().filter_map(|name| named(&passwd, name)).collect();
+        let owner = accounts.iter().find(|account| Some(account.uid) == data_owner);
         match owner.or(accounts.first()) {
             Some(account) => Ok(Some(account.clone())),
             None => Err(Error::NoAccount),
@@ -68,8 +63,7 @@ pub(crate) fn give(path: &Path, account: Option<&Account>) -> Result<(), Error> 
     let Some(account) = account else {
         return Ok(());
     };
-    std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid))
-        .map_err(io("cannot change the owner of", path))
+    std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid)).map_err(io("cannot change the owner of", path))
 }
 
 /// The name of a user, or its number where /etc/passwd has none.
@@ -77,16 +71,11 @@ pub(crate) fn user_name(uid: u32) -> String {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let entries = passwd.lines().filter_map(parse);
     let mut names = entries.filter(|account| account.uid == uid);
-    names
-        .next()
-        .map_or_else(|| uid.to_string(), |account| account.name)
+    names.next().map_or_else(|| uid.to_string(), |account| account.name)
 }
 
 fn named(passwd: &str, name: &str) -> Option<Account> {
-    passwd
-        .lines()
-        .filter_map(parse)
-        .find(|account| account.name == name)
+    passwd.lines().filter_map(parse).find(|account| account.name == name)
 }
 
 fn parse(line: &str) -> Option<Account> {
@@ -100,7 +89,5 @@ fn parse(line: &str) -> Option<Account> {
 /// macOS writes the number of `nobody` as -2.
 fn id(field: &str) -> Option<u32> {
     let number: i64 = field.parse().ok()?;
-    u32::try_from(number)
-        .ok()
-        .or_else(|| i32::try_from(number).ok().map(i32::cast_unsigned))
+    u32::try_from(number).ok().or_else(|| i32::try_from(number).ok().map(i32::cast_unsigned))
 }

@@ -28,9 +28,7 @@ use crate::{Cluster, Error, Options};
 pub fn shared(dir: &Path) -> Result<&'static Cluster, Error> {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     static STARTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one_at_a_time = STARTING
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one_at_a_time = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(cluster) = CLUSTER.get() {
         return Ok(cluster);
     }

@@ -52,16 +52,8 @@ impl Watcher {
     /// the next start finds the server and uses it.
     pub fn spawn(environment: &Environment, dir: &Path, data: &Path) -> Option<Self> {
         let mut command = environment.command(Path::new("/bin/sh"));
-        command
-            .args(["-c", SCRIPT, "rawops-watcher"])
-            .arg(dir)
-            .arg(data);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .current_dir("/")
-            .process_group(0);
+        command.args(["-c", SCRIPT, "rawops-watcher"]).arg(dir).arg(data);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/").process_group(0);
         command.spawn().ok().map(Self)
     }
 

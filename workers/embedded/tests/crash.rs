@@ -11,10 +11,7 @@ use crate::support::{Folder, Holder, ensure, kill_9, psql, runs, sql, until, we_
 fn a_killed_postmaster_loses_no_committed_row() {
     let folder = Folder::new();
     let mut cluster = Cluster::start(&Options::kept(folder.path())).expect("starts");
-    sql(
-        &cluster,
-        "create table kept as select generate_series(1, 1000) n",
-    );
+    sql(&cluster, "create table kept as select generate_series(1, 1000) n");
     cluster.kill().expect("kills");
     assert!(cluster.recover().expect("recovers"), "it had to be started");
     assert_eq!(sql(&cluster, "select count(*) from kept"), "1000");
@@ -48,13 +45,8 @@ fn a_query_that_survives_its_postmaster_does_not_block_the_next_start() {
     let folder = Folder::new();
     let mut cluster = Cluster::start(&Options::kept(folder.path())).expect("starts");
     let endless = "select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b";
-    let mut client = psql(&cluster, endless)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("psql runs");
-    let running =
-        "select count(*) from pg_stat_activity where state = 'active' and query like '%100000%'";
+    let mut client = psql(&cluster, endless).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("psql runs");
+    let running = "select count(*) from pg_stat_activity where state = 'active' and query like '%100000%'";
     until("the query runs", || sql(&cluster, running) == "2");
     cluster.kill().expect("kills");
     assert!(cluster.recover().expect("recovers"));
@@ -92,11 +84,7 @@ fn a_copied_folder_is_a_cluster_of_its_own() {
     let folder = Folder::new();
     let (original, _) = ensure(&Options::kept(folder.join("a")));
     sql(&original, "checkpoint");
-    let status = Command::new("cp")
-        .arg("-a")
-        .arg(folder.join("a"))
-        .arg(folder.join("b"))
-        .status();
+    let status = Command::new("cp").arg("-a").arg(folder.join("a")).arg(folder.join("b")).status();
     assert!(status.expect("cp runs").success());
     let (copy, steps) = ensure(&Options::kept(folder.join("b")));
     assert_eq!(steps, ["find", "start"]);
@@ -136,15 +124,7 @@ fn a_kept_cluster_that_no_longer_starts_is_left_as_it_is() {
     let control = cluster.data_dir().join("global/pg_control");
     drop(cluster);
     fs::write(&control, "a power cut").expect("can be written");
-    let error = embedded::ensure(&options, |_, _| {})
-        .expect_err("it is broken")
-        .to_string();
-    assert!(
-        error.contains("did not start") && error.contains("postgres.log"),
-        "{error}"
-    );
-    assert_eq!(
-        fs::read_to_string(control).expect("is there"),
-        "a power cut"
-    );
+    let error = embedded::ensure(&options, |_, _| {}).expect_err("it is broken").to_string();
+    assert!(error.contains("did not start") && error.contains("postgres.log"), "{error}");
+    assert_eq!(fs::read_to_string(control).expect("is there"), "a power cut");
 }

@@ -10,14 +10,8 @@ fn a_first_run_makes_a_cluster_and_a_later_one_finds_it() {
     let options = Options::kept(folder.join("pg"));
     let (cluster, steps) = ensure(&options);
     assert_eq!(steps, ["find", "initdb", "start"]);
-    sql(
-        &cluster,
-        "create table kept (n int); insert into kept values (7)",
-    );
-    assert!(
-        Cluster::stop(cluster).expect("stops"),
-        "the only user stops the server"
-    );
+    sql(&cluster, "create table kept (n int); insert into kept values (7)");
+    assert!(Cluster::stop(cluster).expect("stops"), "the only user stops the server");
     let (cluster, steps) = ensure(&options);
     assert_eq!(steps, ["find", "start"]);
     assert_eq!(sql(&cluster, "select n from kept"), "7");
@@ -45,10 +39,7 @@ fn a_kept_cluster_waits_for_the_disk_and_a_throwaway_one_does_not() {
 fn the_needed_extensions_are_there_and_fold_every_letter() {
     let folder = Folder::new();
     let (cluster, _) = ensure(&Options::throwaway(folder.path()));
-    sql(
-        &cluster,
-        "create extension citext; create extension pg_trgm",
-    );
+    sql(&cluster, "create extension citext; create extension pg_trgm");
     assert_eq!(sql(&cluster, "select 'ÉCOLE'::citext = 'école'"), "t");
 }
 

@@ -20,10 +20,7 @@ fn the_path_of_the_socket_is_short_and_private() {
     assert!(socket.exists());
     assert!(socket.as_os_str().len() <= 100, "{}", socket.display());
     assert!(socket.starts_with("/tmp"));
-    let mode = fs::metadata(cluster.socket_dir())
-        .expect("is there")
-        .permissions()
-        .mode();
+    let mode = fs::metadata(cluster.socket_dir()).expect("is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     sql(&cluster, "select 1");
 }
@@ -38,11 +35,7 @@ fn a_short_temporary_folder_holds_the_socket() {
     let (cluster, _) = ensure(&options.clone().environment(environment));
     assert!(cluster.socket_dir().starts_with(&temp));
     let (other, steps) = ensure(&options);
-    assert_eq!(
-        steps,
-        ["attach"],
-        "one with another temporary folder finds it"
-    );
+    assert_eq!(steps, ["attach"], "one with another temporary folder finds it");
     assert_eq!(other.url("x"), cluster.url("x"));
 }
 
@@ -80,9 +73,7 @@ fn a_folder_that_the_server_cannot_enter_is_replaced_by_one_that_it_can() {
 fn a_server_named_by_variable_is_used() {
     let folder = Folder::new();
     let (cluster, _) = ensure(&Options::throwaway(folder.join("a")));
-    let environment = Environment::of_process()
-        .with("RAWOPS_PG_BIN", cluster.bindir())
-        .with_places(&[]);
+    let environment = Environment::of_process().with("RAWOPS_PG_BIN", cluster.bindir()).with_places(&[]);
     let options = Options::throwaway(folder.join("b")).environment(environment);
     let (named, _) = ensure(&options);
     assert_eq!(named.bindir(), cluster.bindir());

@@ -74,31 +74,15 @@ pub fn ensure(options: &Options) -> (Cluster, Vec<String>) {
 /// The answer of the server, one line a row.
 pub fn sql(cluster: &Cluster, statement: &str) -> String {
     let output = psql(cluster, statement).output().expect("psql runs");
-    assert!(
-        output.status.success(),
-        "{statement}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// psql with one statement, not yet run.
 pub fn psql(cluster: &Cluster, statement: &str) -> Command {
     let mut command = Command::new(cluster.bindir().join("psql"));
-    command.args([
-        "-XAtq",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-U",
-        "postgres",
-        "-d",
-        "postgres",
-    ]);
-    command
-        .arg("-h")
-        .arg(cluster.socket_dir())
-        .arg("-c")
-        .arg(statement);
+    command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres"]);
+    command.arg("-h").arg(cluster.socket_dir()).arg("-c").arg(statement);
     command
 }
 
@@ -113,9 +97,7 @@ pub fn until(what: &str, condition: impl Fn() -> bool) {
 
 /// Whether a process runs; a zombie does not.
 pub fn runs(pid: u32) -> bool {
-    let output = Command::new("ps")
-        .args(["-o", "stat=", "-p", &pid.to_string()])
-        .output();
+    let output = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output();
     let state = output.expect("ps runs").stdout;
     !state.trim_ascii().is_empty() && !state.starts_with(b"Z")
 }
@@ -128,19 +110,14 @@ pub fn kill_9(pid: u32) {
 
 /// The children of a process.
 pub fn children(pid: u32) -> Vec<u32> {
-    let output = Command::new("ps")
-        .args(["-e", "-o", "pid=", "-o", "ppid="])
-        .output();
+    let output = Command::new("ps").args(["-e", "-o", "pid=", "-o", "ppid="]).output();
     let text = output.expect("ps runs").stdout;
     let pairs = String::from_utf8_lossy(&text).into_owned();
     let pairs = pairs.lines().filter_map(|line| {
         let mut numbers = line.split_whitespace().map(str::parse::<u32>);
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     });
-    pairs
-        .filter(|(_, parent)| *parent == pid)
-        .map(|(child, _)| child)
-        .collect()
+    pairs.filter(|(_, parent)| *parent == pid).map(|(child, _)| child).collect()
 }
 
 pub fn we_are_root() -> bool {
@@ -156,17 +133,12 @@ pub struct Holder {
 impl Holder {
     pub fn start(dir: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_embedded-hold"));
-        command
-            .arg(dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        command.arg(dir).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary was built");
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("piped");
         let mut url = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut url)
-            .expect("a pipe can be read");
+        BufReader::new(stdout).read_line(&mut url).expect("a pipe can be read");
         assert!(url.starts_with("postgres://"), "the holder is up");
         Self { child, stdin }
     }
