@@ -76,9 +76,7 @@ fn a_server_without_owner_and_watcher_is_taken_over() {
     let folder = Folder::new();
     let options = Options::kept(folder.path());
     let holder = Holder::start(folder.path());
-    let (cluster, _) = ensure(&options);
-    let pid = cluster.postmaster_pid().expect("runs");
-    drop(cluster);
+    let pid = postmaster_of(folder.path());
     for child in children(holder.pid())
         .into_iter()
         .filter(|child| *child != pid)
