@@ -89,15 +89,8 @@ impl Search<'_> {
             let reason = format!("{OLDEST} is the oldest that works");
             return Err(wrong_major(data, &reason));
         }
-        if let Some(bindir) = self.request.bindir.clone() {
-            let server = self.named(&bindir)?;
-            return match data.filter(|(data, _)| data.major != server.major) {
-                None => Ok((server, "RAWOPS_PG_BIN")),
-                Some((data, _)) => Err(wrong_major(
-                    data,
-                    &format!("RAWOPS_PG_BIN={} is {}", bindir.display(), server.version),
-                )),
-            };
+        if let Some(bindir) = &self.request.bindir {
+            return self.named(bindir, data.map(|(data, _)| data));
         }
         if let Some(record) = data.and_then(|(_, record)| record)
             && let Some(found) = self.recorded(record, major)
@@ -123,15 +116,23 @@ impl Search<'_> {
         })
     }
 
-    fn named(&self, bindir: &Path) -> Result<Server, Error> {
-        self.probe(bindir).map_err(|reason| Error::Asked {
+    fn named(&self, bindir: &Path, data: Option<&Data>) -> Result<Found, Error> {
+        let server = self.probe(bindir).map_err(|reason| Error::Asked {
             variable: "RAWOPS_PG_BIN",
             value: bindir.display().to_string(),
             reason,
             cure: format!(
-                "Point it at the bin folder of a PostgreSQL {OLDEST} or newer with citext and pg_trgm, or unset it"
+                "Point it at the bin folder of a PostgreSQL {OLDEST} or newer with citext and \
+                 pg_trgm, or unset it"
             ),
-        })
+        })?;
+        match data.filter(|data| data.major != server.major) {
+            None => Ok((server, "RAWOPS_PG_BIN")),
+            Some(data) => Err(wrong_major(
+                data,
+                &format!("RAWOPS_PG_BIN={} is {}", bindir.display(), server.version),
+            )),
+        }
     }
 
     /// The very server that made the data, unless another source is asked for.

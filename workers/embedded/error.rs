@@ -143,7 +143,7 @@ pub(crate) fn io(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Erro
     }
 }
 
-/// Like [`io`], with a sentence of its own for a folder that must not be written.
+/// Like [`io()`], with a sentence of its own for a folder that must not be written.
 pub(crate) fn writing(
     doing: &'static str,
     dir: &Path,

@@ -47,20 +47,10 @@ impl Server {
         }
         let mut show = environment.server_command(&bindir.join("initdb"));
         let shown = output_of(show.args(["--show", "-D", "/nonexistent"]), account)?;
-        let share = shown
-            .lines()
-            .find_map(|line| line.strip_prefix("share_path="));
-        let share = Path::new(share.ok_or("does not say where its extensions are")?);
-        for name in NEEDED {
-            if !share
-                .join("extension")
-                .join(format!("{name}.control"))
-                .exists()
-            {
-                return Err(format!(
-                    "is PostgreSQL {version} without the extension {name} (contrib is not installed)"
-                ));
-            }
+        if let Some(name) = missing_extension(&shown)? {
+            return Err(format!(
+                "is PostgreSQL {version} without the extension {name} (contrib is not installed)"
+            ));
         }
         Ok(Self {
             bindir: bindir.to_owned(),
@@ -68,6 +58,16 @@ impl Server {
             version,
         })
     }
+}
+
+/// The first needed extension that is not installed, by what `initdb --show` prints.
+fn missing_extension(shown: &str) -> Result<Option<&'static str>, String> {
+    let mut lines = shown.lines();
+    let share = lines.find_map(|line| line.strip_prefix("share_path="));
+    let share = share.ok_or("does not say where its extensions are")?;
+    let folder = Path::new(share).join("extension");
+    let there = |name: &str| folder.join(format!("{name}.control")).exists();
+    Ok(NEEDED.into_iter().find(|name| !there(name)))
 }
 
 /// Runs a program and returns everything that it prints; its failure is the error.

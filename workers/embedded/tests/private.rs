@@ -35,17 +35,21 @@ fn the_private_server_is_fetched_once_and_has_vector() {
     assert_eq!(sql(&cluster, "show fsync"), "on");
     Cluster::stop(cluster).expect("stops");
 
-    // Offline from here on.
-    let offline = environment.with("RAWOPS_PG_DOWNLOAD", "never");
-    let (again, steps) = ensure(&options.environment(offline.clone()));
+    offline(&folder, environment.with("RAWOPS_PG_DOWNLOAD", "never"));
+}
+
+/// Everything after the first run needs no network.
+fn offline(folder: &Folder, environment: Environment) {
+    let options = Options::kept(folder.join("a")).environment(environment.clone());
+    let (again, steps) = ensure(&options);
     assert_eq!(steps, ["find", "start"]);
     drop(again);
-    let other = Options::throwaway(folder.join("b")).environment(offline.clone());
+    let other = Options::throwaway(folder.join("b")).environment(environment.clone());
     let (_other, steps) = ensure(&other);
     assert_eq!(steps, ["find", "initdb", "start"]);
 
     // Data of the private server never opens with the system's.
-    let system = offline
+    let system = environment
         .with("RAWOPS_PG", "system")
         .with("PATH", folder.path())
         .with_places(&[]);
