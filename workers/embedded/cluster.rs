@@ -49,7 +49,8 @@ impl Cluster {
         let users = join(&home.dir)?;
         let (data, server) = choose(options, &home, &request, report)?;
         let mut cluster = Self {
-            socket_dir: home.socket_dir(&data.path, &options.environment)?,
+            // Known once the server is found or started.
+            socket_dir: PathBuf::new(),
             options: options.clone(),
             data: data.path.clone(),
             home,
@@ -156,8 +157,6 @@ impl Cluster {
         }
         postmaster::stop(&self.data)?;
         self.reap();
-        // Empty by now; where it is not, somebody else's file is none of our business.
-        let _stays_then = fs::remove_dir(&self.socket_dir);
         watcher.into_iter().for_each(Watcher::dismiss);
         Ok(true)
     }
@@ -178,6 +177,10 @@ impl Cluster {
             Err(Error::Start { .. }) if self.options.profile == Profile::Throwaway => {
                 self.make_anew(data, report)?;
                 Some(self.start_server()?)
+            }
+            Err(error) => {
+                postmaster::remove_socket_dir(&self.socket_dir);
+                return Err(error);
             }
             started => Some(started?),
         };

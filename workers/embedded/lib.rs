@@ -101,7 +101,7 @@ pub enum Stopped {
 }
 
 /// Finds or makes the cluster, and returns when it accepts connections. `report` hears of each
-/// step (find, fetch, initdb, start or attach) with the time it took.
+/// step (fetch, find, initdb, start or attach) with the time it took; a fetch is part of the find.
 ///
 /// Blocks for some 0.1 s with a cluster that exists and some seconds the first time; call it on a
 /// thread that may block.

@@ -220,7 +220,14 @@ pub(crate) fn stop(data: &Path) -> Result<(), Error> {
         }
         std::thread::sleep(POLL);
     }
+    remove_socket_dir(&file.socket_dir);
     Ok(())
+}
+
+/// Clears away the folder of a socket when it is empty, as it is after an orderly end. Only under
+/// the start lock.
+pub(crate) fn remove_socket_dir(dir: &Path) {
+    let _not_empty_then = fs::remove_dir(dir);
 }
 
 /// Ends the postmaster of a folder without a warning, as a crash would, and waits until it is

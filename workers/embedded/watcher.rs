@@ -30,7 +30,7 @@ else
             open($file[$$_[0]], ">>&=", $$_[0]) && flock($file[$$_[0]], $$_[1]) || exit 1;
         }' || exit 0
 fi
-read -r pid <"$2/postmaster.pid" || exit 0
+{ read -r pid; for _ in 2 3 4 5; do read -r sockets; done; } <"$2/postmaster.pid" || exit 0
 runs() {
     if [ -r "/proc/$1/cmdline" ]; then
         tr '\0' '\n' <"/proc/$1/cmdline" | grep -Fx -A1 -e -D | grep -Fxq -e "$2"
@@ -41,6 +41,7 @@ runs() {
 runs "$pid" "$2" || exit 0
 kill -INT "$pid"
 while [ -e "$2/postmaster.pid" ] && runs "$pid" "$2"; do sleep 0.02; done
+rmdir "$sockets"
 "#;
 
 /// The shell that outlives us by a moment.
