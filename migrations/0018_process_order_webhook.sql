@@ -6,11 +6,13 @@
 -- lock on the Shopify order, then one customer row, the order and its lines, always in that sequence; so two
 -- documents of one order take turns and none can deadlock with another.
 
--- Says once per order and kind that a person has to look.
-create function raw_ops.log_order_once(saved_order uuid, kind text, message text, inbox_id uuid) returns void
+-- Says once per order and kind what happened to it.
+create function raw_ops.log_order_once(
+    saved_order uuid, kind text, message text, source_system text default null, source_id uuid default null
+) returns void
 language sql
 as $$
-    select raw_ops.log_event('ORDER', saved_order, $2, $3, jsonb_build_object('inbox_id', $4), 'shopify', $4)
+    select raw_ops.log_event('ORDER', saved_order, $2, $3, null, $4, $5)
     where not exists (select from raw_ops.ops_events e where e.entity_id = saved_order and e.kind = $2)
 $$;
 
@@ -31,7 +33,7 @@ begin
     if new_status not in ('CANCELLED', 'REFUNDED') and raw_ops.shopify_items_differ(payload, saved_order) then
         perform raw_ops.log_order_once(saved_order, 'order_changed_late', format(
             'Shopify changed the lines of order %s when it was %s already; they were left as they are',
-            payload ->> 'name', new_status), inbox_id);
+            payload ->> 'name', new_status), 'shopify', inbox_id);
     end if;
 end
 $$;
@@ -114,7 +116,7 @@ begin
     if wanted in ('CANCELLED', 'REFUNDED') and new_status in ('EXPORTED', 'DISPATCHED') then
         perform raw_ops.log_order_once(saved_order, 'order_ended_late', format(
             'Shopify says order %s is %s, but it is %s already: stop it at the packer or expect it back',
-            payload ->> 'name', wanted, new_status), inbox.id);
+            payload ->> 'name', wanted, new_status), 'shopify', inbox.id);
     end if;
     perform raw_ops.log_event('ORDER', saved_order, case when old.id is null then 'order_created' else 'order_updated' end,
         format('Order %s from Shopify: %s, %s %s', payload ->> 'name', new_status, payload ->> 'total_price', payload ->> 'currency'),

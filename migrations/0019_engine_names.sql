@@ -6,8 +6,6 @@
 -- taken along: the policy that the engine starts with, and dead letters of an engine that ran alone before.
 -- Locks: access exclusive on the two old tables, for moments; workers that settle a job wait.
 
-set local lock_timeout = '5s';
-
 lock table engine.retry_config, engine.dead_letter_queue in access exclusive mode;
 
 insert into raw_ops.retry_config
