@@ -16,14 +16,15 @@ as $$
     where not exists (select from raw_ops.ops_events e where e.entity_id = saved_order and e.kind = $2)
 $$;
 
--- Takes over the lines while they are still open; later only what was sent, and a change is told to a person.
+-- Takes over the lines as long as no stock was given and the order has not ended; later only what was sent, and a
+-- change is told to a person.
 create function raw_ops.settle_shopify_items(
     payload jsonb, old raw_ops.orders, saved_order uuid, new_status raw_ops.order_status, inbox_id uuid
 ) returns void
 language plpgsql
 as $$
 begin
-    if old.id is null or new_status in ('PENDING', 'PAID') then
+    if old.id is null or old.status in ('PENDING', 'PAID') then
         perform raw_ops.save_shopify_items(payload, saved_order, new_status in ('CANCELLED', 'REFUNDED'));
         return;
     end if;
