@@ -38,8 +38,10 @@ impl Job for AllocateOrder {
 
 impl AllocateOrder {
     async fn order_status(&self, tx: &mut Tx) -> JobResult<String> {
-        let status: Option<String> =
-            sqlx::query_scalar("select status::text from raw_ops.orders where id = $1").bind(self.order_id).fetch_optional(&mut **tx).await?;
+        let status: Option<String> = sqlx::query_scalar("select status::text from raw_ops.orders where id = $1")
+            .bind(self.order_id)
+            .fetch_optional(&mut **tx)
+            .await?;
         status.ok_or_else(|| Failure::validation(format!("there is no order {}", self.order_id)))
     }
 

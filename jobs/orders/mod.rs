@@ -2,5 +2,6 @@
 
 mod process_order;
 pub mod shopify_order;
+pub mod shopify_values;
 
 pub use process_order::ProcessOrder;

@@ -7,13 +7,12 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use serde_json::Value;
 
-/// The largest amount the tables hold.
-const LARGEST_AMOUNT: i64 = 9_999_999_999;
+use super::shopify_values::{Amount, Id, LARGEST_AMOUNT, Rate, Time, Units, list};
+
 /// Longest message kept: a wrong value can be as long as the document.
 const LONGEST_MESSAGE: usize = 300;
 
@@ -29,16 +28,16 @@ pub struct ShopifyOrder {
     pub currency: String,
     /// The age of this document, by which late ones are known.
     #[serde(default)]
-    pub updated_at: Option<DateTime<Utc>>,
+    pub updated_at: Option<Time>,
     /// When the order was made.
     #[serde(default)]
-    pub created_at: Option<DateTime<Utc>>,
+    pub created_at: Option<Time>,
     /// When it was placed, for imported orders earlier than `created_at`.
     #[serde(default)]
-    pub processed_at: Option<DateTime<Utc>>,
+    pub processed_at: Option<Time>,
     /// When it was cancelled, if it was.
     #[serde(default)]
-    pub cancelled_at: Option<DateTime<Utc>>,
+    pub cancelled_at: Option<Time>,
     /// Where the payment stands, in Shopify's words.
     #[serde(default)]
     pub financial_status: Option<String>,
@@ -181,11 +180,38 @@ impl ShopifyOrder {
             return Err(Refusal("line_items is empty: an order needs at least one line".into()));
         }
         let mut seen = HashSet::new();
-        match self.line_items.iter().find(|line| !seen.insert(line.id.0)) {
-            Some(line) => Err(Refusal(format!("line_items: the id {} stands there twice", line.id.0))),
-            None => Ok(()),
+        if let Some(line) = self.line_items.iter().find(|line| !seen.insert(line.id.0)) {
+            return Err(Refusal(format!("line_items: the id {} stands there twice", line.id.0)));
         }
+        self.check_sums()
     }
+
+    /// Keeps every sum that the database makes within what its columns hold.
+    fn check_sums(&self) -> Result<(), Refusal> {
+        let lines: Decimal = self.line_items.iter().map(|line| line.price.0 * Decimal::from(line.quantity.0)).sum();
+        let shipping: Decimal =
+            self.shipping_lines.iter().flat_map(|line| [line.price, line.discounted_price]).flatten().map(|price| price.0).sum();
+        for (field, sum) in [("line_items", lines), ("shipping_lines", shipping)] {
+            if sum > Decimal::from(LARGEST_AMOUNT) {
+                return Err(Refusal(format!("{field}: together they cost too much")));
+            }
+        }
+        for (field, taxes) in [
+            ("total_tax", self.total_tax.map_or(Decimal::ZERO, |tax| tax.0)),
+            ("tax_lines", sum(&self.tax_lines)),
+            ("line_items", self.line_items.iter().map(|line| sum(&line.tax_lines)).sum()),
+            ("shipping_lines", self.shipping_lines.iter().map(|line| sum(&line.tax_lines)).sum()),
+        ] {
+            if taxes > self.total_price.0 {
+                return Err(Refusal(format!("{field}: more tax than the order's total_price")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sum(taxes: &[TaxLine]) -> Decimal {
+    taxes.iter().map(|tax| tax.price.0).sum()
 }
 
 fn named(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
@@ -200,84 +226,4 @@ fn named(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
         message.push('…');
     }
     Refusal(message)
-}
-
-/// An id of Shopify's: a positive integer, also when written as text. Never a float, which rounds above 2^53.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Id(pub i64);
-
-/// An amount of money: at most two decimals, not negative.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Amount(pub Decimal);
-
-/// A share of one, such as a tax rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate(pub Decimal);
-
-/// A count of units, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Units(pub i32);
-
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let id: Option<i64> = written(source)?.and_then(|text| text.parse().ok());
-        match id {
-            Some(id) if id > 0 => Ok(Self(id)),
-            _ => Err(de::Error::custom("expected an id, a positive integer")),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let amount = written(source)?.and_then(|text| Decimal::from_str_exact(&text).ok());
-        let amount = amount.ok_or_else(|| de::Error::custom("expected an amount of money, such as \"12.50\""))?;
-        if amount.is_sign_negative() && !amount.is_zero() {
-            return Err(de::Error::custom("the amount is negative"));
-        }
-        if amount.normalize().scale() > 2 {
-            return Err(de::Error::custom("the amount has more than two decimals"));
-        }
-        if amount.trunc() > Decimal::from(LARGEST_AMOUNT) {
-            return Err(de::Error::custom("the amount is too large"));
-        }
-        Ok(Self(amount))
-    }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let rate = written(source)?
-            .and_then(|text| Decimal::from_str_exact(&text).or_else(|_| Decimal::from_scientific(&text)).ok());
-        match rate {
-            Some(rate) if rate >= Decimal::ZERO && rate <= Decimal::TEN => Ok(Self(rate)),
-            _ => Err(de::Error::custom("expected a rate, such as 0.2")),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Units {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        match written(source)?.and_then(|text| text.parse().ok()) {
-            Some(units) if units >= 0 => Ok(Self(units)),
-            _ => Err(de::Error::custom("expected a count of units, from 0")),
-        }
-    }
-}
-
-/// The digits of a number or of text, as the document writes them; `None` for anything else.
-fn written<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(source)? {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    })
-}
-
-/// A list; what is no list (null, an object) counts as empty.
-fn list<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(source: D) -> Result<Vec<T>, D::Error> {
-    match Value::deserialize(source)? {
-        Value::Array(values) => values.into_iter().map(|value| T::deserialize(value).map_err(de::Error::custom)).collect(),
-        _ => Ok(Vec::new()),
-    }
 }
