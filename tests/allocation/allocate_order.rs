@@ -13,11 +13,9 @@ async fn a_request_is_looked_at_and_stays_pending() {
     let db = Database::new().await;
     process(db.pool(), &paid()).await.expect("the order is sound");
     run_all(&db, jobs::kinds()).await;
-    let request = row(
-        db.pool(),
-        "select state, attempts, started_at is not null as started, completed_at, last_error from raw_ops.allocation_queue",
-    )
-    .await;
+    let request =
+        row(db.pool(), "select state, attempts, started_at is not null as started, completed_at, last_error from raw_ops.allocation_queue")
+            .await;
     assert_eq!(request, json!({ "state": "pending", "attempts": 1, "started": true, "completed_at": null, "last_error": null }));
 
     process(db.pool(), &later(1, json!({}))).await.expect("the order is sound");

@@ -81,7 +81,10 @@ async fn an_older_document_changes_nothing() {
     let db = Database::new().await;
     process(db.pool(), &later(10, json!({ "note": "new", "total_price": "40.00" }))).await.expect("the newer document is sound");
     let before = snapshot(&db).await;
-    assert_eq!(process(db.pool(), &later(9, json!({ "note": "old", "line_items": [], "cancelled_at": "2026-03-29T01:00:10Z" }))).await, Ok("stale".into()));
+    assert_eq!(
+        process(db.pool(), &later(9, json!({ "note": "old", "line_items": [], "cancelled_at": "2026-03-29T01:00:10Z" }))).await,
+        Ok("stale".into())
+    );
     assert_eq!(snapshot(&db).await, before);
 }
 

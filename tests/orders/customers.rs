@@ -32,7 +32,11 @@ async fn a_guest_with_an_address_is_found_again_in_any_case() {
     let guest = json!({ "customer": null, "email": "Ada@Example.test" });
     process(db.pool(), &another(1, guest)).await.expect("the guest's order is sound");
     process(db.pool(), &another(2, json!({}))).await.expect("the customer's order is sound");
-    let customer = row(db.pool(), "select shopify_customer_id, email, address1, (select count(*) from raw_ops.orders) as orders from raw_ops.customers").await;
+    let customer = row(
+        db.pool(),
+        "select shopify_customer_id, email, address1, (select count(*) from raw_ops.orders) as orders from raw_ops.customers",
+    )
+    .await;
     assert_eq!(
         customer,
         json!({ "shopify_customer_id": "7234567890123456789", "email": "Ada@Example.test", "address1": "1 Quay Street", "orders": 2 })
@@ -48,7 +52,8 @@ async fn an_order_keeps_its_customer_when_a_document_leaves_them_out() {
         thin.as_object_mut().expect("an order").remove(field);
     }
     assert_eq!(process(db.pool(), &thin).await, Ok("updated".into()));
-    let order = row(db.pool(), "select customer_id is not null as customer, ship_city, tags, utm, discount_codes from raw_ops.orders").await;
+    let order =
+        row(db.pool(), "select customer_id is not null as customer, ship_city, tags, utm, discount_codes from raw_ops.orders").await;
     assert_eq!(
         order,
         json!({ "customer": true, "ship_city": "Portsmouth", "tags": ["first box", "Collie"],
@@ -77,7 +82,10 @@ async fn an_address_of_another_customer_is_not_taken() {
         process(db.pool(), &document).await.expect("a conflict refuses no order");
     }
     assert_eq!(count(db.pool(), "raw_ops.customers where email in ('ada@example.test', 'taken@example.test')").await, 2);
-    assert_eq!(count(db.pool(), "raw_ops.orders o join raw_ops.customers c on c.id = o.customer_id where c.email = 'ada@example.test'").await, 3);
+    assert_eq!(
+        count(db.pool(), "raw_ops.orders o join raw_ops.customers c on c.id = o.customer_id where c.email = 'ada@example.test'").await,
+        3
+    );
     assert_eq!(count(db.pool(), "raw_ops.ops_events where kind = 'customer_conflict'").await, 1);
 }
 

@@ -13,8 +13,11 @@ fn changed(seconds: u32, change: impl Fn(&mut Vec<Value>)) -> Value {
 }
 
 async fn quantities(db: &Database) -> Value {
-    row(db.pool(), "select jsonb_agg(jsonb_build_array(qty, fulfilled_qty) order by shopify_line_item_id) as lines from raw_ops.order_items").await
-        ["lines"]
+    row(
+        db.pool(),
+        "select jsonb_agg(jsonb_build_array(qty, fulfilled_qty) order by shopify_line_item_id) as lines from raw_ops.order_items",
+    )
+    .await["lines"]
         .take()
 }
 
@@ -89,10 +92,16 @@ async fn a_line_of_another_order_is_refused_and_nothing_is_written() {
 #[tokio::test]
 async fn properties_of_any_shape_are_read_or_passed_over() {
     let db = Database::new().await;
-    for (index, properties) in [json!({}), json!(null), json!([]), json!("x"), json!([1, { "name": null }, { "name": "pet_name", "value": null }])].into_iter().enumerate()
+    for (index, properties) in
+        [json!({}), json!(null), json!([]), json!("x"), json!([1, { "name": null }, { "name": "pet_name", "value": null }])]
+            .into_iter()
+            .enumerate()
     {
         let document = changed(index as u32, |lines| lines[0]["properties"] = properties.clone());
         process(db.pool(), &document).await.expect("properties refuse no order");
     }
-    assert_eq!(row(db.pool(), "select pet_number, daily_grams from raw_ops.order_items where pet_number = 2").await, json!({ "pet_number": 2, "daily_grams": 180 }));
+    assert_eq!(
+        row(db.pool(), "select pet_number, daily_grams from raw_ops.order_items where pet_number = 2").await,
+        json!({ "pet_number": 2, "daily_grams": 180 })
+    );
 }

@@ -6,6 +6,7 @@ mod arrival;
 mod customers;
 mod lines;
 mod money;
+mod mutated_documents;
 mod process_order;
 mod shared_documents;
 mod shopify_order;

@@ -68,7 +68,8 @@ async fn vat_that_shopify_does_not_mention_is_the_standard_rate() {
 #[tokio::test]
 async fn a_gift_card_and_an_untaxed_line_have_no_vat() {
     let db = Database::new().await;
-    let mut document = with_lines(json!({ "tax_lines": [], "total_tax": null, "shipping_lines": [] }), |line| line["tax_lines"] = json!([]));
+    let mut document =
+        with_lines(json!({ "tax_lines": [], "total_tax": null, "shipping_lines": [] }), |line| line["tax_lines"] = json!([]));
     document["line_items"][0]["gift_card"] = json!(true);
     document["line_items"][1]["taxable"] = json!(false);
     process(db.pool(), &document).await.expect("the order is sound");

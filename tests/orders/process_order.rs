@@ -47,7 +47,8 @@ async fn a_document_that_is_no_order_ends_as_a_dead_letter_that_says_why() {
         letter,
         json!({ "topic": "orders.process_order", "category": "validation", "inbox_id": inbox_id, "error_message": reason, "resolved": false })
     );
-    let inbox = row(db.pool(), "select processing_status, processing_attempts, error_category, last_error from raw_ops.webhook_inbox").await;
+    let inbox =
+        row(db.pool(), "select processing_status, processing_attempts, error_category, last_error from raw_ops.webhook_inbox").await;
     assert_eq!(
         inbox,
         json!({ "processing_status": "failed", "processing_attempts": 1, "error_category": "validation", "last_error": reason })
@@ -69,8 +70,13 @@ async fn a_document_that_was_refused_can_be_mended_and_run_again() {
     let db = Database::new().await;
     let inbox_id = receive(db.pool(), "orders/create", &json!({})).await;
     run(&db, inbox_id).await;
-    sqlx::query("update raw_ops.webhook_inbox set raw_payload = $1").bind(later(0, json!({}))).execute(db.pool()).await.expect("the row is mended");
+    sqlx::query("update raw_ops.webhook_inbox set raw_payload = $1")
+        .bind(later(0, json!({})))
+        .execute(db.pool())
+        .await
+        .expect("the row is mended");
     run(&db, inbox_id).await;
-    let inbox = row(db.pool(), "select processing_status, processing_attempts, last_error, error_category from raw_ops.webhook_inbox").await;
+    let inbox =
+        row(db.pool(), "select processing_status, processing_attempts, last_error, error_category from raw_ops.webhook_inbox").await;
     assert_eq!(inbox, json!({ "processing_status": "success", "processing_attempts": 2, "last_error": null, "error_category": null }));
 }

@@ -40,7 +40,9 @@ async fn only_a_whole_payment_is_paid() {
 async fn a_late_payment_does_not_throw_progress_back() {
     let db = Database::new().await;
     process(db.pool(), &paid()).await.expect("the order is sound");
-    for (seconds, own) in ["PARTIALLY_ALLOCATED", "ALLOCATED", "EXPORTED", "DISPATCHED", "DELIVERED", "CANCELLED", "REFUNDED"].into_iter().enumerate() {
+    for (seconds, own) in
+        ["PARTIALLY_ALLOCATED", "ALLOCATED", "EXPORTED", "DISPATCHED", "DELIVERED", "CANCELLED", "REFUNDED"].into_iter().enumerate()
+    {
         execute(db.pool(), &format!("update raw_ops.orders set status = '{own}'")).await;
         assert_eq!(process(db.pool(), &later(1 + seconds as u32, json!({}))).await, Ok("updated".into()));
         assert_eq!(status(&db).await, own);
