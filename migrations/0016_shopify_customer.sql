@@ -90,8 +90,9 @@ $$;
 -- The default address wins; a shipping address only fills an empty one. Consent can be taken away here but not
 -- given: an order may be late, and the word for consent is `customers/update`.
 create function raw_ops.save_shopify_customer(customer uuid, payload jsonb) returns void
-language sql
+language plpgsql  -- As sql it would be planned anew at each call, which takes longer than it runs.
 as $$
+begin
     update raw_ops.customers c
     set first_name = coalesce(n.first_name, c.first_name),
         last_name = coalesce(n.last_name, c.last_name),
@@ -118,5 +119,6 @@ as $$
                     raw_ops.shopify_object(payload, 'shipping_address') as ship_to) d
         where k.id = customer
     ) n
-    where c.id = customer
+    where c.id = customer;
+end
 $$;

@@ -54,8 +54,11 @@ $$;
 create function raw_ops.save_shopify_order(
     payload jsonb, updated_at timestamptz, customer uuid, new_status raw_ops.order_status
 ) returns uuid
-language sql
+language plpgsql  -- As sql it would be planned anew at each call, which takes longer than it runs.
 as $$
+declare
+    saved_order uuid;
+begin
     with n as (
         select m.*, t.*,
             upper(payload ->> 'currency') as currency,
@@ -113,7 +116,9 @@ as $$
         tags = case when payload ? 'tags' then excluded.tags else o.tags end,
         discount_codes = coalesce(excluded.discount_codes, o.discount_codes),
         referral_slug = coalesce(excluded.referral_slug, o.referral_slug)
-    returning id
+    returning o.id into saved_order;
+    return saved_order;
+end
 $$;
 
 -- Units of a line that Shopify says were sent.
