@@ -1,4 +1,7 @@
 //! All tests: one binary that mirrors the house.
 
+mod allocation;
 mod engine;
+mod migrations;
+mod orders;
 mod support;

@@ -1,0 +1,3 @@
+//! Allocation.
+
+mod allocate_order;

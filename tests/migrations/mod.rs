@@ -1,0 +1,4 @@
+//! The schema, where it does more than hold rows.
+
+mod engine_names;
+mod webhook_inbox;

@@ -1,0 +1,107 @@
+//! The lines of an order over its life.
+
+use serde_json::{Value, json};
+
+use super::inbox::{count, execute, later, paid, process, row};
+use crate::support::Database;
+
+/// The paid order some seconds later, its lines changed.
+fn changed(seconds: u32, change: impl Fn(&mut Vec<Value>)) -> Value {
+    let mut document = later(seconds, json!({}));
+    change(document["line_items"].as_array_mut().expect("an order has lines"));
+    document
+}
+
+async fn quantities(db: &Database) -> Value {
+    row(
+        db.pool(),
+        "select jsonb_agg(jsonb_build_array(qty, fulfilled_qty) order by shopify_line_item_id) as lines from raw_ops.order_items",
+    )
+    .await["lines"]
+        .take()
+}
+
+#[tokio::test]
+async fn a_line_that_vanished_is_removed() {
+    let db = Database::new().await;
+    process(db.pool(), &paid()).await.expect("the order is sound");
+    process(db.pool(), &changed(1, |lines| drop(lines.pop()))).await.expect("the edit is sound");
+    assert_eq!(quantities(&db).await, json!([[4, 0]]));
+}
+
+#[tokio::test]
+async fn a_line_with_nothing_left_is_removed_and_one_with_less_shrinks() {
+    let db = Database::new().await;
+    process(db.pool(), &paid()).await.expect("the order is sound");
+    let edit = changed(1, |lines| {
+        lines[0]["current_quantity"] = json!(3);
+        lines[1]["current_quantity"] = json!(0);
+    });
+    process(db.pool(), &edit).await.expect("the edit is sound");
+    assert_eq!(quantities(&db).await, json!([[3, 0]]));
+}
+
+#[tokio::test]
+async fn a_line_that_was_sent_is_never_removed() {
+    let db = Database::new().await;
+    let sent = changed(0, |lines| {
+        lines[0]["fulfillment_status"] = json!("partial");
+        lines[0]["fulfillable_quantity"] = json!(1);
+        lines[1]["fulfillment_status"] = json!("fulfilled");
+    });
+    process(db.pool(), &sent).await.expect("the order is sound");
+    assert_eq!(quantities(&db).await, json!([[4, 3], [2, 2]]));
+    process(db.pool(), &changed(1, |lines| drop(lines.pop()))).await.expect("the edit is sound");
+    assert_eq!(quantities(&db).await, json!([[4, 3], [2, 2]]));
+}
+
+#[tokio::test]
+async fn lines_stay_as_packed_once_stock_was_given_and_a_person_is_told_once() {
+    let db = Database::new().await;
+    process(db.pool(), &paid()).await.expect("the order is sound");
+    execute(db.pool(), "update raw_ops.orders set status = 'ALLOCATED'").await;
+    for seconds in [1, 2] {
+        process(db.pool(), &changed(seconds, |lines| drop(lines.pop()))).await.expect("the edit is sound");
+    }
+    assert_eq!(quantities(&db).await, json!([[4, 0], [2, 0]]));
+    assert_eq!(count(db.pool(), "raw_ops.ops_events where kind = 'order_changed_late'").await, 1);
+    process(db.pool(), &changed(3, |lines| lines[0]["fulfillment_status"] = json!("fulfilled"))).await.expect("the news is sound");
+    assert_eq!(quantities(&db).await, json!([[4, 4], [2, 0]]));
+}
+
+#[tokio::test]
+async fn an_order_first_seen_when_it_ended_keeps_what_was_sold() {
+    let db = Database::new().await;
+    let mut refunded = changed(1, |lines| lines.iter_mut().for_each(|line| line["current_quantity"] = json!(0)));
+    refunded["financial_status"] = json!("refunded");
+    process(db.pool(), &refunded).await.expect("the order is sound");
+    assert_eq!(quantities(&db).await, json!([[4, 0], [2, 0]]));
+}
+
+#[tokio::test]
+async fn a_line_of_another_order_is_refused_and_nothing_is_written() {
+    let db = Database::new().await;
+    process(db.pool(), &paid()).await.expect("the order is sound");
+    let mut thief = later(1, json!({ "id": 77 }));
+    thief["line_items"][0]["id"] = json!(78);
+    let refusal = process(db.pool(), &thief).await.expect_err("the line is taken");
+    assert!(refusal.contains("line item 9100000000000000002 belongs to another order"), "{refusal}");
+    assert_eq!(count(db.pool(), "raw_ops.orders").await, 1);
+}
+
+#[tokio::test]
+async fn properties_of_any_shape_are_read_or_passed_over() {
+    let db = Database::new().await;
+    for (index, properties) in
+        [json!({}), json!(null), json!([]), json!("x"), json!([1, { "name": null }, { "name": "pet_name", "value": null }])]
+            .into_iter()
+            .enumerate()
+    {
+        let document = changed(index as u32, |lines| lines[0]["properties"] = properties.clone());
+        process(db.pool(), &document).await.expect("properties refuse no order");
+    }
+    assert_eq!(
+        row(db.pool(), "select pet_number, daily_grams from raw_ops.order_items where pet_number = 2").await,
+        json!({ "pet_number": 2, "daily_grams": 180 })
+    );
+}
