@@ -1,0 +1,85 @@
+//! `GET /metrics`: figures in the Prometheus text format.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use crate::AppState;
+use crate::webhooks::shopify::Stored;
+
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+const WEBHOOKS: &str = "rawops_shopify_webhooks_total";
+
+/// Shopify deliveries of this process, by what became of them.
+#[derive(Default)]
+pub struct Counts {
+    enqueued: AtomicU64,
+    duplicate: AtomicU64,
+    suspected_replay: AtomicU64,
+    unknown_topic: AtomicU64,
+    unsigned: AtomicU64,
+    refused: AtomicU64,
+    unavailable: AtomicU64,
+}
+
+impl Counts {
+    /// A delivery was stored or was known.
+    pub fn stored(&self, stored: Stored) {
+        count(match stored {
+            Stored::Enqueued => &self.enqueued,
+            Stored::Duplicate => &self.duplicate,
+            Stored::SuspectedReplay => &self.suspected_replay,
+            Stored::UnknownTopic => &self.unknown_topic,
+        });
+    }
+
+    /// A request without a valid signature, or of another shop.
+    pub fn unsigned(&self) {
+        count(&self.unsigned);
+    }
+
+    /// A request refused before its signature was looked at.
+    pub fn refused(&self) {
+        count(&self.refused);
+    }
+
+    /// A delivery that the database did not take.
+    pub fn unavailable(&self) {
+        count(&self.unavailable);
+    }
+
+    fn render(&self) -> String {
+        let rows = [
+            ("enqueued", &self.enqueued),
+            ("duplicate", &self.duplicate),
+            ("suspected_replay", &self.suspected_replay),
+            ("unknown_topic", &self.unknown_topic),
+            ("unsigned", &self.unsigned),
+            ("refused", &self.refused),
+            ("unavailable", &self.unavailable),
+        ];
+        let mut text = format!(
+            "# HELP {WEBHOOKS} Shopify deliveries by what became of them.\n\
+             # TYPE {WEBHOOKS} counter\n"
+        );
+        for (result, counter) in rows {
+            let value = counter.load(Ordering::Relaxed);
+            text += &format!("{WEBHOOKS}{{result=\"{result}\"}} {value}\n");
+        }
+        text
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Answers a scrape.
+pub async fn show(State(state): State<AppState>) -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, CONTENT_TYPE)],
+        state.counts.render(),
+    )
+}
