@@ -54,11 +54,7 @@ impl Config {
             shop_domain: lookup("SHOPIFY_SHOP_DOMAIN").unwrap_or_default(),
         };
         problems.extend(config.problems());
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError { problems })
-        }
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
 
     /// Checks settings that were put together in code.
@@ -67,19 +63,12 @@ impl Config {
     /// Every setting that is not usable.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let problems = self.problems();
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError { problems })
-        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 
     fn problems(&self) -> Vec<String> {
         let secret = secret_problem("SHOPIFY_WEBHOOK_SECRET", &self.shopify_secret);
-        let previous = self
-            .shopify_secret_previous
-            .as_ref()
-            .and_then(|secret| secret_problem("SHOPIFY_WEBHOOK_SECRET_PREVIOUS", secret));
+        let previous = self.shopify_secret_previous.as_ref().and_then(|secret| secret_problem("SHOPIFY_WEBHOOK_SECRET_PREVIOUS", secret));
         let shop = shop_problem(&self.shop_domain);
         [secret, previous, shop].into_iter().flatten().collect()
     }
@@ -87,39 +76,29 @@ impl Config {
 
 fn address(bind: Option<String>, port: Option<String>) -> Result<SocketAddr, String> {
     if let Some(port) = port {
-        let port = port
-            .parse()
-            .map_err(|_| format!("PORT is {port:?}; expected a number from 0 to 65535"))?;
+        let port = port.parse().map_err(|_| format!("PORT is {port:?}; expected a number from 0 to 65535"))?;
         return Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
     }
     let Some(bind) = bind else {
         return Ok(DEFAULT_BIND);
     };
-    bind.parse()
-        .map_err(|_| format!("BIND is {bind:?}; expected address and port, as {DEFAULT_BIND}"))
+    bind.parse().map_err(|_| format!("BIND is {bind:?}; expected address and port, as {DEFAULT_BIND}"))
 }
 
 fn secret_problem(name: &str, secret: &Secret) -> Option<String> {
     let bytes = secret.expose();
     if bytes.is_empty() {
-        return Some(format!(
-            "{name} is not set; it is the app's client secret, shown in Shopify's settings of the app"
-        ));
+        return Some(format!("{name} is not set; it is the app's client secret, shown in Shopify's settings of the app"));
     }
-    (bytes != bytes.trim_ascii())
-        .then(|| format!("{name} begins or ends with a space or line break; remove it"))
+    (bytes != bytes.trim_ascii()).then(|| format!("{name} begins or ends with a space or line break; remove it"))
 }
 
 fn shop_problem(shop: &str) -> Option<String> {
     if shop.is_empty() {
-        return Some(
-            "SHOPIFY_SHOP_DOMAIN is not set; expected a name like raw.myshopify.com".into(),
-        );
+        return Some("SHOPIFY_SHOP_DOMAIN is not set; expected a name like raw.myshopify.com".into());
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    (!shop.bytes().all(plain)).then(|| {
-        format!("SHOPIFY_SHOP_DOMAIN is {shop:?}; expected the bare name, like raw.myshopify.com")
-    })
+    (!shop.bytes().all(plain)).then(|| format!("SHOPIFY_SHOP_DOMAIN is {shop:?}; expected the bare name, like raw.myshopify.com"))
 }
 
 #[cfg(test)]

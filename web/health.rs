@@ -36,7 +36,5 @@ fn unready(reason: &'static str) -> (StatusCode, &'static str) {
 }
 
 async fn schema_is_current(state: &AppState) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select true")
-        .fetch_one(&state.pool)
-        .await
+    sqlx::query_scalar("select true").fetch_one(&state.pool).await
 }

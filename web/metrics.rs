@@ -1,5 +1,6 @@
 //! `GET /metrics`: figures in the Prometheus text format.
 
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
@@ -66,7 +67,7 @@ impl Counts {
         );
         for (result, counter) in rows {
             let value = counter.load(Ordering::Relaxed);
-            text += &format!("{WEBHOOKS}{{result=\"{result}\"}} {value}\n");
+            writeln!(text, "{WEBHOOKS}{{result=\"{result}\"}} {value}").expect("a string takes what is written");
         }
         text
     }
@@ -78,8 +79,5 @@ fn count(counter: &AtomicU64) {
 
 /// Answers a scrape.
 pub async fn show(State(state): State<AppState>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, CONTENT_TYPE)],
-        state.counts.render(),
-    )
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], state.counts.render())
 }

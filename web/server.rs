@@ -76,11 +76,7 @@ pub enum ServeError {
 ///
 /// # Errors
 /// When the settings are not usable or the address cannot be listened on.
-pub async fn serve(
-    config: Config,
-    pool: PgPool,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
+pub async fn serve(config: Config, pool: PgPool, shutdown: CancellationToken) -> Result<(), ServeError> {
     config.validate()?;
     let listener = bind(config.bind).await?;
     tracing::info!(address = %config.bind, "web listens");
@@ -94,12 +90,10 @@ pub async fn serve(
 /// # Errors
 /// A sentence that says what to do, as [`ServeError::PortTaken`].
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => ServeError::PortTaken(address),
-            _ => ServeError::Bind { address, source },
-        })
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::PortTaken(address),
+        _ => ServeError::Bind { address, source },
+    })
 }
 
 /// Serves `router` on a socket that is bound already, until `shutdown`.
@@ -107,21 +101,13 @@ pub async fn run(listener: TcpListener, router: Router, shutdown: CancellationTo
     run_within(Limits::PRODUCTION, listener, router, shutdown).await;
 }
 
-pub(crate) async fn run_within(
-    limits: Limits,
-    listener: TcpListener,
-    router: Router,
-    shutdown: CancellationToken,
-) {
+pub(crate) async fn run_within(limits: Limits, listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let connections = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let protocol = protocol(limits);
     let service = TowerToHyperService::new(router);
     while let Some(stream) = shutdown.run_until_cancelled(accept(&listener)).await {
-        let Some(Ok(permit)) = shutdown
-            .run_until_cancelled(Arc::clone(&connections).acquire_owned())
-            .await
-        else {
+        let Some(Ok(permit)) = shutdown.run_until_cancelled(Arc::clone(&connections).acquire_owned()).await else {
             break;
         };
         let connection = protocol.serve_connection(TokioIo::new(stream), service.clone());
@@ -134,10 +120,7 @@ pub(crate) async fn run_within(
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still in progress at the end of the drain time");
     }
 }

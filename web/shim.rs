@@ -17,10 +17,7 @@ pub struct NewJob {
 impl NewJob {
     #[allow(clippy::unnecessary_wraps)]
     pub fn of(job: &ProcessOrder) -> Result<Self, EnqueueError> {
-        Ok(Self {
-            args: serde_json::json!({"inbox_id": job.inbox_id}),
-            unique_key: None,
-        })
+        Ok(Self { args: serde_json::json!({"inbox_id": job.inbox_id}), unique_key: None })
     }
     pub fn unique_key(mut self, key: String) -> Self {
         self.unique_key = Some(key);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response, header};
+use axum::http::{HeaderValue, Request, Response, header};
 use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -20,13 +20,8 @@ fn app() -> Router {
         shopify_secret_previous: None,
         shop_domain: SHOP.into(),
     };
-    let nowhere = PgConnectOptions::new()
-        .host("127.0.0.1")
-        .port(1)
-        .username("nobody");
-    let pool = PgPoolOptions::new()
-        .acquire_timeout(Duration::from_millis(200))
-        .connect_lazy_with(nowhere);
+    let nowhere = PgConnectOptions::new().host("127.0.0.1").port(1).username("nobody");
+    let pool = PgPoolOptions::new().acquire_timeout(Duration::from_millis(200)).connect_lazy_with(nowhere);
     router(AppState::new(&config, pool))
 }
 
@@ -42,19 +37,13 @@ fn delivery(body: &str) -> Vec<(&'static str, String)> {
         ("content-type", "application/json".into()),
         ("x-shopify-topic", "orders/create".into()),
         ("x-shopify-shop-domain", SHOP.into()),
-        (
-            "x-shopify-webhook-id",
-            "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043".into(),
-        ),
+        ("x-shopify-webhook-id", "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043".into()),
         ("x-shopify-hmac-sha256", signature(body.as_bytes())),
     ]
 }
 
 fn without(name: &str, headers: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
-    headers
-        .into_iter()
-        .filter(|(known, _)| *known != name)
-        .collect()
+    headers.into_iter().filter(|(known, _)| *known != name).collect()
 }
 
 async fn post(headers: Vec<(&'static str, String)>, body: impl Into<Body>) -> Response<Body> {
@@ -62,9 +51,7 @@ async fn post(headers: Vec<(&'static str, String)>, body: impl Into<Body>) -> Re
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let request = request
-        .body(body.into())
-        .expect("the request is well formed");
+    let request = request.body(body.into()).expect("the request is well formed");
     app().oneshot(request).await.expect("a router answers")
 }
 
@@ -74,9 +61,7 @@ async fn text(response: Response<Body>) -> String {
 }
 
 async fn get_status_and_text(path: &str) -> (StatusCode, String) {
-    let request = Request::get(path)
-        .body(Body::empty())
-        .expect("the request is well formed");
+    let request = Request::get(path).body(Body::empty()).expect("the request is well formed");
     let response = app().oneshot(request).await.expect("a router answers");
     (response.status(), text(response).await)
 }
@@ -102,10 +87,7 @@ async fn there_is_exactly_one_signature() {
 #[tokio::test]
 async fn another_shop_is_refused_although_the_signature_holds() {
     let mut headers = without("x-shopify-shop-domain", delivery("{}"));
-    assert_eq!(
-        post(headers.clone(), "{}").await.status(),
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(post(headers.clone(), "{}").await.status(), StatusCode::UNAUTHORIZED);
     headers.push(("x-shopify-shop-domain", "other.myshopify.com".into()));
     assert_eq!(post(headers, "{}").await.status(), StatusCode::UNAUTHORIZED);
 }
@@ -114,20 +96,14 @@ async fn another_shop_is_refused_although_the_signature_holds() {
 async fn a_body_over_the_limit_is_refused_by_its_declared_length() {
     let mut headers = delivery("{}");
     headers.push(("content-length", (1_048_577).to_string()));
-    assert_eq!(
-        post(headers, "{}").await.status(),
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
+    assert_eq!(post(headers, "{}").await.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_by_counting_when_it_declares_nothing() {
     let chunks = (0..17).map(|_| Ok::<_, std::io::Error>(vec![b' '; 65_536]));
     let body = Body::from_stream(futures_util::stream::iter(chunks));
-    assert_eq!(
-        post(delivery("{}"), body).await.status(),
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
+    assert_eq!(post(delivery("{}"), body).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[tokio::test]
@@ -169,20 +145,14 @@ async fn only_json_is_taken() {
 async fn size_and_kind_are_judged_before_the_signature() {
     let mut headers = without("x-shopify-hmac-sha256", delivery("{}"));
     headers.push(("content-length", "99999999".into()));
-    assert_eq!(
-        post(headers, "{}").await.status(),
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
+    assert_eq!(post(headers, "{}").await.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_a_bad_request() {
     let chunks = [Ok(b"{".to_vec()), Err(std::io::Error::other("reset"))];
     let body = Body::from_stream(futures_util::stream::iter(chunks));
-    assert_eq!(
-        post(delivery("{}"), body).await.status(),
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(post(delivery("{}"), body).await.status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -190,21 +160,15 @@ async fn without_a_database_the_sender_is_asked_to_try_again() {
     let response = post(delivery("{}"), "{}").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let retry_after = response.headers().get(header::RETRY_AFTER);
-    assert_eq!(retry_after.map(|value| value.as_bytes()), Some(&b"10"[..]));
+    assert_eq!(retry_after.map(HeaderValue::as_bytes), Some(&b"10"[..]));
     assert_eq!(text(response).await, "");
 }
 
 #[tokio::test]
 async fn an_unknown_path_looks_like_a_refusal() {
-    assert_eq!(
-        get_status_and_text("/").await,
-        (StatusCode::NOT_FOUND, String::new())
-    );
+    assert_eq!(get_status_and_text("/").await, (StatusCode::NOT_FOUND, String::new()));
     let (status, shown) = get_status_and_text(webhooks::shopify::PATH).await;
-    assert_eq!(
-        (status, shown.as_str()),
-        (StatusCode::METHOD_NOT_ALLOWED, "")
-    );
+    assert_eq!((status, shown.as_str()), (StatusCode::METHOD_NOT_ALLOWED, ""));
 }
 
 #[tokio::test]
@@ -223,24 +187,11 @@ async fn deliveries_are_counted_by_what_became_of_them() {
         for (name, value) in delivery(if signed { "{}" } else { "[]" }) {
             request = request.header(name, value);
         }
-        let request = request
-            .body(Body::from("{}"))
-            .expect("the request is well formed");
-        app.clone()
-            .oneshot(request)
-            .await
-            .expect("a router answers");
+        let request = request.body(Body::from("{}")).expect("the request is well formed");
+        app.clone().oneshot(request).await.expect("a router answers");
     }
-    let request = Request::get("/metrics")
-        .body(Body::empty())
-        .expect("the request is well formed");
+    let request = Request::get("/metrics").body(Body::empty()).expect("the request is well formed");
     let shown = text(app.oneshot(request).await.expect("a router answers")).await;
-    assert!(
-        shown.contains("rawops_shopify_webhooks_total{result=\"unsigned\"} 1\n"),
-        "{shown}"
-    );
-    assert!(
-        shown.contains("rawops_shopify_webhooks_total{result=\"unavailable\"} 1\n"),
-        "{shown}"
-    );
+    assert!(shown.contains("rawops_shopify_webhooks_total{result=\"unsigned\"} 1\n"), "{shown}");
+    assert!(shown.contains("rawops_shopify_webhooks_total{result=\"unavailable\"} 1\n"), "{shown}");
 }

@@ -1,17 +1,8 @@
 use super::*;
 
 fn read(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let complete = [
-        ("SHOPIFY_WEBHOOK_SECRET", "hush"),
-        ("SHOPIFY_SHOP_DOMAIN", "raw.myshopify.com"),
-    ];
-    Config::read(|name| {
-        settings
-            .iter()
-            .chain(&complete)
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| (*value).to_owned())
-    })
+    let complete = [("SHOPIFY_WEBHOOK_SECRET", "hush"), ("SHOPIFY_SHOP_DOMAIN", "raw.myshopify.com")];
+    Config::read(|name| settings.iter().chain(&complete).find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
 }
 
 fn bind(settings: &[(&str, &str)]) -> String {
@@ -22,10 +13,7 @@ fn bind(settings: &[(&str, &str)]) -> String {
 }
 
 fn problems(settings: &[(&str, &str)]) -> Vec<String> {
-    read(settings)
-        .err()
-        .map(|error| error.problems)
-        .unwrap_or_default()
+    read(settings).err().map(|error| error.problems).unwrap_or_default()
 }
 
 #[test]
@@ -37,10 +25,7 @@ fn it_listens_on_this_machine_unless_told_otherwise() {
 
 #[test]
 fn port_overrides_the_address_as_procfiles_expect() {
-    assert_eq!(
-        bind(&[("PORT", "5000"), ("BIND", "127.0.0.1:1")]),
-        "0.0.0.0:5000"
-    );
+    assert_eq!(bind(&[("PORT", "5000"), ("BIND", "127.0.0.1:1")]), "0.0.0.0:5000");
 }
 
 #[test]
@@ -76,8 +61,5 @@ fn a_secret_with_a_line_break_is_refused_without_being_shown() {
 fn the_previous_secret_is_taken_while_a_rotation_lasts() {
     let config = read(&[("SHOPIFY_WEBHOOK_SECRET_PREVIOUS", "old")]).ok();
     let previous = config.and_then(|config| config.shopify_secret_previous);
-    assert_eq!(
-        previous.map(|secret| secret.expose().to_vec()),
-        Some(b"old".to_vec())
-    );
+    assert_eq!(previous.map(|secret| secret.expose().to_vec()), Some(b"old".to_vec()));
 }

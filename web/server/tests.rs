@@ -7,11 +7,7 @@ use super::*;
 
 const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
 
-const SHORT: Limits = Limits {
-    head_timeout: Duration::from_millis(100),
-    drain_timeout: Duration::from_secs(5),
-    ..Limits::PRODUCTION
-};
+const SHORT: Limits = Limits { head_timeout: Duration::from_millis(100), drain_timeout: Duration::from_secs(5), ..Limits::PRODUCTION };
 
 struct Server {
     address: SocketAddr,
@@ -21,16 +17,10 @@ struct Server {
 
 async fn start(limits: Limits, router: Router) -> Server {
     let listener = bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
-    let address = listener
-        .local_addr()
-        .expect("a bound socket has an address");
+    let address = listener.local_addr().expect("a bound socket has an address");
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(run_within(limits, listener, router, shutdown.clone()));
-    Server {
-        address,
-        shutdown,
-        task,
-    }
+    Server { address, shutdown, task }
 }
 
 fn healthy() -> Router {
@@ -39,9 +29,7 @@ fn healthy() -> Router {
 
 impl Server {
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address)
-            .await
-            .expect("the server accepts")
+        TcpStream::connect(self.address).await.expect("the server accepts")
     }
 
     async fn stop(self) {
@@ -63,10 +51,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 async fn a_slow_head_is_cut() {
     let server = start(SHORT, healthy()).await;
     let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET /healthz HTT")
-        .await
-        .expect("the head begins");
+    stream.write_all(b"GET /healthz HTT").await.expect("the head begins");
     assert!(!until_closed(&mut stream).await.contains("200"));
     server.stop().await;
 }
@@ -101,10 +86,7 @@ async fn a_head_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn connections_over_the_limit_wait_for_a_place() {
-    let limits = Limits {
-        connections: 1,
-        ..SHORT
-    };
+    let limits = Limits { connections: 1, ..SHORT };
     let server = start(limits, healthy()).await;
     let mut first = server.connect().await;
     let mut second = server.connect().await;
@@ -141,9 +123,7 @@ async fn a_taken_port_is_explained_in_one_sentence() {
     let taken = bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
     let address = taken.local_addr().expect("a bound socket has an address");
     let error = bind(address).await.expect_err("the port is taken");
-    let expected = format!(
-        "port {} of 127.0.0.1 is taken by another process: stop that process, or set PORT or BIND to a free one",
-        address.port()
-    );
+    let expected =
+        format!("port {} of 127.0.0.1 is taken by another process: stop that process, or set PORT or BIND to a free one", address.port());
     assert_eq!(error.to_string(), expected);
 }

@@ -60,9 +60,7 @@ async fn read_within(limit: Duration, headers: &HeaderMap, body: Body) -> Result
     let declared = declared_len(headers)?;
     require_identity(headers)?;
     require_json(headers)?;
-    timeout(limit, collect(body, declared))
-        .await
-        .map_err(|_| Refusal::Slow)?
+    timeout(limit, collect(body, declared)).await.map_err(|_| Refusal::Slow)?
 }
 
 fn declared_len(headers: &HeaderMap) -> Result<usize, Refusal> {
@@ -78,10 +76,7 @@ fn declared_len(headers: &HeaderMap) -> Result<usize, Refusal> {
 }
 
 fn require_identity(headers: &HeaderMap) -> Result<(), Refusal> {
-    let identity = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let identity = headers.get_all(header::CONTENT_ENCODING).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
     identity.then_some(()).ok_or(Refusal::Encoded)
 }
 
@@ -92,10 +87,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     };
     let kind = value.to_str().map_err(|_| Refusal::NotJson)?;
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    essence
-        .eq_ignore_ascii_case("application/json")
-        .then_some(())
-        .ok_or(Refusal::NotJson)
+    essence.eq_ignore_ascii_case("application/json").then_some(()).ok_or(Refusal::NotJson)
 }
 
 async fn collect(body: Body, declared: usize) -> Result<Bytes, Refusal> {
@@ -120,16 +112,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_arrive_is_cut() {
         let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
-        let read = read_within(
-            Duration::from_millis(10),
-            &headers,
-            Body::from_stream(never),
-        );
+        let read = read_within(Duration::from_millis(10), &headers, Body::from_stream(never));
         assert_eq!(read.await, Err(Refusal::Slow));
     }
 }

@@ -104,11 +104,7 @@ impl Scanner<'_> {
         loop {
             self.skip_space();
             let Some(level) = levels.last() else {
-                return if self.at == self.bytes.len() {
-                    Ok(true)
-                } else {
-                    Err(self.malformed())
-                };
+                return if self.at == self.bytes.len() { Ok(true) } else { Err(self.malformed()) };
             };
             let close = match level {
                 Level::Array => b']',
@@ -165,9 +161,7 @@ impl Scanner<'_> {
         match self.four_hex()? {
             0 => Err(Unfit::Nul(start)),
             0xd800..=0xdbff => {
-                let paired = self.takes(b'\\')
-                    && self.takes(b'u')
-                    && matches!(self.four_hex()?, 0xdc00..=0xdfff);
+                let paired = self.takes(b'\\') && self.takes(b'u') && matches!(self.four_hex()?, 0xdc00..=0xdfff);
                 paired.then_some(()).ok_or(Unfit::LoneSurrogate(start))
             }
             0xdc00..=0xdfff => Err(Unfit::LoneSurrogate(start)),
@@ -223,11 +217,7 @@ impl Scanner<'_> {
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), Unfit> {
-        if self.takes(byte) {
-            Ok(())
-        } else {
-            Err(self.malformed())
-        }
+        if self.takes(byte) { Ok(()) } else { Err(self.malformed()) }
     }
 
     fn malformed(&self) -> Unfit {

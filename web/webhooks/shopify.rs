@@ -80,16 +80,11 @@ fn is_signed(state: &AppState, headers: &HeaderMap, body: &[u8]) -> bool {
 }
 
 fn is_of_our_shop(state: &AppState, headers: &HeaderMap) -> bool {
-    delivery::claim(headers, "x-shopify-shop-domain")
-        .is_some_and(|shop| shop.eq_ignore_ascii_case(&state.shop_domain))
+    delivery::claim(headers, "x-shopify-shop-domain").is_some_and(|shop| shop.eq_ignore_ascii_case(&state.shop_domain))
 }
 
 fn unavailable(state: &AppState, reason: &str) -> Response {
     tracing::error!(reason, "Shopify webhook not stored");
     state.counts.unavailable();
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)],
-    )
-        .into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)]).into_response()
 }

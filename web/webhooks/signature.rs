@@ -23,12 +23,13 @@ pub struct Verifier {
 impl Verifier {
     /// Accepts what `current` signed and, while a rotation lasts, what
     /// `previous` signed.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length.
     pub fn new(current: &Secret, previous: Option<&Secret>) -> Self {
         let keys = std::iter::once(current)
             .chain(previous)
-            .map(|secret| {
-                Hmac::new_from_slice(secret.expose()).expect("HMAC takes a key of any length")
-            })
+            .map(|secret| Hmac::new_from_slice(secret.expose()).expect("HMAC takes a key of any length"))
             .collect();
         Self { keys }
     }

@@ -39,21 +39,14 @@ impl Number {
             len += 1 + fraction.len();
         }
         let (exponent, exponent_len) = exponent(&text[len..])?;
-        Some(Self {
-            len: len + exponent_len,
-            first_place: first_place(whole, fraction),
-            fraction_len: fraction.len() as i64,
-            exponent,
-        })
+        Some(Self { len: len + exponent_len, first_place: first_place(whole, fraction), fraction_len: fraction.len() as i64, exponent })
     }
 
     /// Whether `numeric` can hold it.
     pub fn fits_numeric(&self) -> bool {
         self.exponent.abs() < EXPONENT_LIMIT
             && self.fraction_len - self.exponent <= SCALE
-            && self
-                .first_place
-                .is_none_or(|place| place + self.exponent <= WHOLE_DIGITS)
+            && self.first_place.is_none_or(|place| place + self.exponent <= WHOLE_DIGITS)
     }
 }
 
@@ -73,15 +66,8 @@ fn exponent(text: &[u8]) -> Option<(i64, usize)> {
     if digits.is_empty() {
         return None;
     }
-    let size = digits.iter().fold(0_i64, |size, digit| {
-        size.saturating_mul(10)
-            .saturating_add(i64::from(digit - b'0'))
-    });
-    let signed = if text.get(1) == Some(&b'-') {
-        -size
-    } else {
-        size
-    };
+    let size = digits.iter().fold(0_i64, |size, digit| size.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    let signed = if text.get(1) == Some(&b'-') { -size } else { size };
     Some((signed, 1 + sign + digits.len()))
 }
 

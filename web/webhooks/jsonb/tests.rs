@@ -157,12 +157,7 @@ fn numbers_end_where_numeric_ends() {
     ];
     for (text, fits) in cases {
         let head: String = text.chars().take(20).collect();
-        assert_eq!(
-            check(text.as_bytes()).is_ok(),
-            fits,
-            "{head} of {}",
-            text.len()
-        );
+        assert_eq!(check(text.as_bytes()).is_ok(), fits, "{head} of {}", text.len());
     }
 }
 
@@ -175,10 +170,7 @@ fn reasons_name_what_is_wrong_and_where() {
     assert_eq!(reason(br#"{"a":"\u0000"}"#), Unfit::Nul(6));
     assert_eq!(reason(br#"["\ud83d"]"#), Unfit::LoneSurrogate(2));
     assert_eq!(reason(b"[1e999999]"), Unfit::NumberRange(1));
-    assert_eq!(
-        reason(br#""\u0000""#).to_string(),
-        r"the body contains the escape \u0000 (byte 1)"
-    );
+    assert_eq!(reason(br#""\u0000""#).to_string(), r"the body contains the escape \u0000 (byte 1)");
 }
 
 #[test]

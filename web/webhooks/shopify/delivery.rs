@@ -17,12 +17,7 @@ use sha2::{Digest, Sha256};
 const CLAIM_LIMIT_BYTES: usize = 255;
 
 /// Topics whose body is an order.
-const ORDER_TOPICS: [&str; 4] = [
-    "orders/create",
-    "orders/paid",
-    "orders/updated",
-    "orders/cancelled",
-];
+const ORDER_TOPICS: [&str; 4] = ["orders/create", "orders/paid", "orders/updated", "orders/cancelled"];
 
 /// A delivery as the inbox stores it.
 #[derive(Debug, Clone)]
@@ -59,8 +54,7 @@ impl Delivery {
         let (order_id, order_number) = order_of(&topic, &body);
         Self {
             shop: shop.to_owned(),
-            webhook_id: claim(headers, "x-shopify-webhook-id")
-                .unwrap_or_else(|| made_id(&topic, &body_sha256)),
+            webhook_id: claim(headers, "x-shopify-webhook-id").unwrap_or_else(|| made_id(&topic, &body_sha256)),
             event_id: claim(headers, "x-shopify-event-id"),
             triggered_at: claim(headers, "x-shopify-triggered-at")
                 .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
@@ -102,11 +96,7 @@ fn kept(headers: &HeaderMap) -> Value {
         if !of_shopify && !matches!(name.as_str(), "content-type" | "user-agent") {
             continue;
         }
-        let values: Vec<_> = headers
-            .get_all(name)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .collect();
+        let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         kept.insert(name.as_str().to_owned(), values.join(", ").into());
     }
     Value::Object(kept)

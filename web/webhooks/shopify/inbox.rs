@@ -69,11 +69,7 @@ impl Inbox {
         }
     }
 
-    async fn commit(
-        &self,
-        delivery: &Delivery,
-        payload: &Result<&str, String>,
-    ) -> Result<Stored, StoreError> {
+    async fn commit(&self, delivery: &Delivery, payload: &Result<&str, String>) -> Result<Stored, StoreError> {
         let mut tx = self.pool.begin_with(AssertSqlSafe(begin(delivery))).await?;
         let Some((inbox_id, is_replay)) = insert(&mut tx, delivery, payload).await? else {
             tx.rollback().await?;
@@ -99,10 +95,7 @@ impl Inbox {
 /// turns, so that the second sees the first. An answer of 200 promises that
 /// the row survives a crash, whatever the server's default is.
 fn begin(delivery: &Delivery) -> String {
-    let (head, _) = delivery
-        .body_sha256
-        .split_first_chunk()
-        .expect("a digest has 32 bytes");
+    let (head, _) = delivery.body_sha256.split_first_chunk().expect("a digest has 32 bytes");
     let key = i64::from_be_bytes(*head);
     format!(
         "begin; set local statement_timeout = 2500; set local synchronous_commit = on; \
@@ -111,11 +104,7 @@ fn begin(delivery: &Delivery) -> String {
 }
 
 /// Inserts the row; `None` when its webhook id is known.
-async fn insert(
-    tx: &mut PgConnection,
-    delivery: &Delivery,
-    payload: &Result<&str, String>,
-) -> sqlx::Result<Option<(Uuid, bool)>> {
+async fn insert(tx: &mut PgConnection, delivery: &Delivery, payload: &Result<&str, String>) -> sqlx::Result<Option<(Uuid, bool)>> {
     sqlx::query_as(STORE)
         .bind(&delivery.shop)
         .bind(&delivery.topic)
@@ -141,19 +130,12 @@ async fn enqueue(tx: &mut PgConnection, inbox_id: Uuid) -> Result<(), StoreError
 }
 
 async fn note_unknown_topic(tx: &mut PgConnection, id: Uuid, topic: &str) -> sqlx::Result<()> {
-    sqlx::query(NOTE_UNKNOWN_TOPIC)
-        .bind(id)
-        .bind(topic)
-        .execute(tx)
-        .await?;
+    sqlx::query(NOTE_UNKNOWN_TOPIC).bind(id).bind(topic).execute(tx).await?;
     Ok(())
 }
 
 /// Whether the server refused the body's text and not the row.
 fn is_unfit(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    matches!(
-        code.as_deref(),
-        Some("22003" | "22021" | "22P02" | "22P05" | "54000" | "54001")
-    )
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("22003" | "22021" | "22P02" | "22P05" | "54000" | "54001"))
 }

@@ -7,9 +7,21 @@ use super::*;
 /// Made with another implementation: body, secret, signature.
 const VECTORS: [(&[u8], &str, &str); 4] = [
     (b"", "hush", "Knm8rWjeSXNIt2H0AOMT7DQ8/YSy8sQi/pEjbuUmGMs="),
-    (b"{\x22id\x22:820982911946154508,\x22email\x22:\x22jon@example.com\x22}", "shpss_1f0c2a7b", "nkXh4XjTT6zCYGD/PkeEp8rovuGq0UTwJa16k5mEAcg="),
-    (b"{\x22name\x22:\x22Si\xc3\xa2n O\xe2\x80\x99Brien\x22,\x22city\x22:\x22\xc5\x81\xc3\xb3d\xc5\xba\x22}", "gehörig", "DJoerZYgNsri5NIUoR2JpiGfGHMLl6mLOOl2HEYM91M="),
-    (b"{\x22a\x22:\x22b\x00c\x22}\x0d\x0a", "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk", "XPulvGDhodzkAidwNVoSSdwg+aTU/dKf+9w+nBfiIqY="),
+    (
+        b"{\x22id\x22:820982911946154508,\x22email\x22:\x22jon@example.com\x22}",
+        "shpss_1f0c2a7b",
+        "nkXh4XjTT6zCYGD/PkeEp8rovuGq0UTwJa16k5mEAcg=",
+    ),
+    (
+        b"{\x22name\x22:\x22Si\xc3\xa2n O\xe2\x80\x99Brien\x22,\x22city\x22:\x22\xc5\x81\xc3\xb3d\xc5\xba\x22}",
+        "gehörig",
+        "DJoerZYgNsri5NIUoR2JpiGfGHMLl6mLOOl2HEYM91M=",
+    ),
+    (
+        b"{\x22a\x22:\x22b\x00c\x22}\x0d\x0a",
+        "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
+        "XPulvGDhodzkAidwNVoSSdwg+aTU/dKf+9w+nBfiIqY=",
+    ),
 ];
 
 fn verifier(secret: &str) -> Verifier {
@@ -25,14 +37,8 @@ fn sign(secret: &str, body: &[u8]) -> String {
 #[test]
 fn signatures_of_another_implementation_are_accepted() {
     for (body, secret, signature) in VECTORS {
-        assert!(
-            verifier(secret).accepts(body, signature.as_bytes()),
-            "{signature}"
-        );
-        assert!(
-            !verifier("other").accepts(body, signature.as_bytes()),
-            "{signature}"
-        );
+        assert!(verifier(secret).accepts(body, signature.as_bytes()), "{signature}");
+        assert!(!verifier("other").accepts(body, signature.as_bytes()), "{signature}");
     }
 }
 
@@ -54,10 +60,7 @@ struct Vector {
 /// Vectors that vendors publish lie beside the checkout where they are kept.
 #[test]
 fn published_vectors_are_judged_as_published() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../shared/fixtures/hmac-vectors.json"
-    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures/hmac-vectors.json");
     let Ok(text) = std::fs::read(path) else {
         return;
     };
@@ -96,49 +99,36 @@ fn an_empty_or_short_signature_is_refused() {
     }
     let svix = format!("v1,{good}");
     for signature in ["", "v1,", "v1", ",", "=", "====", " ", svix.as_str()] {
-        assert!(
-            !verifier.accepts(b"body", signature.as_bytes()),
-            "{signature:?}"
-        );
+        assert!(!verifier.accepts(b"body", signature.as_bytes()), "{signature:?}");
     }
     for len in [0, 1, 16, 31, 33, 64] {
         let encoded = STANDARD.encode(vec![0; len]);
-        assert!(
-            !verifier.accepts(b"body", encoded.as_bytes()),
-            "{len} bytes"
-        );
+        assert!(!verifier.accepts(b"body", encoded.as_bytes()), "{len} bytes");
     }
 }
 
 #[test]
 fn only_canonical_padded_standard_base64_is_accepted() {
     // Chosen so that the two alphabets differ.
-    let body = (0_u32..)
+    let body = (0..1_000_u32)
         .map(|number| number.to_string())
         .find(|body| {
             let signature = sign("hush", body.as_bytes());
             signature.contains('+') && signature.contains('/')
         })
-        .expect("one of a few bodies has both");
+        .expect("one of a thousand bodies has both");
     let good = sign("hush", body.as_bytes());
     let refused = |variant: &str| !verifier("hush").accepts(body.as_bytes(), variant.as_bytes());
     assert!(!refused(&good));
-    assert!(
-        refused(&good.replace('+', "-").replace('/', "_")),
-        "url-safe"
-    );
+    assert!(refused(&good.replace('+', "-").replace('/', "_")), "url-safe");
     assert!(refused(good.trim_end_matches('=')), "unpadded");
     assert!(refused(&format!("{good}=")), "padded twice");
     assert!(refused(&format!("{good}A")), "trailing junk");
     assert!(refused(&format!("{good} ")), "trailing space");
     assert!(refused(&format!(" {good}")), "leading space");
     assert!(refused(&good.replacen(&good[..1], "\n", 1)), "line break");
-    let hex: String = STANDARD
-        .decode(&good)
-        .expect("it is base64")
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = STANDARD.decode(&good).expect("it is base64");
+    let hex = digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     assert!(refused(&hex), "hex");
 }
 
@@ -179,16 +169,9 @@ fn a_hundred_thousand_mutations_are_accepted_only_when_nothing_changed() {
         }
         let same = new_body == body && new_signature == signature;
         unchanged += u32::from(same);
-        assert_eq!(
-            verifier.accepts(&new_body, &new_signature),
-            same,
-            "turn {turn}"
-        );
+        assert_eq!(verifier.accepts(&new_body, &new_signature), same, "turn {turn}");
     }
-    assert!(
-        (10_000..90_000).contains(&unchanged),
-        "{unchanged} were unchanged"
-    );
+    assert!((10_000..90_000).contains(&unchanged), "{unchanged} were unchanged");
 }
 
 fn mutate(random: &mut StdRng, bytes: &mut Vec<u8>) {

@@ -1,0 +1,2 @@
+mod delivered;
+mod documents;
