@@ -22,7 +22,8 @@ pub async fn alive() -> &'static str {
 pub async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) {
     match timeout(READY_TIMEOUT, schema_is_current(&state)).await {
         Ok(Ok(true)) => (StatusCode::OK, "ready\n"),
-        Ok(Ok(false)) => unready("the database's schema is not current: run `rawops migrate`\n"),
+        Ok(Ok(false)) => unready("the database's schema is older than this program: run `rawops migrate`\n"),
+        Ok(Err(migrations::Error::SchemaNewer(_))) => unready("the database's schema is newer than this program: use the newer rawops\n"),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the database cannot be asked");
             unready("the database cannot be asked\n")
@@ -35,6 +36,6 @@ fn unready(reason: &'static str) -> (StatusCode, &'static str) {
     (StatusCode::SERVICE_UNAVAILABLE, reason)
 }
 
-async fn schema_is_current(state: &AppState) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select true").fetch_one(&state.pool).await
+async fn schema_is_current(state: &AppState) -> Result<bool, migrations::Error> {
+    migrations::is_current(&mut *state.pool.acquire().await?).await
 }

@@ -16,7 +16,6 @@ mod health;
 mod metrics;
 mod secret;
 mod server;
-mod shim;
 mod state;
 pub mod webhooks;
 

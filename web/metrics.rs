@@ -2,15 +2,21 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
+use tokio::time::timeout;
+
 use crate::AppState;
 use crate::webhooks::shopify::Stored;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+const DATABASE_UP: &str = "rawops_database_up";
+/// How long the database may take for its figures.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 const WEBHOOKS: &str = "rawops_shopify_webhooks_total";
 
 /// Shopify deliveries of this process, by what became of them.
@@ -77,7 +83,25 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Answers a scrape.
+/// Answers a scrape. Without a database it shows what this process counted, so that an outage can be seen from here.
 pub async fn show(State(state): State<AppState>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], state.counts.render())
+    let mut text = state.counts.render();
+    let engine = timeout(DATABASE_TIMEOUT, engine::metrics::render(&state.pool)).await;
+    let database_up = match engine {
+        Ok(Ok(figures)) => {
+            text += &figures;
+            1
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the database's figures are left out");
+            0
+        }
+        Err(_) => 0,
+    };
+    writeln!(
+        text,
+        "# HELP {DATABASE_UP} Whether the database answered this scrape.\n# TYPE {DATABASE_UP} gauge\n{DATABASE_UP} {database_up}"
+    )
+    .expect("a string takes what is written");
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
 }

@@ -26,7 +26,7 @@ impl AppState {
         Self {
             verifier: Verifier::new(&config.shopify_secret, previous),
             shop_domain: config.shop_domain.as_str().into(),
-            shopify: Inbox::new(pool.clone()),
+            shopify: Inbox::new(&pool),
             counts: Arc::default(),
             pool,
         }

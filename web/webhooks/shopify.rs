@@ -6,8 +6,10 @@
 //! Nothing is parsed before the signature holds, and nothing is answered with
 //! 200 before the commit. What Shopify sends twice is kept once.
 
+mod batch;
 mod delivery;
 mod inbox;
+mod writer;
 
 use std::time::Duration;
 
@@ -58,9 +60,9 @@ pub async fn receive(State(state): State<AppState>, headers: HeaderMap, body: Bo
     }
     let delivery = Delivery::new(&state.shop_domain, &headers, body);
     let deadline = deadline.min(Instant::now() + STORE_TIMEOUT);
-    match timeout_at(deadline, state.shopify.store(&delivery)).await {
+    match timeout_at(deadline, state.shopify.store(delivery)).await {
         Ok(Ok(stored)) => {
-            tracing::debug!(?stored, topic = delivery.topic, "Shopify webhook stored");
+            tracing::debug!(?stored, "Shopify webhook stored");
             state.counts.stored(stored);
             StatusCode::OK.into_response()
         }

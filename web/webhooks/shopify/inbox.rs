@@ -1,19 +1,23 @@
-//! The inbox of Shopify's deliveries: one commit per delivery.
+//! The inbox of Shopify's deliveries.
 //!
 //! Two things make a delivery known: its webhook id, which Shopify keeps over
 //! retries, and its topic and bytes. The second finds a captured request that
 //! is sent again under a new id, which the signature cannot tell apart.
+//!
+//! Deliveries that arrive while a commit is under way share the next one; each
+//! is answered after the commit that holds it.
 
-use crate::shim::{self as engine, NewJob, ProcessOrder};
+use std::sync::Arc;
+
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, PgConnection};
-use uuid::Uuid;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Delivery;
-use crate::webhooks::jsonb;
+use super::writer::Writer;
 
-const STORE: &str = include_str!("../../sql/webhook_inbox/store.sql");
-const NOTE_UNKNOWN_TOPIC: &str = include_str!("../../sql/ops_events/note_unknown_topic.sql");
+/// Deliveries that may wait for a commit; more wait to be queued, and are
+/// refused when their time is up.
+const WAITING_LIMIT: usize = 1_024;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,26 +33,56 @@ pub enum Stored {
 }
 
 /// Why a delivery was not stored; the sender has to try again.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or is away.
     #[error("storing failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] Arc<sqlx::Error>),
     /// The job could not be enqueued.
     #[error("enqueueing failed: {0}")]
-    Enqueue(#[from] engine::EnqueueError),
+    Enqueue(#[source] Arc<engine::StoreError>),
+    /// The commit took too long.
+    #[error("the database did not answer in time")]
+    Late,
+    /// The process is ending.
+    #[error("the inbox is closed")]
+    Closed,
 }
 
-/// Stores deliveries.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<engine::StoreError> for StoreError {
+    fn from(error: engine::StoreError) -> Self {
+        Self::Enqueue(Arc::new(error))
+    }
+}
+
+/// A delivery on its way into a commit, and who waits for it.
+pub(super) struct Waiting {
+    pub delivery: Delivery,
+    pub answer: oneshot::Sender<Result<Stored, StoreError>>,
+}
+
+/// Stores deliveries; a clone is the same inbox.
 #[derive(Clone)]
 pub struct Inbox {
-    pool: PgPool,
+    waiting: mpsc::Sender<Waiting>,
 }
 
 impl Inbox {
-    /// An inbox in the database of `pool`.
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+    /// An inbox in the database of `pool`. Its writers are tasks that end when
+    /// the last clone is dropped.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(pool: &PgPool) -> Self {
+        let (waiting, queue) = mpsc::channel(WAITING_LIMIT);
+        Writer::start(pool, queue);
+        Self { waiting }
     }
 
     /// Stores one delivery and its job in one commit, which is durable when
@@ -57,85 +91,9 @@ impl Inbox {
     /// # Errors
     /// A [`StoreError`]; whether the commit happened may then be unknown, and
     /// the sender's retry finds out.
-    pub async fn store(&self, delivery: &Delivery) -> Result<Stored, StoreError> {
-        let checked = jsonb::check(&delivery.body).map_err(|unfit| unfit.to_string());
-        match self.commit(delivery, &checked).await {
-            // The check and the server disagree: the evidence goes in anyway.
-            Err(StoreError::Database(error)) if checked.is_ok() && is_unfit(&error) => {
-                let unfit = Err(format!("the body does not fit jsonb: {error}"));
-                self.commit(delivery, &unfit).await
-            }
-            stored => stored,
-        }
+    pub async fn store(&self, delivery: Delivery) -> Result<Stored, StoreError> {
+        let (answer, stored) = oneshot::channel();
+        self.waiting.send(Waiting { delivery, answer }).await.map_err(|_| StoreError::Closed)?;
+        stored.await.unwrap_or(Err(StoreError::Closed))
     }
-
-    async fn commit(&self, delivery: &Delivery, payload: &Result<&str, String>) -> Result<Stored, StoreError> {
-        let mut tx = self.pool.begin_with(AssertSqlSafe(begin(delivery))).await?;
-        let Some((inbox_id, is_replay)) = insert(&mut tx, delivery, payload).await? else {
-            tx.rollback().await?;
-            return Ok(Stored::Duplicate);
-        };
-        let stored = if is_replay {
-            Stored::SuspectedReplay
-        } else if delivery.is_order() {
-            enqueue(&mut tx, inbox_id).await?;
-            Stored::Enqueued
-        } else {
-            note_unknown_topic(&mut tx, inbox_id, &delivery.topic).await?;
-            Stored::UnknownTopic
-        };
-        tx.commit().await?;
-        Ok(stored)
-    }
-}
-
-/// Opens the transaction in one round trip.
-///
-/// The lock on the body's hash makes two deliveries of the same bytes take
-/// turns, so that the second sees the first. An answer of 200 promises that
-/// the row survives a crash, whatever the server's default is.
-fn begin(delivery: &Delivery) -> String {
-    let (head, _) = delivery.body_sha256.split_first_chunk().expect("a digest has 32 bytes");
-    let key = i64::from_be_bytes(*head);
-    format!(
-        "begin; set local statement_timeout = 2500; set local synchronous_commit = on; \
-         select pg_advisory_xact_lock({key})"
-    )
-}
-
-/// Inserts the row; `None` when its webhook id is known.
-async fn insert(tx: &mut PgConnection, delivery: &Delivery, payload: &Result<&str, String>) -> sqlx::Result<Option<(Uuid, bool)>> {
-    sqlx::query_as(STORE)
-        .bind(&delivery.shop)
-        .bind(&delivery.topic)
-        .bind(&delivery.webhook_id)
-        .bind(&delivery.event_id)
-        .bind(delivery.triggered_at)
-        .bind(payload.as_ref().ok())
-        .bind(&delivery.headers)
-        .bind(&delivery.body[..])
-        .bind(&delivery.body_sha256[..])
-        .bind(delivery.order_id)
-        .bind(&delivery.order_number)
-        .bind(delivery.is_order())
-        .bind(payload.as_ref().err())
-        .fetch_optional(tx)
-        .await
-}
-
-async fn enqueue(tx: &mut PgConnection, inbox_id: Uuid) -> Result<(), StoreError> {
-    let job = NewJob::of(&ProcessOrder { inbox_id })?.unique_key(inbox_id.to_string());
-    engine::enqueue_in(tx, &job).await?;
-    Ok(())
-}
-
-async fn note_unknown_topic(tx: &mut PgConnection, id: Uuid, topic: &str) -> sqlx::Result<()> {
-    sqlx::query(NOTE_UNKNOWN_TOPIC).bind(id).bind(topic).execute(tx).await?;
-    Ok(())
-}
-
-/// Whether the server refused the body's text and not the row.
-fn is_unfit(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("22003" | "22021" | "22P02" | "22P05" | "54000" | "54001"))
 }

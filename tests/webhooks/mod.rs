@@ -1,0 +1,4 @@
+pub mod edge;
+mod jsonb;
+mod sandbox;
+mod shopify;
