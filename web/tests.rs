@@ -1,3 +1,5 @@
+//! The router without a database: what is refused, and how.
+
 use std::time::Duration;
 
 use axum::body::Body;

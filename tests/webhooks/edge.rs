@@ -1,6 +1,7 @@
 //! A web process on a database of its own, and what a sender and a reader of the database see.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,29 +17,36 @@ use crate::support::Database;
 pub const SECRET: &str = "hush";
 pub const SHOP: &str = "raw.myshopify.com";
 
-/// One web process.
+/// Web processes on one database; requests go to them in turn.
 pub struct Edge {
-    pub database: Database,
-    address: SocketAddr,
+    database: Database,
+    addresses: Vec<SocketAddr>,
+    turn: AtomicUsize,
     http: reqwest::Client,
     shutdown: CancellationToken,
 }
 
 impl Edge {
+    /// One web process.
     pub async fn start() -> Self {
+        Self::of(1).await
+    }
+
+    /// So many web processes.
+    pub async fn of(processes: usize) -> Self {
         let database = Database::new().await;
-        let listener = web::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let config = Config {
-            bind: address,
-            shopify_secret: Secret::new(SECRET),
-            shopify_secret_previous: None,
-            shop_domain: SHOP.into(),
-        };
-        let router = web::router(AppState::new(&config, database.pool().clone()));
         let shutdown = CancellationToken::new();
-        tokio::spawn(web::run(listener, router, shutdown.clone()));
-        Self { database, address, http: reqwest::Client::new(), shutdown }
+        let mut addresses = Vec::new();
+        for _ in 0..processes {
+            let listener = web::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+            let address = listener.local_addr().expect("a bound socket has an address");
+            let config =
+                Config { bind: address, shopify_secret: Secret::new(SECRET), shopify_secret_previous: None, shop_domain: SHOP.into() };
+            let router = web::router(AppState::new(&config, database.pool().clone()));
+            tokio::spawn(web::run(listener, router, shutdown.clone()));
+            addresses.push(address);
+        }
+        Self { database, addresses, turn: AtomicUsize::new(0), http: reqwest::Client::new(), shutdown }
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -46,7 +54,8 @@ impl Edge {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        format!("http://{}{path}", self.addresses[turn % self.addresses.len()])
     }
 
     pub async fn get(&self, path: &str) -> Response {

@@ -8,9 +8,50 @@ use crate::support::Database;
 
 /// Pieces of JSON and of what looks like it.
 const PIECES: [&str; 44] = [
-    "{", "}", "[", "]", ",", ":", "\"", "\\", " ", "\n", "\t", "\u{b}", "null", "true", "false", "nul", "1", "0", "-", "+", ".", "e", "E", "12",
-    "0.5", "1e5", "1e400", "1e131072", "1e-16384", "\"a\"", "\"\\u0000\"", "\"\\ud83d\\ude00\"", "\"\\ud83d\"", "\"\\ude00\"", "\\u00e9", "\\n",
-    "é", "😀", "\u{feff}", "\u{7f}", "\u{1}", "{\"a\":1}", "[1,2]", "\"k\":",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    " ",
+    "\n",
+    "\t",
+    "\u{b}",
+    "null",
+    "true",
+    "false",
+    "nul",
+    "1",
+    "0",
+    "-",
+    "+",
+    ".",
+    "e",
+    "E",
+    "12",
+    "0.5",
+    "1e5",
+    "1e400",
+    "1e131072",
+    "1e-16384",
+    "\"a\"",
+    "\"\\u0000\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\\ud83d\"",
+    "\"\\ude00\"",
+    "\\u00e9",
+    "\\n",
+    "é",
+    "😀",
+    "\u{feff}",
+    "\u{7f}",
+    "\u{1}",
+    "{\"a\":1}",
+    "[1,2]",
+    "\"k\":",
 ];
 
 #[tokio::test]
@@ -70,6 +111,7 @@ async fn the_deepest_body_that_passes_the_check_fits() {
     let database = Database::new().await;
     let deepest = "[".repeat(1_000) + &"]".repeat(1_000);
     assert_eq!(check(deepest.as_bytes()).err(), None::<Unfit>);
-    let stored: bool = sqlx::query_scalar("select $1::text::jsonb is not null").bind(&deepest).fetch_one(database.pool()).await.expect("it fits");
+    let stored: bool =
+        sqlx::query_scalar("select $1::text::jsonb is not null").bind(&deepest).fetch_one(database.pool()).await.expect("it fits");
     assert!(stored);
 }

@@ -1,4 +1,6 @@
-pub mod edge;
+//! Webhooks, from a signed request to what the database says.
+
+mod edge;
 mod jsonb;
 mod sandbox;
 mod shopify;

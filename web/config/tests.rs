@@ -1,3 +1,5 @@
+//! Settings: defaults, precedence, and what is said about wrong ones.
+
 use super::*;
 
 fn read(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {

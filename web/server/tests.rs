@@ -1,3 +1,5 @@
+//! Connections that are slow, silent, too many or in the way of an ending.
+
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;

@@ -1,3 +1,5 @@
+//! Deliveries to a receiver that keeps, refuses or never takes them.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+//! Documents: the same from the same seed, true to the penny, with every trait of real ones.
+
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::Duration;

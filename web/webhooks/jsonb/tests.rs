@@ -1,3 +1,5 @@
+//! The check against cases that PostgreSQL 15 has judged.
+
 use super::*;
 
 /// Texts and whether `select $1::jsonb` takes them, as PostgreSQL 15 says.

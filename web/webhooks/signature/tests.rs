@@ -1,3 +1,5 @@
+//! Signatures: known answers, and everything that is not one.
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
