@@ -1,1 +1,45 @@
-//! web.
+//! The HTTP process: webhooks in, health and metrics out.
+//!
+//! webhook -> signature -> inbox row and job in one commit -> 200
+//!
+//! ```text
+//! POST /functions/v1/shopify-webhook-handler   orders of Shopify
+//! GET  /healthz                                the process is alive
+//! GET  /readyz                                 the database answers and its schema is current
+//! GET  /metrics                                figures in the Prometheus text format
+//! ```
+//!
+//! Handlers verify, store and answer; work happens in jobs.
+
+mod config;
+mod health;
+mod metrics;
+mod secret;
+mod server;
+mod state;
+pub mod webhooks;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+
+pub use config::{Config, ConfigError};
+pub use secret::Secret;
+pub use server::{ServeError, bind, run, serve};
+pub use state::AppState;
+
+/// Every route of the process.
+///
+/// An unknown path is answered like a refused one: a status and no body.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route(webhooks::shopify::PATH, post(webhooks::shopify::receive))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
+        .fallback(async || StatusCode::NOT_FOUND)
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! A Shopify shop that sends signed order webhooks.
+//!
+//! seed -> shop -> story of each order -> deliveries -> signed POST, retried
+//!
+//! The same seed gives the same orders, byte for byte, whatever the speed; the
+//! faults of delivery (repeated, late, out of order, replayed) are drawn from
+//! the seed too. A ledger keeps what each order must finally look like.
+
+mod catalogue;
+mod clock;
+mod delivery;
+mod document;
+mod ledger;
+mod money;
+mod options;
+mod order;
+mod people;
+mod run;
+mod sender;
+mod shop;
+mod signature;
+mod story;
+
+pub use catalogue::{Product, catalogue};
+pub use delivery::{Delivery, Kind};
+pub use ledger::{Counters, Truth};
+pub use options::{Faults, Options};
+pub use run::{Handle, Sandbox};
+pub use shop::Shop;
+pub use signature::sign;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! The shop: its documents, and how they are delivered.
+
+mod delivered;
+mod documents;

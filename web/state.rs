@@ -1,0 +1,34 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+
+use crate::Config;
+use crate::metrics::Counts;
+use crate::webhooks::shopify::Inbox;
+use crate::webhooks::signature::Verifier;
+
+/// Shared by all handlers; a clone is the same state.
+#[derive(Clone)]
+pub struct AppState {
+    pub(crate) pool: PgPool,
+    pub(crate) verifier: Verifier,
+    pub(crate) shop_domain: Arc<str>,
+    pub(crate) shopify: Inbox,
+    pub(crate) counts: Arc<Counts>,
+}
+
+impl AppState {
+    /// The state of a process with these settings and this database.
+    pub fn new(config: &Config, pool: PgPool) -> Self {
+        let previous = config.shopify_secret_previous.as_ref();
+        Self {
+            verifier: Verifier::new(&config.shopify_secret, previous),
+            shop_domain: config.shop_domain.as_str().into(),
+            shopify: Inbox::new(&pool),
+            counts: Arc::default(),
+            pool,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One commit: rows of the inbox and their jobs.
+
+use std::collections::HashMap;
+
+use engine::NewJob;
+use serde_json::value::to_raw_value;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+use super::Delivery;
+use super::inbox::{StoreError, Stored};
+use crate::webhooks::jsonb;
+
+const STORE: &str = include_str!("../../sql/webhook_inbox/store.sql");
+const NOTE_UNKNOWN_TOPIC: &str = include_str!("../../sql/ops_events/note_unknown_topic.sql");
+
+/// A delivery as a row.
+pub(super) struct Row<'a> {
+    id: Uuid,
+    delivery: &'a Delivery,
+    /// Why the body cannot be stored as `jsonb`; then null takes its place.
+    pub unfit: Option<String>,
+}
+
+impl<'a> Row<'a> {
+    pub fn of(delivery: &'a Delivery) -> Self {
+        let unfit = jsonb::check(&delivery.body).err().map(|unfit| unfit.to_string());
+        Self { id: Uuid::new_v4(), delivery, unfit }
+    }
+
+    fn payload(&self) -> &str {
+        match self.unfit {
+            None => std::str::from_utf8(&self.delivery.body).unwrap_or("null"),
+            Some(_) => "null",
+        }
+    }
+
+    /// The lock that makes deliveries of the same bytes take turns.
+    fn lock_key(&self) -> i64 {
+        let (head, _) = self.delivery.body_sha256.split_first_chunk().expect("a digest has 32 bytes");
+        i64::from_be_bytes(*head)
+    }
+}
+
+/// Stores the rows and enqueues their jobs; all or nothing. No two of them may
+/// have the same topic and body.
+pub(super) async fn commit(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<Vec<Stored>, StoreError> {
+    let mut tx = connection.begin_with(AssertSqlSafe(begin(rows))).await?;
+    let replay_of = insert(&mut tx, rows).await?;
+    let stored: Vec<Stored> = rows.iter().map(|row| outcome(row, &replay_of)).collect();
+    let mut jobs = Vec::with_capacity(rows.len());
+    for (row, stored) in rows.iter().zip(&stored) {
+        match stored {
+            Stored::Enqueued => jobs.push(process_order(row.id)?),
+            Stored::UnknownTopic => note_unknown_topic(&mut tx, row).await?,
+            Stored::Duplicate | Stored::SuspectedReplay => {}
+        }
+    }
+    if !jobs.is_empty() {
+        engine::enqueue_many_in(&mut tx, &jobs).await?;
+    }
+    tx.commit().await?;
+    Ok(stored)
+}
+
+/// Whether the database refused a row, and not its service.
+pub(super) fn is_refusal(error: &StoreError) -> bool {
+    let StoreError::Database(error) = error else { return false };
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "40P01" || ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+}
+
+/// Opens the transaction in one round trip.
+///
+/// The locks, taken in order of their keys, make a second delivery of the same
+/// bytes see the first, whichever process has it. An answer of 200 promises
+/// that the rows survive a crash, whatever the server's default is.
+fn begin(rows: &[Row<'_>]) -> String {
+    let mut keys: Vec<i64> = rows.iter().map(Row::lock_key).collect();
+    keys.sort_unstable();
+    let keys: Vec<String> = keys.iter().map(|key| format!("'{key}'")).collect();
+    format!(
+        "begin; set local statement_timeout = 2500; set local synchronous_commit = on; \
+         select pg_advisory_xact_lock(key) from unnest(array[{}]::bigint[]) key",
+        keys.join(",")
+    )
+}
+
+fn outcome(row: &Row<'_>, replay_of: &HashMap<Uuid, Option<Uuid>>) -> Stored {
+    match replay_of.get(&row.id) {
+        None => Stored::Duplicate,
+        Some(Some(_)) => Stored::SuspectedReplay,
+        Some(None) if row.delivery.is_order() => Stored::Enqueued,
+        Some(None) => Stored::UnknownTopic,
+    }
+}
+
+/// Inserts what is new; returns the id of each new row and the row it repeats.
+async fn insert(tx: &mut PgConnection, rows: &[Row<'_>]) -> sqlx::Result<HashMap<Uuid, Option<Uuid>>> {
+    fn column<'a, T>(rows: &'a [Row<'a>], value: impl Fn(&'a Row<'a>) -> T) -> Vec<T> {
+        rows.iter().map(value).collect()
+    }
+    let inserted: Vec<(Uuid, Option<Uuid>)> = sqlx::query_as(STORE)
+        .bind(column(rows, |row| row.id))
+        .bind(column(rows, |row| row.delivery.shop.as_str()))
+        .bind(column(rows, |row| row.delivery.topic.as_str()))
+        .bind(column(rows, |row| row.delivery.webhook_id.as_str()))
+        .bind(column(rows, |row| row.delivery.event_id.as_deref()))
+        .bind(column(rows, |row| row.delivery.triggered_at))
+        .bind(column(rows, |row| row.delivery.headers.to_string()))
+        .bind(column(rows, Row::payload))
+        .bind(column(rows, |row| &row.delivery.body[..]))
+        .bind(column(rows, |row| &row.delivery.body_sha256[..]))
+        .bind(column(rows, |row| row.delivery.order_id))
+        .bind(column(rows, |row| row.delivery.order_number.as_deref()))
+        .bind(column(rows, |row| row.delivery.is_order()))
+        .bind(column(rows, |row| row.unfit.as_deref()))
+        .fetch_all(tx)
+        .await?;
+    Ok(inserted.into_iter().collect())
+}
+
+fn process_order(inbox_id: Uuid) -> Result<NewJob, engine::StoreError> {
+    let args = to_raw_value(&serde_json::json!({ "inbox_id": inbox_id }))?;
+    Ok(NewJob::raw("orders.process_order", args).queue("orders").unique_key(inbox_id))
+}
+
+async fn note_unknown_topic(tx: &mut PgConnection, row: &Row<'_>) -> sqlx::Result<()> {
+    sqlx::query(NOTE_UNKNOWN_TOPIC).bind(row.id).bind(&row.delivery.topic).execute(tx).await?;
+    Ok(())
+}

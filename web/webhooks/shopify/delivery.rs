@@ -1,0 +1,121 @@
+//! One verified delivery, with what its headers claim.
+//!
+//! The signature covers the body alone, so every header is a claim: good
+//! enough to tell repetitions apart and to file the row, never to decide over
+//! money.
+
+use std::fmt::Write;
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// Longest value of an identifying header that is believed.
+const CLAIM_LIMIT_BYTES: usize = 255;
+
+/// Topics whose body is an order.
+const ORDER_TOPICS: [&str; 4] = ["orders/create", "orders/paid", "orders/updated", "orders/cancelled"];
+
+/// A delivery as the inbox stores it.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// `X-Shopify-Topic`, or `unknown`.
+    pub topic: String,
+    /// The shop whose secret the signature was made with.
+    pub shop: String,
+    /// `X-Shopify-Webhook-Id`: the same on each retry. Without the header it
+    /// is made from topic and body, so that a retry is still known.
+    pub webhook_id: String,
+    /// `X-Shopify-Event-Id`: shared by all deliveries of one action.
+    pub event_id: Option<String>,
+    /// `X-Shopify-Triggered-At`: when it fired, not when it was sent.
+    pub triggered_at: Option<DateTime<Utc>>,
+    /// The headers worth keeping, without the signature.
+    pub headers: Value,
+    /// The body, byte for byte.
+    pub body: Bytes,
+    /// SHA-256 of the body.
+    pub body_sha256: [u8; 32],
+    /// The order that the body is about, as far as it can be read.
+    pub order_id: Option<i64>,
+    /// The order's number as customers see it.
+    pub order_number: Option<String>,
+}
+
+impl Delivery {
+    /// Files the delivery. It never fails: what cannot be read is left out,
+    /// and the job that parses the body says why.
+    pub fn new(shop: &str, headers: &HeaderMap, body: Bytes) -> Self {
+        let topic = claim(headers, "x-shopify-topic").unwrap_or_else(|| "unknown".into());
+        let body_sha256: [u8; 32] = Sha256::digest(&body).into();
+        let (order_id, order_number) = order_of(&topic, &body);
+        Self {
+            shop: shop.to_owned(),
+            webhook_id: claim(headers, "x-shopify-webhook-id").unwrap_or_else(|| made_id(&topic, &body_sha256)),
+            event_id: claim(headers, "x-shopify-event-id"),
+            triggered_at: claim(headers, "x-shopify-triggered-at")
+                .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
+                .map(|time| time.to_utc()),
+            headers: kept(headers),
+            body,
+            body_sha256,
+            order_id,
+            order_number,
+            topic,
+        }
+    }
+
+    /// Whether the body is an order that the order job takes.
+    pub fn is_order(&self) -> bool {
+        ORDER_TOPICS.contains(&self.topic.as_str())
+    }
+}
+
+/// What an identifying header says, if it can be believed to be one.
+pub(super) fn claim(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?.trim();
+    let fits = !value.is_empty() && value.len() <= CLAIM_LIMIT_BYTES;
+    fits.then(|| value.to_owned())
+}
+
+fn made_id(topic: &str, body_sha256: &[u8]) -> String {
+    let mut id = format!("sha256:{topic}:");
+    for byte in body_sha256 {
+        write!(id, "{byte:02x}").expect("a string takes what is written");
+    }
+    id
+}
+
+fn kept(headers: &HeaderMap) -> Value {
+    let mut kept = Map::new();
+    for name in headers.keys() {
+        let of_shopify = name.as_str().starts_with("x-shopify-") && name != super::SIGNATURE;
+        if !of_shopify && !matches!(name.as_str(), "content-type" | "user-agent") {
+            continue;
+        }
+        let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        kept.insert(name.as_str().to_owned(), values.join(", ").into());
+    }
+    Value::Object(kept)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OrderClaim {
+    id: Value,
+    order_id: Value,
+    order_number: Value,
+}
+
+fn order_of(topic: &str, body: &[u8]) -> (Option<i64>, Option<String>) {
+    let order: OrderClaim = serde_json::from_slice(body).unwrap_or_default();
+    if topic.starts_with("orders/") {
+        let number = order.order_number.as_i64().map(|number| number.to_string());
+        (order.id.as_i64(), number)
+    } else {
+        (order.order_id.as_i64(), None)
+    }
+}
