@@ -5,3 +5,4 @@ mod engine;
 mod migrations;
 mod orders;
 mod support;
+mod webhooks;

@@ -45,11 +45,16 @@ impl ProcessOrder {
 
     /// Refuses what is no order in words that the SQL function cannot give.
     async fn check(&self, tx: &mut Tx) -> JobResult<()> {
-        let found: Option<(String, String)> = sqlx::query_as("select topic, raw_payload::text from raw_ops.webhook_inbox where id = $1")
-            .bind(self.inbox_id)
-            .fetch_optional(&mut **tx)
-            .await?;
-        let (topic, payload) = found.ok_or_else(|| Failure::validation(format!("webhook {} is not in the inbox", self.inbox_id)))?;
+        let found: Option<(String, String, Option<String>)> =
+            sqlx::query_as("select topic, raw_payload::text, last_error from raw_ops.webhook_inbox where id = $1")
+                .bind(self.inbox_id)
+                .fetch_optional(&mut **tx)
+                .await?;
+        let (topic, payload, unfit) = found.ok_or_else(|| Failure::validation(format!("webhook {} is not in the inbox", self.inbox_id)))?;
+        // A body that jsonb cannot hold is stored as bytes only, and whoever received it wrote down why.
+        if let ("null", Some(reason)) = (payload.as_str(), unfit) {
+            return Err(Failure::validation(reason));
+        }
         let document = serde_json::from_str(&payload)?;
         ShopifyOrder::parse(&topic, &document).map_err(|refusal| Failure::validation(refusal.to_string()))?;
         Ok(())

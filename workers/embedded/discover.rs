@@ -23,15 +23,8 @@ pub(crate) struct Request {
 impl Request {
     /// Reads the variables; an unknown value is an error, not a default.
     pub fn read(environment: &Environment) -> Result<Self, Error> {
-        let text = |name| {
-            environment
-                .get(name)
-                .map(|value| value.to_string_lossy().into_owned())
-        };
-        let mut request = Self {
-            bindir: environment.get("RAWOPS_PG_BIN").map(PathBuf::from),
-            ..Self::default()
-        };
+        let text = |name| environment.get(name).map(|value| value.to_string_lossy().into_owned());
+        let mut request = Self { bindir: environment.get("RAWOPS_PG_BIN").map(PathBuf::from), ..Self::default() };
         match text("RAWOPS_PG").as_deref() {
             None => {}
             Some("private") => request.private_only = true,
@@ -79,11 +72,7 @@ pub(crate) struct Search<'a> {
 
 impl Search<'_> {
     /// The first server that will do; with `data`, one of the version that made it.
-    pub fn run(
-        &mut self,
-        data: Option<(&Data, Option<&Record>)>,
-        report: &mut crate::Report<'_>,
-    ) -> Result<Found, Error> {
+    pub fn run(&mut self, data: Option<(&Data, Option<&Record>)>, report: &mut crate::Report<'_>) -> Result<Found, Error> {
         let major = data.map(|(data, _)| data.major);
         if let Some((data, _)) = data.filter(|(data, _)| data.major < OLDEST) {
             let reason = format!("{OLDEST} is the oldest that works");
@@ -105,14 +94,8 @@ impl Search<'_> {
         }
         let tried = self.refused.join("; ");
         Err(match data {
-            Some((data, _)) => wrong_major(
-                data,
-                &format!("no server of that version is here ({tried})"),
-            ),
-            None => Error::NoServer {
-                tried,
-                cure: install_line(self.environment),
-            },
+            Some((data, _)) => wrong_major(data, &format!("no server of that version is here ({tried})")),
+            None => Error::NoServer { tried, cure: install_line(self.environment) },
         })
     }
 
@@ -128,10 +111,7 @@ impl Search<'_> {
         })?;
         match data.filter(|data| data.major != server.major) {
             None => Ok((server, "RAWOPS_PG_BIN")),
-            Some(data) => Err(wrong_major(
-                data,
-                &format!("RAWOPS_PG_BIN={} is {}", bindir.display(), server.version),
-            )),
+            Some(data) => Err(wrong_major(data, &format!("RAWOPS_PG_BIN={} is {}", bindir.display(), server.version))),
         }
     }
 
@@ -147,8 +127,7 @@ impl Search<'_> {
 
     fn system(&mut self, major: Option<u32>) -> Option<Server> {
         if self.request.private_only {
-            self.refused
-                .push("RAWOPS_PG=private leaves the system's out".to_owned());
+            self.refused.push("RAWOPS_PG=private leaves the system's out".to_owned());
             return None;
         }
         let mut seen = BTreeSet::new();
@@ -156,21 +135,16 @@ impl Search<'_> {
         if places.is_empty() {
             self.refused.push("the system has none".to_owned());
         }
-        places
-            .into_iter()
-            .filter(|place| seen.insert(place.clone()))
-            .find_map(|place| self.candidate(&place, major))
+        places.into_iter().filter(|place| seen.insert(place.clone())).find_map(|place| self.candidate(&place, major))
     }
 
     fn private(&mut self, major: Option<u32>, report: &mut crate::Report<'_>) -> Option<Server> {
         if self.request.system_only {
-            self.refused
-                .push("RAWOPS_PG=system forbids the private one".to_owned());
+            self.refused.push("RAWOPS_PG=system forbids the private one".to_owned());
             return None;
         }
         if major.is_some_and(|major| major != fetch::MAJOR) {
-            self.refused
-                .push(format!("the private one is {}", fetch::VERSION));
+            self.refused.push(format!("the private one is {}", fetch::VERSION));
             return None;
         }
         let account = self.home.account.as_ref();
@@ -179,8 +153,7 @@ impl Search<'_> {
             return Some(server);
         }
         if self.request.never_fetch {
-            self.refused
-                .push("RAWOPS_PG_DOWNLOAD=never forbids to fetch the private one".to_owned());
+            self.refused.push("RAWOPS_PG_DOWNLOAD=never forbids to fetch the private one".to_owned());
             return None;
         }
         match fetch::fetch(self.environment, account, report) {
@@ -216,25 +189,14 @@ impl Search<'_> {
 /// places where distributions put it.
 fn system_places(environment: &Environment) -> Vec<PathBuf> {
     let resolved = |path: PathBuf| path.canonicalize().ok();
-    let on_path = environment
-        .programs("postgres")
-        .filter_map(resolved)
-        .filter_map(|program| program.parent().map(Path::to_owned));
+    let on_path = environment.programs("postgres").filter_map(resolved).filter_map(|program| program.parent().map(Path::to_owned));
     let mut places: Vec<PathBuf> = on_path.collect();
     let told = environment.program("pg_config").and_then(|program| {
-        let output = environment
-            .server_command(&program)
-            .arg("--bindir")
-            .output()
-            .ok()?;
+        let output = environment.server_command(&program).arg("--bindir").output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         Some(PathBuf::from(text.trim()))
     });
-    places.extend(
-        told.into_iter()
-            .chain(environment.places())
-            .filter_map(resolved),
-    );
+    places.extend(told.into_iter().chain(environment.places()).filter_map(resolved));
     // pg_config alone proves nothing: a client library brings it too.
     places.retain(|place| place.join("postgres").is_file());
     places
@@ -255,26 +217,15 @@ fn wrong_major(data: &Data, reason: &str) -> Error {
 /// The line to type on this kind of system.
 fn install_line(environment: &Environment) -> String {
     let managers = [
-        (
-            "apt-get",
-            "apt-get install -y --no-install-recommends postgresql",
-        ),
+        ("apt-get", "apt-get install -y --no-install-recommends postgresql"),
         ("dnf", "dnf install -y postgresql-server postgresql-contrib"),
-        (
-            "zypper",
-            "zypper install -y postgresql-server postgresql-contrib",
-        ),
+        ("zypper", "zypper install -y postgresql-server postgresql-contrib"),
         ("pacman", "pacman -S --noconfirm postgresql"),
         ("apk", "apk add postgresql postgresql-contrib"),
         ("brew", "brew install postgresql@17"),
     ];
-    let here = managers
-        .iter()
-        .find(|(name, _)| environment.program(name).is_some());
-    let line = here.map_or(
-        "postgresql 14 or newer with its contrib modules",
-        |(_, line)| line,
-    );
+    let here = managers.iter().find(|(name, _)| environment.program(name).is_some());
+    let line = here.map_or("postgresql 14 or newer with its contrib modules", |(_, line)| line);
     format!(
         "Install one with `{line}`, or install Python 3 with pip so that the private one can be \
          fetched, or set DATABASE_URL to a server of yours"

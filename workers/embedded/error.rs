@@ -136,26 +136,13 @@ pub enum Error {
 
 /// Turns an I/O error into ours; meant for `map_err`.
 pub(crate) fn io(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
-    move |source| Error::Io {
-        doing,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| Error::Io { doing, path: path.to_owned(), source }
 }
 
 /// Like [`io()`], with a sentence of its own for a folder that must not be written.
-pub(crate) fn writing(
-    doing: &'static str,
-    dir: &Path,
-    path: &Path,
-) -> impl FnOnce(io::Error) -> Error {
+pub(crate) fn writing(doing: &'static str, dir: &Path, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| match source.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Error::NoPermission {
-                dir: dir.to_owned(),
-                source,
-            }
-        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::NoPermission { dir: dir.to_owned(), source },
         _ => io(doing, path)(source),
     }
 }

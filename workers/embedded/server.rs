@@ -26,11 +26,7 @@ impl Server {
     ///
     /// They are run, not just looked at: only that finds a missing library or a C library that is
     /// too old.
-    pub fn probe(
-        bindir: &Path,
-        environment: &Environment,
-        account: Option<&Account>,
-    ) -> Result<Self, String> {
+    pub fn probe(bindir: &Path, environment: &Environment, account: Option<&Account>) -> Result<Self, String> {
         for name in ["postgres", "initdb"] {
             if !bindir.join(name).is_file() {
                 return Err(format!("has no program {name}"));
@@ -38,25 +34,16 @@ impl Server {
         }
         let mut version = environment.server_command(&bindir.join("postgres"));
         let text = output_of(version.arg("--version"), account)?;
-        let (major, version) = parse_version(&text)
-            .ok_or_else(|| format!("answers {:?} when asked for its version", text.trim()))?;
+        let (major, version) = parse_version(&text).ok_or_else(|| format!("answers {:?} when asked for its version", text.trim()))?;
         if major < OLDEST {
-            return Err(format!(
-                "is PostgreSQL {version}, and {OLDEST} is the oldest that works"
-            ));
+            return Err(format!("is PostgreSQL {version}, and {OLDEST} is the oldest that works"));
         }
         let mut show = environment.server_command(&bindir.join("initdb"));
         let shown = output_of(show.args(["--show", "-D", "/nonexistent"]), account)?;
         if let Some(name) = missing_extension(&shown)? {
-            return Err(format!(
-                "is PostgreSQL {version} without the extension {name} (contrib is not installed)"
-            ));
+            return Err(format!("is PostgreSQL {version} without the extension {name} (contrib is not installed)"));
         }
-        Ok(Self {
-            bindir: bindir.to_owned(),
-            major,
-            version,
-        })
+        Ok(Self { bindir: bindir.to_owned(), major, version })
     }
 }
 
@@ -73,30 +60,20 @@ fn missing_extension(shown: &str) -> Result<Option<&'static str>, String> {
 /// Runs a program and returns everything that it prints; its failure is the error.
 fn output_of(command: &mut Command, account: Option<&Account>) -> Result<String, String> {
     run_as(command, account);
-    let output = command
-        .output()
-        .map_err(|error| format!("cannot be run: {error}"))?;
+    let output = command.output().map_err(|error| format!("cannot be run: {error}"))?;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     if output.status.success() {
         return Ok(text);
     }
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or_default();
-    Err(format!(
-        "its {} fails: {}",
-        program.to_string_lossy(),
-        text.trim().replace('\n', "; ")
-    ))
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    Err(format!("its {} fails: {}", program.to_string_lossy(), text.trim().replace('\n', "; ")))
 }
 
 /// `postgres (PostgreSQL) 15.18 (Debian …)` is (15, "15.18").
 fn parse_version(text: &str) -> Option<(u32, String)> {
     let (_, rest) = text.split_once("(PostgreSQL) ")?;
     let version = rest.split_whitespace().next()?;
-    let digits = version
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(version.len());
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
     Some((version[..digits].parse().ok()?, version.to_owned()))
 }

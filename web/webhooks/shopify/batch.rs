@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use engine::NewJob;
-use serde_json::value::to_raw_value;
+use jobs::orders::ProcessOrder;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
@@ -121,8 +121,7 @@ async fn insert(tx: &mut PgConnection, rows: &[Row<'_>]) -> sqlx::Result<HashMap
 }
 
 fn process_order(inbox_id: Uuid) -> Result<NewJob, engine::StoreError> {
-    let args = to_raw_value(&serde_json::json!({ "inbox_id": inbox_id }))?;
-    Ok(NewJob::raw("orders.process_order", args).queue("orders").unique_key(inbox_id))
+    Ok(NewJob::of(&ProcessOrder { inbox_id })?.unique_key(inbox_id))
 }
 
 async fn note_unknown_topic(tx: &mut PgConnection, row: &Row<'_>) -> sqlx::Result<()> {

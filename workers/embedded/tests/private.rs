@@ -9,9 +9,7 @@ use crate::support::{Folder, ensure, sql};
 #[test]
 fn the_private_server_is_fetched_once_and_has_vector() {
     let folder = Folder::new();
-    let environment = Environment::of_process()
-        .with("RAWOPS_PG", "private")
-        .with("XDG_CACHE_HOME", folder.join("cache"));
+    let environment = Environment::of_process().with("RAWOPS_PG", "private").with("XDG_CACHE_HOME", folder.join("cache"));
     let options = Options::kept(folder.join("a")).environment(environment.clone());
     let begun = Instant::now();
     let cluster = match embedded::ensure(&options, print) {
@@ -22,15 +20,9 @@ fn the_private_server_is_fetched_once_and_has_vector() {
         }
         Err(error) => panic!("{error}"),
     };
-    eprintln!(
-        "first run with the private server: {} ms",
-        begun.elapsed().as_millis()
-    );
+    eprintln!("first run with the private server: {} ms", begun.elapsed().as_millis());
     assert_eq!(cluster.version(), "18.6");
-    sql(
-        &cluster,
-        "create extension vector; create extension citext; create extension pg_trgm",
-    );
+    sql(&cluster, "create extension vector; create extension citext; create extension pg_trgm");
     assert_eq!(sql(&cluster, "select 'ÉCOLE'::citext = 'école'"), "t");
     assert_eq!(sql(&cluster, "show fsync"), "on");
     Cluster::stop(cluster).expect("stops");
@@ -49,16 +41,10 @@ fn offline(folder: &Folder, environment: Environment) {
     assert_eq!(steps, ["find", "initdb", "start"]);
 
     // Data of the private server never opens with the system's.
-    let system = environment
-        .with("RAWOPS_PG", "system")
-        .with("PATH", folder.path())
-        .with_places(&[]);
+    let system = environment.with("RAWOPS_PG", "system").with("PATH", folder.path()).with_places(&[]);
     let kept = Options::kept(folder.join("a")).environment(system);
     let refused = embedded::ensure(&kept, print);
-    assert!(
-        matches!(refused, Err(Error::WrongMajor { major: 18, .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::WrongMajor { major: 18, .. })), "{refused:?}");
 }
 
 fn print(step: &str, took: Duration) {

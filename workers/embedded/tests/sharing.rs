@@ -32,18 +32,10 @@ fn many_users_at_once_make_one_cluster() {
             thread::spawn(move || ensure(&options))
         })
         .collect();
-    let users: Vec<_> = users
-        .into_iter()
-        .map(|user| user.join().expect("no panic"))
-        .collect();
-    let made = users
-        .iter()
-        .filter(|(_, steps)| steps.contains(&"initdb".to_owned()));
+    let users: Vec<_> = users.into_iter().map(|user| user.join().expect("no panic")).collect();
+    let made = users.iter().filter(|(_, steps)| steps.contains(&"initdb".to_owned()));
     assert_eq!(made.count(), 1);
-    let pids: Vec<_> = users
-        .iter()
-        .map(|(cluster, _)| cluster.postmaster_pid())
-        .collect();
+    let pids: Vec<_> = users.iter().map(|(cluster, _)| cluster.postmaster_pid()).collect();
     assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
     let mut last = 0;
     for (cluster, _) in users {
@@ -60,9 +52,7 @@ fn a_killed_owner_leaves_no_server_behind() {
     let pid = cluster.postmaster_pid().expect("runs");
     let second = Holder::start(folder.path());
     drop(cluster);
-    let watcher = children(holder.pid())
-        .into_iter()
-        .find(|child| *child != pid);
+    let watcher = children(holder.pid()).into_iter().find(|child| *child != pid);
     let watcher = watcher.expect("a watcher");
     holder.kill();
     until("the first owner's watcher has looked", || !runs(watcher));
@@ -77,10 +67,7 @@ fn a_server_without_owner_and_watcher_is_taken_over() {
     let options = Options::kept(folder.path());
     let holder = Holder::start(folder.path());
     let pid = postmaster_of(folder.path());
-    for child in children(holder.pid())
-        .into_iter()
-        .filter(|child| *child != pid)
-    {
+    for child in children(holder.pid()).into_iter().filter(|child| *child != pid) {
         kill_9(child);
     }
     holder.kill();
