@@ -12,7 +12,7 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 #[derive(Parser)]
 #[command(about = "Measures rawops beside the raw-SQL ceiling of the same machine")]
 struct Arguments {
-    /// The database to measure in; everything in schema `engine` is emptied.
+    /// The database to measure in, whose schema `engine` is emptied; without it a private server is started for the run.
     #[arg(long, env = "BENCH_DATABASE_URL")]
     database: Option<String>,
     #[command(subcommand)]
@@ -41,10 +41,32 @@ enum What {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let url = arguments.database.ok_or_else(|| anyhow::anyhow!("give --database"))?;
-    let pool = PgPoolOptions::new().max_connections(40).connect(&url).await?;
+    let Some(url) = arguments.database else { return on_private_cluster(arguments.what).await };
+    measure(&url, arguments.what).await
+}
+
+/// Measures on a fresh private server with the settings of kept data: fsync on, synchronous_commit on.
+async fn on_private_cluster(what: What) -> anyhow::Result<()> {
+    let folder = std::env::temp_dir().join(format!("rawops-bench-{}", std::process::id()));
+    let cluster = {
+        let options = embedded::Options::kept(&folder);
+        tokio::task::spawn_blocking(move || embedded::Cluster::start(&options)).await??
+    };
+    eprintln!("PostgreSQL {} in {}", cluster.version(), cluster.data_dir().display());
+    let data = cluster.data_dir().to_path_buf();
+    let measured = measure(&cluster.url("postgres"), what).await;
+    tokio::task::spawn_blocking(move || cluster.stop()).await??;
+    for left in [data.parent().map(std::path::Path::to_path_buf), Some(folder)].into_iter().flatten() {
+        // The measurement is over; a folder that stays behind is only untidy.
+        let _ = std::fs::remove_dir_all(left);
+    }
+    measured
+}
+
+async fn measure(url: &str, what: What) -> anyhow::Result<()> {
+    let pool = PgPoolOptions::new().max_connections(40).connect(url).await?;
     migrations::run(&mut *pool.acquire().await?).await?;
-    match arguments.what {
+    match what {
         What::Basics { jobs, rounds } => basics(&pool, jobs, rounds).await,
         What::Pinned { seconds } => load::pinned(&pool, Duration::from_secs(seconds)).await,
     }

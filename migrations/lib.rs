@@ -60,7 +60,7 @@ pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     if let Some(unknown) = before.iter().find(|version| **version > newest()) {
         return Err(Error::SchemaNewer(*unknown));
     }
-    if before.len() < MIGRATOR.iter().count() {
+    if MIGRATOR.iter().any(|migration| !before.contains(&migration.version)) {
         let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
         migrator.set_locking(false).run_direct(None, &mut *tx, false).await.map_err(explain)?;
     }
@@ -77,7 +77,7 @@ pub async fn is_current(connection: &mut PgConnection) -> Result<bool, Error> {
     let applied = applied(connection).await?;
     match applied.iter().find(|version| **version > newest()) {
         Some(unknown) => Err(Error::SchemaNewer(*unknown)),
-        None => Ok(applied.len() == MIGRATOR.iter().count()),
+        None => Ok(MIGRATOR.iter().all(|migration| applied.contains(&migration.version))),
     }
 }
 
