@@ -54,7 +54,8 @@ impl Job for Stubborn {
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
                 let answer = self.write(run, held).await;
-                note(run, if answer.is_ok() { "wrote" } else { "refused" }).await?;
+                let word = answer.as_ref().map_or_else(|failure| format!("refused: {failure}"), |_| "wrote".into());
+                note(run, &word).await?;
                 answer
             })
         })
@@ -109,9 +110,9 @@ pub async fn notes(pool: &PgPool, what: &str) -> i64 {
     sqlx::query_scalar("select count(*) from test_note where what = $1").bind(what).fetch_one(pool).await.expect("notes can be counted")
 }
 
-/// How many notes of one worker say `what`.
+/// How many notes of one worker begin with `what`.
 pub async fn notes_of(pool: &PgPool, worker: i64, what: &str) -> i64 {
-    sqlx::query_scalar("select count(*) from test_note where worker_id = $1 and what = $2")
+    sqlx::query_scalar("select count(*) from test_note where worker_id = $1 and starts_with(what, $2)")
         .bind(worker)
         .bind(what)
         .fetch_one(pool)
