@@ -2,6 +2,7 @@
 
 mod allocation;
 mod engine;
+mod faults;
 mod migrations;
 mod orders;
 mod support;

@@ -155,6 +155,7 @@ impl Claimer {
 
     fn hand_over(&self, jobs: Vec<Claimed>) {
         self.session.in_hand.fetch_add(jobs.len(), Ordering::AcqRel);
+        self.session.unrecorded.fetch_add(jobs.len(), Ordering::AcqRel);
         for job in jobs {
             metrics::picked_up(&job);
             // The receiver lives as long as the worker loop, which ends after this task has.
@@ -197,12 +198,13 @@ impl Claimer {
         }
     }
 
-    /// Runs due suspects one at a time with nothing beside them, so that a death can be blamed on nobody else.
+    /// Runs due suspects one at a time with nothing beside them, so that a death can be blamed on nobody else. A job
+    /// that has ended counts until its end is recorded: the next suspect's death would lose it too.
     async fn run_suspects(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let patience = Instant::now() + ALONE_PATIENCE;
         let program = self.session.program.clone();
         while !self.session.is_over() {
-            while self.session.in_hand.load(Ordering::Acquire) > 0 {
+            while self.session.unrecorded.load(Ordering::Acquire) > 0 {
                 if Instant::now() > patience || self.session.is_over() {
                     self.session.suspects.store(false, Ordering::Release);
                     return Ok(());

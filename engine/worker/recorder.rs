@@ -2,7 +2,10 @@
 //!
 //! While one batch is being written the next gathers, so batches grow with the load by themselves.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use rand::RngExt;
 use sqlx::PgConnection;
@@ -32,6 +35,10 @@ pub(super) async fn run(session: Arc<Session>, mut results: mpsc::Receiver<Ended
         over = batch.last().is_some_and(|last| last.claim_id == -1);
         batch.retain(|ended| ended.claim_id != -1);
         write(&session, &mut connection, &batch).await;
+        session.unrecorded.fetch_sub(batch.len(), Ordering::AcqRel);
+        if session.suspects.load(Ordering::Acquire) {
+            session.nudge.notify_one();
+        }
         batch.clear();
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Session {
     pub(super) running: Mutex<HashMap<(JobId, i32), StopSender>>,
     /// Jobs claimed and not yet ended.
     pub(super) in_hand: AtomicUsize,
+    /// Jobs claimed whose end the database does not know yet: a death now would lose them, ended or not.
+    pub(super) unrecorded: AtomicUsize,
     /// Something changed that the claimer waits for.
     pub(super) nudge: Notify,
     /// NOTIFY reaches this worker.
@@ -155,6 +157,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         lost: CancellationToken::new(),
         running: Mutex::default(),
         in_hand: AtomicUsize::new(0),
+        unrecorded: AtomicUsize::new(0),
         nudge: Notify::new(),
         listening: AtomicBool::new(false),
         suspects: AtomicBool::new(false),

@@ -53,6 +53,11 @@ impl Database {
         &self.pool
     }
 
+    /// Its name on the cluster.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its address, for another process.
     pub fn url(&self) -> String {
         cluster().url(&self.name)

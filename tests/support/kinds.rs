@@ -5,6 +5,8 @@ use std::time::Duration;
 use engine::{Category, Failure, Job, JobResult, Kinds, Outcome, Run};
 use serde::{Deserialize, Serialize};
 
+use super::witness::{Stubborn, Tally};
+
 /// All of them.
 pub fn kinds() -> Kinds {
     Kinds::new()
@@ -16,6 +18,8 @@ pub fn kinds() -> Kinds {
         .with::<Kill>()
         .with::<Effect>()
         .with::<HangInCommit>()
+        .with::<Tally>()
+        .with::<Stubborn>()
 }
 
 /// Does nothing.
@@ -97,7 +101,7 @@ impl Job for Snooze {
     }
 }
 
-/// Kills its worker process.
+/// Kills its worker process, or spares it.
 #[derive(Serialize, Deserialize)]
 pub struct Kill {
     pub how: String,
@@ -108,6 +112,7 @@ impl Job for Kill {
 
     async fn run(&self, _: &mut Run) -> JobResult {
         match self.how.as_str() {
+            "spare" => Ok(Outcome::done()),
             "abort" => std::process::abort(),
             "stack" => Ok(Outcome::Done(serde_json::json!(dig(0)))),
             "memory" => Ok(Outcome::Done(serde_json::json!(devour()))),

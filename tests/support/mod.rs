@@ -3,8 +3,12 @@
 pub mod database;
 pub mod drain;
 pub mod kinds;
+pub mod ledger;
+pub mod private;
 pub mod process;
+pub mod proxy;
 pub mod wait;
+pub mod witness;
 
 pub use database::Database;
 pub use drain::run_all;

@@ -10,31 +10,99 @@ use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 
 const DATABASE: &str = "RAWOPS_TEST_WORKER_DATABASE";
+const NAME: &str = "RAWOPS_TEST_WORKER_NAME";
 const CONCURRENCY: &str = "RAWOPS_TEST_WORKER_CONCURRENCY";
 const BATCH: &str = "RAWOPS_TEST_WORKER_BATCH";
 const LEASE_MS: &str = "RAWOPS_TEST_WORKER_LEASE_MS";
+const GRACE_MS: &str = "RAWOPS_TEST_WORKER_GRACE_MS";
+/// Set by a person, to read what workers log.
+const LOG: &str = "RAWOPS_TEST_WORKER_LOG";
+
+/// What a worker process is told.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    url: String,
+    name: Option<String>,
+    concurrency: usize,
+    batch: usize,
+    lease: Duration,
+    grace: Duration,
+    address_space_kib: Option<u64>,
+}
+
+impl WorkerOptions {
+    /// A worker of the test kinds on a database, with the engine's defaults.
+    pub fn new(url: impl Into<String>) -> Self {
+        let WorkerConfig { concurrency, batch, lease, grace, .. } = WorkerConfig::default();
+        Self { url: url.into(), name: None, concurrency, batch, lease, grace, address_space_kib: None }
+    }
+
+    /// The same name for every process started with this; by default each has its own.
+    pub fn name(self, name: &str) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+
+    /// How many jobs run at once.
+    pub fn concurrency(self, concurrency: usize) -> Self {
+        Self { concurrency, ..self }
+    }
+
+    /// The most jobs one claim takes.
+    pub fn batch(self, batch: usize) -> Self {
+        Self { batch, ..self }
+    }
+
+    /// How long the lease lasts.
+    pub fn lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// How long a shutdown waits for running jobs.
+    pub fn grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// The memory that it can have before an allocation fails.
+    pub fn address_space_kib(self, kib: u64) -> Self {
+        Self { address_space_kib: Some(kib), ..self }
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> WorkerProcess {
+        let program = std::env::current_exe().expect("a running program has a path");
+        let limit = self.address_space_kib.map(|kib| format!("ulimit -v {kib};")).unwrap_or_default();
+        let mut command = Command::new("/bin/sh");
+        command
+            // A worker that aborts on purpose leaves no core file.
+            .args(["-c", &format!("ulimit -c 0; {limit} exec \"$0\" \"$@\"")])
+            .arg(program)
+            .args(["support::process::a_process_started_as_a_worker_works", "--exact", "--nocapture", "--test-threads=1"])
+            .env(DATABASE, &self.url)
+            .env(CONCURRENCY, self.concurrency.to_string())
+            .env(BATCH, self.batch.to_string())
+            .env(LEASE_MS, self.lease.as_millis().to_string())
+            .env(GRACE_MS, self.grace.as_millis().to_string())
+            // Each arena of malloc reserves 64 MB of address space, whatever is used of it.
+            .env("MALLOC_ARENA_MAX", "2")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(if std::env::var_os(LOG).is_some() { Stdio::inherit() } else { Stdio::null() });
+        if let Some(name) = &self.name {
+            command.env(NAME, name);
+        }
+        WorkerProcess(command.spawn().expect("this program can be started again"))
+    }
+
+    /// Starts `n` of them.
+    pub fn start_many(&self, n: usize) -> Vec<WorkerProcess> {
+        (0..n).map(|_| self.start()).collect()
+    }
+}
 
 /// One worker process. Killed when dropped.
 pub struct WorkerProcess(Child);
 
 impl WorkerProcess {
-    /// Starts a worker of the test kinds on a database.
-    pub fn start(url: &str, concurrency: usize, batch: usize, lease: Duration) -> Self {
-        let program = std::env::current_exe().expect("a running program has a path");
-        let child = Command::new(program)
-            .args(["support::process::a_process_started_as_a_worker_works", "--exact", "--nocapture", "--test-threads=1"])
-            .env(DATABASE, url)
-            .env(CONCURRENCY, concurrency.to_string())
-            .env(BATCH, batch.to_string())
-            .env(LEASE_MS, lease.as_millis().to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(if std::env::var_os("RAWOPS_TEST_WORKER_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })
-            .spawn()
-            .expect("this program can be started again");
-        Self(child)
-    }
-
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.0.id()
@@ -69,18 +137,21 @@ impl Drop for WorkerProcess {
     }
 }
 
-/// Not a test of its own: what [`WorkerProcess::start`] runs. Without its variables it has nothing to do.
+/// Not a test of its own: what [`WorkerOptions::start`] runs. Without its variables it has nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_started_as_a_worker_works() {
     let Ok(url) = std::env::var(DATABASE) else { return };
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok()).expect("the parent sets every number");
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).try_init();
+    if std::env::var_os(LOG).is_some() {
+        let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).try_init();
+    }
     let config = WorkerConfig {
-        name: format!("test {}", std::process::id()),
+        name: std::env::var(NAME).unwrap_or_else(|_| format!("test {}", std::process::id())),
         queues: vec!["default".into()],
         concurrency: number(CONCURRENCY),
         batch: number(BATCH),
         lease: Duration::from_millis(number(LEASE_MS) as u64),
+        grace: Duration::from_millis(number(GRACE_MS) as u64),
         ..WorkerConfig::default()
     };
     let pool = PgPoolOptions::new()

@@ -185,7 +185,7 @@ impl Start<'_> {
             let waiting = io("cannot wait for the server of", self.data);
             let ended = child.try_wait().map_err(&waiting)?;
             if let Some(status) = ended {
-                return Ok(Some(format!("{status}: {}", self.log_since(logged))));
+                return Ok(Some(format!("{status}: {}", self.log_since(logged, child.id()))));
             }
             if begun.elapsed() > START_LIMIT {
                 // The abrupt way: nothing may still run when the caller looks at the folder.
@@ -197,11 +197,16 @@ impl Start<'_> {
         }
     }
 
-    /// What the server logged in this start, its last lines.
-    fn log_since(&self, offset: u64) -> String {
+    /// The last lines that the server logged in this start. A killed predecessor's children, each of which says that
+    /// it ends, may write to the same log meanwhile.
+    fn log_since(&self, offset: u64, pid: u32) -> String {
         let text = fs::read(self.home.log()).unwrap_or_default();
         let text = String::from_utf8_lossy(text.get(offset as usize..).unwrap_or_default()).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
+        let (own, all) = (format!("[{pid}] "), text.lines().collect::<Vec<_>>());
+        let mut lines: Vec<&str> = all.iter().copied().filter(|line| line.contains(&own)).collect();
+        if lines.is_empty() {
+            lines = all;
+        }
         lines[lines.len().saturating_sub(6)..].join("; ")
     }
 }

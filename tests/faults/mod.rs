@@ -1,0 +1,13 @@
+//! Real worker processes killed, stopped and continued; a real server killed and stopped; answers lost on the way.
+//!
+//! Every test ends with the oracle of `support/ledger.rs`: nothing lost, nothing ended twice, no gap, no claim left.
+
+mod hoarding;
+mod hostile_rows;
+mod killed_worker;
+mod lost_reply;
+mod outage;
+mod poison;
+mod server_crash;
+mod shutdown;
+mod stopped_worker;
