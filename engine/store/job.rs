@@ -1,8 +1,10 @@
-//! Jobs: described once, never changed.
+//! Jobs: described once, never changed; and where they stand, for people.
 
 use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use sqlx::{PgConnection, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
+use uuid::Uuid;
 
 use super::{StoreError, lane, sql};
 use crate::{Enqueued, JobId, NewJob};
@@ -64,5 +66,124 @@ fn refused(error: sqlx::Error) -> StoreError {
     match error.as_database_error() {
         Some(database) if database.code().as_deref() == Some("RW001") => StoreError::KeyReused(database.message().to_string()),
         _ => error.into(),
+    }
+}
+
+/// A job and where it stands.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct Standing {
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: String,
+    /// Its kind.
+    pub kind: String,
+    /// 0 runs first, 9 last.
+    pub priority: i16,
+    /// `ready`, `scheduled`, `running`, `completed`, `cancelled` or `dead`; `missing` is a fault.
+    pub state: String,
+    /// The attempt that runs, comes next, or was the last.
+    pub attempt: Option<i32>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// When it runs, while it is scheduled.
+    pub run_at: Option<DateTime<Utc>>,
+    /// The worker that runs it, while one does.
+    #[serde(serialize_with = "as_text")]
+    pub worker_id: Option<i64>,
+    /// Since when.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// When its last attempt ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The error category of its last attempt, if that failed.
+    pub category: Option<String>,
+    /// The error of its last attempt.
+    pub error: Option<String>,
+}
+
+/// One job in full.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct Shown {
+    /// Where it stands.
+    #[sqlx(flatten)]
+    #[serde(flatten)]
+    pub standing: Standing,
+    /// Its arguments.
+    pub args: Json<Box<RawValue>>,
+    /// What its last attempt returned.
+    pub output: Option<Json<Box<RawValue>>>,
+    /// The key of which only one job lives.
+    pub unique_key: Option<String>,
+    /// The key whose limit it counts against.
+    pub limit_key: Option<String>,
+    /// The job on whose behalf it was made.
+    pub parent_id: Option<JobId>,
+    /// The dead letter that it was made from.
+    pub requeued_from: Option<Uuid>,
+    /// Its attempts that have ended.
+    #[sqlx(skip)]
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt that has ended.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub attempt: i32,
+    /// How it ended.
+    pub outcome: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// The worker that ran it.
+    #[serde(serialize_with = "as_text")]
+    pub worker_id: Option<i64>,
+    /// The error category, if it failed.
+    pub category: Option<String>,
+    /// The error, if it failed.
+    pub error: Option<String>,
+    /// The version of the retry policy that decided what followed.
+    pub policy_version: Option<i32>,
+    /// What it returned.
+    pub output: Option<Json<Box<RawValue>>>,
+}
+
+/// Which jobs to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only those in this state: `ready`, `scheduled`, `running`, `completed`, `cancelled`, `dead`.
+    pub state: Option<String>,
+    /// Only of this kind.
+    pub kind: Option<String>,
+    /// Only of this queue.
+    pub queue: Option<String>,
+}
+
+/// Jobs, newest first, at most `limit`.
+///
+/// # Errors
+/// The database's.
+pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Standing>, sqlx::Error> {
+    sqlx::query_as(sql!("job/list")).bind(&filter.state).bind(&filter.kind).bind(&filter.queue).bind(limit).fetch_all(pool).await
+}
+
+/// One job with all its attempts that have ended.
+///
+/// # Errors
+/// [`StoreError::NoSuchJob`]; otherwise the database's.
+pub async fn show(pool: &PgPool, id: JobId) -> Result<Shown, StoreError> {
+    let shown: Option<Shown> = sqlx::query_as(sql!("job/show")).bind(id).fetch_optional(pool).await?;
+    let mut shown = shown.ok_or(StoreError::NoSuchJob(id))?;
+    shown.attempts = sqlx::query_as(sql!("attempt/list")).bind(id).fetch_all(pool).await?;
+    Ok(shown)
+}
+
+/// An id as JSON shows it.
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
+fn as_text<S: Serializer>(id: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
     }
 }

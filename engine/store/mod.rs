@@ -3,10 +3,15 @@
 pub mod attempt;
 pub mod cancel_request;
 pub mod claim;
+pub mod clock;
 pub mod dead_letter;
+pub mod doctor;
+pub mod enqueue_key;
 pub mod job;
 pub mod lane;
+pub mod leader;
 pub mod partition;
+pub mod place;
 pub mod scheduled;
 pub mod worker;
 

@@ -1,0 +1,3 @@
+-- The engine's time: the database's clock, or a test's.
+-- Caller: store/clock.rs
+select engine.now() as now

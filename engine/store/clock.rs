@@ -1,0 +1,14 @@
+//! The one clock.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::sql;
+
+/// The time that the engine's SQL goes by.
+///
+/// # Errors
+/// The database's.
+pub async fn now(pool: &PgPool) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar(sql!("clock/now")).fetch_one(pool).await
+}

@@ -1,0 +1,43 @@
+//! Leadership: who does a duty that only one may do, until when, in which term.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::sql;
+
+/// One holder's claim to a duty, as it was granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lead {
+    /// What is done.
+    pub duty: String,
+    /// Who does it: a number that no other process has.
+    pub holder: i64,
+    /// Which term: grows whenever the holder changes.
+    pub term: i64,
+}
+
+/// Takes a duty that is free, or keeps one that `holder` has, for `lease_ms`. `None`: somebody else leads.
+///
+/// # Errors
+/// The database's.
+pub async fn lead(pool: &PgPool, duty: &str, holder: i64, lease_ms: i64) -> Result<Option<Lead>, sqlx::Error> {
+    let term: Option<i64> = sqlx::query_scalar(sql!("leader/lead")).bind(duty).bind(holder).bind(lease_ms).fetch_optional(pool).await?;
+    Ok(term.map(|term| Lead { duty: duty.to_string(), holder, term }))
+}
+
+/// Proves, inside the transaction of an act, that the holder still leads in this term. Nobody can take over before the
+/// transaction ends.
+///
+/// # Errors
+/// The database's.
+pub async fn still_leads(connection: &mut PgConnection, lead: &Lead) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(sql!("leader/assert")).bind(&lead.duty).bind(lead.holder).bind(lead.term).fetch_optional(connection).await?;
+    Ok(row.is_some())
+}
+
+/// Gives a duty up.
+///
+/// # Errors
+/// The database's.
+pub async fn resign(pool: &PgPool, duty: &str, holder: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("leader/resign")).bind(duty).bind(holder).execute(pool).await.map(drop)
+}

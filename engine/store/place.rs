@@ -1,0 +1,35 @@
+//! How many jobs stand where.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use super::sql;
+
+/// The jobs that live, and the letters of those that died.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Counts {
+    /// Jobs that may run now.
+    pub ready: i64,
+    /// Jobs that a worker holds.
+    pub running: i64,
+    /// Jobs that are scheduled to run soon.
+    pub soon: i64,
+    /// Dead letters that nobody has dealt with.
+    pub dead: i64,
+}
+
+impl Counts {
+    /// Jobs that have not ended and may end soon.
+    pub const fn waiting(&self) -> i64 {
+        self.ready + self.running + self.soon
+    }
+}
+
+/// Counts, with the jobs that are scheduled to run within `soon`.
+///
+/// # Errors
+/// The database's.
+pub async fn count(pool: &PgPool, soon: Duration) -> Result<Counts, sqlx::Error> {
+    sqlx::query_as(sql!("place/count")).bind(soon.as_millis() as i64).fetch_one(pool).await
+}
