@@ -1,0 +1,44 @@
+//! Forget the idempotency keys that no producer will use again.
+//!
+//! keys older than a week -> gone, a batch a transaction
+//!
+//! Started by  schedules, every hour
+//! Unique by   itself: one at a time
+//! Ended       when no key is too old; a run that is stopped in between goes on where it was
+
+use engine::{Job, JobResult, Outcome, Run, store::enqueue_key};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// How long a producer may retry an enqueue whose outcome it does not know, in days.
+pub const KEPT_DAYS: i32 = 7;
+/// Keys of one transaction: some 20 ms of locks.
+const BATCH: u64 = 5_000;
+
+/// Deletes what is older than [`KEPT_DAYS`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct PruneEnqueueKeys {}
+
+impl Job for PruneEnqueueKeys {
+    const KIND: &'static str = "health.prune_enqueue_keys";
+    const QUEUE: &'static str = "health";
+    const PRIORITY: i16 = 8;
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let mut pruned = 0;
+        loop {
+            let batch = prune_batch(run).await?;
+            pruned += batch;
+            if batch < BATCH {
+                return Ok(Outcome::Done(json!({ "pruned": pruned })));
+            }
+        }
+    }
+}
+
+async fn prune_batch(run: &Run) -> JobResult<u64> {
+    let mut tx = run.begin().await?;
+    let pruned = enqueue_key::prune(&mut tx, KEPT_DAYS, BATCH as i64).await?;
+    tx.commit().await?;
+    Ok(pruned)
+}
