@@ -1,2 +1,78 @@
-//! The `rawops` command.
-fn main() {}
+//! The `rawops` command: one subcommand a file.
+
+mod database;
+mod db;
+mod dead;
+mod doctor;
+mod jobs;
+mod logging;
+mod migrate;
+mod output;
+mod processes;
+mod shutdown;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs the operations of Protocol Raw: durable jobs on PostgreSQL.
+///
+/// `rawops up` is all it takes on a new machine: it finds or fetches PostgreSQL, makes the database and starts every
+/// process, with a sandbox shop that sends orders. In production the Procfile runs web, worker and scheduler.
+#[derive(Parser)]
+#[command(name = "rawops", version, arg_required_else_help = true, after_help = "Every variable is explained in .env.example.")]
+struct Cli {
+    /// PostgreSQL to use, as postgres://user@host/database; when there is none, the private server in .rawops
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything on this machine: PostgreSQL, web, worker, scheduler and a sandbox shop
+    Up(up::Args),
+    /// Run the HTTP process: webhooks in, health and metrics out
+    Web,
+    /// Run a worker process; as many as you like, on any machines
+    Worker,
+    /// Run a scheduler process; when several run, one fires
+    Scheduler,
+    /// Bring the database to this program's schema
+    Migrate(migrate::Args),
+    /// See and stop jobs
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// See dead letters, run them again or put them away
+    #[command(subcommand)]
+    Dead(dead::Command),
+    /// Check every promise of the ledger on the live database: exit code 0 clean, 1 faults, 2 could not look
+    Doctor(doctor::Args),
+    /// Look after the private PostgreSQL in .rawops
+    #[command(subcommand)]
+    Db(db::Command),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let url = cli.database_url.as_deref();
+    let ended = match cli.command {
+        Command::Up(args) => up::run(url, args).await,
+        Command::Web => processes::web(url).await,
+        Command::Worker => processes::worker(url).await,
+        Command::Scheduler => processes::scheduler(url).await,
+        Command::Migrate(args) => migrate::run(url, &args).await,
+        Command::Jobs(command) => jobs::run(url, command).await,
+        Command::Dead(command) => dead::run(url, command).await,
+        Command::Doctor(args) => doctor::run(url, &args).await,
+        Command::Db(command) => db::run(command).await,
+    };
+    ended.unwrap_or_else(|error| {
+        output::complain(&error);
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,217 @@
+//! `rawops dead`: what failed for good, and what an operator does about it.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use engine::{
+    StoreError,
+    store::dead_letter::{self, Filter, Letter},
+};
+use serde_json::{json, value::RawValue};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::{
+    database::Database,
+    jobs::who,
+    logging,
+    output::{self, Format, brief, counted, moment, or_blank},
+};
+
+/// Letters looked at in one go by `requeue --all`.
+const PAGE: i64 = 500;
+
+/// What can be done with dead letters.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List dead letters, newest first
+    List {
+        /// Only letters of this kind of job, such as orders.process_order
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only letters of this error category, such as validation
+        #[arg(long)]
+        category: Option<String>,
+        /// Also those dealt with
+        #[arg(long)]
+        resolved: bool,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show one dead letter in full
+    Show {
+        #[arg(value_name = "ID", value_parser = id)]
+        id: Uuid,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Run the job of a dead letter again, as a new job with a clean count of attempts
+    Requeue(Requeue),
+    /// Put a dead letter away for good
+    Discard {
+        #[arg(value_name = "ID", value_parser = id)]
+        id: Uuid,
+        /// Why; it stays with the letter
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// Which letters to requeue, and how.
+#[derive(Debug, clap::Args)]
+pub struct Requeue {
+    /// The letter
+    #[arg(value_name = "ID", value_parser = id, required_unless_present = "all", conflicts_with = "all")]
+    id: Option<Uuid>,
+    /// Other arguments than the job had, as JSON
+    #[arg(long, value_name = "JSON", conflicts_with = "all")]
+    args: Option<String>,
+    /// Every open letter, of the kind and category that are named
+    #[arg(long)]
+    all: bool,
+    /// With --all: only letters of this kind of job
+    #[arg(long, requires = "all")]
+    kind: Option<String>,
+    /// With --all: only letters of this error category
+    #[arg(long, requires = "all")]
+    category: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+pub async fn run(url: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
+    logging::start("error")?;
+    let database = Database::open(url, |_, _| ()).await?;
+    database.require_schema().await?;
+    let pool = database.pool(2);
+    let answered = answer(&pool, command).await;
+    pool.close().await;
+    database.close().await?;
+    answered
+}
+
+async fn answer(pool: &PgPool, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::List { kind, category, resolved, limit, format } => {
+            let letters = dead_letter::list(pool, &Filter { kind, category, resolved }, limit).await?;
+            if format.json { output::json(&letters)? } else { show_list(&letters)? }
+        }
+        Command::Show { id, format } => {
+            let letter = dead_letter::show(pool, id).await?;
+            if format.json { output::json(&letter)? } else { show_one(&letter)? }
+        }
+        Command::Requeue(Requeue { id: Some(id), args, format, .. }) => requeue(pool, id, args, format).await?,
+        Command::Requeue(Requeue { kind, category, format, .. }) => {
+            return requeue_all(pool, Filter { kind, category, resolved: false }, format).await;
+        }
+        Command::Discard { id, reason, format } => {
+            dead_letter::discard(pool, id, &who(), &reason).await?;
+            if format.json {
+                output::json(&json!({ "discarded": id }))?;
+            } else {
+                output::print(format!("dead letter {id} is discarded"))?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A letter's id as typed.
+fn id(text: &str) -> Result<Uuid, String> {
+    text.parse().map_err(|_| "a dead letter's id is a UUID, as `rawops dead list` shows it".to_string())
+}
+
+async fn requeue(pool: &PgPool, id: Uuid, args: Option<String>, format: Format) -> anyhow::Result<()> {
+    let args = match args {
+        Some(text) => Some(checked(pool, id, text).await?),
+        None => None,
+    };
+    let enqueued = dead_letter::requeue(pool, id, &who(), args).await?;
+    if format.json {
+        return output::json(&json!({ "requeued": id, "job_id": enqueued.id }));
+    }
+    output::print(format!("dead letter {id} runs again as job {}", enqueued.id))
+}
+
+/// Arguments that are JSON and that this program's job of that kind can decode.
+async fn checked(pool: &PgPool, id: Uuid, text: String) -> anyhow::Result<Box<RawValue>> {
+    let kind = dead_letter::show(pool, id).await?.topic;
+    let kinds = ::jobs::kinds();
+    if kinds.names().contains(&kind) {
+        kinds.check(&kind, &text).map_err(|error| anyhow::anyhow!("--args do not decode as {kind}: {error}"))?;
+    }
+    RawValue::from_string(text).context("--args are not JSON")
+}
+
+/// Requeues page by page; a letter that has to stay is told of and passed over.
+async fn requeue_all(pool: &PgPool, filter: Filter, format: Format) -> anyhow::Result<ExitCode> {
+    let (mut requeued, mut stayed) = (Vec::new(), Vec::<(Uuid, String)>::new());
+    loop {
+        let page = dead_letter::list(pool, &filter, PAGE + stayed.len() as i64).await?;
+        let fresh: Vec<Uuid> = page.iter().map(|letter| letter.id).filter(|id| stayed.iter().all(|(known, _)| known != id)).collect();
+        if fresh.is_empty() {
+            break;
+        }
+        for id in fresh {
+            match dead_letter::requeue(pool, id, &who(), None).await {
+                Ok(enqueued) => requeued.push(json!({ "requeued": id, "job_id": enqueued.id })),
+                // Another operator was quicker.
+                Err(StoreError::LetterResolved(..)) => {}
+                Err(StoreError::Database(error)) if error.as_database_error().is_none() => return Err(error.into()),
+                Err(error) => stayed.push((id, error.to_string())),
+            }
+        }
+    }
+    if format.json {
+        let stayed: Vec<_> = stayed.iter().map(|(id, why)| json!({ "stayed": id, "why": why })).collect();
+        output::json(&json!({ "requeued": requeued, "stayed": stayed }))?;
+    } else {
+        stayed.iter().try_for_each(|(_, why)| output::print(why))?;
+        output::print(format!("{} requeued, {} stayed", counted(requeued.len(), "dead letter"), stayed.len()))?;
+    }
+    Ok(if stayed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show_list(letters: &[Letter]) -> anyhow::Result<()> {
+    if letters.is_empty() {
+        return output::print("no dead letters");
+    }
+    let row = |letter: &Letter| {
+        let error = letter.error_message.as_deref().map(|error| brief(error, 70)).unwrap_or_default();
+        let state = if letter.resolved { "resolved" } else { "open" };
+        let (category, job) = (or_blank(letter.category.as_ref()), or_blank(letter.job_id));
+        [letter.id.to_string(), state.to_string(), letter.topic.clone(), category, job, moment(letter.created_at), error]
+    };
+    output::table(["ID", "STATE", "KIND", "CATEGORY", "JOB", "DIED", "ERROR"], letters.iter().map(row))
+}
+
+fn show_one(letter: &Letter) -> anyhow::Result<()> {
+    let resolved = letter.resolved.then(|| {
+        let how = letter.resolution.as_deref().unwrap_or("no reason was kept");
+        let by = letter.resolved_by.as_deref().unwrap_or("somebody");
+        format!("{how}, by {by} at {}", or_blank(letter.resolved_at.map(moment)))
+    });
+    let facts = [
+        ("dead letter", Some(letter.id.to_string())),
+        ("kind", Some(letter.topic.clone())),
+        ("queue", letter.queue.clone()),
+        ("job", letter.job_id.map(|id| id.to_string())),
+        ("category", letter.category.clone()),
+        ("error", letter.error_message.clone()),
+        ("attempts", letter.attempts.map(|attempts| attempts.to_string())),
+        ("fingerprint", letter.fingerprint.clone()),
+        ("died", Some(moment(letter.created_at))),
+        ("args", Some(letter.payload.0.get().to_string())),
+        ("resolved", resolved),
+        ("runs again as", letter.requeued_job_id.map(|id| format!("job {id}"))),
+    ];
+    for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        output::print(format!("{name:<14}{value}"))?;
+    }
+    Ok(())
+}

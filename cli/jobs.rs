@@ -1,0 +1,170 @@
+//! `rawops jobs`: which jobs there are, what became of one, and how to stop it.
+
+use std::process::ExitCode;
+
+use engine::{
+    JobId,
+    store::{
+        cancel_request::{self, Cancelled},
+        job::{self, Filter, Shown, Standing},
+    },
+};
+use sqlx::PgPool;
+
+use crate::{
+    database::Database,
+    logging,
+    output::{self, Format, brief, moment, or_blank},
+};
+
+/// What can be done with jobs.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List jobs, newest first
+    List {
+        /// Only jobs in this state
+        #[arg(long, value_parser = ["ready", "scheduled", "running", "completed", "cancelled", "dead"])]
+        state: Option<String>,
+        /// Only jobs of this kind, such as orders.process_order
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only jobs of this queue
+        #[arg(long)]
+        queue: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show one job: arguments, place and every attempt
+    Show {
+        #[arg(value_name = "ID", value_parser = id)]
+        id: JobId,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Ask a job to stop: at once when it waits, at the next renewal of its lease when it runs
+    Cancel {
+        #[arg(value_name = "ID", value_parser = id)]
+        id: JobId,
+        /// Why, for whoever reads the ledger
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+pub async fn run(url: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
+    logging::start("error")?;
+    let database = Database::open(url, |_, _| ()).await?;
+    database.require_schema().await?;
+    let pool = database.pool(2);
+    let answered = answer(&pool, command).await;
+    pool.close().await;
+    database.close().await?;
+    answered
+}
+
+async fn answer(pool: &PgPool, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::List { state, kind, queue, limit, format } => {
+            let jobs = job::list(pool, &Filter { state, kind, queue }, limit).await?;
+            if format.json { output::json(&jobs)? } else { show_list(&jobs)? }
+        }
+        Command::Show { id, format } => {
+            let job = job::show(pool, id).await?;
+            if format.json { output::json(&job)? } else { show_one(&job)? }
+        }
+        Command::Cancel { id, reason, format } => {
+            let answer = cancel_request::cancel(pool, id, &who(), reason.as_deref()).await?;
+            if format.json { output::json(&answer)? } else { output::print(said(id, &answer))? }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A job's id as typed.
+fn id(text: &str) -> Result<JobId, String> {
+    text.parse().map_err(|_| "a job's id is a whole number, as `rawops jobs list` shows it".to_string())
+}
+
+/// Who acts, for the record.
+pub fn who() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
+    if user.is_empty() { "an operator on the command line".into() } else { format!("{user} on the command line") }
+}
+
+fn said(id: JobId, answer: &Cancelled) -> String {
+    match answer {
+        Cancelled::Cancelled => format!("job {id} is cancelled"),
+        Cancelled::Requested => format!("job {id} runs; its worker was asked to stop it"),
+        Cancelled::Already(state) => format!("job {id} had ended before: {state}"),
+    }
+}
+
+fn show_list(jobs: &[Standing]) -> anyhow::Result<()> {
+    if jobs.is_empty() {
+        return output::print("no jobs");
+    }
+    let row = |job: &Standing| {
+        [
+            job.id.to_string(),
+            job.state.clone(),
+            job.kind.clone(),
+            job.queue.clone(),
+            or_blank(job.attempt),
+            moment(job.created_at),
+            note(job),
+        ]
+    };
+    output::table(["ID", "STATE", "KIND", "QUEUE", "ATTEMPT", "CREATED", "NOTE"], jobs.iter().map(row))
+}
+
+/// What is worth knowing of a job in its state.
+fn note(job: &Standing) -> String {
+    let error = || job.error.as_deref().map(|error| brief(error, 60));
+    match (job.state.as_str(), job.run_at, job.worker_id) {
+        ("scheduled", Some(run_at), _) => match error() {
+            Some(error) => format!("runs at {}, after: {error}", moment(run_at)),
+            None => format!("runs at {}", moment(run_at)),
+        },
+        ("running", _, Some(worker)) => format!("on worker {worker}"),
+        ("dead" | "cancelled" | "missing", _, _) => error().unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+fn show_one(job: &Shown) -> anyhow::Result<()> {
+    let standing = &job.standing;
+    let mut facts = vec![
+        ("job", standing.id.to_string()),
+        ("kind", format!("{} in queue {}, priority {}", standing.kind, standing.queue, standing.priority)),
+        ("state", format!("{} {}", standing.state, note(standing)).trim_end().to_string()),
+        ("created", moment(standing.created_at)),
+        ("args", job.args.0.get().to_string()),
+    ];
+    let more = [
+        ("output", job.output.as_ref().map(|output| output.0.get().to_string())),
+        ("unique key", job.unique_key.clone()),
+        ("limit key", job.limit_key.clone()),
+        ("parent", job.parent_id.map(|id| id.to_string())),
+        ("requeued from", job.requeued_from.map(|id| id.to_string())),
+    ];
+    facts.extend(more.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    for (name, value) in facts {
+        output::print(format!("{name:<14}{value}"))?;
+    }
+    if job.attempts.is_empty() {
+        return Ok(());
+    }
+    output::print("")?;
+    let rows = job.attempts.iter().map(|attempt| {
+        let took = (attempt.finished_at - attempt.started_at).num_milliseconds();
+        let why = [attempt.category.as_deref(), attempt.error.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        let (number, worker) = (attempt.attempt.to_string(), or_blank(attempt.worker_id));
+        [number, attempt.outcome.clone(), moment(attempt.started_at), format!("{took} ms"), worker, brief(&why, 120)]
+    });
+    output::table(["ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "WHY"], rows)
+}

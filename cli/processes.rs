@@ -1,0 +1,54 @@
+//! The process types of the Procfile: `web`, `worker` and `scheduler`.
+
+use std::process::ExitCode;
+
+use workers::{scheduler, schema, web, worker};
+
+use crate::{database, logging, shutdown};
+
+/// What a process logs unless it is told otherwise.
+const LOG: &str = "info,sqlx=warn";
+
+/// `rawops web`.
+pub async fn web(url: Option<&str>) -> anyhow::Result<ExitCode> {
+    logging::start(LOG)?;
+    let options = database::required(url)?;
+    let config = web::Config::from_env()?;
+    let shutdown = shutdown::on_signal()?;
+    let pool = database::pool(options.application_name("rawops web"), web::CONNECTIONS);
+    // Deliveries are answered with 503 while the database is away; one that is another program's is refused at once.
+    let refused = {
+        let (pool, shutdown) = (pool.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            let current = schema::wait_until_current(&pool, &shutdown).await;
+            if current.is_err() {
+                shutdown.cancel();
+            }
+            current
+        })
+    };
+    web::run(config, pool, shutdown.clone()).await?;
+    shutdown.cancel();
+    refused.await??;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `rawops worker`.
+pub async fn worker(url: Option<&str>) -> anyhow::Result<ExitCode> {
+    logging::start(LOG)?;
+    let options = database::required(url)?;
+    let config = worker::Config::from_env()?;
+    let pool = database::pool(options.application_name("rawops worker"), config.connections());
+    worker::run(config, pool, shutdown::on_signal()?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `rawops scheduler`.
+pub async fn scheduler(url: Option<&str>) -> anyhow::Result<ExitCode> {
+    logging::start(LOG)?;
+    let options = database::required(url)?;
+    let config = scheduler::Config::from_env()?;
+    let pool = database::pool(options.application_name("rawops scheduler"), 2);
+    scheduler::run(config, pool, shutdown::on_signal()?).await?;
+    Ok(ExitCode::SUCCESS)
+}
