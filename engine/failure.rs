@@ -114,7 +114,8 @@ impl From<sqlx::Error> for Failure {
             sqlx::Error::RowNotFound => Category::NotReady,
             _ => Category::Unknown,
         };
-        Self::new(category, error.to_string())
+        let message = error.as_database_error().map_or_else(|| error.to_string(), |database| database.message().to_string());
+        Self::new(category, message)
     }
 }
 

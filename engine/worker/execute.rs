@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::session::{Session, Stop};
 use crate::{
-    Failure, JobResult, Outcome, Run,
+    Category, Failure, JobResult, Outcome, Run,
     store::{
         attempt::{Ended, Verdict},
         claim::Claimed,
@@ -117,9 +117,15 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 fn report(job: &Claimed, verdict: &Verdict) {
     crate::metrics::ended(verdict);
-    if let Verdict::Failed { category, message, .. } = verdict {
-        tracing::warn!(job.id = %job.job_id, job.kind = job.kind, attempt = job.attempt, %category, message, "attempt failed");
-    } else {
-        tracing::debug!(job.id = %job.job_id, job.kind = job.kind, attempt = job.attempt, outcome = verdict.outcome(), "attempt ended");
+    let (id, kind, attempt) = (job.job_id, &job.kind, job.attempt);
+    match verdict {
+        // A lost race is everyday business: it runs again in a moment.
+        Verdict::Failed { category: category @ Category::Conflict, message, .. } => {
+            tracing::debug!(job.id = %id, job.kind = kind, attempt, %category, error = message, "attempt failed");
+        }
+        Verdict::Failed { category, message, .. } => {
+            tracing::warn!(job.id = %id, job.kind = kind, attempt, %category, error = message, "attempt failed");
+        }
+        _ => tracing::debug!(job.id = %id, job.kind = kind, attempt, outcome = verdict.outcome(), "attempt ended"),
     }
 }

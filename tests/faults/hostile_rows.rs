@@ -9,7 +9,8 @@ use crate::support::{Database, kinds::NoOp, ledger, process::WorkerOptions, wait
 /// Arguments for `test.no_op` that PostgreSQL's jsonb accepts and the kind's decoder refuses.
 fn hostile() -> Vec<String> {
     let deep = format!("{{\"n\": {}{}}}", "[".repeat(10_000), "]".repeat(10_000));
-    let texts = [r#"{"n": 1e400}"#, r#"{"n": 9223372036854775808}"#, r#"{"n": 1.5}"#, r#"{"n": "seven"}"#, r#"{"m": 7}"#, r#""n""#, "null", "[[]]"];
+    let texts =
+        [r#"{"n": 1e400}"#, r#"{"n": 9223372036854775808}"#, r#"{"n": 1.5}"#, r#"{"n": "seven"}"#, r#"{"m": 7}"#, r#""n""#, "null", "[[]]"];
     texts.into_iter().map(String::from).chain([deep]).collect()
 }
 
@@ -21,13 +22,18 @@ async fn arguments_that_do_not_decode_die_as_validation_and_others_run_on() {
     let mut bad = Vec::new();
     let good = vec![NewJob::of(&NoOp { n: 1 }).expect("arguments serialise"); 50];
     for args in hostile() {
-        let id: JobId =
-            sqlx::query_scalar("select id from engine.enqueue('test.no_op', $1::text::jsonb)").bind(args).fetch_one(pool).await.expect("jsonb takes it");
+        let id: JobId = sqlx::query_scalar("select id from engine.enqueue('test.no_op', $1::text::jsonb)")
+            .bind(args)
+            .fetch_one(pool)
+            .await
+            .expect("jsonb takes it");
         bad.push(id);
         client.enqueue_many(&good).await.expect("enqueued");
     }
-    let unknown: JobId =
-        sqlx::query_scalar("select id from engine.enqueue('test.nobody_knows', '{}')").fetch_one(pool).await.expect("any kind can be enqueued");
+    let unknown: JobId = sqlx::query_scalar("select id from engine.enqueue('test.nobody_knows', '{}')")
+        .fetch_one(pool)
+        .await
+        .expect("any kind can be enqueued");
 
     let workers = WorkerOptions::new(db.url()).start_many(3);
     let ended = 51 * bad.len() as i64;
@@ -36,15 +42,21 @@ async fn arguments_that_do_not_decode_die_as_validation_and_others_run_on() {
     drop(workers);
 
     let letters: Vec<(JobId, String, i32, String)> =
-        sqlx::query_as("select job_id, category, attempts, error_message from engine.dead_letter_queue order by job_id").fetch_all(pool).await.expect("letters");
+        sqlx::query_as("select job_id, category, attempts, error_message from engine.dead_letter_queue order by job_id")
+            .fetch_all(pool)
+            .await
+            .expect("letters");
     assert_eq!(letters.iter().map(|letter| letter.0).collect::<Vec<_>>(), bad, "each hostile row, and nothing else, is a dead letter");
     for (id, category, attempts, error) in letters {
         assert_eq!((category.as_str(), attempts), ("validation", 1), "job {id}: {error}");
         assert!(error.contains("do not decode as test.no_op"), "job {id} says why: {error}");
     }
     assert_eq!(ledger::outcome(pool, "completed").await, 50 * bad.len() as i64);
-    let left: (String, i32) =
-        sqlx::query_as("select state, attempt from engine.job_state where id = $1").bind(unknown).fetch_one(pool).await.expect("the job is there");
+    let left: (String, i32) = sqlx::query_as("select state, attempt from engine.job_state where id = $1")
+        .bind(unknown)
+        .fetch_one(pool)
+        .await
+        .expect("the job is there");
     assert_eq!(left, ("ready".into(), 1), "what nobody knows is left alone");
     ledger::check(pool).await;
 }

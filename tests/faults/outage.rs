@@ -5,7 +5,13 @@ use std::time::{Duration, Instant};
 use engine::{Client, NewJob};
 use sqlx::PgPool;
 
-use crate::support::{ledger, private::Private, process::WorkerOptions, wait, witness::{self, Tally}};
+use crate::support::{
+    ledger,
+    private::Private,
+    process::WorkerOptions,
+    wait,
+    witness::{self, Tally},
+};
 
 async fn enqueue(pool: &PgPool, jobs: usize, ms: u64) {
     let job = NewJob::of(&Tally { ms }).expect("arguments serialise");

@@ -31,7 +31,8 @@ async fn produce(url: String, producer: usize, acknowledged: Arc<AtomicUsize>) -
     let client = Client::new(pool);
     let (mut ids, mut unsure) = (Vec::new(), 0);
     for n in 0..JOBS_EACH {
-        let job = NewJob::of(&Effect { ms: 2 }).expect("arguments serialise").idempotency_key(format!("producer {producer}"), n.to_string());
+        let job =
+            NewJob::of(&Effect { ms: 2 }).expect("arguments serialise").idempotency_key(format!("producer {producer}"), n.to_string());
         let enqueued = loop {
             match client.enqueue(&job).await {
                 Ok(enqueued) => break enqueued,
@@ -47,7 +48,10 @@ async fn produce(url: String, producer: usize, acknowledged: Arc<AtomicUsize>) -
 
 /// What fails because the server is away is tried again after a second at most, however often.
 async fn be_patient(pool: &PgPool) {
-    sqlx::query("update engine.retry_config set backoff_seconds = '{1}', max_attempts = 100").execute(pool).await.expect("a policy can be edited");
+    sqlx::query("update engine.retry_config set backoff_seconds = '{1}', max_attempts = 100")
+        .execute(pool)
+        .await
+        .expect("a policy can be edited");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +91,8 @@ async fn a_server_killed_under_load_loses_no_acknowledged_job_and_doubles_no_eff
 }
 
 async fn check_effects(pool: &PgPool, told: &[JobId]) {
-    let found: i64 = sqlx::query_scalar("select count(*) from engine.job where id = any ($1)").bind(told).fetch_one(pool).await.expect("a count");
+    let found: i64 =
+        sqlx::query_scalar("select count(*) from engine.job where id = any ($1)").bind(told).fetch_one(pool).await.expect("a count");
     assert_eq!(found, JOBS as i64, "every acknowledged job exists");
     assert_eq!(ledger::count(pool, "select count(*) from engine.job").await, JOBS as i64, "and no other");
     assert_eq!(ledger::outcome(pool, "completed").await, JOBS as i64);

@@ -28,7 +28,11 @@ fn tally(ms: u64) -> NewJob {
 }
 
 async fn is_dead(pool: &PgPool, worker: i64) -> bool {
-    sqlx::query_scalar("select dead_at is not null from engine.worker where id = $1").bind(worker).fetch_one(pool).await.expect("its row is kept")
+    sqlx::query_scalar("select dead_at is not null from engine.worker where id = $1")
+        .bind(worker)
+        .fetch_one(pool)
+        .await
+        .expect("its row is kept")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +65,10 @@ async fn a_worker_continued_past_its_lease_writes_nothing_that_counts() {
     assert_eq!(witness::notes_of(pool, worker, "wrote").await, 0);
     let outcomes = ledger::outcomes(pool).await;
     let refusals: Vec<(String, i64)> =
-        sqlx::query_as("select what, count(*) from test_note where starts_with(what, 'refused') group by what").fetch_all(pool).await.expect("notes");
+        sqlx::query_as("select what, count(*) from test_note where starts_with(what, 'refused') group by what")
+            .fetch_all(pool)
+            .await
+            .expect("notes");
     println!("attempts: {outcomes:?}; late writes {refusals:?}");
     assert_eq!(outcomes["lost"], 20, "every attempt of the zombie");
     assert_eq!(outcomes["completed"], 25, "20 jobs and 5 children");
@@ -78,8 +85,10 @@ async fn a_worker_continued_past_its_lease_writes_nothing_that_counts() {
 async fn one_each(pool: &PgPool) {
     let effects: Vec<i64> = sqlx::query_scalar("select count(*) from test_effect group by job_id").fetch_all(pool).await.expect("effects");
     assert_eq!(effects, [1; 10], "exactly one effect for each job that has one");
-    let children: Vec<i64> =
-        sqlx::query_scalar("select count(*) from engine.job where parent_id is not null group by parent_id").fetch_all(pool).await.expect("children");
+    let children: Vec<i64> = sqlx::query_scalar("select count(*) from engine.job where parent_id is not null group by parent_id")
+        .fetch_all(pool)
+        .await
+        .expect("children");
     assert_eq!(children, [1; 5], "exactly one child for each job that has one");
 }
 
@@ -95,7 +104,8 @@ async fn a_worker_stopped_inside_a_commit_keeps_no_other_job_waiting() {
     let hanging = NewJob::of(&HangInCommit {}).expect("arguments serialise");
     // One claim holds them all: the open transaction has a lock on its row.
     Client::new(pool.clone()).enqueue_many(&[vec![tally(1000); 9], vec![hanging]].concat()).await.expect("enqueued");
-    let inside = || async { ledger::count(pool, "select count(*) from test_effect").await == 1 && witness::notes(pool, "started").await == 9 };
+    let inside =
+        || async { ledger::count(pool, "select count(*) from test_effect").await == 1 && witness::notes(pool, "started").await == 9 };
     wait::until("one is between its attempt's row and its COMMIT, the others run", SOON, inside).await;
     let others = options.start_many(2);
     for process in &others {
@@ -157,8 +167,11 @@ async fn a_hung_transaction_that_nobody_can_end_holds_back_its_own_job_alone() {
     let freed_at: DateTime<Utc> = ledger::now(pool).await;
     transaction.rollback().await.expect("rolled back");
     ledger::all_ended(pool, SOON).await;
-    let last: DateTime<Utc> =
-        sqlx::query_scalar("select started_at from engine.attempt where job_id = $1 and attempt = 2").bind(held).fetch_one(pool).await.expect("it ran again");
+    let last: DateTime<Utc> = sqlx::query_scalar("select started_at from engine.attempt where job_id = $1 and attempt = 2")
+        .bind(held)
+        .fetch_one(pool)
+        .await
+        .expect("it ran again");
     println!("the held job ran {:?} after its transaction ended", (last - freed_at).to_std().unwrap_or_default());
     assert_eq!(ledger::outcome(pool, "completed").await, 10);
     ledger::check(pool).await;

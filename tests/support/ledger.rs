@@ -64,7 +64,8 @@ pub async fn all_ended(pool: &PgPool, limit: Duration) -> Duration {
 /// Fails unless the ledger keeps all its promises. Jobs may still stand in `ready` or `scheduled`; none may run.
 pub async fn check(pool: &PgPool) {
     for (fault, sql) in MUST_BE_EMPTY {
-        let found: Vec<(i64, Option<String>)> = sqlx::query_as(sql).fetch_all(pool).await.unwrap_or_else(|error| panic!("{fault}: {error}"));
+        let found: Vec<(i64, Option<String>)> =
+            sqlx::query_as(sql).fetch_all(pool).await.unwrap_or_else(|error| panic!("{fault}: {error}"));
         assert!(found.is_empty(), "{fault}: {} times, first {:?}", found.len(), &found[..found.len().min(5)]);
     }
     // A finish leaves a claim that was locked at that moment to the housekeeping, which is called here.
@@ -76,8 +77,10 @@ pub async fn check(pool: &PgPool) {
 
 /// How many attempts ended with each outcome.
 pub async fn outcomes(pool: &PgPool) -> BTreeMap<String, i64> {
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as("select outcome, count(*) from engine.attempt group by outcome").fetch_all(pool).await.expect("the ledger can be read");
+    let rows: Vec<(String, i64)> = sqlx::query_as("select outcome, count(*) from engine.attempt group by outcome")
+        .fetch_all(pool)
+        .await
+        .expect("the ledger can be read");
     rows.into_iter().collect()
 }
 

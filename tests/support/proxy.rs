@@ -120,7 +120,11 @@ enum Fate {
 }
 
 /// Forwards whole messages, as `fate` says of the type of each, until it says to cut.
-async fn messages(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin), mut fate: impl FnMut(u8) -> Fate) -> io::Result<()> {
+async fn messages(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut fate: impl FnMut(u8) -> Fate,
+) -> io::Result<()> {
     loop {
         let kind = from.read_u8().await?;
         let body = body(from).await?;

@@ -11,7 +11,12 @@ pub async fn until<F: Future<Output = bool>>(what: &str, limit: Duration, holds:
 }
 
 /// As [`until`], looking once a `period`: for conditions that cost something to look at.
-pub async fn until_every<F: Future<Output = bool>>(period: Duration, what: &str, limit: Duration, mut holds: impl FnMut() -> F) -> Duration {
+pub async fn until_every<F: Future<Output = bool>>(
+    period: Duration,
+    what: &str,
+    limit: Duration,
+    mut holds: impl FnMut() -> F,
+) -> Duration {
     let begun = Instant::now();
     while !holds().await {
         assert!(begun.elapsed() < limit, "waited {limit:?} in vain: {what}");
