@@ -6,6 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use engine::store::doctor::{self, Severity};
 use sqlx::PgPool;
 
 use super::wait;
@@ -77,6 +78,9 @@ pub async fn check(pool: &PgPool) {
         let found: Vec<(i64, Option<String>)> = sqlx::query_as(sql).fetch_all(pool).await.unwrap_or_else(|error| panic!("{fault}: {error}"));
         assert!(found.is_empty(), "{fault}: {} times, first {:?}", found.len(), &found[..found.len().min(5)]);
     }
+    let faults = doctor::examine(pool).await.expect("the doctor can look").into_iter().filter(|finding| finding.severity == Severity::Fault);
+    let faults: Vec<_> = faults.map(|finding| (finding.check, finding.job_id, finding.detail)).collect();
+    assert!(faults.is_empty(), "the doctor finds {faults:#?}");
     // A finish leaves a claim that was locked at that moment to the housekeeping, which is called here.
     let mut connection = pool.acquire().await.expect("the test's database answers");
     engine::store::claim::close_finished(&mut connection, 0).await.expect("claims can be closed");
