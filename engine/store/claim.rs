@@ -148,6 +148,25 @@ pub async fn take_alone(
     }))
 }
 
+/// A job of a claim that its worker knows nothing of.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub struct Stray {
+    /// The claim.
+    pub claim_id: i64,
+    /// The job.
+    pub job_id: JobId,
+    /// The number of the run that never began.
+    pub attempt: i32,
+}
+
+/// The unfinished jobs that a worker holds in claims other than those it knows.
+///
+/// # Errors
+/// The database's.
+pub async fn strays(connection: &mut PgConnection, worker_id: i64, known: &[i64]) -> Result<Vec<Stray>, sqlx::Error> {
+    sqlx::query_as(sql!("claim/strays")).bind(worker_id).bind(known).fetch_all(connection).await
+}
+
 /// Proves, at the start of a handler's transaction, that the attempt is still the worker's.
 ///
 /// # Errors

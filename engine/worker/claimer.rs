@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{
     floor::{Floors, Look},
     session::Session,
+    stray::Strays,
 };
 use crate::{
     metrics,
@@ -35,6 +36,7 @@ struct Claimer {
     quiet_polls: u32,
     asleep: bool,
     turn: i32,
+    strays: Strays,
 }
 
 /// Claims until the session is over; a lost connection is opened anew.
@@ -50,10 +52,12 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         quiet_polls: 0,
         asleep: false,
         turn: 0,
+        strays: Strays::default(),
     };
     while !session.is_over() {
         let claiming = async {
             let mut connection = session.connect().await?;
+            claimer.strays.look_at_once();
             claimer.claim_on(&mut connection).await
         };
         if let Err(error) = claiming.await {
@@ -75,6 +79,7 @@ async fn pause(session: &Session, time: Duration) {
 impl Claimer {
     async fn claim_on(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         while !self.session.is_over() {
+            self.strays.release(&self.session, connection).await?;
             if self.session.suspects.load(Ordering::Acquire) {
                 self.run_suspects(connection).await?;
             }
@@ -154,8 +159,7 @@ impl Claimer {
     }
 
     fn hand_over(&self, jobs: Vec<Claimed>) {
-        self.session.in_hand.fetch_add(jobs.len(), Ordering::AcqRel);
-        self.session.unrecorded.fetch_add(jobs.len(), Ordering::AcqRel);
+        self.session.holds(jobs.iter().map(|job| job.claim_id));
         for job in jobs {
             metrics::picked_up(&job);
             // The receiver lives as long as the worker loop, which ends after this task has.
@@ -204,7 +208,7 @@ impl Claimer {
         let patience = Instant::now() + ALONE_PATIENCE;
         let program = self.session.program.clone();
         while !self.session.is_over() {
-            while self.session.unrecorded.load(Ordering::Acquire) > 0 {
+            while !self.session.open_claims().is_empty() {
                 if Instant::now() > patience || self.session.is_over() {
                     self.session.suspects.store(false, Ordering::Release);
                     return Ok(());

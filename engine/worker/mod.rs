@@ -14,6 +14,7 @@ mod lease;
 mod pace;
 mod recorder;
 mod session;
+mod stray;
 mod wakeup;
 
 use sqlx::PgPool;

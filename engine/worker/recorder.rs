@@ -2,10 +2,7 @@
 //!
 //! While one batch is being written the next gathers, so batches grow with the load by themselves.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use rand::RngExt;
 use sqlx::PgConnection;
@@ -35,10 +32,7 @@ pub(super) async fn run(session: Arc<Session>, mut results: mpsc::Receiver<Ended
         over = batch.last().is_some_and(|last| last.claim_id == -1);
         batch.retain(|ended| ended.claim_id != -1);
         write(&session, &mut connection, &batch).await;
-        session.unrecorded.fetch_sub(batch.len(), Ordering::AcqRel);
-        if session.suspects.load(Ordering::Acquire) {
-            session.nudge.notify_one();
-        }
+        session.recorded(&batch);
         batch.clear();
     }
 }
@@ -55,6 +49,7 @@ async fn write(session: &Session, connection: &mut Option<PgConnection>, batch: 
         let stand_in = Ended { verdict: Verdict::Failed { category: Category::Bug, message, retry_after_ms: None }, ..ended.clone() };
         if let Err(error) = write_together(session, connection, &[stand_in]).await {
             tracing::error!(job.id = %ended.job_id, %error, "a result cannot be recorded at all; the job runs again after this worker ends");
+            session.leave_to_rescue(ended.claim_id);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One life of a worker: from its registration to its drain, or to the moment it is declared dead.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -74,8 +74,10 @@ pub(super) struct Session {
     pub(super) running: Mutex<HashMap<(JobId, i32), StopSender>>,
     /// Jobs claimed and not yet ended.
     pub(super) in_hand: AtomicUsize,
-    /// Jobs claimed whose end the database does not know yet: a death now would lose them, ended or not.
-    pub(super) unrecorded: AtomicUsize,
+    /// How many jobs of each claim the database does not know the end of yet: a death now would lose them, ended or not.
+    pub(super) claims: Mutex<HashMap<i64, usize>>,
+    /// Claims with a job whose end cannot be recorded: it runs again after this worker's end, and not before.
+    pub(super) left_to_rescue: Mutex<HashSet<i64>>,
     /// Something changed that the claimer waits for.
     pub(super) nudge: Notify,
     /// NOTIFY reaches this worker.
@@ -90,6 +92,41 @@ impl Session {
     /// A connection that belongs to one task of the engine.
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         named(&self.program.pool, self.worker_id).connect().await
+    }
+
+    /// Takes note of jobs that this worker holds from now on.
+    pub(super) fn holds(&self, jobs: impl Iterator<Item = i64>) {
+        let mut claims = self.claims.lock().expect("no holder of this lock panics");
+        for claim_id in jobs {
+            *claims.entry(claim_id).or_default() += 1;
+            self.in_hand.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes note of ends that the database knows.
+    pub(super) fn recorded(&self, ended: &[Ended]) {
+        let mut claims = self.claims.lock().expect("no holder of this lock panics");
+        for ended in ended {
+            if let Entry::Occupied(mut left) = claims.entry(ended.claim_id) {
+                *left.get_mut() -= 1;
+                if *left.get() == 0 {
+                    left.remove();
+                }
+            }
+        }
+        if claims.is_empty() && self.suspects.load(Ordering::Acquire) {
+            self.nudge.notify_one();
+        }
+    }
+
+    /// The claims with jobs whose end the database does not know yet.
+    pub(super) fn open_claims(&self) -> Vec<i64> {
+        self.claims.lock().expect("no holder of this lock panics").keys().copied().collect()
+    }
+
+    /// Takes note of a claim that nothing more can be done about in this life.
+    pub(super) fn leave_to_rescue(&self, claim_id: i64) {
+        self.left_to_rescue.lock().expect("no holder of this lock panics").insert(claim_id);
     }
 
     /// Takes note of one job's end and makes room for the next.
@@ -157,7 +194,8 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         lost: CancellationToken::new(),
         running: Mutex::default(),
         in_hand: AtomicUsize::new(0),
-        unrecorded: AtomicUsize::new(0),
+        claims: Mutex::default(),
+        left_to_rescue: Mutex::default(),
         nudge: Notify::new(),
         listening: AtomicBool::new(false),
         suspects: AtomicBool::new(false),

@@ -1,8 +1,12 @@
 //! What must hold of every job, whatever happened to the workers and the server: the oracle of the fault tests.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
+use engine::store::doctor::{self, Severity};
 use sqlx::PgPool;
 
 use super::wait;
@@ -45,20 +49,27 @@ const MUST_BE_EMPTY: [(&str, &str); 8] = [
     ),
 ];
 
+/// Where jobs stand that have not ended, one line a place.
+const OPEN: &str = "
+    select 'ready' || case when count(*) > 1 then ' and others' else '' end || ', first job ' || min(job_id) from engine.ready having count(*) > 0
+    union all select 'scheduled, first job ' || min(job_id) || ', next at ' || min(run_at) from engine.scheduled having count(*) > 0
+    union all select format('claim %s of worker %s (dead at %s, lease until %s), claimed at %s: %s jobs, first %s', c.id, c.worker_id, w.dead_at,
+        w.lease_until, c.claimed_at, count(*), min(u.id))
+    from engine.claim c cross join unnest(c.ids, c.attempts) u (id, n) left join engine.worker w on w.id = c.worker_id
+    where not exists (select from engine.attempt a where a.job_id = u.id and a.attempt = u.n)
+    group by c.id, c.worker_id, c.claimed_at, w.dead_at, w.lease_until";
+
 /// Waits until every job has ended.
 pub async fn all_ended(pool: &PgPool, limit: Duration) -> Duration {
-    let ended = || async {
-        let open: bool = sqlx::query_scalar(
-            "select exists (select from engine.ready) or exists (select from engine.scheduled)
-             or exists (select from engine.claim c, unnest(c.ids, c.attempts) u (id, n)
-                        where not exists (select from engine.attempt a where a.job_id = u.id and a.attempt = u.n))",
-        )
-        .fetch_one(pool)
-        .await
-        .expect("the test's database answers");
-        !open
-    };
-    wait::until_every(Duration::from_millis(50), "every job ends", limit, ended).await
+    let begun = Instant::now();
+    loop {
+        let open: Vec<String> = sqlx::query_scalar(OPEN).fetch_all(pool).await.expect("the test's database answers");
+        if open.is_empty() {
+            return begun.elapsed();
+        }
+        assert!(begun.elapsed() < limit, "after {limit:?} jobs have not ended: {open:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Fails unless the ledger keeps all its promises. Jobs may still stand in `ready` or `scheduled`; none may run.
@@ -68,6 +79,9 @@ pub async fn check(pool: &PgPool) {
             sqlx::query_as(sql).fetch_all(pool).await.unwrap_or_else(|error| panic!("{fault}: {error}"));
         assert!(found.is_empty(), "{fault}: {} times, first {:?}", found.len(), &found[..found.len().min(5)]);
     }
+    let faults = doctor::examine(pool).await.expect("the doctor can look").into_iter().filter(|finding| finding.severity == Severity::Fault);
+    let faults: Vec<_> = faults.map(|finding| (finding.check, finding.job_id, finding.detail)).collect();
+    assert!(faults.is_empty(), "the doctor finds {faults:#?}");
     // A finish leaves a claim that was locked at that moment to the housekeeping, which is called here.
     let mut connection = pool.acquire().await.expect("the test's database answers");
     engine::store::claim::close_finished(&mut connection, 0).await.expect("claims can be closed");
