@@ -167,6 +167,11 @@ impl NewJob {
         self
     }
 
+    /// Its queue, kind and priority.
+    pub(crate) fn lane(&self) -> (&str, &str, i16) {
+        (&self.queue, &self.kind, self.priority)
+    }
+
     pub(crate) const fn requeued_from(mut self, letter: uuid::Uuid) -> Self {
         self.requeued_from = Some(letter);
         self

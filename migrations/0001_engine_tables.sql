@@ -43,7 +43,9 @@ create table engine.job (
     parent_id bigint,
     trace_parent text,
     requeued_from uuid,
-    primary key (id)
+    primary key (id),
+    -- Arguments are ids and small facts; what is larger, or grows when it is written out, would stop every claim.
+    constraint job_args_size check (octet_length(args::text) <= 1048576)
 ) partition by range (id);
 comment on table engine.job is 'What a job is. Inserted once, never updated.';
 comment on column engine.job.max_attempts is 'An optional cap under the retry policy''s own.';
@@ -114,6 +116,8 @@ create table engine.attempt (
     output jsonb,
     primary key (job_id, attempt)
 ) partition by range (job_id);
+-- The last hour's figures, without a walk through the whole ledger.
+create index attempt_finished on engine.attempt using brin (finished_at);
 comment on table engine.attempt is 'The ledger: one row per finished attempt. Its key is the fence: an attempt ends exactly once.';
 comment on column engine.attempt.category is 'The error category of failed and dead; poison on lost says that the job ran alone.';
 

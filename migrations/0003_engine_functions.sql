@@ -2,7 +2,7 @@
 --
 -- Only what producers and housekeeping need is a function; the workers' statements are prepared texts in
 -- engine/sql, because a function of language sql is planned anew at each call before PostgreSQL 18.
--- Locks: extend_partitions takes a share-update-exclusive-strength lock on job and attempt for moments.
+-- Locks: a new partition needs the default ones for itself for a moment; it waits 100 ms for them at most.
 
 -- The lane of a queue, kind and priority; made at first use.
 create function engine.lane_of(queue text, kind text, priority smallint) returns integer
@@ -132,17 +132,26 @@ $$;
 -- Returns how many pairs were made.
 create function engine.extend_partitions(width bigint default 10000000, ahead bigint default 50000000) returns integer
 language plpgsql
+set lock_timeout = '100ms'
 as $$
 declare
     bound bigint;
     last_id bigint;
     made integer := 0;
 begin
-    perform pg_advisory_xact_lock(hashtext('engine.extend_partitions'));
+    if not pg_try_advisory_xact_lock(hashtextextended('engine.extend_partitions', 0)) then
+        return 0;
+    end if;
     select p.last_value into last_id from engine.position p;
     select coalesce(max((regexp_match(c.relname, '_(\d+)$'))[1]::bigint) filter (where c.relname ~ '_\d+$'), 0) into bound
     from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'engine.job'::regclass;
+    if bound >= last_id + ahead then
+        return 0;
+    end if;
+    -- Ids that outran the partitions stand in the default ones and stay there: the next range begins past them.
+    select greatest(bound, (coalesce(max(k.id), -1) / width + 1) * width) into bound
+    from (select id from engine.job_kept where id >= bound union all select job_id from engine.attempt_kept where job_id >= bound) k;
     while bound < last_id + ahead loop
         execute format('create table engine.job_%s partition of engine.job for values from (%s) to (%s)',
                        bound + width, bound, bound + width);
@@ -165,18 +174,24 @@ language plpgsql
 set lock_timeout = '100ms'
 as $$
 declare
+    low bigint;
+    live bigint[];
     kept bigint;
 begin
-    execute format('lock table engine.job_%s, engine.attempt_%s in access exclusive mode', bound, bound);
-    execute format($kept$
-        create temporary table kept_jobs on commit drop as
-        select j.* from engine.job_%s j
-        where j.id in (
-            select job_id from engine.ready union all
-            select job_id from engine.scheduled union all
-            select unnest(ids) from engine.claim)
-        $kept$, bound);
-    execute format('create temporary table kept_attempts on commit drop as select a.* from engine.attempt_%s a where a.job_id in (select id from kept_jobs)', bound);
+    select (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''?(\d+)'))[1]::bigint into low
+    from pg_class c where c.oid = format('engine.job_%s', bound)::regclass;
+    -- Parents first, as every other statement locks them: otherwise a claim that waits for the partition deadlocks with the drop.
+    lock table only engine.job, only engine.attempt in access exclusive mode;
+    execute format('lock table engine.job_kept, engine.attempt_kept, engine.job_%s, engine.attempt_%s in access exclusive mode', bound, bound);
+    select coalesce(array_agg(p.job_id), '{}') into live
+    from (
+        select job_id from engine.ready union all
+        select job_id from engine.scheduled union all
+        select unnest(ids) from engine.claim
+    ) p
+    where p.job_id >= low and p.job_id < bound;
+    execute format('create temporary table kept_jobs on commit drop as select * from engine.job_%s where id = any ($1)', bound) using live;
+    execute format('create temporary table kept_attempts on commit drop as select * from engine.attempt_%s where job_id = any ($1)', bound) using live;
     execute format('drop table engine.job_%s, engine.attempt_%s', bound, bound);
     insert into engine.job select * from kept_jobs;
     get diagnostics kept = row_count;

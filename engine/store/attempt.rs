@@ -15,6 +15,8 @@ const OUTPUT_LIMIT: usize = 1024 * 1024;
 pub struct Ended {
     /// The claim it belongs to.
     pub claim_id: i64,
+    /// The lane it came from; 0 when it was not handed over.
+    pub lane_id: i32,
     /// The job.
     pub job_id: JobId,
     /// The number of the run.
@@ -118,7 +120,7 @@ pub async fn complete_one(
     run_us: i64,
     output: &serde_json::Value,
 ) -> Result<bool, sqlx::Error> {
-    let ended = Ended { claim_id: 0, job_id, attempt, run_us, unique_key: true, verdict: Verdict::Completed(output.clone()) };
+    let ended = Ended { claim_id: 0, lane_id: 0, job_id, attempt, run_us, unique_key: true, verdict: Verdict::Completed(output.clone()) };
     Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())
 }
 

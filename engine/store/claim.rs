@@ -1,7 +1,7 @@
 //! Claims: one row a batch that a worker holds.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 
 use super::sql;
 use crate::JobId;
@@ -178,6 +178,7 @@ pub async fn assert_held(
     job_id: JobId,
     attempt: i32,
 ) -> Result<bool, sqlx::Error> {
+    sqlx::query(sql!("claim/assert_lock")).bind(job_id).execute(&mut *connection).await?;
     let held =
         sqlx::query(sql!("claim/assert")).bind(worker_id).bind(claim_id).bind(job_id).bind(attempt).fetch_optional(connection).await?;
     Ok(held.is_some())
@@ -207,19 +208,18 @@ pub async fn orphans(connection: &mut PgConnection, limit: i64) -> Result<Vec<Or
 ///
 /// # Errors
 /// The database's, when not even single jobs can be looked at.
-pub async fn rescue(pool: &PgPool, orphan: Orphan) -> Result<i64, sqlx::Error> {
-    match rescue_whole(pool, orphan).await {
-        Ok(ended) => Ok(ended),
+pub async fn rescue(connection: &mut PgConnection, orphan: Orphan) -> Result<i64, sqlx::Error> {
+    match rescue_whole(connection, orphan).await {
         Err(error) if error.as_database_error().is_some() => {
             tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, %error, "claim cannot be rescued as a whole, going job by job");
-            rescue_one_by_one(pool, orphan).await
+            rescue_one_by_one(connection, orphan).await
         }
-        Err(error) => Err(error),
+        whole => whole,
     }
 }
 
-async fn rescue_whole(pool: &PgPool, orphan: Orphan) -> Result<i64, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+async fn rescue_whole(connection: &mut PgConnection, orphan: Orphan) -> Result<i64, sqlx::Error> {
+    let mut tx = connection.begin().await?;
     sqlx::query(sql!("claim/lock_timeout")).execute(&mut *tx).await?;
     if sqlx::query(sql!("claim/lock")).bind(orphan.worker_id).bind(orphan.id).fetch_optional(&mut *tx).await?.is_none() {
         return Ok(0);
@@ -230,23 +230,23 @@ async fn rescue_whole(pool: &PgPool, orphan: Orphan) -> Result<i64, sqlx::Error>
     Ok(ended)
 }
 
-async fn rescue_one_by_one(pool: &PgPool, orphan: Orphan) -> Result<i64, sqlx::Error> {
-    let ids: Option<Vec<i64>> = sqlx::query_scalar(sql!("claim/ids")).bind(orphan.worker_id).bind(orphan.id).fetch_optional(pool).await?;
+async fn rescue_one_by_one(connection: &mut PgConnection, orphan: Orphan) -> Result<i64, sqlx::Error> {
+    let ids: Option<Vec<i64>> =
+        sqlx::query_scalar(sql!("claim/ids")).bind(orphan.worker_id).bind(orphan.id).fetch_optional(&mut *connection).await?;
     let mut ended = 0;
     for id in ids.unwrap_or_default() {
-        match rescue_job(pool, orphan, id).await {
+        match rescue_job(connection, orphan, id).await {
             Ok(one) => ended += one,
             Err(error) if error.as_database_error().is_some() => tracing::warn!(job.id = id, %error, "job cannot be rescued yet"),
             Err(error) => return Err(error),
         }
     }
-    let mut connection = pool.acquire().await?;
-    close_one(&mut connection, orphan).await?;
+    close_one(connection, orphan).await?;
     Ok(ended)
 }
 
-async fn rescue_job(pool: &PgPool, orphan: Orphan, id: i64) -> Result<i64, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+async fn rescue_job(connection: &mut PgConnection, orphan: Orphan, id: i64) -> Result<i64, sqlx::Error> {
+    let mut tx = connection.begin().await?;
     sqlx::query(sql!("claim/lock_timeout")).execute(&mut *tx).await?;
     let free: bool = sqlx::query_scalar(sql!("claim/lock_job")).bind(id).fetch_one(&mut *tx).await?;
     if !free {

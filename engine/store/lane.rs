@@ -12,16 +12,13 @@ use crate::NewJob;
 /// # Errors
 /// The database's.
 pub async fn of_jobs(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<i32>, sqlx::Error> {
-    let mut order: HashMap<(&str, &str, i16), usize> = HashMap::new();
-    for job in jobs {
-        let next = order.len();
-        order.entry((&job.queue, &job.kind, job.priority)).or_insert(next);
-    }
-    let mut distinct: Vec<_> = order.iter().map(|(lane, n)| (*n, *lane)).collect();
-    distinct.sort_unstable();
-    let lanes: Vec<_> = distinct.into_iter().map(|(_, lane)| lane).collect();
+    // In one order for everybody: two batches that make lanes wait for each other and never deadlock.
+    let mut lanes: Vec<_> = jobs.iter().map(NewJob::lane).collect();
+    lanes.sort_unstable();
+    lanes.dedup();
     let ids = ensure(connection, &lanes).await?;
-    Ok(jobs.iter().map(|job| ids[order[&(job.queue.as_str(), job.kind.as_str(), job.priority)]]).collect())
+    let by_lane: HashMap<_, _> = lanes.into_iter().zip(ids).collect();
+    Ok(jobs.iter().map(|job| by_lane[&job.lane()]).collect())
 }
 
 /// The lanes of these queues, kinds and priorities, made where they are missing.

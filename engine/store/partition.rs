@@ -1,15 +1,15 @@
 //! Partitions of the ledger: made ahead, and dropped when nothing in them lives.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::sql;
 
 /// Makes the partitions for the next `ahead` ids; returns how many pairs were made.
 ///
 /// # Errors
-/// The database's.
-pub async fn extend(pool: &PgPool, width: i64, ahead: i64) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar(sql!("partition/extend")).bind(width).bind(ahead).fetch_one(pool).await
+/// The database's: `55P03` when a reader holds the ledger; nothing was changed then, and the next try may do it.
+pub async fn extend(connection: &mut PgConnection, width: i64, ahead: i64) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar(sql!("partition/extend")).bind(width).bind(ahead).fetch_one(connection).await
 }
 
 /// Drops the partitions of jobs and attempts that end at `bound`; what still lives moves to the kept tables first.

@@ -1,7 +1,7 @@
 //! What runs at a time: delayed jobs, retries, snoozes, suspects.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::sql;
 
@@ -19,11 +19,11 @@ pub async fn promote(connection: &mut PgConnection, floor: DateTime<Utc>, limit:
 ///
 /// # Errors
 /// The connection's; a job's own fault is logged and passed over.
-pub async fn promote_one_by_one(pool: &PgPool, limit: i64) -> Result<u64, sqlx::Error> {
-    let due: Vec<(DateTime<Utc>, i64)> = sqlx::query_as(sql!("scheduled/due_one_by_one")).bind(limit).fetch_all(pool).await?;
+pub async fn promote_one_by_one(connection: &mut PgConnection, limit: i64) -> Result<u64, sqlx::Error> {
+    let due: Vec<(DateTime<Utc>, i64)> = sqlx::query_as(sql!("scheduled/due_one_by_one")).bind(limit).fetch_all(&mut *connection).await?;
     let mut moved = 0;
     for (run_at, job_id) in due {
-        match sqlx::query(sql!("scheduled/promote_one")).bind(run_at).bind(job_id).execute(pool).await {
+        match sqlx::query(sql!("scheduled/promote_one")).bind(run_at).bind(job_id).execute(&mut *connection).await {
             Ok(done) => moved += done.rows_affected(),
             Err(error) if error.as_database_error().is_some() => tracing::error!(job.id = job_id, %error, "a due job cannot be promoted"),
             Err(error) => return Err(error),

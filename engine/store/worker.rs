@@ -31,6 +31,8 @@ pub struct Lease {
     pub lease_until: DateTime<Utc>,
     /// Whether that has passed.
     pub overdue: bool,
+    /// How long its leases last.
+    pub lease_ms: i64,
 }
 
 /// The leases of all workers not declared dead.

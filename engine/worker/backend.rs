@@ -39,6 +39,7 @@ impl Intake {
         let session = self.session.clone();
         let released = Ended {
             claim_id: job.claim_id,
+            lane_id: job.lane_id,
             job_id: job.job_id,
             attempt: job.attempt,
             run_us: 0,

@@ -11,6 +11,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     floor::{Floors, Look},
+    pace::Room,
+    patience,
     session::Session,
     stray::Strays,
 };
@@ -58,9 +60,11 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         let claiming = async {
             let mut connection = session.connect().await?;
             claimer.strays.look_at_once();
+            // After a failover positions may begin anew below what was seen before.
+            claimer.floors = Floors::default();
             claimer.claim_on(&mut connection).await
         };
-        if let Err(error) = claiming.await {
+        if let Err(error) = patience::unless_over(&session, claiming).await {
             tracing::warn!(worker.id = session.worker_id, %error, "claiming stopped, connecting anew");
             pause(&session, Duration::from_millis(200)).await;
         }
@@ -83,12 +87,12 @@ impl Claimer {
             if self.session.suspects.load(Ordering::Acquire) {
                 self.run_suspects(connection).await?;
             }
-            let room = self.room();
+            let room = self.session.pace.room(self.session.program.config.concurrency, self.session.program.config.batch);
             if room.limit == 0 {
                 self.until_nudged(Duration::from_millis(100)).await;
                 continue;
             }
-            let took = self.take(connection, room).await?;
+            let took = self.take(connection, &room).await?;
             if took == 0 {
                 self.rest(connection).await?;
             } else {
@@ -101,24 +105,7 @@ impl Claimer {
         Ok(())
     }
 
-    /// How many jobs of each lane there is room for. Small jobs are claimed only when a good batch has room.
-    fn room(&self) -> Room {
-        let config = &self.session.program.config;
-        let in_hand = self.session.in_hand.load(Ordering::Acquire);
-        let mut room = Room { new_lane: config.concurrency.saturating_sub(in_hand), ..Room::default() };
-        room.limit = room.new_lane;
-        for lane in self.floors.lanes() {
-            let worth = self.session.pace.worth_holding(lane, config.concurrency, config.batch);
-            let free = worth.saturating_sub(in_hand);
-            let least = (worth - config.concurrency) / 2;
-            let quota = if free >= least { free } else { 0 };
-            room.lanes.push((lane, quota));
-            room.limit = room.limit.max(quota);
-        }
-        room
-    }
-
-    async fn take(&mut self, connection: &mut PgConnection, room: Room) -> Result<usize, sqlx::Error> {
+    async fn take(&mut self, connection: &mut PgConnection, room: &Room) -> Result<usize, sqlx::Error> {
         let look = self.look();
         self.turn = (self.turn + 1) % 101;
         let session = self.session.clone();
@@ -134,7 +121,7 @@ impl Claimer {
             turn: self.turn,
         };
         let begun = Instant::now();
-        let (snapshot, jobs) = store::claim::take(connection, &wanted).await?;
+        let (snapshot, jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;
         if look == Look::Everywhere {
             // A full look costs what dead entries it steps over; keep that under a twentieth of the time.
             self.everywhere_every = (begun.elapsed() * 20).max(Duration::from_secs(3));
@@ -161,6 +148,7 @@ impl Claimer {
     fn hand_over(&self, jobs: Vec<Claimed>) {
         self.session.holds(jobs.iter().map(|job| job.claim_id));
         for job in jobs {
+            self.session.pace.took(job.lane_id);
             metrics::picked_up(&job);
             // The receiver lives as long as the worker loop, which ends after this task has.
             let _ = self.hand_over.send(job);
@@ -215,7 +203,8 @@ impl Claimer {
                 }
                 self.until_nudged(Duration::from_millis(20)).await;
             }
-            match store::claim::take_alone(connection, self.session.worker_id, &program.kind_names, &program.queues).await? {
+            let taking = store::claim::take_alone(connection, self.session.worker_id, &program.kind_names, &program.queues);
+            match patience::answer(&self.session, taking).await? {
                 Some(job) => self.hand_over(vec![job]),
                 None => break,
             }
@@ -223,13 +212,6 @@ impl Claimer {
         self.session.suspects.store(false, Ordering::Release);
         Ok(())
     }
-}
-
-#[derive(Default)]
-struct Room {
-    limit: usize,
-    lanes: Vec<(i32, usize)>,
-    new_lane: usize,
 }
 
 impl Room {

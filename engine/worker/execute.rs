@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// How long a handler that is told to stop may take to reach its next await.
+const YIELD: Duration = Duration::from_secs(5);
+
 /// The handler that apalis calls for each job.
 pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
     let session: &Arc<Session> = &session;
@@ -34,6 +37,7 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
     report(&job, &verdict);
     let ended = Ended {
         claim_id: job.claim_id,
+        lane_id: job.lane_id,
         job_id: job.job_id,
         attempt: job.attempt,
         run_us: begun.elapsed().as_micros() as i64,
@@ -62,23 +66,40 @@ async fn run(session: &Arc<Session>, job: &Claimed, started: Instant, mut stoppe
         settled: settled.clone(),
     };
     let mut handler = tokio::spawn(AssertUnwindSafe((kind.handler)(args, run)).catch_unwind());
-    let end = tokio::select! {
+    let stop = tokio::select! {
         biased;
-        end = &mut handler => Ok(end),
-        why = stop_reason(&mut stopped) => Err(why),
-        () = tokio::time::sleep(kind.timeout) => Ok(Ok(Ok(Err(timed_out(kind.timeout))))),
+        end = &mut handler => return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end) }),
+        why = stop_reason(&mut stopped) => why,
+        () = tokio::time::sleep(kind.timeout) => Stop::Timeout,
     };
     handler.abort();
+    if tokio::time::timeout(YIELD, &mut handler).await.is_err() {
+        tracing::warn!(job.id = %job.job_id, job.kind = job.kind, "the handler was told to stop and does not yield");
+        if matches!(stop, Stop::Release | Stop::Lost) {
+            // Its effects may still happen, so the job must not run elsewhere before this process has gone.
+            return None;
+        }
+        let _ = handler.await;
+    }
     if settled.load(Ordering::Acquire) {
         return Some(Verdict::Settled);
     }
+    match stop {
+        Stop::Cancel => Some(Verdict::Cancelled("cancelled while it ran".into())),
+        Stop::Timeout => Some(failed(Failure::timeout(format!("the attempt ran longer than {} s", kind.timeout.as_secs_f64())))),
+        Stop::Release => Some(Verdict::Released),
+        Stop::Lost => None,
+    }
+}
+
+/// The end of a handler's task: its result, its panic, or the runtime's end.
+type TaskEnd = Result<Result<JobResult, Box<dyn std::any::Any + Send>>, tokio::task::JoinError>;
+
+fn verdict_of_task(end: TaskEnd) -> Verdict {
     match end {
-        Ok(Ok(Ok(result))) => Some(verdict_of(result)),
-        Ok(Ok(Err(panic))) => Some(failed(Failure::bug(format!("the handler panicked: {}", panic_text(&*panic))))),
-        Ok(Err(join)) => Some(failed(Failure::bug(format!("the handler's task ended early: {join}")))),
-        Err(Stop::Cancel) => Some(Verdict::Cancelled("cancelled while it ran".into())),
-        Err(Stop::Release) => Some(Verdict::Released),
-        Err(Stop::Lost) => None,
+        Ok(Ok(result)) => verdict_of(result),
+        Ok(Err(panic)) => failed(Failure::bug(format!("the handler panicked: {}", panic_text(&*panic)))),
+        Err(join) => failed(Failure::bug(format!("the handler's task ended early: {join}"))),
     }
 }
 
@@ -105,10 +126,6 @@ fn failed(failure: Failure) -> Verdict {
         message: failure.message,
         retry_after_ms: failure.retry_after.map(|wait| wait.as_millis().min(i64::MAX as u128) as i64),
     }
-}
-
-fn timed_out(limit: Duration) -> Failure {
-    Failure::timeout(format!("the attempt ran longer than {} s", limit.as_secs_f64()))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

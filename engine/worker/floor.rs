@@ -53,10 +53,6 @@ impl Floors {
         }
     }
 
-    pub(super) fn lanes(&self) -> impl Iterator<Item = i32> {
-        self.lanes.keys().copied()
-    }
-
     /// Whether a long transaction holds the safe floors back, so that looking again may find something.
     pub(super) fn is_hasty(&self) -> bool {
         self.lanes.values().any(|lane| lane.hasty > lane.safe)

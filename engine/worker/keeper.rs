@@ -11,11 +11,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use sqlx::PgConnection;
 
-use super::session::Session;
+use super::{patience, session::Session};
 use crate::store::{self, worker::Lease};
 
 const TICK: Duration = Duration::from_millis(50);
 const PROMOTE_BATCH: i64 = 2000;
+/// Rounds a tick: a flood of due jobs must not keep the rescue waiting.
+const PROMOTE_ROUNDS: usize = 5;
+const PARTITION_WIDTH: i64 = 10_000_000;
+const PARTITIONS_AHEAD: i64 = 50_000_000;
 /// How far behind the last due time a promotion begins, since rows commit out of order.
 const PROMOTE_MARGIN: TimeDelta = TimeDelta::seconds(5);
 
@@ -67,7 +71,7 @@ impl Watched {
                 if entry.0 != seen.lease_until {
                     *entry = (seen.lease_until, now);
                 }
-                seen.overdue && now.duration_since(entry.1) >= lease
+                seen.overdue && now.duration_since(entry.1) >= lease.max(Duration::from_millis(seen.lease_ms.max(0) as u64))
             })
             .copied()
             .collect()
@@ -90,34 +94,42 @@ pub(super) async fn run(session: Arc<Session>) {
             let mut connection = session.connect().await?;
             keeper.keep(&mut connection).await
         };
-        if let Err(error) = keeping.await {
+        if let Err(error) = patience::unless_over(&session, keeping).await {
             tracing::warn!(worker.id = session.worker_id, %error, "keeping stopped, connecting anew");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 }
 
+/// What became of a duty: a database that refuses one must not stop the others; a connection that is gone ends them all.
+fn duty(what: &str, result: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
+    let Err(error) = result else { return Ok(()) };
+    match error.as_database_error().and_then(|database| database.code().map(|code| code.into_owned())) {
+        Some(code) if code == "55P03" => tracing::debug!(what, "somebody holds what this duty needs: later"),
+        Some(code) if !code.starts_with("57P") && !code.starts_with("08") => {
+            tracing::error!(%error, what, "a duty failed; the others go on")
+        }
+        _ => return Err(error),
+    }
+    Ok(())
+}
+
 impl Keeper {
     async fn keep(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        while !self.session.is_over() {
-            self.promote(connection).await?;
+        let session = self.session.clone();
+        while !session.is_over() {
+            duty("promote", patience::answer(&session, self.promote(connection)).await)?;
             if self.sweep.is_due() {
-                self.sweep(connection).await?;
+                duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
+                duty("rescue", patience::answer(&session, rescue_orphans(connection)).await)?;
             }
             if self.suspects.is_due() {
-                let program = &self.session.program;
-                let due = store::scheduled::suspects_due(connection, &program.kind_names, &program.queues).await?;
-                self.session.suspects.store(due, Ordering::Release);
+                duty("look for suspects", patience::answer(&session, self.look_for_suspects(connection)).await)?;
             }
             if self.house.is_due() {
-                self.keep_house(connection).await?;
+                keep_house(&session, connection).await?;
             }
-            let jitter = TICK.mul_f64(rand::rng().random_range(0.75..1.25));
-            tokio::select! {
-                () = tokio::time::sleep(jitter) => (),
-                () = self.session.draining.cancelled() => (),
-                () = self.session.lost.cancelled() => (),
-            }
+            tokio::time::sleep(TICK.mul_f64(jitter())).await;
         }
         Ok(())
     }
@@ -126,9 +138,9 @@ impl Keeper {
         if self.promote_everywhere.is_due() {
             self.promoted_to = None;
         }
-        loop {
-            let floor = self.promoted_to.map_or(DateTime::<Utc>::MIN_UTC, |last| last - PROMOTE_MARGIN);
-            match store::scheduled::promote(connection, floor.max(DateTime::UNIX_EPOCH), PROMOTE_BATCH).await {
+        for _ in 0..PROMOTE_ROUNDS {
+            let floor = self.promoted_to.map_or(DateTime::UNIX_EPOCH, |last| last - PROMOTE_MARGIN);
+            match store::scheduled::promote(connection, floor, PROMOTE_BATCH).await {
                 Ok((moved, last)) => {
                     self.promoted_to = self.promoted_to.max(last);
                     if moved < PROMOTE_BATCH {
@@ -138,18 +150,19 @@ impl Keeper {
                 Err(error)
                     if error
                         .as_database_error()
-                        .is_some_and(|error| error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))) =>
+                        .and_then(|error| error.code())
+                        .is_some_and(|code| code.starts_with("22") || code.starts_with("23")) =>
                 {
                     tracing::error!(%error, "a promotion failed as a whole, going job by job");
-                    store::scheduled::promote_one_by_one(&self.session.program.pool, PROMOTE_BATCH).await?;
-                    return Ok(());
+                    return store::scheduled::promote_one_by_one(connection, PROMOTE_BATCH).await.map(drop);
                 }
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
-    async fn sweep(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn declare_dead(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let leases = store::worker::leases(connection).await?;
         let lease = self.session.program.config.lease;
         for dead in self.watched.dead(&leases, lease, Instant::now()) {
@@ -158,19 +171,36 @@ impl Keeper {
                 tracing::warn!(worker.id = dead.id, sessions_ended = ended, "worker declared dead");
             }
         }
-        for orphan in store::claim::orphans(connection, 100).await? {
-            let ended = store::claim::rescue(&self.session.program.pool, orphan).await?;
-            tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, jobs = ended, "jobs of a dead worker rescued");
-        }
         Ok(())
     }
 
-    async fn keep_house(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        store::claim::close_finished(connection, 10_000).await?;
-        store::worker::prune(connection).await?;
-        store::partition::extend(&self.session.program.pool, 10_000_000, 50_000_000).await?;
+    async fn look_for_suspects(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let program = &self.session.program;
+        let due = store::scheduled::suspects_due(connection, &program.kind_names, &program.queues).await?;
+        self.session.suspects.store(due, Ordering::Release);
         Ok(())
     }
+}
+
+fn jitter() -> f64 {
+    rand::rng().random_range(0.75..1.25)
+}
+
+async fn rescue_orphans(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    for orphan in store::claim::orphans(connection, 100).await? {
+        let ended = store::claim::rescue(connection, orphan).await?;
+        tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, jobs = ended, "jobs of a dead worker rescued");
+    }
+    Ok(())
+}
+
+async fn keep_house(session: &Session, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    duty("close claims", patience::answer(session, store::claim::close_finished(connection, 10_000)).await.map(drop))?;
+    duty("forget dead workers", patience::answer(session, store::worker::prune(connection)).await.map(drop))?;
+    duty(
+        "make partitions",
+        patience::answer(session, store::partition::extend(connection, PARTITION_WIDTH, PARTITIONS_AHEAD)).await.map(drop),
+    )
 }
 
 #[cfg(test)]
@@ -178,7 +208,7 @@ mod tests {
     use super::*;
 
     fn lease(id: i64, second: i64, overdue: bool) -> Lease {
-        Lease { id, lease_until: DateTime::from_timestamp(second, 0).expect("a small number of seconds"), overdue }
+        Lease { id, lease_until: DateTime::from_timestamp(second, 0).expect("a small number of seconds"), overdue, lease_ms: 0 }
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::{sync::Arc, thread, time::Duration};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::session::{Session, Stop};
+use super::{
+    patience,
+    session::{Session, Stop},
+};
 use crate::{JobId, store::worker as store};
 
 /// The thread that renews one lease.
@@ -29,7 +32,10 @@ pub(super) fn spawn(session: &Arc<Session>) -> std::io::Result<LeaseThread> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (session, stopping) = (session.clone(), stop.clone());
     thread::Builder::new().name("rawops-lease".into()).spawn(move || {
+        let stopped_in_order = session.lost.clone().drop_guard();
         runtime.block_on(renew_until(&session, &stopping));
+        // Only a panic leaves the guard armed: a worker whose lease nobody renews must not go on.
+        stopped_in_order.disarm();
         drop(session);
         let _ = over.send(());
     })?;
@@ -40,7 +46,7 @@ async fn renew_until(session: &Session, stop: &CancellationToken) {
     let lease = session.program.config.lease;
     while !stop.is_cancelled() && !session.lost.is_cancelled() {
         let renewing = async {
-            let mut connection = session.connect().await?;
+            let mut connection = tokio::time::timeout(lease / 2, session.connect()).await.unwrap_or_else(|_| Err(patience::no_answer()))?;
             loop {
                 // A connection that died silently must not hold the lease up: give up on it after half a lease.
                 let renewal = store::renew(&mut connection, session.worker_id, session.program.config.lease_ms());
@@ -51,12 +57,7 @@ async fn renew_until(session: &Session, stop: &CancellationToken) {
                         return Ok(());
                     }
                     Ok(Err(error)) => return Err(error),
-                    Err(_) => {
-                        return Err(sqlx::Error::Io(std::io::Error::new(
-                            std::io::ErrorKind::TimedOut,
-                            "no answer to the renewal of the lease",
-                        )));
-                    }
+                    Err(_) => return Err(patience::no_answer()),
                 }
                 tokio::time::sleep(lease / 4).await;
             }

@@ -12,6 +12,7 @@ mod floor;
 mod keeper;
 mod lease;
 mod pace;
+mod patience;
 mod recorder;
 mod session;
 mod stray;

@@ -8,7 +8,7 @@ use rand::RngExt;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
-use super::session::Session;
+use super::{patience, session::Session};
 use crate::{
     Category, JobId,
     store::attempt::{self, Ended, Late, Verdict},
@@ -19,7 +19,7 @@ const BATCH: usize = 2000;
 
 /// Marks the end of the results: nothing comes after it.
 pub(super) async fn close(session: &Session) {
-    let last = Ended { claim_id: -1, job_id: JobId(-1), attempt: -1, run_us: 0, unique_key: false, verdict: Verdict::Settled };
+    let last = Ended { claim_id: -1, lane_id: 0, job_id: JobId(-1), attempt: -1, run_us: 0, unique_key: false, verdict: Verdict::Settled };
     let _ = session.record.send(last).await;
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn run(session: Arc<Session>, mut results: mpsc::Receiver<Ended
     let mut batch = Vec::with_capacity(BATCH);
     let mut over = false;
     while !over && results.recv_many(&mut batch, BATCH).await > 0 {
-        over = batch.last().is_some_and(|last| last.claim_id == -1);
+        over = batch.iter().any(|ended| ended.claim_id == -1);
         batch.retain(|ended| ended.claim_id != -1);
         write(&session, &mut connection, &batch).await;
         session.recorded(&batch);
@@ -59,13 +59,14 @@ async fn write(session: &Session, connection: &mut Option<PgConnection>, batch: 
 /// # Errors
 /// What the database says of the data.
 async fn write_together(session: &Session, connection: &mut Option<PgConnection>, batch: &[Ended]) -> Result<(), sqlx::Error> {
+    let mut refusals = 0;
     while !session.lost.is_cancelled() {
         let result = async {
             if connection.is_none() {
                 *connection = Some(session.connect().await?);
             }
             let connection = connection.as_mut().expect("set on the line above");
-            record(session, connection, batch).await
+            patience::answer(session, record(session, connection, batch)).await
         }
         .await;
         match result {
@@ -74,8 +75,11 @@ async fn write_together(session: &Session, connection: &mut Option<PgConnection>
                 return Ok(());
             }
             Err(error) if is_about_data(&error) => return Err(error),
+            // Whatever it is, waiting does not cure it for all of them at once.
+            Err(error) if refusals >= 3 => return Err(error),
             Err(error) => {
                 tracing::warn!(worker.id = session.worker_id, %error, waiting = batch.len(), "cannot record results, trying again");
+                refusals += u32::from(is_refusal(&error));
                 *connection = None;
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
@@ -114,6 +118,12 @@ fn is_about_data(error: &sqlx::Error) -> bool {
         Some(code) => matches!(code.get(..2), Some("22" | "23" | "54")),
         None => matches!(error, sqlx::Error::Encode(_)),
     }
+}
+
+/// Whether the database is there and refused; when it is away or shuts down, waiting is the cure.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+    code.is_some_and(|code| !matches!(code.get(..2), Some("08" | "57" | "53")))
 }
 
 fn report_late(late: &Late) {

@@ -15,12 +15,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
-use super::{WorkerConfig, WorkerError, backend::Intake, claimer, execute, keeper, lease, pace::Pace, recorder, wakeup};
+use super::{WorkerConfig, WorkerError, backend::Intake, claimer, execute, keeper, lease, pace::Pace, patience, recorder, wakeup};
 use crate::{
     JobId, Kinds,
     store::{attempt::Ended, claim::Claimed, lane, worker as store},
 };
 
+/// How long a session's end waits for a farewell that nobody needs.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How many recorded-to-be results may wait before handlers wait too.
 const RECORD_BUFFER: usize = 8192;
 
@@ -51,6 +53,8 @@ impl Program {
 pub(super) enum Stop {
     /// Somebody asked to cancel it.
     Cancel,
+    /// It ran longer than its kind may.
+    Timeout,
     /// The worker shuts down and the grace period is over.
     Release,
     /// The worker was declared dead: the job belongs to somebody else.
@@ -91,7 +95,7 @@ pub(super) struct Session {
 impl Session {
     /// A connection that belongs to one task of the engine.
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        named(&self.program.pool, self.worker_id).connect().await
+        patience::answer(self, named(&self.program.pool, self.worker_id).connect()).await
     }
 
     /// Takes note of jobs that this worker holds from now on.
@@ -131,10 +135,12 @@ impl Session {
 
     /// Takes note of one job's end and makes room for the next.
     pub(super) async fn ended(&self, ended: Ended) {
-        self.in_hand.fetch_sub(1, Ordering::AcqRel);
-        self.nudge.notify_one();
+        let lane = ended.lane_id;
         // The recorder ends only after every job has, or when the worker is dead and nothing may be written.
         let _ = self.record.send(ended).await;
+        self.pace.ended(lane);
+        self.in_hand.fetch_sub(1, Ordering::AcqRel);
+        self.nudge.notify_one();
     }
 
     /// Tells running jobs to stop.
@@ -204,12 +210,12 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
     });
 
     let lease = lease::spawn(&session)?;
-    let recorder = tokio::spawn(recorder::run(session.clone(), results));
+    let recorder = tokio::spawn(guarded(session.lost.clone(), recorder::run(session.clone(), results)));
     let helpers = [
-        tokio::spawn(claimer::run(session.clone(), hand_over)),
-        tokio::spawn(keeper::run(session.clone())),
-        tokio::spawn(wakeup::run(session.clone())),
-        tokio::spawn(stopper(session.clone(), shutdown.clone())),
+        tokio::spawn(guarded(session.lost.clone(), claimer::run(session.clone(), hand_over))),
+        tokio::spawn(guarded(session.lost.clone(), keeper::run(session.clone()))),
+        tokio::spawn(guarded(session.lost.clone(), wakeup::run(session.clone()))),
+        tokio::spawn(guarded(session.lost.clone(), stopper(session.clone(), shutdown.clone()))),
     ];
     let worker = WorkerBuilder::new(format!("rawops-{worker_id}").as_str())
         .backend(Intake::new(intake, session.clone()))
@@ -228,28 +234,40 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
     let ended = Arc::downgrade(&session);
     let (pool, lost) = (session.pool.clone(), session.lost.clone());
     finish(session, recorder, lease).await;
-    pool.close().await;
+    // A connection that died silently may never say goodbye.
+    let _ = tokio::time::timeout(LAST_WORDS, pool.close()).await;
     debug_assert!(ended.upgrade().is_none(), "nothing of a session outlives it");
     tracing::info!(worker.id = worker_id, declared_dead = lost.is_cancelled(), "worker ended");
     Ok(())
+}
+
+/// A task whose panic ends the session: a worker that lacks one of them would hold jobs that nobody looks after.
+async fn guarded(lost: CancellationToken, task: impl Future<Output = ()>) {
+    let ended_in_order = lost.drop_guard();
+    task.await;
+    ended_in_order.disarm();
 }
 
 /// Flushes the results, then gives up the lease: it outlives the last write.
 async fn finish(session: Arc<Session>, recorder: tokio::task::JoinHandle<()>, lease: lease::LeaseThread) {
     let worker_id = session.worker_id;
     let pool = session.program.pool.clone();
-    recorder::close(&session).await;
     let abort = recorder.abort_handle();
-    if tokio::time::timeout(session.program.config.grace, recorder).await.is_err() {
+    let flushed = async {
+        recorder::close(&session).await;
+        recorder.await
+    };
+    if tokio::time::timeout(session.program.config.grace, flushed).await.is_err() {
         tracing::error!(worker.id = worker_id, "the database is away: results are given up, their jobs will run again");
         abort.abort();
     }
     lease.stop().await;
     drop(session);
-    if let Ok(mut connection) = pool.acquire().await
-        && let Err(error) = store::leave(&mut connection, worker_id).await
-    {
-        tracing::warn!(worker.id = worker_id, %error, "could not sign off; others will see the lease run out");
+    let signing_off = async { store::leave(&mut *pool.acquire().await?, worker_id).await };
+    match tokio::time::timeout(LAST_WORDS, signing_off).await {
+        Ok(Ok(())) => (),
+        Ok(Err(error)) => tracing::warn!(worker.id = worker_id, %error, "could not sign off; others will see the lease run out"),
+        Err(_) => tracing::warn!(worker.id = worker_id, "could not sign off in time; others will see the lease run out"),
     }
 }
 

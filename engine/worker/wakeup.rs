@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use super::session::Session;
 
@@ -16,7 +16,8 @@ pub(super) async fn run(session: Arc<Session>) {
     }
     while !session.is_over() {
         let listening = async {
-            let mut listener = PgListener::connect_with(&session.program.pool).await?;
+            let own = PgPoolOptions::new().max_connections(1).connect_lazy_with((*session.program.pool.connect_options()).clone());
+            let mut listener = PgListener::connect_with(&own).await?;
             listener.listen("rawops").await?;
             session.listening.store(true, Ordering::Release);
             loop {

@@ -65,7 +65,15 @@ impl Hand {
 }
 
 fn ended(job: &Claimed, verdict: Verdict) -> Ended {
-    Ended { claim_id: job.claim_id, job_id: job.job_id, attempt: job.attempt, run_us: 10, unique_key: job.unique_key, verdict }
+    Ended {
+        claim_id: job.claim_id,
+        lane_id: job.lane_id,
+        job_id: job.job_id,
+        attempt: job.attempt,
+        run_us: 10,
+        unique_key: job.unique_key,
+        verdict,
+    }
 }
 
 fn failed(category: Category) -> Verdict {
@@ -180,7 +188,7 @@ async fn fault_3_neighbours_of_a_killer_are_not_blamed() {
     let rescue_all = async |hand: &mut Hand| {
         hand.die().await;
         for orphan in claim::orphans(&mut hand.connection, 10).await.expect("read") {
-            claim::rescue(db.pool(), orphan).await.expect("rescued");
+            claim::rescue(&mut hand.connection, orphan).await.expect("rescued");
         }
     };
     let mut first = Hand::new(db.pool()).await;
@@ -221,10 +229,10 @@ async fn fault_4_one_hung_transaction_keeps_only_its_own_job() {
     attempt::complete_one(&mut hung, hand.id, jobs[0].job_id, 1, 0, &serde_json::Value::Null).await.expect("written, not committed");
     hand.die().await;
     let orphan = Orphan { worker_id: hand.id, id: jobs[0].claim_id };
-    assert_eq!(claim::rescue(db.pool(), orphan).await.expect("rescued"), 3);
+    assert_eq!(claim::rescue(&mut hand.connection, orphan).await.expect("rescued"), 3);
     assert_eq!(state_of(db.pool(), jobs[0].job_id).await, "running", "its transaction may still commit");
     hung.rollback().await.expect("ended");
-    assert_eq!(claim::rescue(db.pool(), orphan).await.expect("rescued"), 1);
+    assert_eq!(claim::rescue(&mut hand.connection, orphan).await.expect("rescued"), 1);
     assert_eq!(count(db.pool(), "select count(*) from engine.claim").await, 0);
 }
 
@@ -392,7 +400,7 @@ async fn fault_13_a_partition_is_dropped_and_what_lives_in_it_goes_on() {
     let last = hand.take(1).await.remove(0);
     assert_eq!(last.job_id, ids[2]);
     assert!(last.args.is_some(), "its description was kept");
-    assert!(partition::extend(db.pool(), 1_000_000, 61_000_000).await.expect("extended") > 0, "and partitions are made ahead");
+    assert!(partition::extend(&mut hand.connection, 1_000_000, 61_000_000).await.expect("extended") > 0, "and partitions are made ahead");
 }
 
 #[tokio::test]

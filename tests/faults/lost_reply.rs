@@ -116,7 +116,10 @@ async fn workers_whose_answers_get_lost_all_the_time_lose_no_job_and_double_no_e
     let db = Database::new().await;
     let pool = db.pool();
     kinds::make_effect_table(pool).await;
-    sqlx::query("update engine.retry_config set backoff_seconds = '{1}', max_attempts = 100").execute(pool).await.expect("a policy can be edited");
+    sqlx::query("update engine.retry_config set backoff_seconds = '{1}', max_attempts = 100")
+        .execute(pool)
+        .await
+        .expect("a policy can be edited");
     let job = NewJob::of(&Effect { ms: 2 }).expect("arguments serialise");
     Client::new(pool.clone()).enqueue_many(&vec![job; 1000]).await.expect("enqueued");
     let proxy = Proxy::start(database::cluster().socket_dir()).await;

@@ -79,7 +79,8 @@ pub async fn check(pool: &PgPool) {
             sqlx::query_as(sql).fetch_all(pool).await.unwrap_or_else(|error| panic!("{fault}: {error}"));
         assert!(found.is_empty(), "{fault}: {} times, first {:?}", found.len(), &found[..found.len().min(5)]);
     }
-    let faults = doctor::examine(pool).await.expect("the doctor can look").into_iter().filter(|finding| finding.severity == Severity::Fault);
+    let faults =
+        doctor::examine(pool).await.expect("the doctor can look").into_iter().filter(|finding| finding.severity == Severity::Fault);
     let faults: Vec<_> = faults.map(|finding| (finding.check, finding.job_id, finding.detail)).collect();
     assert!(faults.is_empty(), "the doctor finds {faults:#?}");
     // A finish leaves a claim that was locked at that moment to the housekeeping, which is called here.

@@ -18,6 +18,9 @@ done as (
 freed as (
     delete from engine.unique_key where job_id = any ($6) and job_id in (select job_id from done)
 ),
+answered as (
+    delete from engine.cancel_request where job_id in (select job_id from done)
+),
 unproven as materialized (
     select c.id, u.job_id, u.attempt
     from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)

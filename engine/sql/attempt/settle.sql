@@ -21,12 +21,12 @@ verdict as materialized (
                 and f.used >= least(coalesce(p.max_attempts, 5), coalesce(j.max_attempts, 32767)) then 'dead'
             else g.outcome
         end as outcome,
-        g.at + make_interval(secs => least(86400, case
-            when g.outcome = 'failed' then greatest(
-                g.jitter * coalesce(p.backoff_seconds[least(f.used, cardinality(p.backoff_seconds))], 10),
-                coalesce(g.delay_ms, 0) / 1000.0)
-            else coalesce(g.delay_ms, 0) / 1000.0
-        end)) as run_at
+        -- A delay is the policy's, or what the other side or the handler asked for; ten years at most, so that it stays a date.
+        g.at + make_interval(secs => least(315360000, greatest(
+            case when g.outcome = 'failed'
+                then g.jitter * coalesce(p.backoff_seconds[least(f.used, cardinality(p.backoff_seconds))], 10)
+                else 0 end,
+            coalesce(g.delay_ms, 0) / 1000.0))) as run_at
     from given g
     join engine.job j on j.id = g.job_id
     join engine.lane l on l.id = j.lane_id

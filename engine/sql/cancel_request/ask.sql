@@ -2,4 +2,4 @@
 -- Caller: store/cancel_request.rs
 insert into engine.cancel_request (job_id, requested_by, reason)
 select $1, $2, $3 where exists (select from engine.job where id = $1)
-on conflict (job_id) do nothing
+on conflict (job_id) do update set job_id = excluded.job_id

@@ -1,7 +1,8 @@
 -- Prove at the start of a handler's transaction that its attempt is still its own: worker $1 is alive, claim $2 holds
--- job $3 with attempt $4, and the attempt has not ended. The two locks keep a rescue out until the transaction ends.
--- Locks: the claim row, key share; one advisory lock. Caller: store/claim.rs
-select pg_advisory_xact_lock_shared(hashtextextended('engine.attempt', $3))
+-- job $3 with attempt $4, and the attempt has not ended. Its lock, and the one of assert_lock.sql which is taken before
+-- this statement looks, keep a rescue out until the transaction ends.
+-- Locks: the claim row, key share. Caller: store/claim.rs
+select c.id
 from engine.claim c
 where c.worker_id = $1 and c.id = $2 and c.ids @> array[$3]
   and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)

@@ -10,7 +10,8 @@ renewed as (
     returning id
 )
 select array(
-    select r.job_id from engine.cancel_request r
-    where exists (select from engine.claim c where c.worker_id = $1 and c.ids @> array[r.job_id])
+    select r.job_id
+    from (select unnest(c.ids) as job_id from engine.claim c where c.worker_id = $1) held
+    join engine.cancel_request r on r.job_id = held.job_id
 ) as cancelled
 from renewed
