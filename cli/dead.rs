@@ -64,6 +64,9 @@ pub enum Command {
 
 /// Which letters to requeue, and how.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "rawops dead requeue <ID> [--args <JSON>]\n       rawops dead requeue --all [--kind <KIND>] [--category <CATEGORY>]"
+)]
 pub struct Requeue {
     /// The letter
     #[arg(value_name = "ID", value_parser = id, required_unless_present = "all", conflicts_with = "all")]
@@ -75,10 +78,10 @@ pub struct Requeue {
     #[arg(long)]
     all: bool,
     /// With --all: only letters of this kind of job
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "id")]
     kind: Option<String>,
     /// With --all: only letters of this error category
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "id")]
     category: Option<String>,
     #[command(flatten)]
     format: Format,

@@ -31,6 +31,10 @@ use crate::{
 /// How long the jobs of a run that ends by itself may take to end.
 const DRAIN: Duration = Duration::from_mins(1);
 
+/// What `up` logs unless it is told otherwise. Its own lines say how the house does; what an attempt or a webhook met
+/// with is in `rawops jobs show` and sent again.
+const LOG: &str = "error,web=off";
+
 /// What `up` may be told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -44,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
     /// End after this time, such as 30s or 5m: exit code 0 if every order sent became an order and doctor is clean
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = settings::duration)]
     length: Option<Duration>,
     /// End after N orders of the sandbox shop, with the exit code of --for
     #[arg(long, value_name = "N", conflicts_with_all = ["orders", "length"])]
@@ -52,7 +56,7 @@ pub struct Args {
 }
 
 pub async fn run(url: Option<&str>, args: Args) -> anyhow::Result<ExitCode> {
-    logging::start("warn")?;
+    logging::start(LOG)?;
     let begun = Instant::now();
     let settings = Settings::read(&args)?;
     let shutdown = shutdown::on_signal()?;
@@ -102,16 +106,16 @@ async fn migrate(database: &Database) -> anyhow::Result<()> {
 }
 
 fn welcome(house: &House, took: Duration) -> anyhow::Result<()> {
-    let address = house.address;
+    let web = format!("http://{}", house.address);
     output::print(format!("ready in {:.1} s\n", took.as_secs_f64()))?;
-    output::print(format!("  http://{address}{:<45} webhooks of Shopify", ::web::webhooks::shopify::PATH))?;
-    output::print(format!("  http://{address}{:<45} figures for Prometheus; also /healthz and /readyz", "/metrics"))?;
-    for (command, what) in [
-        ("rawops jobs list", "the newest jobs, `rawops jobs show ID` for one"),
-        ("rawops dead list", "what failed for good, and `rawops dead requeue ID`"),
-        ("rawops doctor", "every promise of the ledger, checked"),
+    for (place, what) in [
+        (format!("{web}{}", ::web::webhooks::shopify::PATH).as_str(), "takes Shopify's webhooks"),
+        (format!("{web}/metrics").as_str(), "figures for Prometheus; /healthz and /readyz beside it"),
+        ("rawops jobs list", "the newest jobs; `rawops jobs show ID` tells all about one"),
+        ("rawops dead list", "what failed for good; `rawops dead requeue ID` runs it again"),
+        ("rawops doctor", "checks every promise of the ledger"),
     ] {
-        output::print(format!("  {command:<66} {what}"))?;
+        output::print(format!("  {place:<60} {what}"))?;
     }
     output::print("\nCtrl-C ends it.\n")
 }

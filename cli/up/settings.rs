@@ -3,6 +3,7 @@
 use std::{
     fmt::Write,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
 use anyhow::bail;
@@ -59,4 +60,9 @@ pub fn reachable(mut address: SocketAddr) -> SocketAddr {
 pub fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && *rate <= 10_000.0);
     rate.ok_or_else(|| "the rate is a number above 0, up to 10000 orders a second".to_string())
+}
+
+/// A time span as typed.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "a duration is a number with its unit, such as 30s or 5m".to_string())
 }

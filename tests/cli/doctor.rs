@@ -1,0 +1,204 @@
+//! `rawops doctor`: a ledger that keeps its promises, and one broken promise at a time.
+
+use std::time::Duration;
+
+use engine::{Client, NewJob, Worker, WorkerConfig, store::doctor};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use super::program::rawops;
+use crate::support::{
+    Database,
+    kinds::{self, Fail, NoOp},
+    ledger::count,
+    run_all,
+    wait::until,
+};
+
+/// A ledger in which something happened: completed, retried and dead jobs, a ready and a scheduled one, both with a
+/// unique key, and a worker that lives.
+async fn lived_in() -> Database {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let no_op = NewJob::of(&NoOp { n: 1 }).expect("the arguments are JSON");
+    let fail = |category: &str, times| NewJob::of(&Fail { category: category.into(), times }).expect("the arguments are JSON");
+    client.enqueue_many(&[no_op.clone(), no_op.clone(), fail("conflict", 1), fail("validation", 9)]).await.expect("the queue takes jobs");
+    run_all(&db, kinds::kinds()).await;
+    let at = "2100-01-01T00:00:00Z".parse().expect("a moment");
+    client
+        .enqueue_many(&[no_op.clone().unique_key("ready"), no_op.unique_key("scheduled").run_at(at)])
+        .await
+        .expect("the queue takes jobs");
+    sqlx::query(
+        "insert into engine.worker (name, lease_until, started_at, info)
+         values ('alive', engine.now() + interval '1 hour', engine.now() - interval '1 hour', '{\"kinds\": [\"test.no_op\"], \"queues\": [\"default\"]}')",
+    )
+    .execute(db.pool())
+    .await
+    .expect("a worker can be noted");
+    db
+}
+
+async fn report(db: &Database) -> (i32, serde_json::Value) {
+    let answer = rawops(&db.url(), &["doctor", "--json"]).await;
+    (answer.code, answer.json())
+}
+
+#[tokio::test]
+async fn a_ledger_that_keeps_its_promises_is_clean() {
+    let db = lived_in().await;
+    let (code, report) = report(&db).await;
+    assert_eq!((code, report), (0, serde_json::json!({ "faults": 0, "warnings": 0, "findings": [] })));
+    let said = rawops(&db.url(), &["doctor"]).await.ok().out;
+    assert!(said.starts_with("0 faults, 0 warnings by 22 checks in "), "{said}");
+}
+
+#[tokio::test]
+async fn an_empty_database_is_clean() {
+    let db = Database::new().await;
+    assert_eq!(report(&db).await.0, 0);
+}
+
+#[tokio::test]
+async fn jobs_on_the_move_are_no_fault() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let jobs: Vec<NewJob> = (0..4_000)
+        .map(|n| NewJob::of(&NoOp { n }).expect("the arguments are JSON").unique_key(n.to_string()))
+        .chain((0..500).map(|_| NewJob::of(&Fail { category: "conflict".into(), times: 2 }).expect("the arguments are JSON")))
+        .collect();
+    client.enqueue_many(&jobs).await.expect("the queue takes jobs");
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(Worker::new(db.pool().clone(), kinds::kinds(), WorkerConfig::default()).run(stop.clone()));
+    let mut looks = 0;
+    let ended = || async { count(db.pool(), "select count(*) from engine.attempt where outcome = 'completed'").await == 4_500 };
+    while !ended().await {
+        let findings = doctor::examine(db.pool()).await.expect("the database answers");
+        assert!(findings.is_empty(), "{findings:?}");
+        looks += 1;
+    }
+    assert!(looks > 0, "the doctor looked while jobs moved");
+    stop.cancel();
+    worker.await.expect("the worker does not panic").expect("its configuration is right");
+    until("every claim is closed", Duration::from_secs(5), async || doctor::examine(db.pool()).await.is_ok_and(|found| found.is_empty()))
+        .await;
+}
+
+/// Does damage by statements of which the last returns the job, if it is about one, and expects the doctor to name it.
+async fn finds(check: &str, severity: &str, damage: &[&'static str]) {
+    assert!(doctor::checks().any(|known| known == check), "there is no check {check}");
+    let db = lived_in().await;
+    let job = damaged(db.pool(), damage).await;
+    let (code, report) = report(&db).await;
+    let findings = report["findings"].as_array().expect("a list");
+    let found = findings.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{check} is not found: {report:#}"));
+    assert_eq!(
+        (found["severity"].as_str(), found["job_id"].as_str()),
+        (Some(severity), job.map(|id| id.to_string()).as_deref()),
+        "{found}"
+    );
+    let faults = findings.iter().any(|finding| finding["severity"] == "fault");
+    assert_eq!(code, i32::from(faults), "{report:#}");
+    let table = rawops(&db.url(), &["doctor"]).await.out;
+    assert!(table.contains(check) && table.contains(found["detail"].as_str().expect("words")), "{table}");
+}
+
+async fn damaged(pool: &PgPool, damage: &[&'static str]) -> Option<i64> {
+    let (last, before) = damage.split_last().expect("some damage");
+    for statement in before {
+        sqlx::query(*statement).execute(pool).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    sqlx::query_scalar(*last).fetch_one(pool).await.unwrap_or_else(|error| panic!("{last}: {error}"))
+}
+
+macro_rules! a_broken_promise_is_found {
+    ($($check:ident $severity:ident $damage:expr;)*) => {
+        $(
+            #[tokio::test]
+            async fn $check() {
+                finds(stringify!($check), stringify!($severity), &$damage).await;
+            }
+        )*
+
+        #[test]
+        fn every_check_is_tested() {
+            let mut tested = vec![$(stringify!($check)),*];
+            let mut checks: Vec<&str> = doctor::checks().collect();
+            tested.sort_unstable();
+            tested.dedup();
+            checks.sort_unstable();
+            assert_eq!(tested, checks);
+        }
+    };
+}
+
+a_broken_promise_is_found! {
+    job_missing fault ["delete from engine.ready returning job_id"];
+    job_in_two_places fault [
+        "insert into engine.scheduled (run_at, job_id, lane_id, attempt)
+         select engine.now() + interval '1 hour', job_id, lane_id, attempt from engine.ready returning job_id"
+    ];
+    place_without_job fault ["delete from engine.job where id in (select job_id from engine.ready) returning id"];
+    lane_missing fault ["update engine.ready set lane_id = 4711 returning job_id"];
+    attempt_number_wrong fault ["update engine.scheduled set attempt = 3 returning job_id"];
+    attempts_with_gap fault ["update engine.attempt set attempt = 5 where attempt = 2 returning job_id"];
+    attempt_after_final fault [
+        "insert into engine.attempt (job_id, attempt, started_at, finished_at, outcome)
+         select job_id, 2, finished_at, finished_at, 'completed' from engine.attempt
+         where outcome = 'completed' and attempt = 1 order by job_id limit 1 returning job_id"
+    ];
+    lost_alone_too_often fault [
+        "update engine.ready set attempt = 5",
+        "insert into engine.attempt (job_id, attempt, started_at, finished_at, outcome, category)
+         select job_id, n, engine.now(), engine.now(), 'lost', 'poison' from engine.ready, generate_series(1, 4) n",
+        "select job_id from engine.ready"
+    ];
+    dead_without_letter fault ["delete from raw_ops.dead_letter_queue returning job_id"];
+    letter_without_dead fault [
+        "insert into engine.dead_letter_queue (source, topic, payload, job_id)
+         select 'engine', 'test.no_op', '{}', job_id from engine.ready returning job_id"
+    ];
+    unique_key_of_ended_job fault [
+        "insert into engine.unique_key (kind, key, job_id) select 'test.no_op', 'old', min(job_id) from engine.attempt returning job_id"
+    ];
+    unique_key_not_held fault ["delete from engine.unique_key where key = 'scheduled' returning job_id"];
+    cancel_of_ended_job fault [
+        "insert into engine.cancel_request (job_id, requested_by) select min(job_id), 'a test' from engine.attempt returning job_id"
+    ];
+    claim_of_dead_worker fault [
+        "insert into engine.claim (worker_id, claimed_at, ids, attempts)
+         select 4711, engine.now() - interval '1 minute', array[job_id], array[attempt] from engine.ready",
+        "delete from engine.ready returning job_id"
+    ];
+    claim_left_open fault [
+        "insert into engine.claim (worker_id, claimed_at, ids, attempts)
+         select w.id, engine.now() - interval '2 minutes', array[a.job_id], array[a.attempt]
+         from engine.attempt a, engine.worker w where a.outcome = 'completed' limit 1 returning ids[1]"
+    ];
+    idle_worker_gone fault ["insert into engine.idle (worker_id) values (4711) returning null::bigint"];
+    due_not_promoted fault ["update engine.scheduled set run_at = engine.now() - interval '1 minute' returning job_id"];
+    retry_policy_broken fault ["delete from raw_ops.retry_config where error_category = 'default' returning null::bigint"];
+    partitions_short fault ["select setval('engine.position', 59000000)", "select null::bigint"];
+    id_beyond_partitions fault [
+        "insert into engine.attempt (job_id, attempt, started_at, finished_at, outcome)
+         values (1000000000, 1, engine.now(), engine.now(), 'completed')",
+        "insert into engine.job (id, lane_id, args) select 1000000000, min(id), '{}' from engine.lane returning id"
+    ];
+    kind_unknown warning ["update engine.worker set info = '{\"kinds\": [\"test.fail\"], \"queues\": [\"default\"]}'", "select job_id from engine.ready"];
+    worker_silent warning [
+        "insert into engine.worker (name, lease_until) values ('silent', engine.now() - interval '1 minute') returning null::bigint"
+    ];
+}
+
+#[tokio::test]
+async fn a_policy_that_decides_nonsense_is_named() {
+    let nonsense = "insert into engine.retry_override (kind, error_category, max_attempts, backoff_seconds)
+                    values ('test.fail', 'network', 3, '{5, -1}') returning null::bigint";
+    finds("retry_policy_broken", "fault", &[nonsense]).await;
+}
+
+#[tokio::test]
+async fn a_queue_that_no_worker_serves_is_a_warning() {
+    let elsewhere = "update engine.worker set info = '{\"kinds\": [\"test.no_op\"], \"queues\": [\"slow\"]}'";
+    finds("kind_unknown", "warning", &[elsewhere, "select job_id from engine.ready"]).await;
+}

@@ -1,0 +1,10 @@
+//! The real binary: what its commands print, with which exit code, and what they refuse.
+
+mod address;
+mod dead;
+mod doctor;
+mod jobs;
+mod migrate;
+mod processes;
+mod program;
+mod up;

@@ -1,0 +1,167 @@
+//! `rawops up`: the whole house in one process.
+
+use std::{path::PathBuf, time::Duration};
+
+use tokio::{io::AsyncReadExt, process::Child};
+
+use super::program::{answer, code, command, rawops, rawops_in, signal};
+use crate::support::{Database, ledger::count, wait::until};
+
+const LIMIT: Duration = Duration::from_mins(2);
+
+#[tokio::test]
+async fn every_order_of_the_sandbox_becomes_an_order_and_up_ends_by_itself() {
+    let db = Database::new().await;
+    let run = async |seed: &'static str| {
+        let mut up = command(&["up", "--until-orders", "40", "--rate", "200", "--seed", seed]);
+        up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0");
+        answer(up).await.ok()
+    };
+    let first = run("7").await;
+    for words in
+        ["  migrate: 0 applied", "  products: 12 of the sandbox, 12 of them new", "from its no. 1 on", "ready in ", "rawops doctor"]
+    {
+        assert!(first.out.contains(words), "{words}: {first:?}");
+    }
+    assert!(first.out.ends_with("all 40 orders of the shop are orders here, and doctor found no fault\n"), "{first:?}");
+    assert_eq!(count(db.pool(), "select count(*) from raw_ops.orders").await, 40);
+
+    let second = run("7").await;
+    assert!(second.out.contains("12 of the sandbox, 0 of them new") && second.out.contains("from its no. 41 on"), "{second:?}");
+    assert_eq!(count(db.pool(), "select count(*) from raw_ops.orders").await, 80, "the shop goes on where it was");
+    assert_eq!(count(db.pool(), "select count(*) from engine.worker").await, 0, "the worker signed off");
+}
+
+#[tokio::test]
+async fn orders_that_are_missing_in_the_end_are_an_error() {
+    let db = Database::new().await;
+    // A shop's order that never becomes one here.
+    sqlx::query("create function lose() returns trigger language plpgsql as 'begin return null; end'")
+        .execute(db.pool())
+        .await
+        .expect("a function");
+    sqlx::query("create trigger lose before insert on engine.ready for each row when (new.job_id % 7 = 0) execute function lose()")
+        .execute(db.pool())
+        .await
+        .expect("a trigger");
+    let mut up = command(&["up", "--until-orders", "20", "--rate", "200"]);
+    up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0");
+    let up = tokio::spawn(async move { up.output().await });
+    // What is lost would be waited for; the inbox says it is done, so that only the orders are missing.
+    until("some of it is lost", LIMIT, async || count(db.pool(), "select count(*) from raw_ops.webhook_inbox").await >= 20).await;
+    let lost = "update raw_ops.webhook_inbox i set processing_status = 'ignored' where processing_status = 'pending' and not exists (
+                    select from engine.job_state s where s.args ->> 'inbox_id' = i.id::text and s.state <> 'missing')";
+    until("it ends", LIMIT, async || {
+        sqlx::query(lost).execute(db.pool()).await.expect("the inbox can be written");
+        up.is_finished()
+    })
+    .await;
+    let ended = up.await.expect("it is waited for").expect("the program can be run");
+    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(code(ended.status), 1, "{out} {err}");
+    assert!(out.contains("job_missing") && err.contains("rawops: doctor found"), "{out} {err}");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_said_to_be_taken_before_anything_is_started() {
+    let db = Database::empty().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("a bound socket has an address");
+    let mut up = command(&["up"]);
+    up.env("DATABASE_URL", db.url()).env("BIND", address.to_string());
+    let sentence = answer(up).await.refusal(1);
+    assert!(sentence.starts_with(&format!("port {} of 127.0.0.1 is taken by another process", address.port())), "{sentence}");
+    assert_eq!(count(db.pool(), "select count(*) from pg_namespace where nspname = 'engine'").await, 0);
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_well() {
+    let db = Database::new().await;
+    let mut up = command(&["up", "--rate", "50"]);
+    up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0");
+    let up = up.spawn().expect("the program can be run");
+    until("orders come", LIMIT, async || count(db.pool(), "select count(*) from raw_ops.orders").await > 5).await;
+    signal(&up, "TERM");
+    let ended = up.wait_with_output().await.expect("it ends");
+    assert_eq!((code(ended.status), String::from_utf8_lossy(&ended.stderr).as_ref()), (0, ""));
+    let report = rawops(&db.url(), &["doctor", "--json"]).await.ok().json();
+    assert_eq!(report["faults"], 0, "{report}");
+}
+
+#[tokio::test]
+async fn with_a_real_shop_there_is_no_sandbox() {
+    let db = Database::new().await;
+    let mut up = command(&["up", "--orders", "5"]);
+    up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0").env("SHOPIFY_WEBHOOK_SECRET", "hush");
+    assert!(answer(up).await.refusal(1).starts_with("the sandbox shop is off because SHOPIFY_WEBHOOK_SECRET is set"));
+    let mut up = command(&["up", "--for", "100ms"]);
+    up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0");
+    up.env("SHOPIFY_WEBHOOK_SECRET", "hush").env("SHOPIFY_SHOP_DOMAIN", "raw.myshopify.com");
+    let answer = answer(up).await.ok();
+    assert!(!answer.out.contains("sandbox") && answer.out.ends_with("doctor found no fault\n"), "{answer:?}");
+}
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("rawops-test-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays is in the system's folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Reads what a process prints until it has printed `words`.
+async fn until_it_says(child: &mut Child, words: &str) {
+    let out = child.stdout.as_mut().expect("standard output is ours");
+    let mut said = Vec::new();
+    while !String::from_utf8_lossy(&said).contains(words) {
+        let mut more = [0; 1024];
+        let read = out.read(&mut more).await.expect("standard output can be read");
+        assert!(read > 0, "it ended without {words:?}: {}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&more[..read]);
+    }
+}
+
+fn postmaster(folder: &Folder) -> Option<String> {
+    let mut data = std::fs::read_dir(folder.0.join(".rawops")).ok()?.flatten().map(|entry| entry.path().join("postmaster.pid"));
+    data.find_map(|file| Some(std::fs::read_to_string(file).ok()?.lines().next()?.to_string()))
+}
+
+#[tokio::test]
+async fn without_a_database_it_brings_its_own_and_starts_it_again_when_it_dies() {
+    let folder = Folder::new();
+    let mut up = command(&["up", "--until-orders", "60", "--rate", "30"]);
+    up.current_dir(&folder.0).env("BIND", "127.0.0.1:0");
+    let mut up = up.spawn().expect("the program can be run");
+    until_it_says(&mut up, "Ctrl-C ends it.").await;
+
+    let listed = rawops_in(&folder.0, &["jobs", "list"]).await.ok();
+    assert!(listed.out.starts_with("ID ") || listed.out == "no jobs\n", "{listed:?}");
+    let stop = rawops_in(&folder.0, &["db", "stop", "--json"]).await;
+    assert_eq!((stop.code, stop.json()["server"].as_str()), (1, Some("in_use")));
+    let url = rawops_in(&folder.0, &["db", "url"]).await.ok().out;
+    assert!(url.starts_with("postgres://postgres@localhost:5432/rawops?host="), "{url}");
+
+    let pid = postmaster(&folder).expect("the server runs");
+    assert!(std::process::Command::new("kill").args(["-KILL", &pid]).status().expect("kill can be run").success());
+    let ended = up.wait_with_output().await.expect("it ends");
+    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(code(ended.status), 0, "{out} {err}");
+    assert!(err.contains("PostgreSQL had ended; it was started again"), "{err}");
+    assert!(out.contains("all 60 orders of the shop are orders here"), "{out}");
+    assert_eq!(postmaster(&folder), None, "the last one out stopped the server");
+
+    let report = rawops_in(&folder.0, &["doctor"]).await.ok();
+    assert!(report.out.starts_with("0 faults"), "{report:?}");
+    let stop = rawops_in(&folder.0, &["db", "stop"]).await.ok();
+    assert_eq!(stop.out, "the private server is down; what it stored is in .rawops\n");
+}

@@ -1,0 +1,3 @@
+//! The house keeping itself in order.
+
+mod prune_enqueue_keys;

@@ -1,0 +1,3 @@
+//! The long-running processes, step by step; as processes they are tested in `cli/processes.rs`.
+
+mod scheduler;
