@@ -58,13 +58,15 @@ pub async fn enqueue_many(connection: &mut PgConnection, jobs: &[NewJob]) -> Res
         .bind(limit_keys)
         .bind(max_attempts)
         .fetch_all(connection)
-        .await?;
+        .await
+        .map_err(refused)?;
     Ok(rows.into_iter().map(|(_, id)| id).collect())
 }
 
 fn refused(error: sqlx::Error) -> StoreError {
     match error.as_database_error() {
         Some(database) if database.code().as_deref() == Some("RW001") => StoreError::KeyReused(database.message().to_string()),
+        Some(database) if database.constraint() == Some("job_args_size") => StoreError::ArgumentsTooLarge,
         _ => error.into(),
     }
 }

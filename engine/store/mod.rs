@@ -24,6 +24,9 @@ pub enum StoreError {
     /// The idempotency key was used before with other arguments.
     #[error("{0}")]
     KeyReused(String),
+    /// The arguments are larger than a job's may be.
+    #[error("the arguments are larger than 1 MiB: arguments are ids and small facts, so store the rest in a table and pass its id")]
+    ArgumentsTooLarge,
     /// A job in a bulk enqueue carries an idempotency key.
     #[error("job {0} of this bulk enqueue has an idempotency key: enqueue it alone, or give it a unique key")]
     KeyedInBulk(usize),

@@ -104,10 +104,10 @@ pub(super) async fn run(session: Arc<Session>) {
 /// What became of a duty: a database that refuses one must not stop the others; a connection that is gone ends them all.
 fn duty(what: &str, result: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
     let Err(error) = result else { return Ok(()) };
-    match error.as_database_error().and_then(|database| database.code().map(|code| code.into_owned())) {
+    match error.as_database_error().and_then(|database| database.code().map(std::borrow::Cow::into_owned)) {
         Some(code) if code == "55P03" => tracing::debug!(what, "somebody holds what this duty needs: later"),
         Some(code) if !code.starts_with("57P") && !code.starts_with("08") => {
-            tracing::error!(%error, what, "a duty failed; the others go on")
+            tracing::error!(%error, what, "a duty failed; the others go on");
         }
         _ => return Err(error),
     }
@@ -150,7 +150,7 @@ impl Keeper {
                 Err(error)
                     if error
                         .as_database_error()
-                        .and_then(|error| error.code())
+                        .and_then(sqlx::error::DatabaseError::code)
                         .is_some_and(|code| code.starts_with("22") || code.starts_with("23")) =>
                 {
                     tracing::error!(%error, "a promotion failed as a whole, going job by job");
