@@ -4,14 +4,15 @@
 //! What the first look finds is looked for again half a second later and reported only when it is still there:
 //! a request that is being withdrawn, or a claim that is being closed, is no fault.
 //!
-//! The statements join sets, not row by row. Those marked "Scans" in their file read whole tables: some seconds for a
-//! million jobs.
+//! The statements join sets, not row by row. Those marked "Scans" in their file read whole tables: with a million ended
+//! jobs all checks take some 2 s together, with a million ready ones beside them some 8 s.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
+use super::look;
 use crate::JobId;
 
 /// How long a finding must last.
@@ -109,18 +110,17 @@ pub fn checks() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// The database's: nothing can be said then.
 pub async fn examine(pool: &PgPool) -> Result<Vec<Finding>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let first = look(&mut connection, |_| true).await?;
+    let first = examine_once(&mut *look::begin(pool).await?, |_| true).await?;
     if first.is_empty() {
         return Ok(first);
     }
     tokio::time::sleep(SECOND_LOOK).await;
-    let mut second = look(&mut connection, |check| first.iter().any(|finding| finding.check == check.name)).await?;
+    let mut second = examine_once(&mut *look::begin(pool).await?, |check| first.iter().any(|finding| finding.check == check.name)).await?;
     second.retain(|finding| first.iter().any(|before| before.is(finding)));
     Ok(second)
 }
 
-async fn look(connection: &mut PgConnection, wanted: impl Fn(&Check) -> bool) -> Result<Vec<Finding>, sqlx::Error> {
+async fn examine_once(connection: &mut PgConnection, wanted: impl Fn(&Check) -> bool) -> Result<Vec<Finding>, sqlx::Error> {
     let mut findings = Vec::new();
     for check in CHECKS.iter().filter(|check| wanted(check)) {
         let rows: Vec<(Option<JobId>, String)> = sqlx::query_as(check.statement).persistent(false).fetch_all(&mut *connection).await?;

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, lane, sql};
+use super::{StoreError, lane, look, sql};
 use crate::{Enqueued, JobId, NewJob};
 
 /// Enqueues one job in the caller's transaction.
@@ -167,7 +167,8 @@ pub struct Filter {
 /// # Errors
 /// The database's.
 pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Standing>, sqlx::Error> {
-    sqlx::query_as(sql!("job/list")).bind(&filter.state).bind(&filter.kind).bind(&filter.queue).bind(limit).fetch_all(pool).await
+    let mut tx = look::begin(pool).await?;
+    sqlx::query_as(sql!("job/list")).bind(&filter.state).bind(&filter.kind).bind(&filter.queue).bind(limit).fetch_all(&mut *tx).await
 }
 
 /// One job with all its attempts that have ended.

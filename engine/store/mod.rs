@@ -10,6 +10,7 @@ pub mod enqueue_key;
 pub mod job;
 pub mod lane;
 pub mod leader;
+mod look;
 pub mod partition;
 pub mod place;
 pub mod scheduled;
