@@ -150,7 +150,7 @@ begin
         return 0;
     end if;
     -- Ids that outran the partitions stand in the default ones and stay there: the next range begins past them.
-    select greatest(bound, (coalesce(max(k.id), -1) / width + 1) * width) into bound
+    select greatest(bound, (max(k.id) / width + 1) * width) into bound
     from (select id from engine.job_kept where id >= bound union all select job_id from engine.attempt_kept where job_id >= bound) k;
     while bound < last_id + ahead loop
         execute format('create table engine.job_%s partition of engine.job for values from (%s) to (%s)',

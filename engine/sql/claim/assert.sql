@@ -4,7 +4,7 @@
 -- Locks: the claim row, key share. Caller: store/claim.rs
 select c.id
 from engine.claim c
-where c.worker_id = $1 and c.id = $2 and c.ids @> array[$3]
+where c.worker_id = $1 and c.id = $2 and c.ids @> array[$3::bigint]
   and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
   and not exists (select from engine.attempt a where a.job_id = $3 and a.attempt = $4)
 for key share of c
