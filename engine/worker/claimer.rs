@@ -15,6 +15,7 @@ use super::{
     patience,
     session::Session,
     stray::Strays,
+    suspect::Turns,
 };
 use crate::{
     metrics,
@@ -25,8 +26,6 @@ use crate::{
 const QUICK_POLLS: u32 = 5;
 /// The least time between two claims when the last one got few jobs: lets a trickle gather.
 const BREATH: Duration = Duration::from_millis(1);
-/// How long a worker waits for its jobs to end before it gives up running a suspect alone, for now.
-const ALONE_PATIENCE: Duration = Duration::from_secs(10);
 
 struct Claimer {
     session: Arc<Session>,
@@ -39,6 +38,7 @@ struct Claimer {
     asleep: bool,
     turn: i32,
     strays: Strays,
+    turns: Turns,
 }
 
 /// Claims until the session is over; a lost connection is opened anew.
@@ -55,6 +55,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         asleep: false,
         turn: 0,
         strays: Strays::default(),
+        turns: Turns::new(now),
     };
     while !session.is_over() {
         let claiming = async {
@@ -84,7 +85,7 @@ impl Claimer {
     async fn claim_on(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         while !self.session.is_over() {
             self.strays.release(&self.session, connection).await?;
-            if self.session.suspects.load(Ordering::Acquire) {
+            if self.session.suspects.load(Ordering::Acquire) && self.turns.may_begin(Instant::now()) {
                 self.run_suspects(connection).await?;
             }
             let room = self.session.pace.room(self.session.program.config.concurrency, self.session.program.config.batch);
@@ -193,16 +194,18 @@ impl Claimer {
     /// Runs due suspects one at a time with nothing beside them, so that a death can be blamed on nobody else. A job
     /// that has ended counts until its end is recorded: the next suspect's death would lose it too.
     async fn run_suspects(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let patience = Instant::now() + ALONE_PATIENCE;
+        let begun = Instant::now();
         let program = self.session.program.clone();
         while !self.session.is_over() {
             while !self.session.open_claims().is_empty() {
-                if Instant::now() > patience || self.session.is_over() {
+                if begun.elapsed() > self.turns.patience() || self.session.is_over() {
+                    self.turns.gave_up(Instant::now(), rand::rng().random_range(1.0..2.0));
                     self.session.suspects.store(false, Ordering::Release);
                     return Ok(());
                 }
                 self.until_nudged(Duration::from_millis(20)).await;
             }
+            self.turns.was_alone();
             let taking = store::claim::take_alone(connection, self.session.worker_id, &program.kind_names, &program.queues);
             match patience::answer(&self.session, taking).await? {
                 Some(job) => self.hand_over(vec![job]),

@@ -16,6 +16,7 @@ mod patience;
 mod recorder;
 mod session;
 mod stray;
+mod suspect;
 mod wakeup;
 
 use sqlx::PgPool;

@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use engine::{Client, NewJob};
+use chrono::{TimeDelta, Utc};
+use engine::{Client, JobId, NewJob};
 use sqlx::PgPool;
 
 use crate::support::{
     Database,
-    kinds::Kill,
+    kinds::{Kill, NoOp, Sleep},
     ledger,
     process::{WorkerOptions, WorkerProcess},
+    wait,
 };
 
 const GOOD: usize = 20_000;
@@ -69,4 +71,33 @@ async fn twenty_killers_among_20_000_good_jobs_are_dead_letters_and_nobody_else_
 async fn open(pool: &PgPool) -> bool {
     let final_ = "select count(*) from engine.attempt where outcome in ('completed', 'dead', 'cancelled')";
     ledger::count(pool, final_).await < (GOOD + KILLERS) as i64
+}
+
+/// A job that workers have died with more than once, as a rescue leaves it.
+async fn enqueue_suspect(pool: &PgPool) -> JobId {
+    let job = NewJob::of(&NoOp { n: 1 }).expect("arguments serialise").run_at(Utc::now() + TimeDelta::hours(1));
+    let id = Client::new(pool.clone()).enqueue(&job).await.expect("enqueued").id;
+    sqlx::query("update engine.scheduled set alone = true, run_at = engine.now() where job_id = $1").bind(id).execute(pool).await.expect("moved");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspect_gets_its_turn_on_a_worker_that_is_never_idle() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    let client = Client::new(pool.clone());
+    let sleep = |ms| NewJob::of(&Sleep { ms }).expect("arguments serialise");
+    // Two slots are out of step with the two others, so that some job always runs.
+    client.enqueue_many(&[vec![sleep(5000); 2], vec![sleep(12_000); 40]].concat()).await.expect("enqueued");
+    let mut worker = WorkerOptions::new(db.url()).concurrency(4).grace(Duration::from_millis(100)).start();
+    wait::until("the slots are out of step", Duration::from_secs(20), || async { ledger::outcome(pool, "completed").await == 2 }).await;
+
+    let begun = Instant::now();
+    let suspect = enqueue_suspect(pool).await;
+    let ran = || async { sqlx::query("select from engine.attempt where job_id = $1").bind(suspect).fetch_optional(pool).await.expect("a look").is_some() };
+    wait::until("the suspect runs", Duration::from_mins(2), ran).await;
+    println!("among jobs of 12 s a suspect had its turn after {:?}", begun.elapsed());
+    worker.signal("TERM");
+    wait::until("the worker ends", Duration::from_secs(20), || std::future::ready(worker.has_ended())).await;
+    ledger::check(pool).await;
 }

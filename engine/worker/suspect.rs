@@ -1,0 +1,62 @@
+//! When a busy worker makes room for a suspect, which runs with nothing beside it.
+//!
+//! To do so it claims nothing until all that it holds has ended. On a worker of long jobs that takes long, so it gives
+//! up and works on for a while; but each time it waits twice as long as before, so that every suspect has its turn, and
+//! at most half of the time goes into waiting.
+
+use std::time::{Duration, Instant};
+
+const FIRST_PATIENCE: Duration = Duration::from_secs(10);
+/// No job that is worth waiting for runs longer.
+const LONGEST_PATIENCE: Duration = Duration::from_hours(1);
+
+/// When to try, and for how long.
+pub(super) struct Turns {
+    patience: Duration,
+    not_before: Instant,
+}
+
+impl Turns {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { patience: FIRST_PATIENCE, not_before: now }
+    }
+
+    pub(super) fn may_begin(&self, now: Instant) -> bool {
+        now >= self.not_before
+    }
+
+    /// How long to wait for the jobs in hand to end.
+    pub(super) const fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// The jobs in hand did not end in time. It works on for `spread` times as long as it waited; workers that began to
+    /// wait together do not do so again.
+    pub(super) fn gave_up(&mut self, now: Instant, spread: f64) {
+        self.not_before = now + self.patience.mul_f64(spread);
+        self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+    }
+
+    /// Nothing was in hand any more.
+    pub(super) const fn was_alone(&mut self) {
+        self.patience = FIRST_PATIENCE;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_is_longer_than_the_last_and_work_is_done_between() {
+        let start = Instant::now();
+        let mut turns = Turns::new(start);
+        assert!(turns.may_begin(start));
+        turns.gave_up(start, 1.5);
+        assert!(!turns.may_begin(start + Duration::from_secs(14)));
+        assert!(turns.may_begin(start + Duration::from_secs(15)));
+        assert_eq!(turns.patience(), Duration::from_secs(20));
+        turns.was_alone();
+        assert_eq!(turns.patience(), Duration::from_secs(10));
+    }
+}
