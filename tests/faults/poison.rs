@@ -77,7 +77,11 @@ async fn open(pool: &PgPool) -> bool {
 async fn enqueue_suspect(pool: &PgPool) -> JobId {
     let job = NewJob::of(&NoOp { n: 1 }).expect("arguments serialise").run_at(Utc::now() + TimeDelta::hours(1));
     let id = Client::new(pool.clone()).enqueue(&job).await.expect("enqueued").id;
-    sqlx::query("update engine.scheduled set alone = true, run_at = engine.now() where job_id = $1").bind(id).execute(pool).await.expect("moved");
+    sqlx::query("update engine.scheduled set alone = true, run_at = engine.now() where job_id = $1")
+        .bind(id)
+        .execute(pool)
+        .await
+        .expect("moved");
     id
 }
 
@@ -94,7 +98,9 @@ async fn a_suspect_gets_its_turn_on_a_worker_that_is_never_idle() {
 
     let begun = Instant::now();
     let suspect = enqueue_suspect(pool).await;
-    let ran = || async { sqlx::query("select from engine.attempt where job_id = $1").bind(suspect).fetch_optional(pool).await.expect("a look").is_some() };
+    let ran = || async {
+        sqlx::query("select from engine.attempt where job_id = $1").bind(suspect).fetch_optional(pool).await.expect("a look").is_some()
+    };
     wait::until("the suspect runs", Duration::from_mins(2), ran).await;
     println!("among jobs of 12 s a suspect had its turn after {:?}", begun.elapsed());
     worker.signal("TERM");
