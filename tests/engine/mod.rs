@@ -1,5 +1,8 @@
 //! The engine, feature by feature; `storage.rs` holds one test for each fault of the storage's prototype.
 
+mod edges;
+mod hand;
 mod jobs;
 mod statements;
 mod storage;
+mod storage_upkeep;

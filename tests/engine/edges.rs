@@ -1,0 +1,64 @@
+//! What a hostile reader found at the edges: arguments that swell, duties that fail, snoozes of a week, late cancels.
+
+use engine::{
+    Client, NewJob, StoreError,
+    store::{
+        attempt::Verdict,
+        cancel_request::{self, Cancelled},
+    },
+};
+
+use super::hand::{Hand, count, done, ended, enqueue};
+use super::jobs::{Running, until_state};
+use crate::support::Database;
+
+#[tokio::test]
+async fn arguments_that_would_choke_every_claim_are_refused_at_the_producer() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let large = serde_json::value::to_raw_value(&"x".repeat(2 << 20)).expect("a string is JSON");
+    let refused = client.enqueue(&NewJob::raw("test.no_op", large.clone())).await;
+    assert!(matches!(refused, Err(StoreError::ArgumentsTooLarge)), "{refused:?}");
+    let refused = client.enqueue_many(&[NewJob::raw("test.no_op", large)]).await;
+    assert!(matches!(refused, Err(StoreError::ArgumentsTooLarge)), "{refused:?}");
+    // Few bytes as stored, a gigabyte when written out.
+    let swelling =
+        sqlx::query("select * from engine.enqueue('test.no_op', (select jsonb_agg('1e131000'::numeric) from generate_series(1, 9000)))");
+    assert!(swelling.execute(db.pool()).await.is_err());
+    assert_eq!(count(db.pool(), "select count(*) from engine.job").await, 0);
+}
+
+#[tokio::test]
+async fn a_duty_that_fails_for_ever_stops_no_rescue() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    let id = enqueue(db.pool(), 1).await[0];
+    hand.take(1).await;
+    hand.die().await;
+    sqlx::query("drop function engine.extend_partitions").execute(db.pool()).await.expect("damaged");
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "completed").await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_snooze_lasts_as_long_as_was_asked() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    enqueue(db.pool(), 1).await;
+    let job = hand.take(1).await.remove(0);
+    hand.settle(&[ended(&job, Verdict::Snoozed(7 * 86_400_000))]).await;
+    assert_eq!(count(db.pool(), "select round(extract(epoch from run_at - engine.now()) / 3600)::bigint from engine.scheduled").await, 168);
+}
+
+#[tokio::test]
+async fn a_completed_job_leaves_no_cancel_request_behind() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    let id = enqueue(db.pool(), 1).await[0];
+    let job = hand.take(1).await.remove(0);
+    assert_eq!(cancel_request::cancel(db.pool(), id, "ann", None).await.expect("asked"), Cancelled::Requested);
+    assert_eq!(cancel_request::cancel(db.pool(), id, "bob", None).await.expect("asked again"), Cancelled::Requested);
+    assert!(hand.complete(&[ended(&job, done())]).await.is_empty());
+    assert_eq!(count(db.pool(), "select count(*) from engine.cancel_request").await, 0);
+}
