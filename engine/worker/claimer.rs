@@ -27,13 +27,17 @@ const QUICK_POLLS: u32 = 5;
 /// The least time between two claims when the last one got few jobs: lets a trickle gather.
 const BREATH: Duration = Duration::from_millis(1);
 
+/// How often a claimer looks at all that is ready, whatever it believes.
+const EVERYWHERE: Duration = Duration::from_mins(15);
+
 struct Claimer {
     session: Arc<Session>,
     hand_over: UnboundedSender<Claimed>,
     floors: Floors,
     looked_again: Instant,
+    looked_back: Instant,
+    back_every: Duration,
     looked_everywhere: Instant,
-    everywhere_every: Duration,
     quiet_polls: u32,
     asleep: bool,
     turn: i32,
@@ -49,8 +53,9 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         hand_over,
         floors: Floors::default(),
         looked_again: now,
+        looked_back: now,
+        back_every: Duration::from_secs(3),
         looked_everywhere: now,
-        everywhere_every: Duration::from_secs(3),
         quiet_polls: 0,
         asleep: false,
         turn: 0,
@@ -123,10 +128,10 @@ impl Claimer {
         };
         let begun = Instant::now();
         let (snapshot, jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;
-        if look == Look::Everywhere {
-            // A full look costs what dead entries it steps over; keep that under a twentieth of the time.
-            self.everywhere_every = (begun.elapsed() * 20).max(Duration::from_secs(3));
-            self.looked_everywhere = Instant::now();
+        if matches!(look, Look::Back | Look::Everywhere) {
+            // A look back costs what dead entries it steps over; keep that under a twentieth of the time.
+            self.back_every = (begun.elapsed() * 20).max(Duration::from_secs(3));
+            self.looked_back = Instant::now();
         }
         self.floors.learn(&snapshot, &jobs, room.is_exhausted_by(&jobs), Instant::now());
         let took = jobs.len();
@@ -136,8 +141,12 @@ impl Claimer {
 
     fn look(&mut self) -> Look {
         let now = Instant::now();
-        if now.duration_since(self.looked_everywhere) >= self.everywhere_every {
+        if now.duration_since(self.looked_everywhere) >= EVERYWHERE {
+            self.looked_everywhere = now;
             return Look::Everywhere;
+        }
+        if now.duration_since(self.looked_back) >= self.back_every {
+            return Look::Back;
         }
         if self.floors.is_hasty() && now.duration_since(self.looked_again) >= Duration::from_secs(1) {
             self.looked_again = now;

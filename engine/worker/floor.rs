@@ -15,6 +15,8 @@ use crate::store::claim::{Claimed, Snapshot};
 
 /// A transaction open for longer than this holds floors back no more; what it adds is found by looking again.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A claim that fails ends long before this, and what it put back stands above the floors of then.
+const BACK: Duration = Duration::from_secs(15);
 
 /// At this moment positions up to `position` were given out, all to transactions below `xmax`.
 struct Checkpoint {
@@ -40,6 +42,8 @@ pub(super) struct Floors {
     last_position: Option<i64>,
     safe_position: i64,
     old_position: i64,
+    /// Where the floors stood, once a second, for as long as [`BACK`] reaches.
+    past: VecDeque<(Instant, HashMap<i32, i64>)>,
 }
 
 impl Floors {
@@ -49,6 +53,7 @@ impl Floors {
         match look {
             Look::On => known.hasty.max(known.safe),
             Look::Again => known.safe,
+            Look::Back => self.long_ago().and_then(|floors| floors.get(&lane).copied()).unwrap_or(0).min(known.safe),
             Look::Everywhere => 0,
         }
     }
@@ -74,6 +79,23 @@ impl Floors {
             lane.safe = lane.safe.max(come_to.min(self.safe_position));
             lane.hasty = lane.hasty.max(come_to.min(self.old_position));
         }
+        self.remember(now);
+    }
+
+    fn remember(&mut self, now: Instant) {
+        if self.past.back().is_some_and(|(at, _)| now.duration_since(*at) < Duration::from_secs(1)) {
+            return;
+        }
+        self.past.push_back((now, self.lanes.iter().map(|(id, lane)| (*id, lane.hasty.max(lane.safe))).collect()));
+        while self.past.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= BACK) {
+            self.past.pop_front();
+        }
+    }
+
+    /// The floors of [`BACK`] ago, if this claimer is that old.
+    fn long_ago(&self) -> Option<&HashMap<i32, i64>> {
+        let (oldest, floors) = self.past.front()?;
+        (self.past.back()?.0.duration_since(*oldest) >= BACK).then_some(floors)
     }
 
     fn advance_checkpoints(&mut self, snapshot: &Snapshot, now: Instant) {
@@ -110,7 +132,9 @@ pub(super) enum Look {
     On,
     /// From where a long transaction may still have added something.
     Again,
-    /// From the left edge: also what a claim that failed half-way put back.
+    /// From where it stood a while ago: also what a claim that failed half-way put back.
+    Back,
+    /// From the left edge.
     Everywhere,
 }
 
@@ -166,6 +190,7 @@ mod tests {
             let now = start + Duration::from_millis(600) * turn;
             floors.learn(&snapshot(100, 110 + i64::from(turn), 50 + 10 * i64::from(turn)), &[job(50 + 10 * i64::from(turn))], false, now);
         }
+        assert_eq!(floors.of(7, Look::Back), 0);
         assert!(floors.is_hasty());
         assert!(floors.of(7, Look::On) >= 60);
         assert_eq!(floors.of(7, Look::Again), 0);
@@ -193,5 +218,18 @@ mod tests {
             floors.learn(&paused, &[], true, start);
         }
         assert_eq!(floors.of(7, Look::On), 0);
+    }
+
+    #[test]
+    fn looking_back_reaches_what_was_claimed_in_the_last_quarter_of_a_minute() {
+        let start = Instant::now();
+        let mut floors = Floors::default();
+        for second in 0..40 {
+            let id = 100 + second;
+            floors.learn(&snapshot(id, id, 10 * second), &[job(10 * second)], false, start + Duration::from_secs(second as u64));
+        }
+        let back = floors.of(7, Look::Back);
+        assert!((150..=240).contains(&back), "{back}");
+        assert!(floors.of(7, Look::On) > 350);
     }
 }
