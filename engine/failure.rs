@@ -32,6 +32,22 @@ pub enum Category {
 }
 
 impl Category {
+    /// Every category.
+    pub const ALL: [Self; 12] = [
+        Self::Network,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::Upstream,
+        Self::Auth,
+        Self::Validation,
+        Self::NotReady,
+        Self::Conflict,
+        Self::BusinessRule,
+        Self::Poison,
+        Self::Bug,
+        Self::Unknown,
+    ];
+
     /// The category as `retry_config` spells it.
     pub const fn as_str(self) -> &'static str {
         match self {

