@@ -102,6 +102,17 @@ impl Database {
     }
 }
 
+/// Does one thing with a database of this program's schema, then leaves it.
+pub async fn with_pool<T>(url: Option<&str>, act: impl AsyncFnOnce(&PgPool) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let database = Database::open(url, |_, _| ()).await?;
+    database.require_schema().await?;
+    let pool = database.pool(2);
+    let done = act(&pool).await;
+    pool.close().await;
+    database.close().await?;
+    done
+}
+
 /// A pool for a process: its connections are made when they are needed.
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE).connect_lazy_with(options)

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Instant};
 use engine::store::doctor::{self, Finding, Severity};
 use serde_json::json;
 
-use crate::{database::Database, logging, output};
+use crate::{database::with_pool, logging, output};
 
 /// The exit code when the database could not be looked at.
 const COULD_NOT_LOOK: u8 = 2;
@@ -20,7 +20,7 @@ pub struct Args {
 pub async fn run(url: Option<&str>, args: &Args) -> anyhow::Result<ExitCode> {
     logging::start("error")?;
     let begun = Instant::now();
-    let findings = match examine(url).await {
+    let findings = match with_pool(url, async |pool| Ok(doctor::examine(pool).await?)).await {
         Ok(findings) => findings,
         Err(error) => {
             output::complain(&format!("could not look: {error}"));
@@ -38,16 +38,6 @@ pub async fn run(url: Option<&str>, args: &Args) -> anyhow::Result<ExitCode> {
         output::print(format!("{faults}, {warnings} by {checks} checks in {took:.1} s"))?;
     }
     Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn examine(url: Option<&str>) -> anyhow::Result<Vec<Finding>> {
-    let database = Database::open(url, |_, _| ()).await?;
-    database.require_schema().await?;
-    let pool = database.pool(1);
-    let findings = doctor::examine(&pool).await?;
-    pool.close().await;
-    database.close().await?;
-    Ok(findings)
 }
 
 /// Prints findings as a table; nothing when there are none.

@@ -12,7 +12,7 @@ use engine::{
 use sqlx::PgPool;
 
 use crate::{
-    database::Database,
+    database::with_pool,
     logging,
     output::{self, Format, brief, moment, or_blank},
 };
@@ -58,13 +58,7 @@ pub enum Command {
 
 pub async fn run(url: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
     logging::start("error")?;
-    let database = Database::open(url, |_, _| ()).await?;
-    database.require_schema().await?;
-    let pool = database.pool(2);
-    let answered = answer(&pool, command).await;
-    pool.close().await;
-    database.close().await?;
-    answered
+    with_pool(url, async |pool| answer(pool, command).await).await
 }
 
 async fn answer(pool: &PgPool, command: Command) -> anyhow::Result<ExitCode> {

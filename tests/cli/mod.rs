@@ -8,3 +8,4 @@ mod migrate;
 mod processes;
 mod program;
 mod up;
+mod up_private;
