@@ -11,3 +11,4 @@ mod poison;
 mod server_crash;
 mod shutdown;
 mod stopped_worker;
+mod wrong_clock;

@@ -28,13 +28,14 @@ pub struct WorkerOptions {
     lease: Duration,
     grace: Duration,
     address_space_kib: Option<u64>,
+    clock: Option<String>,
 }
 
 impl WorkerOptions {
     /// A worker of the test kinds on a database, with the engine's defaults.
     pub fn new(url: impl Into<String>) -> Self {
         let WorkerConfig { concurrency, batch, lease, grace, .. } = WorkerConfig::default();
-        Self { url: url.into(), name: None, concurrency, batch, lease, grace, address_space_kib: None }
+        Self { url: url.into(), name: None, concurrency, batch, lease, grace, address_space_kib: None, clock: None }
     }
 
     /// The same name for every process started with this; by default each has its own.
@@ -67,6 +68,11 @@ impl WorkerOptions {
         Self { address_space_kib: Some(kib), ..self }
     }
 
+    /// How far its clock is off, such as `+1d`. The test that calls this needs libfaketime.
+    pub fn clock(self, offset: &str) -> Self {
+        Self { clock: Some(offset.into()), ..self }
+    }
+
     /// Starts it.
     pub fn start(&self) -> WorkerProcess {
         let program = std::env::current_exe().expect("a running program has a path");
@@ -87,6 +93,9 @@ impl WorkerOptions {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(if std::env::var_os(LOG).is_some() { Stdio::inherit() } else { Stdio::null() });
+        if let (Some(offset), Some(library)) = (&self.clock, option_env!("FAKETIME_LIBRARY")) {
+            command.env("LD_PRELOAD", library).env("FAKETIME", offset).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         if let Some(name) = &self.name {
             command.env(NAME, name);
         }
