@@ -2,7 +2,13 @@
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use crate::{Failure, Job, JobResult, Run};
+use crate::{
+    Failure, Job, JobResult, Outcome, Run,
+    arguments::{self, Undecodable},
+};
+
+/// How long a job that only a newer program understands waits for one.
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(30);
 
 type Handler = Arc<dyn Fn(String, Run) -> Pin<Box<dyn Future<Output = JobResult> + Send>> + Send + Sync>;
 
@@ -13,7 +19,7 @@ pub(crate) struct Kind {
     pub(crate) priority: i16,
     pub(crate) timeout: Duration,
     pub(crate) handler: Handler,
-    pub(crate) decodes: fn(&str) -> Result<(), String>,
+    pub(crate) decodes: fn(&str) -> Result<(), Undecodable>,
 }
 
 /// The kinds of job that a program can run: what a worker claims, and nothing else.
@@ -66,7 +72,7 @@ impl Kinds {
     /// The decoder's words, or that the kind is unknown here.
     pub fn check(&self, kind: &str, args: &str) -> Result<(), String> {
         match self.by_name.get(kind) {
-            Some(kind) => (kind.decodes)(args),
+            Some(kind) => (kind.decodes)(args).map_err(|error| error.to_string()),
             None => Err(format!("this program knows no kind {kind}")),
         }
     }
@@ -83,12 +89,17 @@ impl Kinds {
     }
 }
 
-fn decodes<J: Job>(args: &str) -> Result<(), String> {
-    serde_json::from_str::<J>(args).map(drop).map_err(|error| error.to_string())
+fn decodes<J: Job>(args: &str) -> Result<(), Undecodable> {
+    arguments::decode::<J>(args).map(drop)
 }
 
 async fn decode_and_run<J: Job>(args: String, mut run: Run) -> JobResult {
-    let job: J =
-        serde_json::from_str(&args).map_err(|error| Failure::validation(format!("the arguments do not decode as {}: {error}", J::KIND)))?;
-    job.run(&mut run).await
+    match arguments::decode::<J>(&args) {
+        Ok(job) => job.run(&mut run).await,
+        Err(newer @ Undecodable::Newer { .. }) => {
+            tracing::warn!(job.id = %run.job_id(), %newer, "left to a newer worker");
+            Ok(Outcome::Snooze(LEFT_TO_OTHERS))
+        }
+        Err(malformed) => Err(Failure::validation(malformed.to_string())),
+    }
 }

@@ -25,6 +25,7 @@
 //! # Ok(()) }
 //! ```
 
+mod arguments;
 mod client;
 mod failure;
 mod job;
@@ -34,6 +35,7 @@ mod run;
 pub mod store;
 mod worker;
 
+pub use arguments::Undecodable;
 pub use client::{Client, enqueue_in, enqueue_many_in};
 pub use failure::{Category, Failure};
 pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};

@@ -12,6 +12,7 @@ pub mod lane;
 pub mod leader;
 mod look;
 pub mod partition;
+pub mod payload;
 pub mod place;
 pub mod scheduled;
 pub mod worker;
