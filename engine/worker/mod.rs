@@ -13,6 +13,7 @@ mod keeper;
 mod lease;
 mod pace;
 mod patience;
+mod pulse;
 mod recorder;
 mod session;
 mod stray;

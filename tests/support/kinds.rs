@@ -12,6 +12,7 @@ pub fn kinds() -> Kinds {
     Kinds::new()
         .with::<NoOp>()
         .with::<Sleep>()
+        .with::<Block>()
         .with::<Fail>()
         .with::<Panic>()
         .with::<Snooze>()
@@ -47,6 +48,23 @@ impl Job for Sleep {
 
     async fn run(&self, _: &mut Run) -> JobResult {
         tokio::time::sleep(Duration::from_millis(self.ms)).await;
+        Ok(Outcome::done())
+    }
+}
+
+/// Blocks a thread of the runtime in its first run.
+#[derive(Serialize, Deserialize)]
+pub struct Block {
+    pub ms: u64,
+}
+
+impl Job for Block {
+    const KIND: &'static str = "test.block";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        if run.attempt() == 1 {
+            std::thread::sleep(Duration::from_millis(self.ms));
+        }
         Ok(Outcome::done())
     }
 }

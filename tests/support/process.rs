@@ -14,6 +14,7 @@ const NAME: &str = "RAWOPS_TEST_WORKER_NAME";
 const CONCURRENCY: &str = "RAWOPS_TEST_WORKER_CONCURRENCY";
 const BATCH: &str = "RAWOPS_TEST_WORKER_BATCH";
 const LEASE_MS: &str = "RAWOPS_TEST_WORKER_LEASE_MS";
+const STALL_MS: &str = "RAWOPS_TEST_WORKER_STALL_MS";
 const GRACE_MS: &str = "RAWOPS_TEST_WORKER_GRACE_MS";
 /// Set by a person, to read what workers log.
 const LOG: &str = "RAWOPS_TEST_WORKER_LOG";
@@ -26,6 +27,7 @@ pub struct WorkerOptions {
     concurrency: usize,
     batch: usize,
     lease: Duration,
+    stall_limit: Duration,
     grace: Duration,
     address_space_kib: Option<u64>,
     clock: Option<String>,
@@ -34,8 +36,8 @@ pub struct WorkerOptions {
 impl WorkerOptions {
     /// A worker of the test kinds on a database, with the engine's defaults.
     pub fn new(url: impl Into<String>) -> Self {
-        let WorkerConfig { concurrency, batch, lease, grace, .. } = WorkerConfig::default();
-        Self { url: url.into(), name: None, concurrency, batch, lease, grace, address_space_kib: None, clock: None }
+        let WorkerConfig { concurrency, batch, lease, stall_limit, grace, .. } = WorkerConfig::default();
+        Self { url: url.into(), name: None, concurrency, batch, lease, stall_limit, grace, address_space_kib: None, clock: None }
     }
 
     /// The same name for every process started with this; by default each has its own.
@@ -56,6 +58,11 @@ impl WorkerOptions {
     /// How long the lease lasts.
     pub fn lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
+    }
+
+    /// How long handlers may block its runtime.
+    pub fn stall_limit(self, stall_limit: Duration) -> Self {
+        Self { stall_limit, ..self }
     }
 
     /// How long a shutdown waits for running jobs.
@@ -87,6 +94,7 @@ impl WorkerOptions {
             .env(CONCURRENCY, self.concurrency.to_string())
             .env(BATCH, self.batch.to_string())
             .env(LEASE_MS, self.lease.as_millis().to_string())
+            .env(STALL_MS, self.stall_limit.as_millis().to_string())
             .env(GRACE_MS, self.grace.as_millis().to_string())
             // Each arena of malloc reserves 64 MB of address space, whatever is used of it.
             .env("MALLOC_ARENA_MAX", "2")
@@ -160,6 +168,7 @@ async fn a_process_started_as_a_worker_works() {
         concurrency: number(CONCURRENCY),
         batch: number(BATCH),
         lease: Duration::from_millis(number(LEASE_MS) as u64),
+        stall_limit: Duration::from_millis(number(STALL_MS) as u64),
         grace: Duration::from_millis(number(GRACE_MS) as u64),
         ..WorkerConfig::default()
     };

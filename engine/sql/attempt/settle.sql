@@ -28,7 +28,7 @@ verdict as materialized (
                 else 0 end,
             coalesce(g.delay_ms, 0) / 1000.0))) as run_at
     from given g
-    join engine.job j on j.id = g.job_id
+    cross join lateral (select * from engine.job where id = g.job_id offset 0) j
     join engine.lane l on l.id = j.lane_id
     left join lateral (
         select 1 + count(*) as used from engine.attempt a where a.job_id = g.job_id and a.outcome = 'failed'
