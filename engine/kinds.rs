@@ -5,6 +5,7 @@ use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Durat
 use crate::{
     Failure, Job, JobResult, Outcome, Run,
     arguments::{self, Undecodable},
+    together::{Gatherer, Together},
 };
 
 /// How long a job that only a newer program understands waits for one.
@@ -39,14 +40,25 @@ impl Kinds {
     /// # Panics
     /// When two types claim one name: a mistake in the program, found at its start.
     #[must_use]
-    pub fn with<J: Job>(mut self) -> Self {
-        let kind = Kind {
-            queue: J::QUEUE,
-            priority: J::PRIORITY,
-            timeout: J::TIMEOUT,
-            handler: Arc::new(|args, run| Box::pin(decode_and_run::<J>(args, run))),
-            decodes: decodes::<J>,
-        };
+    pub fn with<J: Job>(self) -> Self {
+        self.add::<J>(Arc::new(|args, run| Box::pin(decode_and_run(args, run, async |job: J, mut run| job.run(&mut run).await))))
+    }
+
+    /// Adds a kind whose jobs are worked on many in one call.
+    ///
+    /// # Panics
+    /// As [`Kinds::with`].
+    #[must_use]
+    pub fn with_together<J: Together>(self) -> Self {
+        let gatherer = Gatherer::<J>::new();
+        self.add::<J>(Arc::new(move |args, run| {
+            let gatherer = gatherer.clone();
+            Box::pin(decode_and_run(args, run, async |job, run| gatherer.run(job, run).await))
+        }))
+    }
+
+    fn add<J: Job>(mut self, handler: Handler) -> Self {
+        let kind = Kind { queue: J::QUEUE, priority: J::PRIORITY, timeout: J::TIMEOUT, handler, decodes: decodes::<J> };
         assert!(self.by_name.insert(J::KIND, kind).is_none(), "two job types are called {}", J::KIND);
         self
     }
@@ -93,9 +105,9 @@ fn decodes<J: Job>(args: &str) -> Result<(), Undecodable> {
     arguments::decode::<J>(args).map(drop)
 }
 
-async fn decode_and_run<J: Job>(args: String, mut run: Run) -> JobResult {
+async fn decode_and_run<J: Job>(args: String, run: Run, act: impl AsyncFnOnce(J, Run) -> JobResult) -> JobResult {
     match arguments::decode::<J>(&args) {
-        Ok(job) => job.run(&mut run).await,
+        Ok(job) => act(job, run).await,
         Err(newer @ Undecodable::Newer { .. }) => {
             tracing::warn!(job.id = %run.job_id(), %newer, "left to a newer worker");
             Ok(Outcome::Snooze(LEFT_TO_OTHERS))

@@ -11,6 +11,7 @@ pub mod job;
 pub mod lane;
 pub mod leader;
 mod look;
+pub mod note;
 pub mod partition;
 pub mod payload;
 pub mod place;

@@ -8,3 +8,5 @@ mod jobs;
 mod statements;
 mod storage;
 mod storage_upkeep;
+mod together;
+mod told;

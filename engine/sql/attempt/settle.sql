@@ -70,7 +70,7 @@ letters as (
     insert into engine.dead_letter_queue
         (source, topic, payload, error_message, retries, job_id, queue, category, fingerprint, attempts, priority, unique_key, limit_key)
     select 'engine', kind, args, error, used - 1, job_id, queue, category,
-        md5(concat_ws('|', kind, category, regexp_replace(error, '[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]+', '#', 'g'))),
+        md5(concat_ws('|', kind, category, regexp_replace(split_part(error, E'\n', 1), '[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]+', '#', 'g'))),
         attempt, priority, unique_key, limit_key
     from kept where outcome = 'dead'
 ),
