@@ -58,6 +58,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         Err(format!("{} does not say what became of the arguments of version {version}", Self::KIND))
     }
 
+    /// The JSON schema of the arguments, for producers in other languages; by default it says nothing of them.
+    fn schema() -> serde_json::Value {
+        true.into()
+    }
+
     /// Does the work once. It may run again after a crash, so effects are keyed or transactional.
     ///
     /// # Errors

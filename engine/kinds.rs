@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use crate::{
     Failure, Job, JobResult, Outcome, Run,
     arguments::{self, Undecodable},
@@ -21,6 +23,22 @@ pub(crate) struct Kind {
     pub(crate) timeout: Duration,
     pub(crate) handler: Handler,
     pub(crate) decodes: fn(&str) -> Result<(), Undecodable>,
+    pub(crate) describe: fn() -> KindInfo,
+}
+
+/// A kind as producers see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct KindInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// The queue its jobs go to.
+    pub queue: &'static str,
+    /// Their priority: 0 runs first, 9 last.
+    pub priority: i16,
+    /// The version of the arguments' shape.
+    pub version: u32,
+    /// The JSON schema of the arguments.
+    pub schema: serde_json::Value,
 }
 
 /// The kinds of job that a program can run: what a worker claims, and nothing else.
@@ -58,7 +76,8 @@ impl Kinds {
     }
 
     fn add<J: Job>(mut self, handler: Handler) -> Self {
-        let kind = Kind { queue: J::QUEUE, priority: J::PRIORITY, timeout: J::TIMEOUT, handler, decodes: decodes::<J> };
+        let kind =
+            Kind { queue: J::QUEUE, priority: J::PRIORITY, timeout: J::TIMEOUT, handler, decodes: decodes::<J>, describe: describe::<J> };
         assert!(self.by_name.insert(J::KIND, kind).is_none(), "two job types are called {}", J::KIND);
         self
     }
@@ -76,6 +95,18 @@ impl Kinds {
         queues.sort_unstable();
         queues.dedup();
         queues
+    }
+
+    /// A kind as producers see it.
+    pub fn describe(&self, name: &str) -> Option<KindInfo> {
+        self.by_name.get(name).map(|kind| (kind.describe)())
+    }
+
+    /// Every kind as producers see it, sorted by name.
+    pub fn describe_all(&self) -> Vec<KindInfo> {
+        let mut kinds: Vec<_> = self.by_name.values().map(|kind| (kind.describe)()).collect();
+        kinds.sort_unstable_by_key(|kind| kind.name);
+        kinds
     }
 
     /// Whether this program can decode these stored arguments.
@@ -99,6 +130,10 @@ impl Kinds {
     pub(crate) fn get(&self, name: &str) -> Option<&Kind> {
         self.by_name.get(name)
     }
+}
+
+fn describe<J: Job>() -> KindInfo {
+    KindInfo { name: J::KIND, queue: J::QUEUE, priority: J::PRIORITY, version: J::VERSION, schema: J::schema() }
 }
 
 fn decodes<J: Job>(args: &str) -> Result<(), Undecodable> {

@@ -42,7 +42,7 @@ pub use client::{Client, enqueue_in, enqueue_many_in};
 pub use ending::Ending;
 pub use failure::{Category, Failure};
 pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};
-pub use kinds::Kinds;
+pub use kinds::{KindInfo, Kinds};
 pub use run::{Run, Tx};
 pub use store::StoreError;
 pub use together::Together;

@@ -1,6 +1,7 @@
 //! All tests: one binary that mirrors the house.
 
 mod allocation;
+mod api;
 mod cli;
 mod engine;
 mod faults;

@@ -10,12 +10,13 @@
 //! and the allocator see it; what this job adds is the truth that it was looked at, and when first.
 
 use engine::{Failure, Job, JobResult, Outcome, Run, Tx};
+use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
 /// Looks at the pending allocation request of this order.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct AllocateOrder {
     /// The order, in `raw_ops.orders`.
     pub order_id: Uuid,
@@ -24,6 +25,10 @@ pub struct AllocateOrder {
 impl Job for AllocateOrder {
     const KIND: &'static str = "allocation.allocate_order";
     const QUEUE: &'static str = "allocation";
+
+    fn schema() -> serde_json::Value {
+        schema_for!(Self).into()
+    }
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;

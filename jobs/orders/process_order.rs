@@ -10,6 +10,7 @@
 //! dies, the trigger `mark_webhook_failed` says so on the inbox row.
 
 use engine::{Failure, Job, JobResult, Run, Tx};
+use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::shopify_order::ShopifyOrder;
 
 /// Writes the order document that lies in `raw_ops.webhook_inbox` under this id.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct ProcessOrder {
     /// The row of the inbox.
     pub inbox_id: Uuid,
@@ -26,6 +27,10 @@ pub struct ProcessOrder {
 impl Job for ProcessOrder {
     const KIND: &'static str = "orders.process_order";
     const QUEUE: &'static str = "orders";
+
+    fn schema() -> serde_json::Value {
+        schema_for!(Self).into()
+    }
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;

@@ -6,6 +6,6 @@ mod doctor;
 mod jobs;
 mod migrate;
 mod processes;
-mod program;
+pub mod program;
 mod up;
 mod up_private;
