@@ -3,6 +3,7 @@
 mod compare;
 mod exceptions;
 mod inventory;
+mod knowledge;
 mod schema;
 mod stage;
 mod views_batches;
