@@ -4,6 +4,7 @@ mod compare;
 mod exceptions;
 mod inventory;
 mod knowledge;
+mod owners;
 mod schema;
 mod stage;
 mod views_batches;
