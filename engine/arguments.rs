@@ -86,13 +86,11 @@ mod tests {
         const VERSION: u32 = 3;
 
         fn upcast(version: u32, mut args: Value) -> Result<Value, String> {
-            match version {
-                1 => Ok(json!({ "names": [args["name"].as_str().ok_or("there is no name")?] })),
-                _ => {
-                    args["language"] = json!("en");
-                    Ok(args)
-                }
+            if version == 1 {
+                return Ok(json!({ "names": [args["name"].as_str().ok_or("there is no name")?] }));
             }
+            args["language"] = json!("en");
+            Ok(args)
         }
 
         async fn run(&self, _: &mut Run) -> JobResult {
