@@ -7,6 +7,7 @@ mod faults;
 mod health;
 mod migrations;
 mod orders;
+mod registry;
 mod support;
 mod webhooks;
 mod workers;

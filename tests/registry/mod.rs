@@ -1,0 +1,6 @@
+//! The component registry: that the database holds it, and what its parts do.
+
+mod compare;
+mod exceptions;
+mod inventory;
+mod schema;
