@@ -34,7 +34,8 @@ as $$
       and (b.expiry_date is null or b.expiry_date >= first_expiry)
 $$;
 
--- The lines of an order that still need stock, and how many units.
+-- The lines of an order that still need stock, and how many units: what is neither sent nor held for it. What Shopify
+-- says was sent counts also when no shipment of ours took it.
 --
 -- A line that names neither a product nor a SKU (a tip, a fee) needs none. One whose SKU no product has needs what
 -- nobody can give yet: the order waits, and the allocator says so.
@@ -44,13 +45,17 @@ language sql stable
 as $$
     select i.id, coalesce(i.product_id, (select p.id from raw_ops.products p where p.sku = i.sku)),
         coalesce(nullif(i.sku, ''), (select p.sku from raw_ops.products p where p.id = i.product_id)),
-        i.qty - greatest(i.fulfilled_qty, a.units)
+        i.qty - greatest(i.fulfilled_qty, a.sent) - a.held
     from raw_ops.order_items i
     cross join lateral (
-        select coalesce(sum(s.qty_allocated), 0)::integer as units from raw_ops.allocations s where s.order_item_id = i.id
+        select coalesce(sum(s.qty_allocated) filter (where d.allocation_id is not null), 0)::integer as sent,
+            coalesce(sum(s.qty_allocated) filter (where d.allocation_id is null), 0)::integer as held
+        from raw_ops.allocations s
+        left join raw_ops.stock_dispatches d on d.allocation_id = s.id
+        where s.order_item_id = i.id
     ) a
     where i.order_id = wanted_order and (i.product_id is not null or nullif(i.sku, '') is not null)
-      and i.qty > greatest(i.fulfilled_qty, a.units)
+      and i.qty > greatest(i.fulfilled_qty, a.sent) + a.held
 $$;
 
 -- Looks again for stock for an order that waits for it.

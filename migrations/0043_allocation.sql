@@ -136,7 +136,8 @@ $$;
 -- Allocates what an order needs and does not have yet.
 --
 -- outcome is one of allocation_outcome's words, after the fact; units_allocated is what this call gave. Called again it
--- gives only what is missing; an order that is closed or has no lines is left alone.
+-- gives only what is missing. Of an order that is closed, requests are taken back unless it may yet be paid; one without
+-- lines is left alone.
 -- Errors: 22023 when there is no such order.
 create function raw_ops.allocate_order_to_batches(order_id uuid)
 returns table (outcome text, allocation_group_id uuid, units_allocated integer, units_missing integer)
@@ -154,7 +155,10 @@ begin
     outcome := raw_ops.allocation_outcome($1, now_status);
     units_allocated := 0;
     units_missing := 0;
-    if outcome not in ('closed', 'no_lines') then
+    if outcome = 'closed' and now_status <> 'PENDING' then
+        update raw_ops.allocation_queue q set state = 'cancelled', completed_at = engine.now(), last_error = 'the order is ' || now_status
+        where q.order_id = $1 and q.state in ('pending', 'processing');
+    elsif outcome not in ('closed', 'no_lines') then
         units_allocated := raw_ops.reserve_for_order($1, run);
         outcome := raw_ops.allocation_outcome($1, now_status);
         missing := raw_ops.missing_stock($1);

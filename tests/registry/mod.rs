@@ -3,4 +3,5 @@
 mod compare;
 mod exceptions;
 mod inventory;
+mod row_jobs;
 mod schema;

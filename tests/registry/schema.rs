@@ -17,8 +17,6 @@ async fn differences_after(connection: &mut PgConnection, change: &str) -> Vec<S
 fn registry() -> inventory::Inventory {
     let mut registry = inventory::read();
     registry.views.clear();
-    registry.functions.clear();
-    registry.triggers.clear();
     registry
 }
 
