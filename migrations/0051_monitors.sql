@@ -3,7 +3,8 @@
 --   {"check", "status": ok | warning | critical, "alert_triggered", "channel", "severity": info | warning | critical,
 --    "title", "message", "fields": [{"label", "value", "inline"}], "metrics": {…}}
 -- channel, severity, title, message and fields are what the alerter takes; channel is null when nothing is to be said.
--- A limit is what is still right: a monitor warns when a number is beyond it.
+-- A limit is what is still right: a monitor warns when a number is beyond it. The numbers are those of the views, so a
+-- person who looks sees what the monitor saw.
 -- Locks: creates new objects only.
 
 -- The answer of a monitor. Its fields are its metrics, in their order.
@@ -41,8 +42,7 @@ declare
     max_ms integer;
     said text;
 begin
-    select count(*), raw_ops.minutes_since(min(i.received_at)) into waiting, oldest_minutes
-    from raw_ops.webhook_inbox i where i.processing_status in ('pending', 'processing', 'failed', 'retrying');
+    select q.depth, raw_ops.minutes_since(q.oldest_received_at) into waiting, oldest_minutes from raw_ops.v_retry_queue_depth q;
     select percentile_disc(0.95) within group (order by i.processing_duration_ms), max(i.processing_duration_ms) into p95_ms, max_ms
     from raw_ops.webhook_inbox i
     where i.processing_status = 'success' and i.processed_at > (select engine.now()) - interval '1 hour';
@@ -69,11 +69,9 @@ declare
     unknown bigint;
     said text;
 begin
-    select count(*) filter (where o.state in ('pending', 'sending')),
-        raw_ops.minutes_since(min(o.created_at) filter (where o.state in ('pending', 'sending'))),
-        count(*) filter (where o.state = 'failed'), count(*) filter (where o.state = 'unknown')
+    select o.pending, raw_ops.minutes_since(o.oldest_pending_at), o.failed, o.unknown
     into pending, oldest_minutes, failed, unknown
-    from raw_ops.outbox o where o.state in ('pending', 'sending', 'failed', 'unknown');
+    from raw_ops.v_outbox_health o;
 
     said := raw_ops.complaints(
         case when pending > raw_ops.threshold('outbox.max_pending') then pending || ' messages are unsent' end,
@@ -120,14 +118,9 @@ declare
     late bigint;
     codes text;
 begin
-    select count(*), count(*) filter (where h.late), string_agg(h.batch_code, ', ' order by h.since) filter (where h.late)
+    select count(*), count(*) filter (where t.is_late), string_agg(t.batch_code, ', ' order by t.held_since) filter (where t.is_late)
     into held, late, codes
-    from (
-        select b.batch_code, coalesce(b.qa_hold_started_at, b.created_at) as since,
-            coalesce(b.qa_hold_started_at, b.created_at) < (select engine.now()) - days * interval '1 day' as late
-        from raw_ops.batches b
-        where b.status = 'QA_HOLD' and not exists (select from raw_ops.lab_results r where r.batch_id = b.id)
-    ) h;
+    from raw_ops.v_lab_sla_tracking t where t.status = 'QA_HOLD' and t.lab_result_id is null;
     return raw_ops.monitor_answer('lab_sla', case when late > 0 then 'warning' else 'ok' end, 'Lab results',
         case when late > 0 then format('no lab result after %s days: %s', days, codes) else 'no lab result is late' end,
         json_build_object('awaiting_result', held, 'late', late));
@@ -143,11 +136,7 @@ declare
     tied numeric;
     verdict text;
 begin
-    select count(*), count(*) filter (where v.gbp is null), coalesce(round(sum(v.gbp), 2), 0) into held, unpriced, tied
-    from (
-        select coalesce(b.total_cost_gbp, b.kg_produced * b.cogs_per_kg_gbp) as gbp
-        from raw_ops.batches b where b.status = 'QA_HOLD'
-    ) v;
+    select m.batches, m.batches_without_cost, m.held_gbp into held, unpriced, tied from raw_ops.v_working_capital_metrics m;
     verdict := case when tied > raw_ops.threshold('working_capital.critical_gbp') then 'critical'
                     when tied > raw_ops.threshold('working_capital.warning_gbp') then 'warning' else 'ok' end;
     return raw_ops.monitor_answer('working_capital', verdict, 'Working capital',

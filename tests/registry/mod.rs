@@ -3,5 +3,13 @@
 mod compare;
 mod exceptions;
 mod inventory;
+mod knowledge;
 mod row_jobs;
 mod schema;
+mod stage;
+mod views_batches;
+mod views_outbox;
+mod views_packing;
+mod views_people;
+mod views_plans;
+mod views_webhooks;
