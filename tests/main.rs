@@ -2,13 +2,16 @@
 
 mod allocation;
 mod api;
+mod batches;
 mod cli;
 mod engine;
 mod faults;
 mod health;
 mod migrations;
+mod monitors;
 mod orders;
 mod registry;
+mod stock;
 mod support;
 mod webhooks;
 mod workers;

@@ -71,6 +71,7 @@ select
             case when g.tgtype & 4 > 0 then 'insert' end, case when g.tgtype & 8 > 0 then 'delete' end,
             case when g.tgtype & 16 > 0 then 'update' end, case when g.tgtype & 32 > 0 then 'truncate' end),
         'of ' || (select string_agg(a.attname, ', ') from pg_attribute a where a.attrelid = t.oid and a.attnum = any (g.tgattr)),
-        'calls', g.tgfoid::regproc)
+        'calls', case when p.pronamespace = current_schema()::regnamespace then p.proname::text else p.oid::regproc::text end)
 from base_table t
 join pg_trigger g on g.tgrelid = t.oid and not g.tgisinternal
+join pg_proc p on p.oid = g.tgfoid

@@ -5,6 +5,7 @@ mod exceptions;
 mod inventory;
 mod knowledge;
 mod owners;
+mod row_jobs;
 mod rules;
 mod schema;
 mod stage;

@@ -8,23 +8,15 @@ use crate::support::Database;
 async fn differences_after(connection: &mut PgConnection, change: &str) -> Vec<String> {
     let mut tx = connection.begin().await.expect("a transaction can begin");
     sqlx::raw_sql(AssertSqlSafe(change.to_owned())).execute(&mut *tx).await.unwrap_or_else(|error| panic!("{change}: {error}"));
-    let found = differences(&mut tx, &registry(), &exceptions::read()).await;
+    let found = differences(&mut tx, &inventory::read(), &exceptions::read()).await;
     tx.rollback().await.expect("a transaction can end");
     found
-}
-
-/// The registry without the kinds that no migration brings yet.
-fn registry() -> inventory::Inventory {
-    let mut registry = inventory::read();
-    registry.functions.clear();
-    registry.triggers.clear();
-    registry
 }
 
 #[tokio::test]
 async fn the_database_holds_the_whole_registry() {
     let db = Database::new().await;
-    let registry = registry();
+    let registry = inventory::read();
     assert_eq!(registry.tables.len(), 94);
     let mut connection = db.pool().acquire().await.expect("a connection");
     let found = differences_after(&mut connection, "").await;

@@ -2,5 +2,6 @@
 
 pub mod edge;
 mod jsonb;
+mod retry;
 mod sandbox;
 mod shopify;
