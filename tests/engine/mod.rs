@@ -3,6 +3,6 @@
 mod edges;
 mod hand;
 mod jobs;
-mod statements;
+pub mod statements;
 mod storage;
 mod storage_upkeep;
