@@ -23,7 +23,7 @@ pub struct AllocateOrder {
 
 /// What one look for stock came to; the words are those of `raw_ops.allocation_outcome`.
 #[derive(Debug, Serialize, sqlx::FromRow)]
-struct Allocated {
+struct Look {
     outcome: String,
     allocation_group_id: Option<Uuid>,
     units_allocated: i32,
@@ -36,22 +36,22 @@ impl Job for AllocateOrder {
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;
-        let allocated = self.allocate(&mut tx).await?;
-        if allocated.outcome == "no_lines" {
+        let look = self.allocate(&mut tx).await?;
+        if look.outcome == "no_lines" {
             return Err(Failure::not_ready(format!("order {} has no lines yet", self.order_id)));
         }
-        run.complete_in(tx, serde_json::to_value(allocated)?).await
+        run.complete_in(tx, serde_json::to_value(look)?).await
     }
 }
 
 impl AllocateOrder {
-    async fn allocate(&self, tx: &mut Tx) -> JobResult<Allocated> {
-        let allocated = sqlx::query_as(
+    async fn allocate(&self, tx: &mut Tx) -> JobResult<Look> {
+        let look = sqlx::query_as(
             "select outcome, allocation_group_id, units_allocated, units_missing from raw_ops.allocate_order_to_batches($1)",
         )
         .bind(self.order_id)
         .fetch_one(&mut **tx)
         .await?;
-        Ok(allocated)
+        Ok(look)
     }
 }

@@ -20,7 +20,7 @@ const ALLOCATORS: usize = 32;
 async fn wide_pool(db: &Database) -> PgPool {
     PgPoolOptions::new()
         .max_connections(ALLOCATORS as u32)
-        .acquire_timeout(Duration::from_secs(60))
+        .acquire_timeout(Duration::from_mins(1))
         .connect(&db.url())
         .await
         .expect("the database accepts connections")

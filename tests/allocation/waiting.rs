@@ -28,8 +28,8 @@ async fn a_release_wakes_those_who_wait_for_its_product_the_oldest_first() {
     let mut waiting = Vec::new();
     for age in [3, 1, 2] {
         let order = order(db.pool(), &[(beef, 1)]).await;
-        let older = format!("update raw_ops.allocation_queue set created_at = now() - interval '{age} h' where order_id = '{order}'");
-        execute(db.pool(), &older).await;
+        let aged = format!("update raw_ops.allocation_queue set created_at = now() - interval '{age} h' where order_id = '{order}'");
+        execute(db.pool(), &aged).await;
         waiting.push((age, order));
     }
     let urgent = order(db.pool(), &[(beef, 1), (lamb, 1)]).await;

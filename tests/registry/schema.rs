@@ -61,7 +61,8 @@ const MISTAKES: [(&str, &str); 20] = [
     ),
     ("drop index raw_ops.idx_refunds_order", "index refunds.idx_refunds_order_id: expected (order_id), found nothing"),
     (
-        "alter table raw_ops.proof_jobs drop constraint proof_jobs_job_key_key; create index ux_proof_jobs_jobkey on raw_ops.proof_jobs (job_key)",
+        "alter table raw_ops.proof_jobs drop constraint proof_jobs_job_key_key;
+         create index ux_proof_jobs_jobkey on raw_ops.proof_jobs (job_key)",
         "index proof_jobs.ux_proof_jobs_jobkey: expected unique (job_key), found (job_key)",
     ),
     (

@@ -42,6 +42,13 @@ pub async fn insert(pool: &PgPool, table: &str, row: Value) -> Uuid {
         .unwrap_or_else(|error| panic!("{table} takes no {row}: {error}"))
 }
 
+/// A row with more fields, or others in place of its own.
+pub fn with(mut row: Value, fields: Value) -> Value {
+    let Value::Object(fields) = fields else { panic!("fields are an object") };
+    row.as_object_mut().expect("a row is an object").extend(fields);
+    row
+}
+
 /// The rows of a query, each as JSON.
 pub async fn rows(pool: &PgPool, query: &str) -> Vec<Value> {
     let sql = format!("select to_jsonb(q) from ({query}) q");

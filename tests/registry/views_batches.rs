@@ -4,16 +4,13 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::stage::{ago, database, insert, now, row, rows, stamp};
+use super::stage::{ago, database, insert, now, row, rows, stamp, with};
 
 const DAY: i64 = 1440;
 
 /// A batch with these fields beside its code and date.
 async fn batch(pool: &PgPool, code: &str, fields: Value) -> Uuid {
-    let mut row = json!({ "batch_code": code, "produced_at": "2026-03-01" });
-    let Value::Object(fields) = fields else { panic!("fields are an object") };
-    row.as_object_mut().expect("a row is an object").extend(fields);
-    insert(pool, "batches", row).await
+    insert(pool, "batches", with(json!({ "batch_code": code, "produced_at": "2026-03-01" }), fields)).await
 }
 
 /// Records kilograms of a batch in inventory, a place each.
@@ -133,7 +130,8 @@ async fn money_in_hold_is_the_cost_of_the_batches_held() {
     assert_eq!(
         row(
             db.pool(),
-            "select batches, batches_without_cost, held_gbp::float8, held_kg::float8, oldest_held_since from raw_ops.v_working_capital_metrics"
+            "select batches, batches_without_cost, held_gbp::float8, held_kg::float8, oldest_held_since
+             from raw_ops.v_working_capital_metrics"
         )
         .await,
         json!({
@@ -217,7 +215,8 @@ async fn only_released_stock_in_date_is_free() {
     for (number, stock) in STOCK.iter().enumerate() {
         let expiry = stock.days_to_expiry.map(|days| now().date_naive() + chrono::Duration::days(days));
         let fields = json!({
-            "product_id": product, "status": stock.status, "expiry_date": expiry, "qty_on_hand": stock.on_hand, "qty_reserved": stock.reserved,
+            "product_id": product, "status": stock.status, "expiry_date": expiry, "qty_on_hand": stock.on_hand,
+            "qty_reserved": stock.reserved,
         });
         let id = batch(db.pool(), &number.to_string(), fields).await;
         shelve(db.pool(), id, stock.shelves).await;

@@ -11,7 +11,8 @@ async fn orders_with_all_their_stock_wait_for_the_packers_with_their_coolant() {
     let mut batches = Vec::new();
     for code in ["PR-260301-002", "PR-260301-001"] {
         let fields = json!({
-            "batch_code": code, "product_id": product, "produced_at": "2026-03-01", "status": "RELEASED", "qty_on_hand": 90, "qty_reserved": 60,
+            "batch_code": code, "product_id": product, "produced_at": "2026-03-01", "status": "RELEASED",
+            "qty_on_hand": 90, "qty_reserved": 60,
         });
         batches.push(insert(db.pool(), "batches", fields).await);
     }

@@ -5,17 +5,15 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::stage::{ago, database, insert, row, rows, stamp};
+use super::stage::{ago, database, insert, row, rows, stamp, with};
 
 async fn customer(pool: &PgPool, email: &str) -> Uuid {
     insert(pool, "customers", json!({ "email": email, "first_name": "Ada", "last_name": "Byron", "city": "York" })).await
 }
 
 async fn ticket(pool: &PgPool, subject: &str, fields: Value) -> Uuid {
-    let mut row = json!({ "subject": subject, "customer_email": "writer@example.com", "created_at": ago(600) });
-    let Value::Object(fields) = fields else { panic!("fields are an object") };
-    row.as_object_mut().expect("a row is an object").extend(fields);
-    insert(pool, "support_tickets", row).await
+    let row = json!({ "subject": subject, "customer_email": "writer@example.com", "created_at": ago(600) });
+    insert(pool, "support_tickets", with(row, fields)).await
 }
 
 #[tokio::test]
@@ -176,8 +174,12 @@ async fn the_subscription_shown_is_the_one_that_lives() {
         "select email, active_subscriptions, subscription_id, subscription_status from raw_ops.v_customer_context order by email",
     )
     .await;
-    let of = |email: &str, active: i64, id: Uuid, status: &str| json!({ "email": email, "active_subscriptions": active, "subscription_id": id, "subscription_status": status });
-    assert_eq!(found, [of("ada@example.com", 2, newer, "active"), of("bob@example.com", 0, paused, "paused")]);
+    let expected =
+        [("ada@example.com", 2, newer, "active"), ("bob@example.com", 0, paused, "paused")].map(|(email, active, id, status)| {
+            let subscription = json!({ "email": email, "active_subscriptions": active });
+            with(subscription, json!({ "subscription_id": id, "subscription_status": status }))
+        });
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]

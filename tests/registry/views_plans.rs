@@ -13,17 +13,20 @@ const ROWS: [&str; 9] = [
      select n::text, 'customer' || n || '@example.com' from generate_series(1, 20000) n",
     "insert into raw_ops.orders (shopify_order_id, customer_id, ordered_at, created_at, status, total_inc_vat, total_gbp)
      select o.n::text, c.id, now() - o.n * interval '400 days' / 100000, now() - o.n * interval '400 days' / 100000,
-         case when o.n > 60 then 'DELIVERED' when o.n > 40 then 'EXPORTED' when o.n > 20 then 'ALLOCATED' else 'PAID' end::raw_ops.order_status,
+         case when o.n > 60 then 'DELIVERED'
+             when o.n > 40 then 'EXPORTED' when o.n > 20 then 'ALLOCATED' else 'PAID' end::raw_ops.order_status,
          60, 60
      from generate_series(1, 100000) o (n) join raw_ops.customers c on c.shopify_customer_id = (1 + o.n % 20000)::text",
-    "insert into raw_ops.order_items (order_id, qty, unit_price_ex_vat) select id, 1, 50 from raw_ops.orders where ordered_at > now() - interval '80 days'",
+    "insert into raw_ops.order_items (order_id, qty, unit_price_ex_vat) select id, 1, 50 from raw_ops.orders
+     where ordered_at > now() - interval '80 days'",
     "insert into raw_ops.batches (batch_code, produced_at, status, qty_on_hand, qty_reserved)
      select 'PR-' || n, current_date - n, 'RELEASED', 1000, 500 from generate_series(1, 200) n",
     "insert into raw_ops.allocations (order_item_id, batch_id, qty_allocated)
      select i.id, b.id, 1 from raw_ops.order_items i
      join (select id, row_number() over () as place from raw_ops.batches) b on b.place = 1 + abs(hashtext(i.id::text)) % 200",
     "insert into raw_ops.webhook_inbox
-        (topic, raw_headers, raw_payload, received_at, processing_status, processed_at, processing_duration_ms, last_error, processing_attempts)
+        (topic, raw_headers, raw_payload, received_at, processing_status, processed_at, processing_duration_ms,
+            last_error, processing_attempts)
      select 'orders/create', '{}', '{\"id\": 1}', at, case when n % 2000 = 7 then 'failed' else 'success' end,
          case when n % 2000 <> 7 then at + interval '1 second' end, n % 900, case when n % 2000 = 7 then 'no answer after ' || n end, 1
      from generate_series(1, 100000) n cross join lateral (select now() - n * interval '400 days' / 100000 as at) t",
