@@ -77,7 +77,7 @@ async fn main() -> ExitCode {
         Command::Db(command) => db::run(command).await,
     };
     ended.unwrap_or_else(|error| {
-        output::complain(&error);
+        output::complain(&database::explained(error));
         ExitCode::FAILURE
     })
 }

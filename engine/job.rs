@@ -105,7 +105,6 @@ pub struct NewJob {
     pub(crate) max_attempts: Option<i16>,
     pub(crate) parent: Option<JobId>,
     pub(crate) trace_parent: Option<String>,
-    pub(crate) requeued_from: Option<uuid::Uuid>,
 }
 
 impl NewJob {
@@ -131,7 +130,6 @@ impl NewJob {
             max_attempts: None,
             parent: None,
             trace_parent: None,
-            requeued_from: None,
         }
     }
 
@@ -187,11 +185,6 @@ impl NewJob {
     /// Its queue, kind and priority.
     pub(crate) fn lane(&self) -> (&str, &str, i16) {
         (&self.queue, &self.kind, self.priority)
-    }
-
-    pub(crate) const fn requeued_from(mut self, letter: uuid::Uuid) -> Self {
-        self.requeued_from = Some(letter);
-        self
     }
 }
 

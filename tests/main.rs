@@ -11,6 +11,7 @@ mod migrations;
 mod monitors;
 mod orders;
 mod registry;
+mod roles;
 mod stock;
 mod support;
 mod webhooks;

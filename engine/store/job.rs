@@ -32,7 +32,6 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqu
         .bind(job.max_attempts)
         .bind(job.parent)
         .bind(&job.trace_parent)
-        .bind(job.requeued_from)
         .fetch_one(connection)
         .await
         .map_err(refused)
@@ -67,7 +66,7 @@ pub async fn enqueue_many(connection: &mut PgConnection, jobs: &[NewJob]) -> Res
     Ok(rows.into_iter().map(|(_, id)| id).collect())
 }
 
-fn refused(error: sqlx::Error) -> StoreError {
+pub(super) fn refused(error: sqlx::Error) -> StoreError {
     match error.as_database_error() {
         Some(database) if database.code().as_deref() == Some("RW001") => StoreError::KeyReused(database.message().to_string()),
         Some(database) if database.constraint() == Some("job_args_size") => StoreError::ArgumentsTooLarge,

@@ -5,7 +5,7 @@ mod edges;
 mod enqueue;
 mod hand;
 mod jobs;
-mod statements;
+pub mod statements;
 mod storage;
 mod storage_upkeep;
 mod together;
