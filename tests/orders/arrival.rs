@@ -123,7 +123,7 @@ async fn every_order_of_arrival_ends_the_same() {
     for sequence in permutations(documents.len()) {
         super::inbox::execute(
             db.pool(),
-            "truncate raw_ops.customers, raw_ops.orders, raw_ops.order_items, raw_ops.allocation_queue, raw_ops.webhook_inbox",
+            "truncate raw_ops.customers, raw_ops.orders, raw_ops.order_items, raw_ops.allocation_queue, raw_ops.webhook_inbox cascade",
         )
         .await;
         for index in sequence {

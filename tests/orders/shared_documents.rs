@@ -44,7 +44,7 @@ async fn every_order_is_written_with_its_money_or_refused_by_name() {
     let refused = HashMap::from([("taxreceipts_order_with_discount.json", "line_items[0]: missing field `id`")]);
     let db = Database::new().await;
     for (file, topic, document) in documents().into_iter().filter(|(_, topic, _)| topic.starts_with("orders/")) {
-        execute(db.pool(), "truncate raw_ops.orders, raw_ops.order_items, raw_ops.customers, raw_ops.allocation_queue").await;
+        execute(db.pool(), "truncate raw_ops.orders, raw_ops.order_items, raw_ops.customers, raw_ops.allocation_queue cascade").await;
         let read = ShopifyOrder::parse(&topic, &document);
         if let Some(reason) = refused.get(file.as_str()) {
             assert_eq!(read.expect_err("the order is refused").to_string(), *reason, "{file}");

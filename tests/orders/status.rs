@@ -29,7 +29,7 @@ async fn only_a_whole_payment_is_paid() {
     .into_iter()
     .enumerate()
     {
-        execute(db.pool(), "truncate raw_ops.orders, raw_ops.order_items, raw_ops.allocation_queue").await;
+        execute(db.pool(), "truncate raw_ops.orders, raw_ops.order_items, raw_ops.allocation_queue cascade").await;
         process(db.pool(), &paid_with(fields.clone())).await.expect("the order is sound");
         assert_eq!(status(&db).await, expected, "case {index}: {fields}");
         assert_eq!(count(db.pool(), "raw_ops.allocation_queue").await, i64::from(expected == "PAID"), "case {index}");
@@ -87,7 +87,7 @@ async fn a_subscription_is_known_by_source_or_tag_and_stays_one() {
     let db = Database::new().await;
     let is_subscription = "select is_subscription as known from raw_ops.orders";
     for fields in [json!({ "source_name": "subscription_contract_checkout_one" }), json!({ "tags": "vip, Seal Subscription" })] {
-        execute(db.pool(), "truncate raw_ops.orders, raw_ops.order_items, raw_ops.allocation_queue").await;
+        execute(db.pool(), "truncate raw_ops.orders, raw_ops.order_items, raw_ops.allocation_queue cascade").await;
         process(db.pool(), &paid_with(fields)).await.expect("the order is sound");
         assert_eq!(row(db.pool(), is_subscription).await, json!({ "known": true }));
         process(db.pool(), &later(1, json!({}))).await.expect("the order is sound");
