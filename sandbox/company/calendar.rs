@@ -57,6 +57,11 @@ impl Calendar {
         self.orders[day]
     }
 
+    /// How many orders all days bring.
+    pub fn orders_in_all(&self) -> u64 {
+        self.orders.iter().sum()
+    }
+
     /// The end of the history.
     pub const fn until(&self) -> DateTime<Utc> {
         self.until

@@ -114,7 +114,12 @@ impl Subscription {
 
     /// What its next billing day brings; the same however often it is asked.
     pub fn turn(&self, draws: &Draws) -> Turn {
-        let mut random = draws.stream(Theme::Cycle, (self.number << 12) + u64::from(self.cycle));
+        self.turn_at(draws, self.cycle)
+    }
+
+    /// What the billing day of a cycle brings.
+    pub fn turn_at(&self, draws: &Draws, cycle: u32) -> Turn {
+        let mut random = draws.stream(Theme::Cycle, (self.number << 12) + u64::from(cycle));
         match random.random_range(0..1_000) {
             0..=24 => Turn::Skips,
             25..=37 => Turn::Pauses { days: random.random_range(14..70) },

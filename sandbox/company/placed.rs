@@ -27,9 +27,17 @@ pub struct Placed {
     pub discount: Option<(&'static str, i64)>,
     /// Whether it is the customer's first.
     pub is_first: bool,
+    /// The customer who recommended us.
+    pub friend: Option<u64>,
+    /// The credit that was used, by its place, and how much of it.
+    pub credit: Option<(usize, i64)>,
     /// What becomes of it.
     pub fate: Fate,
 }
+
+/// The code of those who come by a friend's word.
+pub const FRIEND: &str = "FRIEND15";
+const WELCOME: &str = "WELCOME10";
 
 /// The billing that made an order.
 #[derive(Debug, Clone, Copy)]
@@ -86,18 +94,18 @@ impl Placed {
     pub fn once(draws: &Draws, random: &mut StdRng, customer: u64, at: DateTime<Utc>) -> Self {
         let mut lines = order::lines(&mut draws.stream(Theme::Order, random.random()));
         lines.truncate(4);
-        Self::new(customer, at, lines, random.random_bool(0.3).then_some("WELCOME10"))
+        Self::new(customer, at, lines, random.random_bool(0.3).then_some(WELCOME))
     }
 
     /// The order that begins a subscription.
     pub fn first_box(draws: &Draws, random: &mut StdRng, subscription: &Subscription, at: DateTime<Utc>) -> Self {
         let code = match random.random_range(0..10) {
-            0..=4 => Some("WELCOME10"),
-            5 => Some("FRIEND15"),
+            0..=4 => Some(WELCOME),
+            5 => Some(FRIEND),
             _ => None,
         };
         let billed = Billed { number: subscription.number, cycle: 0, weeks: subscription.weeks, failed_since: None };
-        Self { subscription: Some(billed), is_first: true, ..Self::new(subscription.customer, at, subscription.lines(draws), code) }
+        Self { subscription: Some(billed), ..Self::new(subscription.customer, at, subscription.lines(draws), code) }
     }
 
     /// The next box of a subscription.
@@ -109,8 +117,25 @@ impl Placed {
 
     fn new(customer: u64, at: DateTime<Utc>, lines: Vec<Line>, code: Option<&'static str>) -> Self {
         let items: i64 = lines.iter().map(|line| line.price * line.quantity).sum();
-        let discount = code.map(|code| (code, if code == "FRIEND15" { 1_500.min(items / 2) } else { items / 10 }));
-        Self { number: 0, customer, at, subscription: None, lines, discount, is_first: false, fate: Fate::Unpaid }
+        let discount = code.map(|code| (code, if code == FRIEND { 1_500.min(items / 2) } else { items / 10 }));
+        Self {
+            number: 0,
+            customer,
+            at,
+            subscription: None,
+            lines,
+            discount,
+            is_first: false,
+            friend: None,
+            credit: None,
+            fate: Fate::Unpaid,
+        }
+    }
+
+    /// Makes its discount that of somebody who came by themselves.
+    pub fn welcome(&mut self) {
+        let items: i64 = self.lines.iter().map(|line| line.price * line.quantity).sum();
+        self.discount = Some((WELCOME, items / 10));
     }
 
     /// What is charged for.
@@ -148,18 +173,18 @@ impl Placed {
         self.journey().is_some()
     }
 
-    /// When it ended without a box.
-    pub fn ended(&self) -> Option<DateTime<Utc>> {
+    /// When it ended without a box; one that is cancelled is so before the history ends.
+    pub fn ended(&self, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.fate {
-            Fate::Unpaid => Some(self.at + PATIENCE),
-            Fate::Cancelled => Some(self.at + Duration::minutes(20 + (self.number % 40) as i64)),
+            Fate::Unpaid => Some(self.at + PATIENCE).filter(|at| *at <= until),
+            Fate::Cancelled => Some(until.min(self.at + Duration::minutes(20 + (self.number % 40) as i64))),
             _ => None,
         }
     }
 
     /// When stock is taken for it.
-    pub fn allocated(&self) -> DateTime<Utc> {
-        self.at + Duration::seconds(4 + (self.number % 26) as i64)
+    pub fn allocated(&self, until: DateTime<Utc>) -> DateTime<Utc> {
+        until.min(self.at + Duration::seconds(5))
     }
 }
 

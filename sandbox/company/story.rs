@@ -13,8 +13,10 @@ use rand::rngs::StdRng;
 
 use super::calendar::Calendar;
 use super::draws::{Draws, Theme};
+use super::favour::{Cause, Credit, Favours, REWARD};
 use super::life::{DUNNING_DAYS, Failing, Standing, Subscription, Turn};
-use super::placed::Placed;
+use super::placed::{FRIEND, Placed};
+use super::ticket::{Action, GOODWILL, Ticket};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -50,9 +52,19 @@ pub struct Customer {
     /// When the first order was placed.
     pub since: DateTime<Utc>,
     /// Orders so far.
-    pub orders: u32,
-    /// Pence of all orders.
+    pub placed: u32,
+    /// Of them, those that were delivered.
+    pub delivered: u32,
+    /// Pence of all that were paid and not cancelled.
     pub spent: i64,
+    /// Boxes on whose way something went wrong.
+    pub troubles: u32,
+    /// Tickets.
+    pub tickets: u32,
+    /// Friends who ordered by this customer's code.
+    pub friends: u32,
+    /// Of them, those whose order was delivered.
+    pub rewards: u32,
     /// The first subscription, if there is one.
     pub subscription: Option<u64>,
 }
@@ -69,12 +81,24 @@ pub struct Story<'a> {
     pub subscriptions: Vec<Subscription>,
     /// Every customer, by their number less `first`.
     pub customers: Vec<Customer>,
+    /// All credit.
+    pub favours: Favours,
 }
 
 impl<'a> Story<'a> {
     /// The story before its first day.
-    pub const fn new(draws: Draws, calendar: &'a Calendar, first: u64) -> Self {
-        Self { draws, calendar, first, day: 0, orders: 0, due: BTreeMap::new(), subscriptions: Vec::new(), customers: Vec::new() }
+    pub fn new(draws: Draws, calendar: &'a Calendar, first: u64) -> Self {
+        Self {
+            draws,
+            calendar,
+            first,
+            day: 0,
+            orders: 0,
+            due: BTreeMap::new(),
+            subscriptions: Vec::new(),
+            customers: Vec::new(),
+            favours: Favours::default(),
+        }
     }
 
     /// What happened on the next day, in the order of time; none after the last.
@@ -103,18 +127,54 @@ impl<'a> Story<'a> {
         Some(told.into_iter().map(|(_, event)| self.number(event)).collect())
     }
 
-    /// Orders are numbered as they are placed.
+    /// Orders are numbered as they are placed, and change what is known of the customer.
     fn number(&mut self, event: Event) -> Event {
         let Event::Ordered(mut placed) = event else { return event };
         placed.number = self.first + self.orders;
         self.orders += 1;
         placed.decide(&self.draws);
+        self.refer(&mut placed);
+        let until = self.calendar.until();
         let customer = &mut self.customers[(placed.customer - self.first) as usize];
-        if placed.is_sold() {
-            customer.orders += 1;
+        placed.is_first = customer.placed == 0;
+        customer.placed += 1;
+        if let Some(journey) = placed.journey().copied() {
+            placed.credit = self.favours.apply(&placed);
             customer.spent += placed.cart().totals().total;
+            customer.delivered += u32::from(journey.arrived <= until);
+            customer.troubles += u32::from(journey.trouble.is_some_and(|(_, at)| at <= until));
+        }
+        if let Some(ticket) = Ticket::about(&self.draws, &placed).filter(|ticket| ticket.opened <= until) {
+            customer.tickets += 1;
+            if ticket.about_what().action == Action::Credit && ticket.answered <= until {
+                self.give(&placed, placed.customer, ticket.answered, GOODWILL, Cause::Goodwill);
+            }
         }
         Event::Ordered(placed)
+    }
+
+    /// Finds who recommended us to somebody who orders by a friend's code.
+    fn refer(&mut self, placed: &mut Placed) {
+        if placed.discount.is_none_or(|(code, _)| code != FRIEND) {
+            return;
+        }
+        let mut random = self.draws.stream(Theme::Money, placed.number);
+        let mut found = (0..8).map(|_| random.random_range(0..self.customers.len()));
+        let friend = found.find(|place| {
+            let friend = &self.customers[*place];
+            friend.subscription.is_some() && friend.since + Duration::days(7) < placed.at
+        });
+        let Some(friend) = friend else { return placed.welcome() };
+        placed.friend = Some(self.first + friend as u64);
+        self.customers[friend].friends += 1;
+        if let Some(arrived) = placed.journey().map(|journey| journey.arrived).filter(|arrived| *arrived <= self.calendar.until()) {
+            self.customers[friend].rewards += 1;
+            self.give(placed, self.first + friend as u64, arrived, REWARD, Cause::Referral);
+        }
+    }
+
+    fn give(&mut self, order: &Placed, customer: u64, given: DateTime<Utc>, pence: i64, cause: Cause) {
+        self.favours.give(Credit { customer, given, pence, cause, order: order.number, used: None });
     }
 
     /// Somebody orders without being asked: as a rule somebody new.

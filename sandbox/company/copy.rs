@@ -1,0 +1,179 @@
+//! Rows into the database: COPY, one table after the other, parents before children.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+use super::Error;
+use super::sheet::Sheet;
+
+/// How rows meet those that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// They are new.
+    Append,
+    /// What is there under the same key stays.
+    Keep,
+    /// They are for an empty table.
+    WhenEmpty,
+    /// Units are added to those that are there.
+    Add,
+}
+
+use Way::{Add, Append, Keep, WhenEmpty};
+
+/// Every table that is filled, parents before children.
+const TABLES: &[(&str, Way)] = &[
+    ("products", Keep),
+    ("formulations", WhenEmpty),
+    ("inventory_planning_config", WhenEmpty),
+    ("allocation_alert_config", WhenEmpty),
+    ("subscription_config", WhenEmpty),
+    ("partner_contacts", WhenEmpty),
+    ("lab_pdf_patterns", WhenEmpty),
+    ("courier_event_mapping", WhenEmpty),
+    ("high_risk_postcodes", WhenEmpty),
+    ("allowed_delivery_areas", WhenEmpty),
+    ("ai_knowledge_sections", WhenEmpty),
+    ("ai_prompt_templates", WhenEmpty),
+    ("agents", WhenEmpty),
+    ("ad_accounts", Keep),
+    ("ad_campaigns", Keep),
+    ("currency_rates", Keep),
+    ("batches", Append),
+    ("lab_results", Append),
+    ("lab_result_samples", Append),
+    ("batch_status_history", Append),
+    ("manual_override_audit", Append),
+    ("inventory", Append),
+    ("inventory_on_hand", Add),
+    ("inventory_movements", Append),
+    ("proof_artifacts", Append),
+    ("proof_jobs", Append),
+    ("proof_page_events", Append),
+    ("invoice_parsing_jobs", Append),
+    ("customers", Append),
+    ("feeding_plans", Append),
+    ("calculator_discounts", Append),
+    ("calculator_pets", Append),
+    ("calculator_discount_usage", Append),
+    ("portal_sessions", Append),
+    ("customer_engagement_events", Append),
+    ("customer_health_scores", Append),
+    ("customer_interventions", Append),
+    ("address_changes", Append),
+    ("subscriptions", Append),
+    ("subscription_events", Append),
+    ("subscription_actions", Append),
+    ("email_events", Append),
+    ("seal_webhook_inbox", Append),
+    ("referral_codes", Append),
+    ("customer_credits", Append),
+    ("referrals", Append),
+    ("orders", Append),
+    ("order_items", Append),
+    ("allocations", Append),
+    ("allocation_queue", Append),
+    ("allocation_alert_history", Append),
+    ("packing_instructions", Append),
+    ("pack_quality_checks", Append),
+    ("export_outbox", Append),
+    ("dispatch_import_queue", Append),
+    ("processed_3pl_files", Append),
+    ("shipments", Append),
+    ("stock_dispatches", Append),
+    ("courier_events", Append),
+    ("temperature_audits", Append),
+    ("temperature_logger_data", Append),
+    ("exceptions_queue", Append),
+    ("billing_attempts", Append),
+    ("payment_events", Append),
+    ("customer_credit_applications", Append),
+    ("customer_credit_events", Append),
+    ("referral_events", Append),
+    ("support_tickets", Append),
+    ("ticket_messages", Append),
+    ("ticket_notes", Append),
+    ("escalation_queue", Append),
+    ("cs_agent_decisions", Append),
+    ("agent_executions", Append),
+    ("agent_decisions", Append),
+    ("agent_tool_calls", Append),
+    ("ai_prompt_logs", Append),
+    ("chat_sessions", Append),
+    ("chat_messages", Append),
+    ("csat_responses", Append),
+    ("testimonials", Append),
+    ("refunds", Append),
+    ("replacement_requests", Append),
+    ("order_notes", Append),
+    ("outbox", Append),
+    ("lifecycle_events", Append),
+    ("webhook_inbox", Append),
+    ("monitoring_runs", Append),
+    ("alert_log", Append),
+    ("ops_events", Append),
+];
+
+/// The tables that are filled.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|(table, _)| *table)
+}
+
+/// Writes what waits. Returns the rows of each table.
+pub async fn write(connection: &mut PgConnection, mut sheets: Vec<Sheet>) -> Result<Vec<(&'static str, u64)>, Error> {
+    let place = |sheet: &Sheet| TABLES.iter().position(|(table, _)| *table == sheet.table).expect("every sheet is of a known table");
+    sheets.sort_by_key(place);
+    let mut written = Vec::with_capacity(sheets.len());
+    for sheet in sheets {
+        let (table, way) = TABLES[place(&sheet)];
+        let rows = match way {
+            Append => copy(connection, &format!("raw_ops.{table}"), &sheet).await,
+            _ => stage(connection, &sheet, way).await,
+        };
+        written.push((table, rows.map_err(|reason| Error::Table { table, reason })?));
+    }
+    Ok(written)
+}
+
+/// Notes on each referral which order it led to: the two tables name each other, and the referral was first.
+pub async fn join_referrals(connection: &mut PgConnection, referred: &[(Uuid, Uuid)]) -> Result<(), Error> {
+    let (referrals, orders): (Vec<Uuid>, Vec<Uuid>) = referred.iter().copied().unzip();
+    sqlx::query(include_str!("sql/join_referrals.sql")).bind(referrals).bind(orders).execute(connection).await?;
+    Ok(())
+}
+
+/// Lets the planner know what came.
+pub async fn analyze(connection: &mut PgConnection) -> Result<(), Error> {
+    let names: Vec<String> = tables().map(|table| format!("raw_ops.{table}")).collect();
+    sqlx::query(AssertSqlSafe(format!("analyze {}", names.join(", ")))).execute(connection).await?;
+    Ok(())
+}
+
+async fn copy(connection: &mut PgConnection, target: &str, sheet: &Sheet) -> Result<u64, sqlx::Error> {
+    let statement = format!("copy {target} ({}) from stdin", sheet.columns.join(", "));
+    let mut copying = connection.copy_in_raw(&statement).await?;
+    if let Err(error) = copying.send(sheet.text.as_slice()).await {
+        // The server's own words say more than a broken pipe.
+        return Err(copying.abort("the rows could not be sent").await.err().unwrap_or(error));
+    }
+    copying.finish().await
+}
+
+/// Copies into a table beside, then takes over what may be.
+async fn stage(connection: &mut PgConnection, sheet: &Sheet, way: Way) -> Result<u64, sqlx::Error> {
+    let (table, columns) = (sheet.table, sheet.columns.join(", "));
+    let make = format!("create temp table seed_rows on commit drop as select {columns} from raw_ops.{table} with no data");
+    sqlx::query(AssertSqlSafe(make)).execute(&mut *connection).await?;
+    copy(connection, "seed_rows", sheet).await?;
+    let clause = match way {
+        WhenEmpty => format!("where not exists (select from raw_ops.{table})"),
+        Add => "on conflict (sku) do update set qty_available = inventory_on_hand.qty_available + excluded.qty_available, \
+                updated_at = excluded.updated_at"
+            .to_string(),
+        Append | Keep => "on conflict do nothing".to_string(),
+    };
+    let take = format!("insert into raw_ops.{table} ({columns}) select {columns} from seed_rows {clause}");
+    let rows = sqlx::query(AssertSqlSafe(take)).execute(&mut *connection).await?.rows_affected();
+    sqlx::query("drop table seed_rows").execute(connection).await?;
+    Ok(rows)
+}
