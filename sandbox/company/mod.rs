@@ -83,14 +83,6 @@ pub enum Error {
     /// Another program does the same.
     #[error("another seed is being written to the database: wait until it has ended")]
     Busy,
-    /// The database refused the rows of a table.
-    #[error("the rows of {table} were refused and nothing was written: {reason}")]
-    Table {
-        /// Which.
-        table: &'static str,
-        /// The database's words.
-        reason: sqlx::Error,
-    },
     /// The database refused, or is away.
     #[error("the database refused and nothing was written: {0}")]
     Database(#[from] sqlx::Error),

@@ -15,7 +15,7 @@ use super::story::{Event, Story};
 use crate::shopify::catalogue;
 
 /// A chapter ends with the day on which its rows are so many bytes.
-const CHAPTER: usize = 8 << 20;
+const CHAPTER: usize = 24 << 20;
 
 /// Rows of some days.
 #[derive(Debug)]
