@@ -1,12 +1,16 @@
 //! All tests: one binary that mirrors the house.
 
 mod allocation;
+mod batches;
 mod cli;
 mod engine;
 mod faults;
 mod health;
 mod migrations;
+mod monitors;
 mod orders;
+mod registry;
+mod stock;
 mod support;
 mod webhooks;
 mod workers;

@@ -1,24 +1,33 @@
-//! Record that an order asks for stock.
+//! Give one order the stock that is free.
 //!
-//! allocation_queue row -> attempts counted, still pending -> event
+//! order -> batches that expire first, reserved -> request done, or waiting for the rest
 //!
-//! Started by  raw_ops.request_allocation, when an order becomes PAID
+//! Started by  a row of raw_ops.allocation_queue that is pending; raw_ops.wake_waiting_orders, when stock arrives;
+//!             raw_ops.request_allocation, when the lines of a waiting order may have changed
 //! Unique by   order, while a job for it lives
-//! Ended       without work when nothing is pending for the order any more
+//! Retried     while the order has no lines yet
 //!
-//! Nothing is reserved: there are no batches to reserve from. So the request stays `pending`, where the operator
-//! and the allocator see it; what this job adds is the truth that it was looked at, and when first.
+//! An order that waits is no failure: its request stays pending, and whoever brings stock starts this job again.
+//! Reservation and completion are one commit, so a waiting order's key is free as soon as others can see it wait.
 
-use engine::{Failure, Job, JobResult, Outcome, Run, Tx};
+use engine::{Failure, Job, JobResult, Run, Tx};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
-/// Looks at the pending allocation request of this order.
+/// Allocates what this order needs and does not have yet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AllocateOrder {
     /// The order, in `raw_ops.orders`.
     pub order_id: Uuid,
+}
+
+/// What one look for stock came to; the words are those of `raw_ops.allocation_outcome`.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+struct Look {
+    outcome: String,
+    allocation_group_id: Option<Uuid>,
+    units_allocated: i32,
+    units_missing: i32,
 }
 
 impl Job for AllocateOrder {
@@ -27,42 +36,22 @@ impl Job for AllocateOrder {
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;
-        let status = self.order_status(&mut tx).await?;
-        if !self.count_attempt(&mut tx).await? {
-            return Ok(Outcome::Cancel(format!("nothing is pending for the order, which is {status}")));
+        let look = self.allocate(&mut tx).await?;
+        if look.outcome == "no_lines" {
+            return Err(Failure::not_ready(format!("order {} has no lines yet", self.order_id)));
         }
-        self.tell_once(&mut tx).await?;
-        run.complete_in(tx, json!({ "state": "pending" })).await
+        run.complete_in(tx, serde_json::to_value(look)?).await
     }
 }
 
 impl AllocateOrder {
-    async fn order_status(&self, tx: &mut Tx) -> JobResult<String> {
-        let status: Option<String> = sqlx::query_scalar("select status::text from raw_ops.orders where id = $1")
-            .bind(self.order_id)
-            .fetch_optional(&mut **tx)
-            .await?;
-        status.ok_or_else(|| Failure::validation(format!("there is no order {}", self.order_id)))
-    }
-
-    /// Counts this look at the order's request; false when none is pending.
-    async fn count_attempt(&self, tx: &mut Tx) -> JobResult<bool> {
-        let counted = sqlx::query(
-            "update raw_ops.allocation_queue
-             set attempts = coalesce(attempts, 0) + 1, started_at = coalesce(started_at, engine.now())
-             where order_id = $1 and state = 'pending'",
+    async fn allocate(&self, tx: &mut Tx) -> JobResult<Look> {
+        let look = sqlx::query_as(
+            "select outcome, allocation_group_id, units_allocated, units_missing from raw_ops.allocate_order_to_batches($1)",
         )
         .bind(self.order_id)
-        .execute(&mut **tx)
+        .fetch_one(&mut **tx)
         .await?;
-        Ok(counted.rows_affected() > 0)
-    }
-
-    async fn tell_once(&self, tx: &mut Tx) -> JobResult<()> {
-        sqlx::query("select raw_ops.log_order_once($1, 'allocation_requested', 'The order is paid and asks for stock')")
-            .bind(self.order_id)
-            .execute(&mut **tx)
-            .await?;
-        Ok(())
+        Ok(look)
     }
 }

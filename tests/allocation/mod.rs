@@ -1,3 +1,6 @@
 //! Allocation.
 
 mod allocate_order;
+mod crowd;
+mod fefo;
+mod waiting;

@@ -9,7 +9,8 @@ use super::inbox::{count, later, paid, paid_with, receive, row};
 use crate::support::{Database, run_all};
 
 async fn run(db: &Database, inbox_id: Uuid) {
-    let job = NewJob::of(&ProcessOrder { inbox_id }).expect("the arguments are JSON");
+    // The row's own trigger made this job, if there is a row that waits.
+    let job = NewJob::of(&ProcessOrder { inbox_id }).expect("the arguments are JSON").unique_key(inbox_id);
     Client::new(db.pool().clone()).enqueue(&job).await.expect("the queue takes the job");
     run_all(db, jobs::kinds()).await;
 }

@@ -1,4 +1,4 @@
-//! A real database for each test, cloned from a migrated template in some 25 ms.
+//! A real database for each test, cloned from a migrated template in some 0.1 s.
 
 use std::{
     path::Path,

@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod private;
 pub mod process;
 pub mod proxy;
+pub mod shelf;
 pub mod wait;
 pub mod witness;
 

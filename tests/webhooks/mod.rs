@@ -2,5 +2,6 @@
 
 mod edge;
 mod jsonb;
+mod retry;
 mod sandbox;
 mod shopify;

@@ -1,6 +1,6 @@
 -- Store deliveries of Shopify: one element of each array a delivery; none has another's topic and body.
 -- Returns the rows that are new, each with the earlier row of the same topic and body: a suspected replay.
--- A webhook id that is known makes no row. Only what a job will process is left pending.
+-- A webhook id that is known makes no row. Only what is an order is left pending: its row's trigger makes the job.
 -- Locks: the inserted rows. Index: webhook_inbox_delivery_key, idx_webhook_inbox_body.
 -- Caller: webhooks/shopify/batch.rs
 insert into raw_ops.webhook_inbox (

@@ -1,9 +1,7 @@
-//! One commit: rows of the inbox and their jobs.
+//! One commit: rows of the inbox. A trigger of the table makes their jobs.
 
 use std::collections::HashMap;
 
-use engine::NewJob;
-use jobs::orders::ProcessOrder;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
@@ -42,22 +40,14 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Stores the rows and enqueues their jobs; all or nothing. No two of them may
-/// have the same topic and body.
+/// Stores the rows, and their jobs with them; all or nothing. No two of them
+/// may have the same topic and body.
 pub(super) async fn commit(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<Vec<Stored>, StoreError> {
     let mut tx = connection.begin_with(AssertSqlSafe(begin(rows))).await?;
     let replay_of = insert(&mut tx, rows).await?;
     let stored: Vec<Stored> = rows.iter().map(|row| outcome(row, &replay_of)).collect();
-    let mut jobs = Vec::with_capacity(rows.len());
-    for (row, stored) in rows.iter().zip(&stored) {
-        match stored {
-            Stored::Enqueued => jobs.push(process_order(row.id)?),
-            Stored::UnknownTopic => note_unknown_topic(&mut tx, row).await?,
-            Stored::Duplicate | Stored::SuspectedReplay => {}
-        }
-    }
-    if !jobs.is_empty() {
-        engine::enqueue_many_in(&mut tx, &jobs).await?;
+    for (row, _) in rows.iter().zip(&stored).filter(|(_, stored)| **stored == Stored::UnknownTopic) {
+        note_unknown_topic(&mut tx, row).await?;
     }
     tx.commit().await?;
     Ok(stored)
@@ -118,10 +108,6 @@ async fn insert(tx: &mut PgConnection, rows: &[Row<'_>]) -> sqlx::Result<HashMap
         .fetch_all(tx)
         .await?;
     Ok(inserted.into_iter().collect())
-}
-
-fn process_order(inbox_id: Uuid) -> Result<NewJob, engine::StoreError> {
-    Ok(NewJob::of(&ProcessOrder { inbox_id })?.unique_key(inbox_id))
 }
 
 async fn note_unknown_topic(tx: &mut PgConnection, row: &Row<'_>) -> sqlx::Result<()> {

@@ -38,9 +38,6 @@ pub enum StoreError {
     /// The database refused or is away.
     #[error("storing failed: {0}")]
     Database(#[source] Arc<sqlx::Error>),
-    /// The job could not be enqueued.
-    #[error("enqueueing failed: {0}")]
-    Enqueue(#[source] Arc<engine::StoreError>),
     /// The commit took too long.
     #[error("the database did not answer in time")]
     Late,
@@ -52,12 +49,6 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(Arc::new(error))
-    }
-}
-
-impl From<engine::StoreError> for StoreError {
-    fn from(error: engine::StoreError) -> Self {
-        Self::Enqueue(Arc::new(error))
     }
 }
 

@@ -1,0 +1,4 @@
+//! Batches: their public name, and their release.
+
+mod public_batch_id;
+mod release;

@@ -1,0 +1,5 @@
+//! The seven monitors: their one shape, and the edge at which each begins to warn.
+
+mod digest;
+mod edges;
+mod shape;

@@ -1,0 +1,88 @@
+//! Webhooks that failed are tried again where that can help.
+
+use serde_json::json;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::orders::inbox::{count, execute, paid, receive, row};
+use crate::support::{Database, run_all, shelf::rows};
+
+/// A webhook that failed an hour ago with this category, its job ended as a dead letter.
+async fn failed(pool: &PgPool, category: &str) -> Uuid {
+    let id = receive(pool, "orders/create", &paid()).await;
+    execute(
+        pool,
+        &format!(
+            "with job as (delete from engine.unique_key where key = '{id}' returning job_id),
+         gone as (delete from engine.ready where job_id in (select job_id from job)),
+         described as (delete from engine.job where id in (select job_id from job)),
+         letter as (
+             insert into raw_ops.dead_letter_queue (source, topic, payload, job_id, category)
+             select 'engine', 'orders.process_order', jsonb_build_object('inbox_id', '{id}'), job_id, '{category}' from job
+         )
+         update raw_ops.webhook_inbox set processing_status = 'failed', error_category = '{category}', processing_attempts = 3,
+             last_error_at = now() - interval '1 h', received_at = now() - interval '2 h', updated_at = now() - interval '1 h'
+         where id = '{id}'"
+        ),
+    )
+    .await;
+    id
+}
+
+async fn retry(pool: &PgPool) -> Vec<Uuid> {
+    sqlx::query_scalar("select inbox_id from raw_ops.retry_failed_webhooks()").fetch_all(pool).await.expect("webhooks can be retried")
+}
+
+#[tokio::test]
+async fn a_webhook_whose_failure_passes_is_processed_after_all() {
+    let db = Database::new().await;
+    let id = failed(db.pool(), "network").await;
+    assert_eq!(retry(db.pool()).await, [id]);
+    assert_eq!(count(db.pool(), "raw_ops.webhook_inbox where processing_status = 'retrying'").await, 1);
+    let letter = row(
+        db.pool(),
+        "select d.resolved, d.resolved_by, d.requeued_job_id = j.id as linked, j.args ->> 'inbox_id' as inbox_id
+         from raw_ops.dead_letter_queue d cross join engine.job_state j",
+    )
+    .await;
+    assert_eq!(letter, json!({ "resolved": true, "resolved_by": "retry_failed_webhooks", "linked": true, "inbox_id": id }));
+    assert!(retry(db.pool()).await.is_empty(), "its job lives");
+    run_all(&db, jobs::kinds()).await;
+    assert_eq!(count(db.pool(), "raw_ops.webhook_inbox where processing_status = 'success' and processing_attempts = 4").await, 1);
+    assert!(retry(db.pool()).await.is_empty(), "it is done");
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_wrong_for_ever_or_was_tried_often_is_left_to_a_person() {
+    let db = Database::new().await;
+    failed(db.pool(), "validation").await;
+    let often = failed(db.pool(), "upstream").await;
+    execute(db.pool(), &format!("update raw_ops.webhook_inbox set processing_attempts = 20 where id = '{often}'")).await;
+    let fresh = failed(db.pool(), "network").await;
+    execute(db.pool(), &format!("update raw_ops.webhook_inbox set last_error_at = now() - interval '4 min' where id = '{fresh}'")).await;
+    let replay = failed(db.pool(), "network").await;
+    execute(db.pool(), &format!("update raw_ops.webhook_inbox set processing_status = 'suspected_replay' where id = '{replay}'")).await;
+    assert!(retry(db.pool()).await.is_empty());
+
+    execute(db.pool(), "update raw_ops.retry_config set max_attempts = 2 where error_category = 'validation'").await;
+    assert_eq!(retry(db.pool()).await.len(), 1, "the policy is data");
+}
+
+#[tokio::test]
+async fn a_webhook_that_never_got_a_job_gets_one_the_oldest_first() {
+    let db = Database::new().await;
+    let mut tx = db.pool().begin().await.expect("a transaction begins");
+    for statement in [
+        "set local rawops.seeding = on",
+        "insert into raw_ops.webhook_inbox (topic, raw_headers, raw_payload, received_at, updated_at, webhook_id)
+         select 'orders/create', '{}', '{}', now() - interval '1 h' * n, now() - interval '1 h', n::text from generate_series(1, 3) n",
+    ] {
+        sqlx::query(statement).execute(&mut *tx).await.expect("the statement is sound");
+    }
+    tx.commit().await.expect("a transaction ends");
+    assert_eq!(count(db.pool(), "engine.job").await, 0);
+    let first: i64 = sqlx::query_scalar("select count(*) from raw_ops.retry_failed_webhooks(2)").fetch_one(db.pool()).await.expect("two");
+    assert_eq!(first, 2);
+    let order = "select i.webhook_id from raw_ops.webhook_inbox i join engine.job_state j on j.unique_key = i.id::text order by j.id";
+    assert_eq!(rows(db.pool(), order).await, json!([["3"], ["2"]]));
+}
