@@ -10,6 +10,7 @@ mod migrations;
 mod monitors;
 mod orders;
 mod registry;
+mod sandbox;
 mod stock;
 mod support;
 mod webhooks;

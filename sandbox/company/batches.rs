@@ -41,7 +41,7 @@ impl Book<'_> {
         let by = if batch.verdict == Verdict::Unclear { "manual override" } else { "lab results" };
         let released = batch.released.map(|at| ("RELEASED", by, at));
         let recalled = batch.recalled.map(|at| ("RECALLED", "quality manager", at));
-        let depleted = batch.depleted.map(|at| ("DEPLETED", "dispatch", at));
+        let depleted = batch.depleted.filter(|_| batch.released.is_some()).map(|at| ("DEPLETED", "dispatch", at));
         let mut steps: Vec<Step> = [Some(made), rejected, released, recalled.or(depleted)].into_iter().flatten().collect();
         steps.retain(|(_, _, at)| *at <= self.until);
         steps
@@ -177,7 +177,8 @@ impl Book<'_> {
     /// Units of each product that are released.
     fn on_hand(&mut self) {
         for (place, product) in catalogue().iter().enumerate() {
-            let released = self.ending.batches.iter().filter(|batch| batch.product == place && batch.released.is_some() && batch.recalled.is_none());
+            let released =
+                self.ending.batches.iter().filter(|batch| batch.product == place && batch.released.is_some() && batch.recalled.is_none());
             let units: i64 = released.map(|batch| batch.on_hand).sum();
             row!(self.sheets, "inventory_on_hand", {
                 id: self.id("inventory_on_hand", self.first + place as u64),
@@ -194,11 +195,11 @@ impl Book<'_> {
     pub fn movement(&mut self, sequence: u64, moved: &Movement) {
         let batch = &self.ending.batches[moved.batch];
         let (kind, notes) = match moved.reason {
-            Reason::Released => ("BATCH_RELEASED", None),
-            Reason::Dispatched => ("DISPATCH", None),
-            Reason::Counted if moved.change < 0 => ("ADJUSTMENT", Some("Count: pouches damaged")),
-            Reason::Counted => ("ADJUSTMENT", Some("Count: more than booked")),
-            Reason::Recalled => ("RECALL", Some("Called back and destroyed")),
+            Reason::Made | Reason::Released => ("production", None),
+            Reason::Dispatched => ("dispatch", None),
+            Reason::Counted => ("manual_adjustment", Some("Count: pouches damaged")),
+            Reason::Recalled => ("write_off", Some("Called back and destroyed")),
+            Reason::Rejected => ("write_off", Some("Rejected and destroyed")),
         };
         row!(self.sheets, "inventory_movements", {
             id: self.id("inventory_movements", sequence),

@@ -49,6 +49,17 @@ pub struct Known {
     pub instructions: Vec<i64>,
 }
 
+/// States that rows get once others are there.
+#[derive(Debug, Default)]
+pub struct Late {
+    /// Referrals and the orders they led to: the two tables name each other.
+    pub referred: Vec<(Uuid, Uuid)>,
+    /// Orders that are paid and wait: one that is inserted as paid asks for stock by a trigger.
+    pub paid: Vec<Uuid>,
+    /// Shipments that have just left: one that is inserted as dispatched takes its stock by a trigger.
+    pub dispatched: Vec<Uuid>,
+}
+
 /// The writer of the story.
 pub struct Book<'a> {
     /// Where chance and ids come from.
@@ -63,8 +74,8 @@ pub struct Book<'a> {
     pub known: &'a Known,
     /// Rows that wait.
     pub sheets: Sheets,
-    /// Referrals and the orders they led to, which wait to be joined.
-    pub referred: Vec<(Uuid, Uuid)>,
+    /// What is written once its rows are there.
+    pub late: Late,
     /// Exports of days that are not over.
     pub exports: super::exports::Exports,
     /// Packing instructions so far.
@@ -103,7 +114,7 @@ impl Book<'_> {
 
     /// What waits to be written.
     pub fn chapter(&mut self) -> Chapter {
-        Chapter { sheets: self.sheets.take(), referred: std::mem::take(&mut self.referred), orders: 0 }
+        Chapter { sheets: self.sheets.take(), late: std::mem::take(&mut self.late), orders: 0 }
     }
 
     /// The person that a customer is.
@@ -184,12 +195,18 @@ pub fn address_json(person: &Person) -> Value {
 
 /// Something to browse with.
 pub fn browser(random: &mut StdRng) -> (&'static str, &'static str) {
-    pick(random, &[
-        ("mobile", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Mobile/15E148 Safari/604.1"),
-        ("mobile", "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/138.0.0.0 Mobile Safari/537.36"),
-        ("desktop", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/138.0.0.0 Safari/537.36"),
-        ("tablet", "Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Mobile/15E148 Safari/604.1"),
-    ])
+    pick(
+        random,
+        &[
+            (
+                "mobile",
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Mobile/15E148 Safari/604.1",
+            ),
+            ("mobile", "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/138.0.0.0 Mobile Safari/537.36"),
+            ("desktop", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/138.0.0.0 Safari/537.36"),
+            ("tablet", "Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Mobile/15E148 Safari/604.1"),
+        ],
+    )
 }
 
 /// An address of the block that is kept free for documents.

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::Error;
+use super::book::Late;
 use super::sheet::Sheet;
 
 /// How rows meet those that are there.
@@ -150,10 +151,12 @@ pub async fn write(connection: &mut PgConnection, mut sheets: Vec<Sheet>) -> Res
     Ok(written)
 }
 
-/// Notes on each referral which order it led to: the two tables name each other, and the referral was first.
-pub async fn join_referrals(connection: &mut PgConnection, referred: &[(Uuid, Uuid)]) -> Result<(), Error> {
-    let (referrals, orders): (Vec<Uuid>, Vec<Uuid>) = referred.iter().copied().unzip();
-    sqlx::query(include_str!("sql/join_referrals.sql")).bind(referrals).bind(orders).execute(connection).await?;
+/// Writes the states that rows get once others are there.
+pub async fn settle(connection: &mut PgConnection, late: &Late) -> Result<(), Error> {
+    let (referrals, orders): (Vec<Uuid>, Vec<Uuid>) = late.referred.iter().copied().unzip();
+    sqlx::query(include_str!("sql/join_referrals.sql")).bind(referrals).bind(orders).execute(&mut *connection).await?;
+    sqlx::query(include_str!("sql/mark_paid.sql")).bind(&late.paid).execute(&mut *connection).await?;
+    sqlx::query(include_str!("sql/mark_dispatched.sql")).bind(&late.dispatched).execute(connection).await?;
     Ok(())
 }
 

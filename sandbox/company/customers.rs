@@ -6,9 +6,9 @@ use rand::rngs::StdRng;
 use serde_json::json;
 
 use super::book::{Book, address_json, browser, ip_address, shopify_customer};
+use super::dogs::Dog;
 use super::draws::Theme;
 use super::life::Standing;
-use super::dogs::Dog;
 use super::sheet::row;
 use crate::shopify::people::{Person, address, pick};
 

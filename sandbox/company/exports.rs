@@ -10,8 +10,8 @@ use super::book::Book;
 use super::orders::reference;
 use super::placed::Journey;
 use super::sale::Sale;
-use super::shipments::tracking_no;
 use super::sheet::row;
+use super::shipments::tracking_no;
 
 /// Days that the exchange is kept.
 const KEPT: i64 = 14;

@@ -18,8 +18,16 @@ pub const SECTIONS: [(&str, &str, &str); 8] = [
         "Food safety",
         "Every batch is tested before it is sold: five samples, no Salmonella in 25 g. The code on the pouch leads to the results.",
     ),
-    ("feeding-puppies", "Feeding puppies", "By their weight now, with the factor for growth. Weigh every two weeks. The calculator does both."),
+    (
+        "feeding-puppies",
+        "Feeding puppies",
+        "By their weight now, with the factor for growth. Weigh every two weeks. The calculator does both.",
+    ),
     ("account", "Account", "Name, address and card are changed in the portal. A new address counts for every box that is not packed yet."),
-    ("subscriptions", "Subscriptions", "A delivery can be moved or skipped until 48 hours before it is billed. Pausing and cancelling need no reason."),
+    (
+        "subscriptions",
+        "Subscriptions",
+        "A delivery can be moved or skipped until 48 hours before it is billed. Pausing and cancelling need no reason.",
+    ),
     ("general", "Who we are", "We make complete raw food for dogs in small batches and publish the laboratory's results of each."),
 ];

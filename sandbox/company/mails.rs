@@ -7,8 +7,8 @@ use serde_json::json;
 use super::book::{Book, browser, order_label};
 use super::draws::Theme;
 use super::sale::Sale;
-use super::shipments::tracking_no;
 use super::sheet::{Thousandths, row};
+use super::shipments::tracking_no;
 use crate::shopify::people::{Person, pick};
 
 /// Days that sent mails are kept.
@@ -20,7 +20,7 @@ impl Book<'_> {
         let placed = sale.placed;
         let confirmation = if placed.is_first { "order_confirmation_first" } else { "order_confirmation_repeat" };
         let journey = sale.journey.as_ref();
-        let delivered = journey.filter(|_| !sale.is_returned()).map(|journey| journey.arrived);
+        let delivered = journey.filter(|_| !sale.placed.is_returned()).map(|journey| journey.arrived);
         let trouble = journey.and_then(|journey| journey.trouble).map(|(_, at)| at);
         let mails = [
             (confirmation, sale.paid()),
@@ -101,11 +101,17 @@ impl Book<'_> {
         let session = self.id("chat_sessions", number);
         let began = sale.placed.at - Duration::minutes(random.random_range(10..600));
         let (device, _) = browser(&mut random);
-        let (question, answer) = pick(&mut random, &[
-            ("Is it safe to feed puppies?", "Yes: the puppy recipe is complete for growth. The calculator gives the amount for each week."),
-            ("Do you deliver to the Highlands?", "We do, with more coolant. Boxes to the north take up to two days."),
-            ("Can I stop when I like?", "You can skip, pause or cancel in the portal at any time until 48 hours before a delivery."),
-        ]);
+        let (question, answer) = pick(
+            &mut random,
+            &[
+                (
+                    "Is it safe to feed puppies?",
+                    "Yes: the puppy recipe is complete for growth. The calculator gives the amount for each week.",
+                ),
+                ("Do you deliver to the Highlands?", "We do, with more coolant. Boxes to the north take up to two days."),
+                ("Can I stop when I like?", "You can skip, pause or cancel in the portal at any time until 48 hours before a delivery."),
+            ],
+        );
         row!(self.sheets, "chat_sessions", {
             id: session,
             visitor_id: self.draws.token("chat_sessions.visitor", number),

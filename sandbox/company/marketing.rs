@@ -22,6 +22,7 @@ const RATES: [(&str, i64); 2] = [("USD", 786), ("EUR", 858)];
 impl Book<'_> {
     /// The accounts that the campaigns run in.
     pub fn ad_accounts(&mut self) {
+        let since = self.customer(self.first).since;
         for (platform, account) in [("meta", "act_100200300"), ("google", "200-300-4000"), ("tiktok", "tt-7001")] {
             row!(self.sheets, "ad_accounts", {
                 platform: platform,
@@ -31,6 +32,7 @@ impl Book<'_> {
                 api_credentials_ref: format!("ADS_{}", platform.to_uppercase()),
                 last_sync_at: self.until - Duration::hours(3),
                 last_sync_status: "success",
+                created_at: since,
             });
         }
     }

@@ -39,7 +39,7 @@ mod webhooks;
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, NaiveDate, Timelike, Utc};
+use chrono::{DateTime, Duration, NaiveDate, Timelike, Utc};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::mpsc;
 
@@ -60,6 +60,9 @@ pub const LEFT_EMPTY: [(&str, &str); 8] = [
     ("system_config", "made by the migrations"),
     ("config", "settings of the owner"),
 ];
+
+/// How long before its first order the company was made.
+const FOUNDED_BEFORE: Duration = Duration::days(40);
 
 /// What is to be told.
 #[derive(Debug, Clone, Copy)]
@@ -107,11 +110,14 @@ pub async fn fill(
     let first = open(&mut tx, options).await?;
     let draws = Draws::new(options.seed, first);
     let mut rows = BTreeMap::new();
-    let mut note = |written: Vec<(&'static str, u64)>| written.into_iter().for_each(|(table, count)| *rows.entry(table).or_default() += count);
+    let mut note =
+        |written: Vec<(&'static str, u64)>| written.into_iter().for_each(|(table, count)| *rows.entry(table).or_default() += count);
 
-    note(copy::write(&mut tx, reference::reference(&draws).take()).await?);
     let calendar = Calendar::new(options.orders, until);
-    let taken: HashMap<NaiveDate, i32> = sqlx::query_as(include_str!("sql/batch_numbers.sql")).fetch_all(&mut *tx).await?.into_iter().collect();
+    let founded = calendar.start(0) - FOUNDED_BEFORE;
+    note(copy::write(&mut tx, reference::reference(&draws, founded).take()).await?);
+    let taken: HashMap<NaiveDate, i32> =
+        sqlx::query_as(include_str!("sql/batch_numbers.sql")).fetch_all(&mut *tx).await?.into_iter().collect();
     let telling = Telling { draws, calendar, first };
     let (telling, ending) = tokio::task::spawn_blocking(move || {
         let ending = telling.learn(|day| taken.get(&day).map_or(0, |number| *number as u32));
@@ -125,7 +131,7 @@ pub async fn fill(
     let writing = tokio::task::spawn_blocking(move || telling.write(&ending, &known, |chapter| sender.blocking_send(chapter).is_ok()));
     while let Some(chapter) = chapters.recv().await {
         note(copy::write(&mut tx, chapter.sheets).await?);
-        copy::join_referrals(&mut tx, &chapter.referred).await?;
+        copy::settle(&mut tx, &chapter.late).await?;
         report(chapter.orders);
     }
     writing.await.expect("telling a story does not panic");

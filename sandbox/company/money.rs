@@ -69,8 +69,9 @@ impl Book<'_> {
             updated_at: arrived.unwrap_or(sale.placed.at),
             credit_id: credit,
         });
-        self.referred.push((id, sale.id));
-        for (place, kind, at) in [(0, "referral_created", Some(sale.placed.at)), (1, "reward_issued", arrived.filter(|_| credit.is_some()))] {
+        self.late.referred.push((id, sale.id));
+        for (place, kind, at) in [(0, "referral_created", Some(sale.placed.at)), (1, "reward_issued", arrived.filter(|_| credit.is_some()))]
+        {
             let Some(at) = at else { continue };
             row!(self.sheets, "referral_events", {
                 id: self.id("referral_events", number * 2 + place),

@@ -32,7 +32,7 @@ impl Book<'_> {
             vat: tax,
             total_inc_vat: total,
             currency: "GBP",
-            status: sale.status,
+            status: if sale.status == "PAID" { "PENDING" } else { sale.status },
             is_subscription: placed.subscription.is_some(),
             utm: utm,
             ordered_at: placed.at,
@@ -67,6 +67,9 @@ impl Book<'_> {
             credit_checked_at: self.past(placed.at + Duration::seconds(10)),
             credit_applied_pence: placed.credit.map_or(0, |(_, pence)| pence),
         });
+        if sale.status == "PAID" {
+            self.late.paid.push(sale.id);
+        }
         self.items(sale, is_dispatched);
         self.note(sale);
     }
@@ -126,7 +129,7 @@ impl Book<'_> {
                 batch_id: self.id("batches", self.first + taken.batch as u64),
                 qty_allocated: taken.units,
                 created_at: at,
-                is_partial: taken.units < placed.lines[taken.line].quantity,
+                is_partial: taken.left > 0,
                 allocation_group_id: self.id("allocation_groups", placed.number),
                 remaining_qty: taken.left,
             });
@@ -154,7 +157,8 @@ impl Book<'_> {
         if placed.subscription.is_some_and(|billed| billed.cycle > 0) || random.random_bool(0.3) {
             return None;
         }
-        let (source, medium) = pick(&mut random, &[("google", "cpc"), ("meta", "paid_social"), ("newsletter", "email"), ("instagram", "social")]);
+        let (source, medium) =
+            pick(&mut random, &[("google", "cpc"), ("meta", "paid_social"), ("newsletter", "email"), ("instagram", "social")]);
         Some(json!({"utm_source": source, "utm_medium": medium}))
     }
 }

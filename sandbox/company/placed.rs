@@ -155,7 +155,11 @@ impl Placed {
             0..=14 if !is_billed => Fate::Unpaid,
             15..=39 => Fate::Cancelled,
             40..=49 => Fate::Refunded(journey),
-            50..=53 => Fate::Returned(Journey { trouble: Some((3, journey.van + Duration::hours(5))), arrived: journey.arrived + Duration::days(3), ..journey }),
+            50..=53 => Fate::Returned(Journey {
+                trouble: Some((3, journey.van + Duration::hours(5))),
+                arrived: journey.arrived + Duration::days(3),
+                ..journey
+            }),
             _ => Fate::Delivered(journey),
         };
     }
@@ -171,6 +175,11 @@ impl Placed {
     /// Whether it is paid and stays so until it is packed.
     pub const fn is_sold(&self) -> bool {
         self.journey().is_some()
+    }
+
+    /// Whether its box goes back.
+    pub const fn is_returned(&self) -> bool {
+        matches!(self.fate, Fate::Returned(_))
     }
 
     /// When it ended without a box; one that is cancelled is so before the history ends.

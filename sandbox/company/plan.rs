@@ -16,6 +16,8 @@ use crate::shopify::catalogue;
 const DAYS: usize = 14;
 /// The product that runs short in the end, by its place in the catalogue.
 const SHORT: usize = 6;
+/// Units made beyond what is expected.
+const SPARE: i64 = 60;
 /// Frozen food is good for so long.
 const SHELF_DAYS: i64 = 365;
 
@@ -53,7 +55,7 @@ pub struct Batch {
     pub recall: Option<DateTime<Utc>>,
     /// When it was.
     pub recalled: Option<DateTime<Utc>>,
-    /// Counted again: units found missing (negative) or found, and when.
+    /// Counted again: units found missing, and when.
     pub recounted: Option<(i64, DateTime<Utc>)>,
     /// Units in the store.
     pub on_hand: i64,
@@ -96,6 +98,7 @@ pub fn plan(draws: &Draws, calendar: &Calendar, demand: &Demand, taken: impl Fn(
     let mut batches = Vec::new();
     for (product, days) in demand.iter().enumerate() {
         let ends_short = product == SHORT;
+        let mut spare = 0;
         for from in (0..days.len()).step_by(DAYS) {
             let until = (from + DAYS).min(days.len());
             let is_last = until == days.len();
@@ -107,9 +110,16 @@ pub fn plan(draws: &Draws, calendar: &Calendar, demand: &Demand, taken: impl Fn(
                 continue;
             }
             let ordered: i64 = days[from..until].iter().sum();
-            if ordered > 0 {
-                let units = (ordered * 106 / 100 + 12) / 10 * 10;
-                batches.extend(production(&mut random, product, units, needed, !is_last));
+            let wanted = ordered * 106 / 100 + SPARE;
+            if wanted > spare {
+                let units = (wanted - spare) / 10 * 10 + 10;
+                let made = production(&mut random, product, units, needed, !is_last);
+                let last = made.last().expect("a batch was made");
+                // What is called back, and what a count may find missing, is not counted on.
+                spare = if last.recall.is_some() { 0 } else { spare + units - ordered - units / 50 - 1 };
+                batches.extend(made);
+            } else {
+                spare -= ordered;
             }
         }
         // The next one is in the laboratory.
@@ -140,8 +150,7 @@ fn production(random: &mut StdRng, product: usize, units: i64, needed: DateTime<
         9..=11 if may_be_recalled => batch.recall = Some(needed + Duration::days(DAYS as i64 + 2)),
         12..=31 => {
             let spared = (units / 50).max(1);
-            let found = if random.random_bool(0.8) { -random.random_range(1..=spared) } else { 1 };
-            batch.recounted = Some((found, on_sale + Duration::hours(random.random_range(20..150))));
+            batch.recounted = Some((random.random_range(1..=spared), on_sale + Duration::hours(random.random_range(20..150))));
         }
         _ => {}
     }

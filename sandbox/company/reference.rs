@@ -1,5 +1,6 @@
 //! What hardly changes: recipes, products, the carrier's codes, where boxes go, what the agent knows.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::draws::Draws;
@@ -9,8 +10,13 @@ use super::shipments::SCANS;
 use crate::shopify::catalogue;
 
 /// Where boxes need more coolant: prefix, place, hours on the way.
-const HIGH_RISK: [(&str, &str, i64); 5] =
-    [("IV", "Highlands", 48), ("ZE", "Shetland", 72), ("KW", "Caithness and Orkney", 72), ("BT", "Northern Ireland", 48), ("TR", "West Cornwall", 36)];
+const HIGH_RISK: [(&str, &str, i64); 5] = [
+    ("IV", "Highlands", 48),
+    ("ZE", "Shetland", 72),
+    ("KW", "Caithness and Orkney", 72),
+    ("BT", "Northern Ireland", 48),
+    ("TR", "West Cornwall", 36),
+];
 
 /// Areas that boxes go to, and hours on the way.
 const AREAS: [(&str, &str, i64); 12] = [
@@ -29,16 +35,18 @@ const AREAS: [(&str, &str, i64); 12] = [
 ];
 
 /// Rows of the tables that describe the company.
-pub fn reference(draws: &Draws) -> Sheets {
+///
+/// `founded` is when they were written.
+pub fn reference(draws: &Draws, founded: DateTime<Utc>) -> Sheets {
     let mut sheets = Sheets::default();
-    products(draws, &mut sheets);
-    settings(draws, &mut sheets);
-    carrier(draws, &mut sheets);
-    support(draws, &mut sheets);
+    products(draws, founded, &mut sheets);
+    settings(draws, founded, &mut sheets);
+    carrier(draws, founded, &mut sheets);
+    support(draws, founded, &mut sheets);
     sheets
 }
 
-fn products(draws: &Draws, sheets: &mut Sheets) {
+fn products(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     for (place, product) in catalogue().iter().enumerate() {
         row!(sheets, "products", {
             id: draws.id("products", place as u64),
@@ -46,9 +54,11 @@ fn products(draws: &Draws, sheets: &mut Sheets) {
             name: product.name,
             kg: Thousandths(product.grams.into()),
             is_active: true,
+            created_at: founded,
         });
     }
-    let recipes = [("1.0", "Complete, first recipe", "2023-02-01", Some("2024-06-30")), ("1.1", "Complete, with sea vegetables", "2024-07-01", None)];
+    let recipes =
+        [("1.0", "Complete, first recipe", "2023-02-01", Some("2024-06-30")), ("1.1", "Complete, with sea vegetables", "2024-07-01", None)];
     for (place, (version, name, from, until)) in recipes.into_iter().enumerate() {
         row!(sheets, "formulations", {
             id: draws.id("formulations", place as u64),
@@ -62,11 +72,13 @@ fn products(draws: &Draws, sheets: &mut Sheets) {
             certificate_reference: format!("NFL-{}", 20_230 + place),
             analysis_date: from,
             fediaf_verified: true,
+            created_at: founded,
+            updated_at: founded,
         });
     }
 }
 
-fn settings(draws: &Draws, sheets: &mut Sheets) {
+fn settings(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     for (place, (key, value, words)) in [
         ("lead_time_days", 9, "Days from production to release"),
         ("batch_days", 14, "Days that one batch is to last"),
@@ -81,11 +93,14 @@ fn settings(draws: &Draws, sheets: &mut Sheets) {
             config_key: key,
             config_value: value,
             description: words,
+            updated_at: founded,
             updated_by: "seed",
         });
     }
     for (place, (kind, threshold, words)) in
-        [("low_stock", 10, "Units of a product that are released"), ("orders_waiting", 5, "Paid orders without stock")].into_iter().enumerate()
+        [("low_stock", 10, "Units of a product that are released"), ("orders_waiting", 5, "Paid orders without stock")]
+            .into_iter()
+            .enumerate()
     {
         row!(sheets, "allocation_alert_config", {
             id: draws.id("allocation_alert_config", place as u64),
@@ -93,6 +108,8 @@ fn settings(draws: &Draws, sheets: &mut Sheets) {
             threshold_value: threshold,
             enabled: true,
             description: words,
+            created_at: founded,
+            updated_at: founded,
         });
     }
     for (key, value, words) in [
@@ -100,7 +117,7 @@ fn settings(draws: &Draws, sheets: &mut Sheets) {
         ("reminder_days", "7", "Days before billing on which the customer is reminded"),
         ("default_frequency_weeks", "4", "Weeks between boxes unless the customer says otherwise"),
     ] {
-        row!(sheets, "subscription_config", { config_key: key, config_value: value, description: words, updated_by: "seed" });
+        row!(sheets, "subscription_config", { config_key: key, config_value: value, description: words, updated_at: founded, updated_by: "seed" });
     }
     for (target, name, email) in [
         ("co_packer", "Kitchen", "production@copacker.example"),
@@ -108,7 +125,7 @@ fn settings(draws: &Draws, sheets: &mut Sheets) {
         ("3pl", "Despatch desk", "despatch@coldstore.example"),
         ("courier", "Account manager", "accounts@courier.example"),
     ] {
-        row!(sheets, "partner_contacts", { target: target, contact_name: name, email: email });
+        row!(sheets, "partner_contacts", { target: target, contact_name: name, email: email, created_at: founded });
     }
     row!(sheets, "lab_pdf_patterns", {
         id: draws.id("lab_pdf_patterns", 0),
@@ -118,10 +135,12 @@ fn settings(draws: &Draws, sheets: &mut Sheets) {
         listeria_pattern: r"(?i)listeria (?:species|spp\.?)\s*\(?/?\s*25\s*g\)?\s+(not detected|detected)",
         enterobacteriaceae_pattern: r"(?i)enterobacteriaceae.*?\(cfu/g\)\s+([<>]?\s*[\d.,x^ ]+)",
         notes: "Columns: sample no., description, suite, result",
+        created_at: founded,
+        updated_at: founded,
     });
 }
 
-fn carrier(draws: &Draws, sheets: &mut Sheets) {
+fn carrier(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     for (place, (code, word, text, is_told)) in SCANS.into_iter().enumerate() {
         row!(sheets, "courier_event_mapping", {
             id: draws.id("courier_event_mapping", place as u64),
@@ -132,6 +151,7 @@ fn carrier(draws: &Draws, sheets: &mut Sheets) {
             notification_template_id: is_told.then_some("delivery_exception"),
             customer_message_short: is_told.then_some(text),
             internal_priority: if is_told { "high" } else { "normal" },
+            created_at: founded,
         });
     }
     for (prefix, place, hours) in HIGH_RISK {
@@ -143,6 +163,8 @@ fn carrier(draws: &Draws, sheets: &mut Sheets) {
             delivery_policy: if hours > 48 { "no delivery" } else { "extra coolant" },
             checkout_message: if hours > 48 { "We cannot keep the food frozen on the way to you yet." } else { "Your box travels with more coolant." },
             is_active: true,
+            created_at: founded,
+            updated_at: founded,
         });
     }
     for (prefix, place, hours) in AREAS {
@@ -153,11 +175,13 @@ fn carrier(draws: &Draws, sheets: &mut Sheets) {
             enabled_from_date: "2024-01-08",
             typical_transit_hours: hours,
             is_active: true,
+            created_at: founded,
+            updated_at: founded,
         });
     }
 }
 
-fn support(draws: &Draws, sheets: &mut Sheets) {
+fn support(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     for (place, (key, title, content)) in SECTIONS.into_iter().enumerate() {
         row!(sheets, "ai_knowledge_sections", {
             id: draws.id("ai_knowledge_sections", place as u64),
@@ -166,6 +190,7 @@ fn support(draws: &Draws, sheets: &mut Sheets) {
             title: title,
             content: content,
             is_active: true,
+            created_at: founded,
             created_by: "seed",
             notes: json!({"reviewed": true}).to_string(),
         });
@@ -177,14 +202,19 @@ fn support(draws: &Draws, sheets: &mut Sheets) {
                 section_order: place + 1,
                 is_included: true,
                 wrapper_prefix: format!("## {title}\n"),
+                created_at: founded,
+                updated_at: founded,
             });
         }
     }
-    for (place, (name, email, role)) in
-        [("Mia", "mia@protocolraw.example", "agent"), ("Tom", "tom@protocolraw.example", "agent"), ("Ruth", "ruth@protocolraw.example", "lead")]
-            .into_iter()
-            .enumerate()
+    for (place, (name, email, role)) in [
+        ("Mia", "mia@protocolraw.example", "agent"),
+        ("Tom", "tom@protocolraw.example", "agent"),
+        ("Ruth", "ruth@protocolraw.example", "lead"),
+    ]
+    .into_iter()
+    .enumerate()
     {
-        row!(sheets, "agents", { id: draws.id("agents", place as u64), name: name, email: email, role: role, is_active: true });
+        row!(sheets, "agents", { id: draws.id("agents", place as u64), name: name, email: email, role: role, is_active: true, created_at: founded });
     }
 }

@@ -78,11 +78,6 @@ impl<'a> Sale<'a> {
         self.journey.as_ref().filter(|journey| journey.dispatched <= until)
     }
 
-    /// Whether its box went back.
-    pub const fn is_returned(&self) -> bool {
-        matches!(self.placed.fate, Fate::Returned(_))
-    }
-
     /// Grams of everything in the box.
     pub fn grams(&self) -> i64 {
         self.placed.lines.iter().map(|line| line.product.map_or(0, |product| i64::from(product.grams)) * line.quantity).sum()
@@ -115,9 +110,8 @@ fn status(
             (true, false) => "PARTIALLY_ALLOCATED",
         };
     };
-    let is_returned = matches!(placed.fate, Fate::Returned(_));
     match until {
-        until if until >= journey.arrived && !is_returned => "DELIVERED",
+        until if until >= journey.arrived && !placed.is_returned() => "DELIVERED",
         until if until >= journey.dispatched => "DISPATCHED",
         until if until >= journey.exported => "EXPORTED",
         _ => "ALLOCATED",

@@ -37,16 +37,20 @@ impl Book<'_> {
         let Some(journey) = sale.dispatched(self.until).copied() else { return };
         let number = sale.placed.number;
         let mut random = self.stream(Theme::Watch, number);
-        let delivered = self.past(journey.arrived).filter(|_| !sale.is_returned());
+        let delivered = self.past(journey.arrived).filter(|_| !sale.placed.is_returned());
         let coolant = coolant(&journey);
         let batch = sale.taken.first().filter(|first| sale.taken.iter().all(|taken| taken.batch == first.batch));
+        let status = self.shipment_status(sale, &journey);
+        if status == "DISPATCHED" {
+            self.late.dispatched.push(sale.shipment);
+        }
         row!(self.sheets, "shipments", {
             id: sale.shipment,
             order_id: sale.id,
             batch_id: batch.map(|taken| self.id("batches", self.first + taken.batch as u64)),
             courier: "DPD",
             tracking_no: tracking_no(number),
-            status: self.shipment_status(sale, &journey),
+            status: if status == "DISPATCHED" { "CREATED" } else { status },
             dispatched_at: journey.dispatched,
             delivered_at: delivered,
             address_json: address_json(person),
@@ -81,7 +85,7 @@ impl Book<'_> {
         let has_come = |at: DateTime<Utc>| at <= self.until;
         match journey.trouble {
             _ if has_come(journey.arrived) => {
-                if sale.is_returned() {
+                if sale.placed.is_returned() {
                     "RETURNED"
                 } else {
                     "DELIVERED"
@@ -95,7 +99,7 @@ impl Book<'_> {
     }
 
     fn scans(&mut self, sale: &Sale<'_>, journey: &Journey, person: &Person) {
-        let end = if sale.is_returned() { RETURNED } else { DELIVERED };
+        let end = if sale.placed.is_returned() { RETURNED } else { DELIVERED };
         let trouble = journey.trouble.filter(|(kind, _)| *kind != RETURNED);
         let path = [
             Some((PRE_ADVICE, journey.packed)),

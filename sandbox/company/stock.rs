@@ -1,7 +1,7 @@
 //! The store: batches come in, orders take from the batch that expires first, boxes leave.
 //!
 //! A batch's units on hand are those in the store, promised or not; a promise is kept by taking from the batch when
-//! the box leaves. Every change of what may be sold of a product is one movement, in the order of time.
+//! the box leaves. Every change of what there is of a product is one movement, in the order of time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use chrono::{DateTime, Duration, Utc};
 
 use super::placed::Placed;
-use super::plan::Batch;
+use super::plan::{Batch, Verdict};
 use crate::shopify::catalogue;
 
 /// Units of a batch for a line of an order.
@@ -28,14 +28,18 @@ pub struct Allocation {
 /// Why stock changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// A batch was released.
+    /// The kitchen made a batch.
+    Made,
+    /// A batch was released; it changes nothing about what there is.
     Released,
     /// A box left.
     Dispatched,
     /// A count found another number.
     Counted,
-    /// A batch was called back.
+    /// A batch was called back and destroyed.
     Recalled,
+    /// A batch that was rejected was destroyed.
+    Rejected,
 }
 
 /// One change of what there is of a product.
@@ -83,7 +87,14 @@ impl Store {
             batches: Vec::new(),
         };
         for (place, batch) in batches.iter().enumerate() {
-            for (at, reason) in [(batch.released, Reason::Released), (batch.recall, Reason::Recalled)] {
+            let rejected = (batch.verdict == Verdict::Fails).then(|| batch.reported + Duration::days(2));
+            let life = [
+                (Some(batch.made()), Reason::Made),
+                (batch.released, Reason::Released),
+                (batch.recall, Reason::Recalled),
+                (rejected, Reason::Rejected),
+            ];
+            for (at, reason) in life {
                 if let Some(at) = at {
                     store.expect(at, reason, place, 0);
                 }
@@ -92,7 +103,8 @@ impl Store {
                 store.expect(at, Reason::Counted, place, units);
             }
         }
-        let untouched = |batch: Batch| Batch { on_hand: batch.units, reserved: 0, reserved_at: None, depleted: None, recalled: None, ..batch };
+        let untouched =
+            |batch: Batch| Batch { on_hand: batch.units, reserved: 0, reserved_at: None, depleted: None, recalled: None, ..batch };
         store.batches = batches.into_iter().map(untouched).collect();
         store
     }
@@ -102,10 +114,12 @@ impl Store {
         while let Some(Reverse((at, _, reason, place, units))) = self.due.peek().copied().filter(|due| due.0.0 <= to) {
             self.due.pop();
             match reason {
-                Reason::Released => self.release(at, place),
+                Reason::Released => self.release(place),
                 Reason::Dispatched => self.dispatch(at, place, units),
                 Reason::Counted => self.count(at, place, units),
                 Reason::Recalled => self.recall(at, place),
+                Reason::Made => self.moved(at, reason, place, self.batches[place].units),
+                Reason::Rejected => self.take(at, reason, place, self.batches[place].on_hand),
             }
         }
     }
@@ -149,13 +163,12 @@ impl Store {
         self.due.push(Reverse((at, self.sequence, reason, place, units)));
     }
 
-    fn release(&mut self, at: DateTime<Utc>, place: usize) {
+    fn release(&mut self, place: usize) {
         let batch = &self.batches[place];
-        let (product, units, expiry) = (batch.product, batch.on_hand, batch.expiry());
+        let (product, expiry) = (batch.product, batch.expiry());
         let shelf = &mut self.shelves[product];
         let behind = shelf.partition_point(|other| self.batches[*other].expiry() <= expiry);
         shelf.insert(behind, place);
-        self.moved(at, Reason::Released, place, units);
     }
 
     fn dispatch(&mut self, at: DateTime<Utc>, place: usize, units: i64) {
@@ -165,9 +178,9 @@ impl Store {
 
     fn count(&mut self, at: DateTime<Utc>, place: usize, units: i64) {
         let free = self.batches[place].on_hand - self.batches[place].reserved;
-        let units = units.max(-free);
-        if units != 0 && self.shelves[self.batches[place].product].contains(&place) {
-            self.take(at, Reason::Counted, place, -units);
+        let units = units.min(free);
+        if units > 0 && self.shelves[self.batches[place].product].contains(&place) {
+            self.take(at, Reason::Counted, place, units);
         }
     }
 

@@ -141,7 +141,7 @@ impl<'a> Story<'a> {
         if let Some(journey) = placed.journey().copied() {
             placed.credit = self.favours.apply(&placed);
             customer.spent += placed.cart().totals().total;
-            customer.delivered += u32::from(journey.arrived <= until);
+            customer.delivered += u32::from(journey.arrived <= until && !placed.is_returned());
             customer.troubles += u32::from(journey.trouble.is_some_and(|(_, at)| at <= until));
         }
         if let Some(ticket) = Ticket::about(&self.draws, &placed).filter(|ticket| ticket.opened <= until) {

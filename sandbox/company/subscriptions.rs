@@ -33,7 +33,8 @@ impl Book<'_> {
         let failing = held.failing.filter(|_| held.standing != Standing::Paused);
         let dunned = failing.map_or(-1, |failing| (self.until - failing.since).num_days());
         let sent = |day| dunned >= day;
-        let reminded = |days: i64| Some(held.next - Duration::days(days)).filter(|at| is_active && *at <= self.until && held.failing.is_none());
+        let reminded =
+            |days: i64| Some(held.next - Duration::days(days)).filter(|at| is_active && *at <= self.until && held.failing.is_none());
         let interval = format!("{} week", held.weeks);
         let since = |standing| (held.standing == standing).then_some(held.since);
         row!(self.sheets, "subscriptions", {

@@ -1,9 +1,8 @@
 //! Telling the story: what will be ordered, how it ends, and the rows of it.
 
 use chrono::{Duration, NaiveDate};
-use uuid::Uuid;
 
-use super::book::{Book, Ending, Known};
+use super::book::{Book, Ending, Known, Late};
 use super::calendar::Calendar;
 use super::draws::Draws;
 use super::exports::Exports;
@@ -22,8 +21,8 @@ const CHAPTER: usize = 24 << 20;
 pub struct Chapter {
     /// The rows.
     pub sheets: Vec<Sheet>,
-    /// Referrals and the orders they led to.
-    pub referred: Vec<(Uuid, Uuid)>,
+    /// What is written after them.
+    pub late: Late,
     /// Orders up to here.
     pub orders: u64,
 }
@@ -71,7 +70,8 @@ impl Telling {
         while let Some(events) = story.next_day() {
             for placed in events.iter().filter_map(ordered).filter(|placed| placed.is_sold()) {
                 let taken = store.allocate(placed);
-                let is_packed = Sale::is_complete(placed, &taken) && placed.journey().is_some_and(|way| way.exported <= self.calendar.until());
+                let is_packed =
+                    Sale::is_complete(placed, &taken) && placed.journey().is_some_and(|way| way.exported <= self.calendar.until());
                 ending.packed += usize::from(is_packed);
             }
             store.movements.clear();
@@ -132,7 +132,7 @@ impl Telling {
             ending,
             known,
             sheets: Sheets::default(),
-            referred: Vec::new(),
+            late: Late::default(),
             exports: Exports::new(),
             packed: 0,
             credited: 0,

@@ -213,7 +213,11 @@ impl Book<'_> {
             human_agreed: case.answered.map(|_| true),
         });
         let calls = [
-            ("get_customer_context", json!({"customer_id": case.sale.customer}), json!({"orders": self.customer(case.sale.placed.customer).placed})),
+            (
+                "get_customer_context",
+                json!({"customer_id": case.sale.customer}),
+                json!({"orders": self.customer(case.sale.placed.customer).placed}),
+            ),
             ("search_knowledge", json!({"query": case.topic.subject}), json!({"sections": [case.topic.section]})),
         ];
         for (place, (tool, asked, answer)) in calls.into_iter().enumerate() {

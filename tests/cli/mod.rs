@@ -6,5 +6,5 @@ mod doctor;
 mod jobs;
 mod migrate;
 mod processes;
-mod program;
+pub mod program;
 mod up;
