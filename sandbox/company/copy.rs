@@ -177,7 +177,7 @@ async fn copy(connection: &mut PgConnection, sheet: &Sheet) -> Result<u64, Error
 /// Adds the statement that inserts the rows of a sheet. The escapes of COPY are those of literals that begin with E.
 fn insert(script: &mut String, target: &str, sheet: &Sheet) {
     let text = std::str::from_utf8(&sheet.text).expect("fields are written as UTF-8");
-    script.push_str(&format!("insert into {target} ({}) values", sheet.columns.join(", ")));
+    script.extend(["insert into ", target, " (", &sheet.columns.join(", "), ") values"]);
     for (place, line) in text.lines().enumerate() {
         script.push_str(if place == 0 { " (" } else { ", (" });
         for (place, field) in line.split('\t').enumerate() {
@@ -206,7 +206,7 @@ async fn run(connection: &mut PgConnection, script: &mut String) -> Result<(), E
 /// Puts rows into a table beside, then takes over what may be.
 async fn stage(connection: &mut PgConnection, script: &mut String, sheet: &Sheet, way: Way) -> Result<u64, Error> {
     let (table, columns) = (sheet.table, sheet.columns.join(", "));
-    script.push_str(&format!("create temp table seed_rows on commit drop as select {columns} from raw_ops.{table} with no data;\n"));
+    script.extend(["create temp table seed_rows on commit drop as select ", &columns, " from raw_ops.", table, " with no data;\n"]);
     insert(script, "seed_rows", sheet);
     run(connection, script).await?;
     let clause = match way {

@@ -38,19 +38,19 @@ impl Draws {
     }
 
     /// The stream of a theme at a place.
-    pub fn stream(&self, theme: Theme, place: u64) -> StdRng {
+    pub fn stream(self, theme: Theme, place: u64) -> StdRng {
         stream(self.seed, place, theme as u8)
     }
 
     /// The id of a table's row number `place`.
-    pub fn id(&self, table: &str, place: u64) -> Uuid {
+    pub fn id(self, table: &str, place: u64) -> Uuid {
         let high = scatter(self.seed ^ fnv(table.as_bytes()));
         let (high, low) = (scatter(high ^ place), scatter(high.rotate_left(32).wrapping_add(place)));
         uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid()
     }
 
     /// A token that nobody guesses, as 32 hexadecimal digits: the digits of an id.
-    pub fn token(&self, table: &str, place: u64) -> String {
+    pub fn token(self, table: &str, place: u64) -> String {
         self.id(table, place).simple().to_string()
     }
 }

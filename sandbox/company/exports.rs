@@ -52,7 +52,7 @@ impl Book<'_> {
         let Some(journey) = sale.journey.filter(|journey| self.is_recent(journey.exported, KEPT)) else { return };
         let export = self.exports.entry(journey.exported.date_naive()).or_default();
         export.orders.push(sale.id);
-        for line in sale.placed.lines.iter() {
+        for line in &sale.placed.lines {
             let Some(product) = line.product else { continue };
             export.lines.push(json!([reference(sale.placed.number), product.sku, line.quantity]));
         }

@@ -86,7 +86,7 @@ pub const REFUSALS: [(&str, &str); 4] = [
 
 impl Subscription {
     /// One that begins with its first order, billed at that moment.
-    pub fn begin(draws: &Draws, number: u64, customer: u64, began: DateTime<Utc>) -> Self {
+    pub fn begin(draws: Draws, number: u64, customer: u64, began: DateTime<Utc>) -> Self {
         let weeks = pick(&mut draws.stream(Theme::Subscription, number), &[2, 4, 4, 4, 4, 6, 8]);
         Self {
             number,
@@ -105,7 +105,7 @@ impl Subscription {
     }
 
     /// What comes in the box: the same products each time.
-    pub fn lines(&self, draws: &Draws) -> Vec<Line> {
+    pub fn lines(&self, draws: Draws) -> Vec<Line> {
         let mut random = draws.stream(Theme::Subscription, self.number);
         let mut lines = order::lines(&mut random);
         lines.retain(|line| line.product.is_some());
@@ -113,12 +113,12 @@ impl Subscription {
     }
 
     /// What its next billing day brings; the same however often it is asked.
-    pub fn turn(&self, draws: &Draws) -> Turn {
+    pub fn turn(&self, draws: Draws) -> Turn {
         self.turn_at(draws, self.cycle)
     }
 
     /// What the billing day of a cycle brings.
-    pub fn turn_at(&self, draws: &Draws, cycle: u32) -> Turn {
+    pub fn turn_at(&self, draws: Draws, cycle: u32) -> Turn {
         let mut random = draws.stream(Theme::Cycle, (self.number << 12) + u64::from(cycle));
         match random.random_range(0..1_000) {
             0..=24 => Turn::Skips,

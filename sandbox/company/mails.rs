@@ -136,7 +136,7 @@ impl Book<'_> {
                 role: role,
                 content: content,
                 ai_confidence: is_answer.then_some(Thousandths(910)),
-                ai_model: is_answer.then_some(super::tickets::MODEL),
+                ai_model: is_answer.then_some(super::agent::MODEL),
                 tokens_used: is_answer.then_some(640),
                 response_time_ms: is_answer.then_some(1_850),
                 created_at: began + Duration::minutes(2 * place as i64),

@@ -6,6 +6,7 @@
 //! do: what waits in the end (an order without stock, a batch in the laboratory, a ticket without an answer) waits for
 //! the world or for people. Tables that only queue work, or that others own, stay empty; [`LEFT_EMPTY`] lists them.
 
+mod agent;
 mod batches;
 mod book;
 mod calendar;
@@ -115,7 +116,7 @@ pub async fn fill(
 
     let calendar = Calendar::new(options.orders, until);
     let founded = calendar.start(0) - FOUNDED_BEFORE;
-    note(copy::write(&mut tx, reference::reference(&draws, founded).take()).await?);
+    note(copy::write(&mut tx, reference::reference(draws, founded).take()).await?);
     let taken: HashMap<NaiveDate, i32> =
         sqlx::query_as(include_str!("sql/batch_numbers.sql")).fetch_all(&mut *tx).await?.into_iter().collect();
     let telling = Telling { draws, calendar, first };

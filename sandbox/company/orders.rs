@@ -10,6 +10,7 @@ use super::draws::Theme;
 use super::placed::Placed;
 use super::sale::Sale;
 use super::sheet::{Pounds, row};
+use super::stock::place_of;
 use crate::shopify::people::{Person, pick};
 
 impl Book<'_> {
@@ -79,13 +80,12 @@ impl Book<'_> {
         let dog = dogs::name(placed.customer);
         let known = self.known;
         for (place, line) in placed.lines.iter().enumerate() {
-            let shelf = line.product.and_then(|product| crate::shopify::catalogue().iter().position(|known| *known == product));
             let price = Pounds((line.price * 5 + 3) / 6);
             let has_dog = placed.subscription.is_some() && line.product.is_some();
             row!(self.sheets, "order_items", {
                 id: self.id("order_items", sale.item_place(place)),
                 order_id: sale.id,
-                product_id: shelf.map(|shelf| known.products[shelf]),
+                product_id: line.product.and_then(place_of).map(|place| known.products[place]),
                 qty: line.quantity,
                 unit_price_ex_vat: price,
                 shopify_line_item_id: (shopify_order(placed.number) * 8 + place as i64).to_string(),

@@ -91,14 +91,14 @@ const PATIENCE: Duration = Duration::days(2);
 
 impl Placed {
     /// An order without subscription.
-    pub fn once(draws: &Draws, random: &mut StdRng, customer: u64, at: DateTime<Utc>) -> Self {
+    pub fn once(draws: Draws, random: &mut StdRng, customer: u64, at: DateTime<Utc>) -> Self {
         let mut lines = order::lines(&mut draws.stream(Theme::Order, random.random()));
         lines.truncate(4);
         Self::new(customer, at, lines, random.random_bool(0.3).then_some(WELCOME))
     }
 
     /// The order that begins a subscription.
-    pub fn first_box(draws: &Draws, random: &mut StdRng, subscription: &Subscription, at: DateTime<Utc>) -> Self {
+    pub fn first_box(draws: Draws, random: &mut StdRng, subscription: &Subscription, at: DateTime<Utc>) -> Self {
         let code = match random.random_range(0..10) {
             0..=4 => Some(WELCOME),
             5 => Some(FRIEND),
@@ -109,7 +109,7 @@ impl Placed {
     }
 
     /// The next box of a subscription.
-    pub fn next_box(draws: &Draws, subscription: &Subscription, at: DateTime<Utc>) -> Self {
+    pub fn next_box(draws: Draws, subscription: &Subscription, at: DateTime<Utc>) -> Self {
         let failed_since = subscription.failing.map(|failing| failing.since);
         let billed = Billed { number: subscription.number, cycle: subscription.cycle, weeks: subscription.weeks, failed_since };
         Self { subscription: Some(billed), ..Self::new(subscription.customer, at, subscription.lines(draws), None) }
@@ -147,7 +147,7 @@ impl Placed {
     }
 
     /// Draws what becomes of it, once it has its number.
-    pub fn decide(&mut self, draws: &Draws) {
+    pub fn decide(&mut self, draws: Draws) {
         let mut random = draws.stream(Theme::Fate, self.number);
         let is_billed = self.subscription.is_some_and(|billed| billed.cycle > 0);
         let journey = journey(&mut random, self.at);

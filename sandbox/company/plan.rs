@@ -93,7 +93,7 @@ pub fn no_demand(calendar: &Calendar) -> Demand {
 }
 
 /// Plans every batch, the oldest first. `taken` is how many batches there are of a day already.
-pub fn plan(draws: &Draws, calendar: &Calendar, demand: &Demand, taken: impl Fn(NaiveDate) -> u32) -> Vec<Batch> {
+pub fn plan(draws: Draws, calendar: &Calendar, demand: &Demand, taken: impl Fn(NaiveDate) -> u32) -> Vec<Batch> {
     let mut random = draws.stream(Theme::Plan, 0);
     let mut batches = Vec::new();
     for (product, days) in demand.iter().enumerate() {

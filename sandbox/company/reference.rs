@@ -37,7 +37,7 @@ const AREAS: [(&str, &str, i64); 12] = [
 /// Rows of the tables that describe the company.
 ///
 /// `founded` is when they were written.
-pub fn reference(draws: &Draws, founded: DateTime<Utc>) -> Sheets {
+pub fn reference(draws: Draws, founded: DateTime<Utc>) -> Sheets {
     let mut sheets = Sheets::default();
     products(draws, founded, &mut sheets);
     settings(draws, founded, &mut sheets);
@@ -46,7 +46,7 @@ pub fn reference(draws: &Draws, founded: DateTime<Utc>) -> Sheets {
     sheets
 }
 
-fn products(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
+fn products(draws: Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     for (place, product) in catalogue().iter().enumerate() {
         row!(sheets, "products", {
             id: draws.id("products", place as u64),
@@ -78,7 +78,7 @@ fn products(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     }
 }
 
-fn settings(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
+fn settings(draws: Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     for (place, (key, value, words)) in [
         ("lead_time_days", 9, "Days from production to release"),
         ("batch_days", 14, "Days that one batch is to last"),
@@ -140,7 +140,7 @@ fn settings(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     });
 }
 
-fn carrier(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
+fn carrier(draws: Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     for (place, (code, word, text, is_told)) in SCANS.into_iter().enumerate() {
         row!(sheets, "courier_event_mapping", {
             id: draws.id("courier_event_mapping", place as u64),
@@ -181,7 +181,7 @@ fn carrier(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     }
 }
 
-fn support(draws: &Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
+fn support(draws: Draws, founded: DateTime<Utc>, sheets: &mut Sheets) {
     for (place, (key, title, content)) in SECTIONS.into_iter().enumerate() {
         row!(sheets, "ai_knowledge_sections", {
             id: draws.id("ai_knowledge_sections", place as u64),

@@ -23,7 +23,7 @@ pub struct Sheet {
 /// The rows of all tables that wait to be written.
 #[derive(Debug, Default)]
 pub struct Sheets {
-    sheets: Vec<Sheet>,
+    waiting: Vec<Sheet>,
     places: HashMap<&'static str, usize>,
     bytes: usize,
 }
@@ -48,10 +48,10 @@ impl Sheets {
     /// A new row of a table; every row of a table has the same columns.
     pub fn line(&mut self, table: &'static str, columns: &'static [&'static str]) -> Line<'_> {
         let place = *self.places.entry(table).or_insert_with(|| {
-            self.sheets.push(Sheet { table, columns, text: Vec::new(), rows: 0 });
-            self.sheets.len() - 1
+            self.waiting.push(Sheet { table, columns, text: Vec::new(), rows: 0 });
+            self.waiting.len() - 1
         });
-        let sheet = &mut self.sheets[place];
+        let sheet = &mut self.waiting[place];
         assert_eq!(sheet.columns, columns, "two kinds of rows of {table}");
         Line { before: sheet.text.len(), sheet, bytes: &mut self.bytes }
     }
@@ -65,7 +65,7 @@ impl Sheets {
     pub fn take(&mut self) -> Vec<Sheet> {
         self.bytes = 0;
         self.places.clear();
-        std::mem::take(&mut self.sheets)
+        std::mem::take(&mut self.waiting)
     }
 }
 
@@ -259,7 +259,7 @@ mod tests {
         let mut sheets = Sheets::default();
         let at: DateTime<Utc> = "2026-03-01T07:08:09Z".parse().expect("a moment");
         row!(sheets, "t", { a: "tab\tline\nback\\slash", b: None::<i32>, c: Pounds(-105), d: Thousandths(4_050), e: at, f: vec!["x", "say \"y\""] });
-        assert_eq!(sheets.bytes(), sheets.sheets[0].text.len());
+        assert_eq!(sheets.bytes(), sheets.waiting[0].text.len());
         let sheet = &sheets.take()[0];
         let text = String::from_utf8_lossy(&sheet.text);
         assert_eq!(text, "tab\\tline\\nback\\\\slash\t\\N\t-1.05\t4.050\t2026-03-01 07:08:09+00\t{\"x\",\"say \\\\\"y\\\\\"\"}\n");

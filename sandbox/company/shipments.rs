@@ -73,10 +73,8 @@ impl Book<'_> {
         }
         self.scans(sale, &journey, person);
         self.exception(sale, &journey);
-        if number.is_multiple_of(40) {
-            if let Some(at) = delivered {
-                self.logged(sale, &journey, at, &mut random);
-            }
+        if let Some(at) = delivered.filter(|_| number.is_multiple_of(40)) {
+            self.logged(sale, &journey, at, &mut random);
         }
         self.import(sale, &journey);
     }

@@ -10,7 +10,12 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::placed::Placed;
 use super::plan::{Batch, Verdict};
-use crate::shopify::catalogue;
+use crate::shopify::{Product, catalogue};
+
+/// The place of a product in the catalogue.
+pub fn place_of(product: Product) -> Option<usize> {
+    catalogue().iter().position(|known| *known == product)
+}
 
 /// Units of a batch for a line of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,9 +138,9 @@ impl Store {
         let mut is_complete = true;
         for (line, wanted) in order.lines.iter().enumerate() {
             let Some(product) = wanted.product else { continue };
-            let shelf = catalogue().iter().position(|known| *known == product).expect("orders are made of the catalogue");
+            let product = place_of(product).expect("orders are made of the catalogue");
             let mut left = wanted.quantity;
-            for &place in &self.shelves[shelf] {
+            for &place in &self.shelves[product] {
                 let batch = &mut self.batches[place];
                 let units = left.min(batch.on_hand - batch.reserved);
                 if units > 0 {
@@ -166,9 +171,8 @@ impl Store {
     fn release(&mut self, place: usize) {
         let batch = &self.batches[place];
         let (product, expiry) = (batch.product, batch.expiry());
-        let shelf = &mut self.shelves[product];
-        let behind = shelf.partition_point(|other| self.batches[*other].expiry() <= expiry);
-        shelf.insert(behind, place);
+        let behind = self.shelves[product].partition_point(|other| self.batches[*other].expiry() <= expiry);
+        self.shelves[product].insert(behind, place);
     }
 
     fn dispatch(&mut self, at: DateTime<Utc>, place: usize, units: i64) {

@@ -132,7 +132,7 @@ impl<'a> Story<'a> {
         let Event::Ordered(mut placed) = event else { return event };
         placed.number = self.first + self.orders;
         self.orders += 1;
-        placed.decide(&self.draws);
+        placed.decide(self.draws);
         self.refer(&mut placed);
         let until = self.calendar.until();
         let customer = &mut self.customers[(placed.customer - self.first) as usize];
@@ -144,7 +144,7 @@ impl<'a> Story<'a> {
             customer.delivered += u32::from(journey.arrived <= until && !placed.is_returned());
             customer.troubles += u32::from(journey.trouble.is_some_and(|(_, at)| at <= until));
         }
-        if let Some(ticket) = Ticket::about(&self.draws, &placed).filter(|ticket| ticket.opened <= until) {
+        if let Some(ticket) = Ticket::about(self.draws, &placed).filter(|ticket| ticket.opened <= until) {
             customer.tickets += 1;
             if ticket.about_what().action == Action::Credit && ticket.answered <= until {
                 self.give(&placed, placed.customer, ticket.answered, GOODWILL, Cause::Goodwill);
@@ -183,7 +183,7 @@ impl<'a> Story<'a> {
             let customer = self.first + random.random_range(0..self.customers.len()) as u64;
             // Whoever joins later on the same day is not there yet.
             if self.customers[(customer - self.first) as usize].since <= at {
-                told.push((at, Event::Ordered(Box::new(Placed::once(&self.draws, random, customer, at)))));
+                told.push((at, Event::Ordered(Box::new(Placed::once(self.draws, random, customer, at)))));
                 return;
             }
         }
@@ -191,14 +191,14 @@ impl<'a> Story<'a> {
         self.customers.push(Customer { since: at, ..Customer::default() });
         told.push((at, Event::Joined { customer, at }));
         if random.random_bool(0.25) {
-            told.push((at, Event::Ordered(Box::new(Placed::once(&self.draws, random, customer, at)))));
+            told.push((at, Event::Ordered(Box::new(Placed::once(self.draws, random, customer, at)))));
             return;
         }
         let number = self.first + self.subscriptions.len() as u64;
-        let subscription = Subscription::begin(&self.draws, number, customer, at);
+        let subscription = Subscription::begin(self.draws, number, customer, at);
         self.customers[(customer - self.first) as usize].subscription = Some(number);
         told.push((at, Event::Subscribed { number }));
-        told.push((at, Event::Ordered(Box::new(Placed::first_box(&self.draws, random, &subscription, at)))));
+        told.push((at, Event::Ordered(Box::new(Placed::first_box(self.draws, random, &subscription, at)))));
         self.remember(number, subscription.next);
         self.subscriptions.push(subscription);
     }
@@ -206,7 +206,7 @@ impl<'a> Story<'a> {
     /// A subscription's day has come. Returns how many orders that makes.
     fn bill(&mut self, told: &mut Vec<(DateTime<Utc>, Event)>, number: u64, at: DateTime<Utc>, has_room: bool) -> u64 {
         let place = (number - self.first) as usize;
-        let turn = self.subscriptions[place].turn(&self.draws);
+        let turn = self.subscriptions[place].turn(self.draws);
         let subscription = &mut self.subscriptions[place];
         let (weeks, cycle) = (Duration::weeks(subscription.weeks.into()), subscription.cycle);
         let changed = |change| (at, Event::Changed { subscription: number, cycle, change, at });
@@ -250,7 +250,7 @@ impl<'a> Story<'a> {
             }
         };
         if pays && has_room {
-            let placed = Placed::next_box(&self.draws, subscription, at);
+            let placed = Placed::next_box(self.draws, subscription, at);
             told.push((at, Event::Ordered(Box::new(placed))));
             subscription.failing = None;
             (subscription.next, subscription.cycle) = (at + weeks, cycle + 1);

@@ -27,7 +27,7 @@ impl Book<'_> {
         let held = self.subscription(number).clone();
         let person = self.person(held.customer);
         let mut random = self.stream(Theme::Mail, number);
-        let lines = held.lines(&self.draws);
+        let lines = held.lines(self.draws);
         let products = crate::shopify::catalogue();
         let is_active = held.standing == Standing::Active;
         let failing = held.failing.filter(|_| held.standing != Standing::Paused);
@@ -98,7 +98,7 @@ impl Book<'_> {
         self.seal_webhook(&held, cycle * 4 + 1 + u32::from(change == Change::Resumed), kind, after, at);
         let Some(action) = action else { return };
         row!(self.sheets, "subscription_actions", {
-            id: self.id("subscription_actions", number << 14 | u64::from(cycle * 4 + u32::from(change == Change::Resumed))),
+            id: self.id("subscription_actions", (number << 14) | u64::from(cycle * 4 + u32::from(change == Change::Resumed))),
             customer_id: self.id("customers", held.customer),
             subscription_id: self.id("subscriptions", number),
             action_type: action,
@@ -122,7 +122,7 @@ impl Book<'_> {
         self.told(&held, cycle * 4 + 3, "billing_attempt.failed", Some("active"), Some("active"), at);
         self.seal_webhook(&held, cycle * 4 + 3, "billing_attempt.failed", "active", at);
         row!(self.sheets, "payment_events", {
-            id: self.id("payment_events", number << 14 | u64::from(cycle * 2)),
+            id: self.id("payment_events", (number << 14) | u64::from(cycle * 2)),
             customer_id: self.id("customers", held.customer),
             order_id: None::<uuid::Uuid>,
             subscription_id: self.id("subscriptions", number),
@@ -145,7 +145,7 @@ impl Book<'_> {
 
     /// When dunning stopped or the history ends; none when it never began.
     fn dunning_until(&self, held: &Subscription, cycle: u32, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        match held.turn_at(&self.draws, cycle) {
+        match held.turn_at(self.draws, cycle) {
             super::life::Turn::Fails { days, .. } => Some(self.until.min(at + Duration::days(days) + Duration::hours(3))),
             _ => None,
         }
@@ -153,7 +153,7 @@ impl Book<'_> {
 
     fn mailed(&mut self, held: &Subscription, kind: &str, billed: DateTime<Utc>, at: DateTime<Utc>) {
         row!(self.sheets, "email_events", {
-            id: self.id(kind, held.number << 20 | billed.timestamp() as u64 / 86_400),
+            id: self.id(kind, (held.number << 20) | (billed.timestamp() as u64 / 86_400)),
             customer_id: self.id("customers", held.customer),
             subscription_id: self.id("subscriptions", held.number),
             event_type: kind,
@@ -181,7 +181,7 @@ impl Book<'_> {
         }
         if sale.paid().is_some() && (is_kept || billed.failed_since.is_some()) {
             row!(self.sheets, "payment_events", {
-                id: self.id("payment_events", billed.number << 14 | u64::from(billed.cycle * 2 + 1)),
+                id: self.id("payment_events", (billed.number << 14) | u64::from(billed.cycle * 2 + 1)),
                 customer_id: sale.customer,
                 order_id: Some(sale.id),
                 subscription_id: self.id("subscriptions", billed.number),
@@ -217,7 +217,7 @@ impl Book<'_> {
         };
         let created = held.began.max(scheduled - Duration::days(65));
         row!(self.sheets, "billing_attempts", {
-            id: self.id("billing_attempts", billed.number << 14 | u64::from(billed.cycle)),
+            id: self.id("billing_attempts", (billed.number << 14) | u64::from(billed.cycle)),
             subscription_id: self.id("subscriptions", held.number),
             seal_subscription_id: seal_id(held.number).to_string(),
             seal_billing_attempt_id: attempt_id(billed).to_string(),
@@ -242,7 +242,7 @@ impl Book<'_> {
 
     fn told(&mut self, held: &Subscription, place: u32, kind: &str, before: Option<&str>, after: Option<&str>, at: DateTime<Utc>) {
         row!(self.sheets, "subscription_events", {
-            id: self.id("subscription_events", held.number << 14 | u64::from(place)),
+            id: self.id("subscription_events", (held.number << 14) | u64::from(place)),
             subscription_id: self.id("subscriptions", held.number),
             seal_subscription_id: seal_id(held.number).to_string(),
             customer_id: self.id("customers", held.customer),
@@ -259,7 +259,7 @@ impl Book<'_> {
 
 /// What a box costs, in pence.
 fn price(held: &Subscription, book: &Book<'_>) -> i64 {
-    let items: i64 = held.lines(&book.draws).iter().map(|line| line.price * line.quantity).sum();
+    let items: i64 = held.lines(book.draws).iter().map(|line| line.price * line.quantity).sum();
     items + if items >= FREE_DELIVERY { 0 } else { DELIVERY }
 }
 

@@ -9,9 +9,8 @@ use super::exports::Exports;
 use super::plan::{no_demand, plan};
 use super::sale::Sale;
 use super::sheet::{Sheet, Sheets};
-use super::stock::Store;
+use super::stock::{Store, place_of};
 use super::story::{Event, Story};
-use crate::shopify::catalogue;
 
 /// A chapter ends with the day on which its rows are so many bytes.
 const CHAPTER: usize = 24 << 20;
@@ -50,9 +49,8 @@ impl Telling {
         while let Some(events) = story.next_day() {
             for placed in events.iter().filter_map(ordered).filter(|placed| placed.is_sold()) {
                 for line in &placed.lines {
-                    let shelf = line.product.and_then(|product| catalogue().iter().position(|known| *known == product));
-                    if let Some(shelf) = shelf {
-                        demand[shelf][day] += line.quantity;
+                    if let Some(place) = line.product.and_then(place_of) {
+                        demand[place][day] += line.quantity;
                     }
                 }
             }
@@ -61,23 +59,23 @@ impl Telling {
         let mut ending = Ending {
             subscriptions: Vec::new(),
             customers: Vec::new(),
-            batches: plan(&self.draws, &self.calendar, &demand, taken),
+            batches: plan(self.draws, &self.calendar, &demand, taken),
             credits: Vec::new(),
             packed: 0,
         };
-        let mut store = self.store(&ending);
+        let mut stock = self.store(&ending);
         let mut story = self.begin();
         while let Some(events) = story.next_day() {
             for placed in events.iter().filter_map(ordered).filter(|placed| placed.is_sold()) {
-                let taken = store.allocate(placed);
+                let taken = stock.allocate(placed);
                 let is_packed =
                     Sale::is_complete(placed, &taken) && placed.journey().is_some_and(|way| way.exported <= self.calendar.until());
                 ending.packed += usize::from(is_packed);
             }
-            store.movements.clear();
+            stock.movements.clear();
         }
-        store.advance(self.calendar.until());
-        ending.batches = store.batches;
+        stock.advance(self.calendar.until());
+        ending.batches = stock.batches;
         (ending.subscriptions, ending.customers, ending.credits) = (story.subscriptions, story.customers, story.favours.credits);
         ending
     }
@@ -85,7 +83,7 @@ impl Telling {
     /// Tells it a third time and hands out its rows, until `take` wants no more.
     pub fn write(&self, ending: &Ending, known: &Known, mut take: impl FnMut(Chapter) -> bool) {
         let mut book = self.book(ending, known);
-        let mut store = self.store(ending);
+        let mut stock = self.store(ending);
         let mut story = self.begin();
         let (mut day, mut orders, mut moved) = (0, 0, self.first << 20);
         if self.calendar.orders_in_all() > 0 {
@@ -98,14 +96,14 @@ impl Telling {
             let began = self.calendar.start(day).date_naive();
             let mut joined = 0;
             for event in &events {
-                let taken = ordered(event).filter(|placed| placed.is_sold()).map(|placed| store.allocate(placed)).unwrap_or_default();
+                let taken = ordered(event).filter(|placed| placed.is_sold()).map(|placed| stock.allocate(placed)).unwrap_or_default();
                 book.write(event, &taken);
                 orders += u64::from(ordered(event).is_some());
                 joined += u64::from(matches!(event, Event::Joined { .. }));
             }
             day += 1;
-            store.advance(self.calendar.start(day));
-            for movement in store.movements.drain(..) {
+            stock.advance(self.calendar.start(day));
+            for movement in stock.movements.drain(..) {
                 book.movement(moved, &movement);
                 book.stock_alert(moved, &movement);
                 moved += 1;

@@ -122,7 +122,7 @@ pub struct Ticket {
 
 impl Ticket {
     /// The ticket about an order, if there is one. Follows from the order.
-    pub fn about(draws: &Draws, order: &Placed) -> Option<Self> {
+    pub fn about(draws: Draws, order: &Placed) -> Option<Self> {
         let journey = order.journey()?;
         let mut random = draws.stream(Theme::Ticket, order.number);
         let (topic, opened) = if let Some((_, at)) = journey.trouble {

@@ -110,10 +110,10 @@ impl Book<'_> {
             "log": [],
         });
         let body = payload.to_string().into_bytes();
-        let key: String = Sha256::digest([topic.as_bytes(), &body].concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = hex(&Sha256::digest([topic.as_bytes(), &body].concat()));
         let received = self.until.min(at + Duration::seconds(1));
         row!(self.sheets, "seal_webhook_inbox", {
-            id: self.id("seal_webhook_inbox", held.number << 14 | u64::from(place)),
+            id: self.id("seal_webhook_inbox", (held.number << 14) | u64::from(place)),
             webhook_topic: topic,
             seal_subscription_id: seal_id(held.number).to_string(),
             payload: payload,
@@ -152,4 +152,9 @@ fn shop_order(sale: &Sale<'_>, person: &Person) -> Order {
         dog: dogs::name(placed.customer),
         is_collected: false,
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
