@@ -9,6 +9,7 @@ mod logging;
 mod migrate;
 mod output;
 mod processes;
+mod seed;
 mod shutdown;
 mod tokens;
 mod up;
@@ -44,6 +45,8 @@ enum Command {
     Scheduler,
     /// Bring the database to this program's schema
     Migrate(migrate::Args),
+    /// Fill the database with the past of a company: customers, orders, batches, parcels, tickets
+    Seed(seed::Args),
     /// See and stop jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
@@ -70,6 +73,7 @@ async fn main() -> ExitCode {
         Command::Worker => processes::worker(url).await,
         Command::Scheduler => processes::scheduler(url).await,
         Command::Migrate(args) => migrate::run(url, &args).await,
+        Command::Seed(args) => seed::run(url, &args).await,
         Command::Jobs(command) => jobs::run(url, command).await,
         Command::Dead(command) => dead::run(url, command).await,
         Command::Doctor(args) => doctor::run(url, &args).await,

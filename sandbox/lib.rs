@@ -1,6 +1,8 @@
-//! Outside systems on this machine, for trying every pipeline without an account.
+//! Outside systems on this machine, for trying every pipeline without an account, and a company to try them on.
 //!
-//! Each module speaks one vendor's real contract closely enough that the
-//! product cannot tell the difference, faults included.
+//! Each vendor's module speaks its real contract closely enough that the product cannot tell the difference, faults
+//! included. [`company`] fills a database with the past of a company that used them.
 
+mod chance;
+pub mod company;
 pub mod shopify;

@@ -12,6 +12,7 @@ mod monitors;
 mod orders;
 mod registry;
 mod roles;
+mod sandbox;
 mod stock;
 mod support;
 mod webhooks;

@@ -7,19 +7,19 @@
 //! the seed too. A ledger keeps what each order must finally look like.
 
 mod catalogue;
-mod clock;
+pub(crate) mod clock;
 mod delivery;
-mod document;
+pub(crate) mod document;
 mod ledger;
-mod money;
+pub(crate) mod money;
 mod options;
-mod order;
-mod people;
+pub(crate) mod order;
+pub(crate) mod people;
 mod run;
 mod sender;
 mod shop;
 mod signature;
-mod story;
+pub(crate) mod story;
 
 pub use catalogue::{Product, catalogue};
 pub use delivery::{Delivery, Kind};

@@ -9,14 +9,16 @@ use super::money::Cart;
 use super::people::{Person, pick};
 
 /// Free delivery from this many pence on.
-const FREE_DELIVERY: i64 = 5_000;
-const DELIVERY: i64 = 595;
+pub const FREE_DELIVERY: i64 = 5_000;
+/// Delivery of less than that.
+pub const DELIVERY: i64 = 595;
 /// A birthday card: made up at the till, so no product stands behind it.
 const CARD: i64 = 250;
 /// Euros for a hundred pounds, where a buyer is shown euros.
 const EURO_PERCENT: i64 = 117;
 
-const DOGS: [&str; 12] =
+/// Dogs that eat it.
+pub const DOGS: [&str; 12] =
     ["Bramble", "Ziggy", "Mr. Pickles", "Cariad", "Haggis", "Nellie", "Łatek", "Queenie “Q”", "Otis", "Bríd", "Rolo", "Teddy"];
 
 /// One order.
@@ -120,7 +122,8 @@ impl Order {
     }
 }
 
-fn lines(random: &mut StdRng) -> Vec<Line> {
+/// Draws what somebody orders.
+pub fn lines(random: &mut StdRng) -> Vec<Line> {
     let mut left: Vec<Product> = catalogue().to_vec();
     let mut lines: Vec<Line> = (0..random.random_range(1..6))
         .map(|_| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
 use super::delivery::{Delivery, Kind, fresh_id, with_faults};
 use super::document;
@@ -14,6 +14,7 @@ use super::options::{Faults, Options};
 use super::order::{Buyer, Order};
 use super::people::person;
 use super::story::{self, Version};
+use crate::chance;
 
 /// Above 2^53 a number is no longer exact in JavaScript; Shopify's ids go there.
 const LARGE_IDS: i64 = 820_000_000_000_000_000;
@@ -120,10 +121,6 @@ impl Shop {
     }
 
     fn random(&self, stream: Stream, place: u64) -> StdRng {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&self.seed.to_le_bytes());
-        key[8..16].copy_from_slice(&place.to_le_bytes());
-        key[16] = stream as u8;
-        StdRng::from_seed(key)
+        chance::stream(self.seed, place, stream as u8)
     }
 }

@@ -1,0 +1,3 @@
+-- The database's time.
+-- Caller: seed.rs
+select engine.now()
