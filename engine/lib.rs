@@ -31,6 +31,7 @@ mod job;
 mod kinds;
 pub mod metrics;
 mod run;
+pub mod schedule;
 pub mod store;
 mod worker;
 

@@ -98,6 +98,8 @@ const CHECKS: &[Check] = checks![
     Fault "id_beyond_partitions",
     Warning "kind_unknown",
     Warning "worker_silent",
+    Warning "schedule_broken",
+    Warning "scheduler_missing",
 ];
 
 /// The names of all checks.

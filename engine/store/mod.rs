@@ -11,8 +11,10 @@ pub mod job;
 pub mod lane;
 pub mod leader;
 mod look;
+pub mod occurrence;
 pub mod partition;
 pub mod place;
+pub mod schedule;
 pub mod scheduled;
 pub mod worker;
 
