@@ -9,6 +9,7 @@ mod logging;
 mod migrate;
 mod output;
 mod processes;
+mod schedules;
 mod shutdown;
 mod up;
 
@@ -49,6 +50,9 @@ enum Command {
     /// See dead letters, run them again or put them away
     #[command(subcommand)]
     Dead(dead::Command),
+    /// See, change and run what recurs
+    #[command(subcommand)]
+    Schedules(schedules::Command),
     /// Check every promise of the ledger on the live database: exit code 0 clean, 1 faults, 2 could not look
     Doctor(doctor::Args),
     /// Look after the private PostgreSQL in .rawops
@@ -68,6 +72,7 @@ async fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(url, &args).await,
         Command::Jobs(command) => jobs::run(url, command).await,
         Command::Dead(command) => dead::run(url, command).await,
+        Command::Schedules(command) => schedules::run(url, command).await,
         Command::Doctor(args) => doctor::run(url, &args).await,
         Command::Db(command) => db::run(command).await,
     };
