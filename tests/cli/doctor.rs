@@ -50,7 +50,7 @@ async fn a_ledger_that_keeps_its_promises_is_clean() {
     let (code, report) = report(&db).await;
     assert_eq!((code, report), (0, serde_json::json!({ "faults": 0, "warnings": 0, "findings": [] })));
     let said = rawops(&db.url(), &["doctor"]).await.ok().out;
-    assert!(said.starts_with("0 faults, 0 warnings by 22 checks in "), "{said}");
+    assert!(said.starts_with("0 faults, 0 warnings by 24 checks in "), "{said}");
 }
 
 #[tokio::test]
@@ -187,6 +187,14 @@ a_broken_promise_is_found! {
     kind_unknown warning ["update engine.worker set info = '{\"kinds\": [\"test.fail\"], \"queues\": [\"default\"]}'", "select job_id from engine.ready"];
     worker_silent warning [
         "insert into engine.worker (name, lease_until) values ('silent', engine.now() - interval '1 minute') returning null::bigint"
+    ];
+    schedule_broken warning [
+        "insert into engine.schedule (name, line, problem) values ('sweep', '', 'its job is refused') returning null::bigint"
+    ];
+    scheduler_missing warning [
+        "insert into engine.schedule (name, line) values ('sweep', '0 0 * * * (UTC)')",
+        "insert into engine.leader (duty, worker_id, term, until)
+         values ('scheduler', 1, 1, engine.now() - interval '1 minute') returning null::bigint"
     ];
 }
 

@@ -7,5 +7,6 @@ mod jobs;
 mod migrate;
 mod processes;
 mod program;
+mod schedules;
 mod up;
 mod up_private;

@@ -3,6 +3,10 @@
 mod edges;
 mod hand;
 mod jobs;
+mod schedule_edits;
+mod schedule_oracle;
+mod schedule_times;
+mod schedules;
 mod statements;
 mod storage;
 mod storage_upkeep;
