@@ -30,6 +30,7 @@ mod failure;
 mod job;
 mod kinds;
 pub mod metrics;
+pub mod retry;
 mod run;
 pub mod schedule;
 pub mod store;

@@ -97,6 +97,7 @@ const CHECKS: &[Check] = checks![
     Fault "partitions_short",
     Fault "id_beyond_partitions",
     Warning "kind_unknown",
+    Warning "override_of_unknown_kind",
     Warning "worker_silent",
     Warning "schedule_broken",
     Warning "scheduler_missing",

@@ -14,6 +14,7 @@ mod look;
 pub mod occurrence;
 pub mod partition;
 pub mod place;
+pub mod retry_policy;
 pub mod schedule;
 pub mod scheduled;
 pub mod worker;
