@@ -9,6 +9,7 @@ mod logging;
 mod migrate;
 mod output;
 mod processes;
+mod retry;
 mod schedules;
 mod shutdown;
 mod up;
@@ -53,6 +54,9 @@ enum Command {
     /// See, change and run what recurs
     #[command(subcommand)]
     Schedules(schedules::Command),
+    /// See, change and try out what follows a failure
+    #[command(subcommand)]
+    Retry(retry::Command),
     /// Check every promise of the ledger on the live database: exit code 0 clean, 1 faults, 2 could not look
     Doctor(doctor::Args),
     /// Look after the private PostgreSQL in .rawops
@@ -73,6 +77,7 @@ async fn main() -> ExitCode {
         Command::Jobs(command) => jobs::run(url, command).await,
         Command::Dead(command) => dead::run(url, command).await,
         Command::Schedules(command) => schedules::run(url, command).await,
+        Command::Retry(command) => retry::run(url, command).await,
         Command::Doctor(args) => doctor::run(url, &args).await,
         Command::Db(command) => db::run(command).await,
     };
