@@ -7,6 +7,7 @@ mod jobs;
 mod migrate;
 mod processes;
 mod program;
+mod retry;
 mod schedules;
 mod up;
 mod up_private;

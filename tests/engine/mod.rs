@@ -1,8 +1,11 @@
 //! The engine, feature by feature; `storage.rs` holds one test for each fault of the storage's prototype.
 
+pub mod alone;
 mod edges;
 mod hand;
 mod jobs;
+mod retry_policy;
+mod retry_simulation;
 mod schedule_edits;
 mod schedule_oracle;
 mod schedule_times;
