@@ -14,7 +14,7 @@ create table engine.schedule (
     paused boolean not null default false,
     cron text check (length(cron) <= 200),
     zone text,
-    misfire text check (misfire ~ '^(skip|latest|all:[1-9][0-9]{0,3})$'),
+    misfire text check (misfire ~ '^(skip|latest|all:([1-9][0-9]{0,2}|1000))$'),
     overlap text check (overlap in ('skip', 'allow', 'buffer')),
     jitter_s integer check (jitter_s between 0 and 86400),
     changed_at timestamptz,

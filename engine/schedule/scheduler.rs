@@ -155,13 +155,7 @@ impl Scheduler {
             self.lead = None;
             return Ok(Counts::default());
         };
-        let names: Vec<&str> = self.schedules.iter().map(|schedule| schedule.name).collect();
-        let mut rows = store::schedule::load(&self.pool, &names).await?;
-        if self.lead.as_ref() != Some(&lead) || rows.len() < names.len() {
-            store::schedule::know(&self.pool, &names, &self.schedules.iter().map(line).collect::<Vec<_>>()).await?;
-            rows = store::schedule::load(&self.pool, &names).await?;
-            tracing::info!(term = lead.term, schedules = names.len(), "this scheduler leads");
-        }
+        let rows = self.load(&lead).await?;
         let mut counts = Counts { leads: true, ..Counts::default() };
         self.in_force.clear();
         for schedule in &self.schedules {
@@ -172,6 +166,22 @@ impl Scheduler {
         self.lead = Some(lead);
         self.prune().await?;
         Ok(counts)
+    }
+
+    /// Reads how far each schedule has been dealt with and what operators changed; in a new term the program's table first.
+    async fn load(&self, lead: &Lead) -> Result<Vec<Row>, sqlx::Error> {
+        let names: Vec<&str> = self.schedules.iter().map(|schedule| schedule.name).collect();
+        let rows = store::schedule::load(&self.pool, &names).await?;
+        if self.lead.as_ref() == Some(lead) && rows.len() == names.len() {
+            return Ok(rows);
+        }
+        let mut tx = self.pool.begin().await?;
+        if leader::still_leads(&mut tx, lead).await? {
+            store::schedule::know(&mut tx, &names, &self.schedules.iter().map(line).collect::<Vec<_>>()).await?;
+        }
+        tx.commit().await?;
+        tracing::info!(term = lead.term, schedules = names.len(), "this scheduler leads");
+        store::schedule::load(&self.pool, &names).await
     }
 
     /// Deals with one schedule; what is wrong with it is noted and keeps none of the others.

@@ -59,8 +59,8 @@ pub struct Wanted {
 ///
 /// # Errors
 /// The database's.
-pub async fn know(pool: &PgPool, names: &[&str], lines: &[String]) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("schedule/know")).bind(names).bind(lines).execute(pool).await.map(drop)
+pub async fn know(connection: &mut PgConnection, names: &[&str], lines: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("schedule/know")).bind(names).bind(lines).execute(connection).await.map(drop)
 }
 
 /// Makes one schedule known that no scheduler may have seen yet.

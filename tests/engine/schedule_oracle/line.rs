@@ -29,6 +29,11 @@ impl Read {
         }
     }
 
+    /// Whether there is a day of these years on which it comes.
+    pub fn ever_comes(&self) -> bool {
+        self.days.contains(&true)
+    }
+
     fn matches(&self, local: i64) -> bool {
         self.minutes[local.rem_euclid(MINUTES_A_DAY) as usize] && self.days[(local.div_euclid(MINUTES_A_DAY) - self.first_day) as usize]
     }
