@@ -9,6 +9,8 @@ mod logging;
 mod migrate;
 mod output;
 mod processes;
+mod retry;
+mod schedules;
 mod seed;
 mod shutdown;
 mod tokens;
@@ -53,6 +55,12 @@ enum Command {
     /// See dead letters, run them again or put them away
     #[command(subcommand)]
     Dead(dead::Command),
+    /// See, change and run what recurs
+    #[command(subcommand)]
+    Schedules(schedules::Command),
+    /// See, change and try out what follows a failure
+    #[command(subcommand)]
+    Retry(retry::Command),
     /// Check every promise of the ledger on the live database: exit code 0 clean, 1 faults, 2 could not look
     Doctor(doctor::Args),
     /// Make, see and revoke the tokens of callers over HTTP
@@ -76,6 +84,8 @@ async fn main() -> ExitCode {
         Command::Seed(args) => seed::run(url, &args).await,
         Command::Jobs(command) => jobs::run(url, command).await,
         Command::Dead(command) => dead::run(url, command).await,
+        Command::Schedules(command) => schedules::run(url, command).await,
+        Command::Retry(command) => retry::run(url, command).await,
         Command::Doctor(args) => doctor::run(url, &args).await,
         Command::Tokens(command) => tokens::run(url, command).await,
         Command::Db(command) => db::run(command).await,

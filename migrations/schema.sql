@@ -136,6 +136,23 @@ create table engine.log_line (
 );
 comment on table engine.log_line is 'The last lines that each job logged.';
 
+create table engine.occurrence (
+    schedule text not null,
+    occurrence timestamp with time zone not null,
+    fired_at timestamp with time zone default engine.now() not null,
+    job_id bigint,
+    how text not null,
+    by text,
+    note text,
+    constraint occurrence_pkey primary key (schedule, occurrence),
+    constraint occurrence_how_check check (how = any (array['cron'::text, 'manual'::text, 'misfire'::text]))
+);
+create index occurrence_history on engine.occurrence using btree (schedule, fired_at desc);
+create index occurrence_job on engine.occurrence using btree (schedule, fired_at desc) where job_id is not null;
+comment on table engine.occurrence is 'Each time a schedule came, and the job that it made.';
+comment on column engine.occurrence.job_id is 'Null when it made none; the note says why.';
+comment on column engine.occurrence.by is 'Who asked for it, when it was run by hand.';
+
 create table engine.progress (
     job_id bigint not null,
     attempt integer not null,
@@ -172,11 +189,67 @@ create table engine.retry_override (
     max_attempts integer not null,
     backoff_seconds integer[] not null,
     version integer default 1 not null,
+    alert_on_attempt integer,
+    escalate_on_attempt integer,
     constraint retry_override_pkey primary key (kind, error_category),
     constraint retry_override_backoff_seconds_check check (cardinality(backoff_seconds) > 0),
     constraint retry_override_max_attempts_check check (max_attempts > 0)
 );
+create trigger check_retry_policy before insert or update on engine.retry_override for each row execute function engine.check_retry_policy();
+create trigger keep_retry_default before delete on engine.retry_override for each row when (old.error_category = 'default'::text) execute function engine.keep_retry_default();
+create trigger keep_retry_policy before truncate on engine.retry_override for each statement execute function engine.keep_retry_default();
+create trigger note_retry_policy after insert or delete or update on engine.retry_override for each row execute function engine.note_retry_policy();
 comment on table engine.retry_override is 'The retry policy of one kind, where it differs from its category''s.';
+comment on column engine.retry_override.alert_on_attempt is 'Null: as the category''s.';
+comment on column engine.retry_override.escalate_on_attempt is 'Null: as the category''s.';
+
+create table engine.retry_policy_history (
+    id bigint generated always as identity,
+    category text not null,
+    kind text,
+    version integer not null,
+    what text not null,
+    "row" jsonb not null,
+    changed_at timestamp with time zone default engine.now() not null,
+    changed_by text not null,
+    constraint retry_policy_history_pkey primary key (id),
+    constraint retry_policy_history_what_check check (what = any (array['found'::text, 'made'::text, 'edited'::text, 'removed'::text]))
+);
+create unique index retry_policy_history_version on engine.retry_policy_history using btree (category, coalesce(kind, ''::text), version);
+comment on table engine.retry_policy_history is 'Every version of every row of the retry policy; written by triggers.';
+comment on column engine.retry_policy_history.kind is 'Null: the row of the whole category.';
+comment on column engine.retry_policy_history.what is 'Found: as it was when this history began.';
+comment on column engine.retry_policy_history."row" is 'The row as it was from then on; of a removed one, as it was before.';
+
+create table engine.schedule (
+    name text not null,
+    line text not null,
+    done_to timestamp with time zone default engine.now() not null,
+    buffered timestamp with time zone,
+    problem text,
+    paused boolean default false not null,
+    cron text,
+    zone text,
+    misfire text,
+    overlap text,
+    jitter_s integer,
+    changed_at timestamp with time zone,
+    changed_by text,
+    reason text,
+    edits integer default 0 not null,
+    constraint schedule_pkey primary key (name),
+    constraint schedule_cron_check check (length(cron) <= 200),
+    constraint schedule_jitter_s_check check (jitter_s >= 0 and jitter_s <= 86400),
+    constraint schedule_misfire_check check (misfire ~ '^(skip|latest|all:([1-9][0-9]{0,2}|1000))$'::text),
+    constraint schedule_name_check check (name <> ''::text and length(name) <= 200),
+    constraint schedule_overlap_check check (overlap = any (array['skip'::text, 'allow'::text, 'buffer'::text]))
+) with (fillfactor = 50);
+comment on table engine.schedule is 'Each schedule that a program has: how far it has been dealt with, and what operators changed. Null: as the program has it.';
+comment on column engine.schedule.line is 'The line and zone that the program has; when they change, occurrences count from that moment on.';
+comment on column engine.schedule.done_to is 'Every occurrence up to here was fired, made good or let go.';
+comment on column engine.schedule.buffered is 'The occurrence that waits for the end of the last job, when the overlap policy is buffer.';
+comment on column engine.schedule.problem is 'Why it cannot fire, when it cannot.';
+comment on column engine.schedule.edits is 'Counts the changes by operators.';
 
 create table engine.scheduled (
     run_at timestamp with time zone not null,
@@ -2142,6 +2215,10 @@ create table raw_ops.retry_config (
     constraint retry_config_backoff_seconds_check check (cardinality(backoff_seconds) > 0 and (0 <= all (backoff_seconds)) and array_position(backoff_seconds, null::integer) is null),
     constraint retry_config_max_attempts_check check (max_attempts > 0)
 );
+create trigger check_retry_policy before insert or update on raw_ops.retry_config for each row execute function engine.check_retry_policy();
+create trigger keep_retry_default before delete on raw_ops.retry_config for each row when (old.error_category = 'default'::text) execute function engine.keep_retry_default();
+create trigger keep_retry_policy before truncate on raw_ops.retry_config for each statement execute function engine.keep_retry_default();
+create trigger note_retry_policy after insert or delete or update on raw_ops.retry_config for each row execute function engine.note_retry_policy();
 comment on table raw_ops.retry_config is 'Retry policy configuration';
 comment on column raw_ops.retry_config.backoff_seconds is 'Seconds before each retry; the last one repeats.';
 comment on column raw_ops.retry_config.version is 'Counts the edits; each attempt records the version that decided.';
@@ -3053,6 +3130,47 @@ begin
 end
 $$;
 
+create function engine.check_retry_policy() returns trigger
+language plpgsql
+as $$
+declare
+    fault text;
+    of_kind text := to_jsonb(new) ->> 'kind';
+begin
+    if tg_op = 'UPDATE' then
+        if (old.error_category, to_jsonb(old) ->> 'kind') is distinct from (new.error_category, of_kind) then
+            raise exception 'the policy of category % cannot become that of another: insert a row, and delete this one',
+                old.error_category using errcode = '23514';
+        end if;
+        if new.alert_on_attempt = old.alert_on_attempt and new.alert_on_attempt > new.max_attempts then
+            new.alert_on_attempt := new.max_attempts;
+        end if;
+        if new.escalate_on_attempt = old.escalate_on_attempt and new.escalate_on_attempt > new.max_attempts then
+            new.escalate_on_attempt := new.max_attempts;
+        end if;
+        new.version := old.version + (to_jsonb(old) is distinct from to_jsonb(new))::integer;
+    else
+        select 1 + coalesce(max(h.version), 0) into new.version from engine.retry_policy_history h
+        where h.category = new.error_category and h.kind is not distinct from of_kind;
+    end if;
+    if of_kind is not null and new.error_category <> all (engine.error_categories())
+        and (new.error_category = 'default'
+             or not exists (select from engine.retry_config c where c.error_category = new.error_category)) then
+        fault := format('there is no error category %L; there are %s', new.error_category,
+                        array_to_string(engine.error_categories(), ', '));
+    elsif of_kind = '' then
+        fault := 'kind is empty and must be the name of a kind';
+    else
+        fault := engine.retry_policy_fault(new.max_attempts, new.backoff_seconds, new.alert_on_attempt, new.escalate_on_attempt);
+    end if;
+    if fault is not null then
+        raise exception 'the retry policy of % is refused: %', concat_ws(' of ', new.error_category, of_kind), fault
+            using errcode = '23514';
+    end if;
+    return new;
+end
+$$;
+
 create function engine.discard_letter(letter uuid, asked_by text, reason text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -3139,6 +3257,13 @@ begin
 end
 $$;
 
+create function engine.error_categories() returns text[]
+language sql immutable
+as $$
+select array['network', 'timeout', 'rate_limited', 'upstream', 'auth', 'validation', 'not_ready', 'conflict',
+             'business_rule', 'poison', 'bug', 'unknown']
+$$;
+
 create function engine.extend_partitions(width bigint DEFAULT 10000000, ahead bigint DEFAULT 50000000) returns integer
 language plpgsql security definer
 set lock_timeout = 100ms
@@ -3178,6 +3303,37 @@ begin
 end
 $$;
 
+create function engine.keep_retry_default() returns trigger
+language plpgsql
+as $$
+begin
+    if tg_op = 'TRUNCATE' then
+        raise exception 'the retry policy cannot be truncated: its history would not know; delete its rows' using errcode = '23514';
+    end if;
+    raise exception 'the row `default` of the retry policy cannot be deleted: it decides for categories without a row of their own; edit it'
+        using errcode = '23514';
+end
+$$;
+
+create function engine.keep_retry_policy(policy regclass) returns void
+language plpgsql
+as $$
+begin
+    execute format('create trigger check_retry_policy before insert or update on %s
+                    for each row execute function engine.check_retry_policy()', policy);
+    execute format('create trigger keep_retry_default before delete on %s
+                    for each row when (old.error_category = ''default'') execute function engine.keep_retry_default()', policy);
+    execute format('create trigger keep_retry_policy before truncate on %s
+                    for each statement execute function engine.keep_retry_default()', policy);
+    execute format('create trigger note_retry_policy after insert or update or delete on %s
+                    for each row execute function engine.note_retry_policy()', policy);
+    execute format('insert into engine.retry_policy_history (category, kind, version, what, row, changed_by)
+                    select p.error_category, to_jsonb(p) ->> ''kind'', p.version, ''found'', to_jsonb(p), ''the migration''
+                    from %s p on conflict do nothing', policy);
+end
+$$;
+comment on function engine.keep_retry_policy(regclass) is 'To be called once for a table that takes the place of engine.retry_config.';
+
 create function engine.lane_of(queue text, kind text, priority smallint) returns integer
 language plpgsql
 as $$
@@ -3212,6 +3368,24 @@ begin
             using errcode = 'RW011', detail = coalesce(found_letter.resolution, 'no reason was kept');
     end if;
     return found_letter;
+end
+$$;
+
+create function engine.note_retry_policy() returns trigger
+language plpgsql
+as $$
+declare
+    noted jsonb := case when tg_op = 'DELETE' then to_jsonb(old) else to_jsonb(new) end;
+begin
+    if tg_op = 'UPDATE' and to_jsonb(old) is not distinct from noted then
+        return null;
+    end if;
+    insert into engine.retry_policy_history (category, kind, version, what, row, changed_by)
+    values (noted ->> 'error_category', noted ->> 'kind',
+            (noted ->> 'version')::integer + (tg_op = 'DELETE')::integer,
+            case tg_op when 'INSERT' then 'made' when 'UPDATE' then 'edited' else 'removed' end,
+            noted, coalesce(nullif(current_setting('engine.actor', true), ''), session_user));
+    return null;
 end
 $$;
 
@@ -3274,6 +3448,25 @@ begin
     insert into engine.attempt select * from kept_attempts;
     drop table kept_jobs, kept_attempts;
     return kept;
+end
+$$;
+
+create function engine.retry_policy_fault(max_attempts integer, backoff_seconds integer[], alert_on_attempt integer, escalate_on_attempt integer) returns text
+language sql immutable
+as $$
+select case
+    when coalesce(max_attempts, 0) not between 1 and 1000
+        then format('max_attempts is %s and must be from 1 to 1000', coalesce(max_attempts::text, 'null'))
+    when coalesce(cardinality(backoff_seconds), 0) not between 1 and 1000 or array_ndims(backoff_seconds) <> 1
+        then format('backoff_seconds is %s and must be a list of 1 to 1000 delays', coalesce(left(backoff_seconds::text, 100), 'null'))
+    when exists (select from unnest(backoff_seconds) s (seconds) where coalesce(seconds, -1) not between 0 and 315360000)
+        then format('backoff_seconds is %s and each delay must be from 0 to 315360000 seconds, ten years', left(backoff_seconds::text, 100))
+    when alert_on_attempt not between 1 and max_attempts
+        then format('alert_on_attempt is %s and must be from 1 to max_attempts, %s', alert_on_attempt, max_attempts)
+    when escalate_on_attempt not between 1 and max_attempts
+        then format('escalate_on_attempt is %s and must be from 1 to max_attempts, %s', escalate_on_attempt, max_attempts)
+    when escalate_on_attempt < alert_on_attempt
+        then format('escalate_on_attempt is %s and must not come before alert_on_attempt, %s', escalate_on_attempt, alert_on_attempt)
 end
 $$;
 
@@ -5006,6 +5199,8 @@ grant select on engine.leader to rawops_operator, rawops_reader;
 grant select, insert, update on engine.leader to rawops_runtime;
 grant select on engine.log_line to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.log_line to rawops_runtime;
+grant select on engine.occurrence to rawops_operator, rawops_reader;
+grant select, insert, delete on engine.occurrence to rawops_runtime;
 grant select on engine.place_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.progress to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.progress to rawops_runtime;
@@ -5018,6 +5213,10 @@ grant select on engine.retry_config to rawops_reader, rawops_runtime;
 grant select, insert, update, delete on engine.retry_config to rawops_operator;
 grant select on engine.retry_override to rawops_reader, rawops_runtime;
 grant select, insert, update, delete on engine.retry_override to rawops_operator;
+grant select on engine.retry_policy_history to rawops_reader, rawops_runtime;
+grant select, insert on engine.retry_policy_history to rawops_operator;
+grant select on engine.schedule to rawops_reader;
+grant select, insert, update on engine.schedule to rawops_operator, rawops_runtime;
 grant select on engine.scheduled to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.scheduled to rawops_runtime;
 grant select on engine.unique_key to rawops_operator, rawops_reader;
@@ -5239,6 +5438,8 @@ grant select on sequence engine.claim_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.claim_id_seq to rawops_runtime;
 grant select on sequence engine.lane_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.lane_id_seq to rawops_runtime;
+grant select on sequence engine.retry_policy_history_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence engine.retry_policy_history_id_seq to rawops_runtime;
 grant select on sequence engine.worker_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.worker_id_seq to rawops_runtime;
 grant select on sequence raw_ops.ad_accounts_id_seq to rawops_operator, rawops_reader;
@@ -5263,10 +5464,12 @@ grant execute on function engine.ask_cancel(bigint,text,text) to rawops_operator
 grant execute on function engine.cancel_waiting(bigint,text) to rawops_operator;
 grant execute on function engine.discard_letter(uuid,text,text) to rawops_operator;
 grant execute on function engine.enqueue(text,jsonb,text,smallint,timestamp with time zone,text,text,text,text,smallint,bigint,text,uuid) to rawops_runtime;
+grant execute on function engine.error_categories() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
 grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
+grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
 grant execute on function raw_ops.allocate_order_to_batches(uuid) to rawops_runtime;
 grant execute on function raw_ops.allocation_outcome(uuid,raw_ops.order_status) to rawops_runtime;

@@ -1,7 +1,7 @@
 //! The one clock.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::sql;
 
@@ -11,4 +11,12 @@ use super::sql;
 /// The database's.
 pub async fn now(pool: &PgPool) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query_scalar(sql!("clock/now")).fetch_one(pool).await
+}
+
+/// The same, on a connection of the caller's.
+///
+/// # Errors
+/// The database's.
+pub async fn now_in(connection: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar(sql!("clock/now")).fetch_one(connection).await
 }

@@ -97,8 +97,11 @@ const CHECKS: &[Check] = checks![
     Fault "partitions_short",
     Fault "id_beyond_partitions",
     Warning "kind_unknown",
+    Warning "override_of_unknown_kind",
     Warning "worker_silent",
     Warning "roles_not_set_up",
+    Warning "schedule_broken",
+    Warning "scheduler_missing",
 ];
 
 /// The names of all checks.

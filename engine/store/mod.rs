@@ -12,9 +12,12 @@ pub mod lane;
 pub mod leader;
 mod look;
 pub mod note;
+pub mod occurrence;
 pub mod partition;
 pub mod payload;
 pub mod place;
+pub mod retry_policy;
+pub mod schedule;
 pub mod scheduled;
 pub mod worker;
 

@@ -78,7 +78,10 @@ grant execute on function raw_ops.get_low_stock_alerts, raw_ops.get_current_inve
 -- Operators: settings, which are data, and the functions that change the state of jobs, stock and batches.
 grant insert, update, delete on engine.queue, engine.retry_override, engine.retry_config, raw_ops.retry_config to rawops_operator;
 grant update (paused) on engine.lane to rawops_operator;
-grant insert, update on raw_ops.api_tokens to rawops_operator;
+grant insert, update on raw_ops.api_tokens, engine.schedule to rawops_operator;
+-- By the triggers that keep the policy.
+grant insert on engine.retry_policy_history to rawops_operator;
+grant execute on function engine.error_categories, engine.retry_policy_fault to rawops_operator, rawops_reader;
 grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.discard_letter,
     raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch to rawops_operator;
 
@@ -101,9 +104,11 @@ grant insert, update, delete on engine.ready, engine.scheduled, engine.claim, en
 grant insert, update on engine.leader to rawops_runtime;
 grant delete on engine.cancel_request to rawops_runtime;
 grant insert, update, delete on engine.progress, engine.log_line to rawops_runtime;
+grant insert, update on engine.schedule to rawops_runtime;
+grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
-    engine.retire_partition, raw_ops.execute_manual_inventory_adjustment, raw_ops.store_shopify_webhooks from rawops_runtime;
+    engine.retire_partition, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment, raw_ops.store_shopify_webhooks from rawops_runtime;
 
 -- The HTTP process: new rows of the inboxes, and figures for /metrics without the jobs behind them.
 grant insert on raw_ops.webhook_inbox, raw_ops.seal_webhook_inbox to rawops_ingest;

@@ -177,7 +177,9 @@ a_broken_promise_is_found! {
     ];
     idle_worker_gone fault ["insert into engine.idle (worker_id) values (4711) returning null::bigint"];
     due_not_promoted fault ["update engine.scheduled set run_at = engine.now() - interval '1 minute' returning job_id"];
-    retry_policy_broken fault ["delete from raw_ops.retry_config where error_category = 'default' returning null::bigint"];
+    retry_policy_broken fault [
+        "alter table raw_ops.retry_config disable trigger user",
+        "delete from raw_ops.retry_config where error_category = 'default' returning null::bigint"];
     partitions_short fault ["select setval('engine.position', 59000000)", "select null::bigint"];
     id_beyond_partitions fault [
         "insert into engine.attempt (job_id, attempt, started_at, finished_at, outcome)
@@ -185,17 +187,30 @@ a_broken_promise_is_found! {
         "insert into engine.job (id, lane_id, args) select 1000000000, min(id), '{}' from engine.lane returning id"
     ];
     kind_unknown warning ["update engine.worker set info = '{\"kinds\": [\"test.fail\"], \"queues\": [\"default\"]}'", "select job_id from engine.ready"];
+    override_of_unknown_kind warning [
+        "insert into engine.retry_override (kind, error_category, max_attempts, backoff_seconds)
+         values ('test.no_such_kind', 'network', 3, '{5}') returning null::bigint"
+    ];
     worker_silent warning [
         "insert into engine.worker (name, lease_until) values ('silent', engine.now() - interval '1 minute') returning null::bigint"
     ];
     roles_not_set_up warning ["revoke usage on schema engine from rawops_reader", "select null::bigint"];
+    schedule_broken warning [
+        "insert into engine.schedule (name, line, problem) values ('sweep', '', 'its job is refused') returning null::bigint"
+    ];
+    scheduler_missing warning [
+        "insert into engine.schedule (name, line) values ('sweep', '0 0 * * * (UTC)')",
+        "insert into engine.leader (duty, worker_id, term, until)
+         values ('scheduler', 1, 1, engine.now() - interval '1 minute') returning null::bigint"
+    ];
 }
 
 #[tokio::test]
 async fn a_policy_that_decides_nonsense_is_named() {
+    let unguarded = "alter table engine.retry_override disable trigger user";
     let nonsense = "insert into engine.retry_override (kind, error_category, max_attempts, backoff_seconds)
                     values ('test.fail', 'network', 3, '{5, -1}') returning null::bigint";
-    finds("retry_policy_broken", "fault", &[nonsense]).await;
+    finds("retry_policy_broken", "fault", &[unguarded, nonsense]).await;
 }
 
 #[tokio::test]

@@ -7,5 +7,7 @@ mod jobs;
 mod migrate;
 mod processes;
 pub mod program;
+mod retry;
+mod schedules;
 mod up;
 mod up_private;

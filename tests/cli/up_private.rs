@@ -100,7 +100,7 @@ fn start(folder: &Folder, words: &[&str]) -> Child {
 #[tokio::test]
 async fn after_a_kill_of_everything_no_order_is_lost_and_none_is_doubled() {
     let folder = Folder::new("all-die");
-    let mut up = start(&folder, &["up", "--rate", "250"]);
+    let mut up = start(&folder, &["up", "--rate", "250", "--orders", "900"]);
     until_it_says(&mut up, "Ctrl-C ends it.").await;
     let url = rawops_in(&folder.0, &["db", "url"]).await.ok().out;
     let pool = PgPool::connect(url.trim()).await.expect("the private server runs");

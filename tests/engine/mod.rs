@@ -1,10 +1,17 @@
 //! The engine, feature by feature; `storage.rs` holds one test for each fault of the storage's prototype.
 
+pub mod alone;
 mod dead_letters;
 mod edges;
 mod enqueue;
 mod hand;
 mod jobs;
+mod retry_policy;
+mod retry_simulation;
+mod schedule_edits;
+mod schedule_oracle;
+mod schedule_times;
+mod schedules;
 pub mod statements;
 mod storage;
 mod storage_upkeep;

@@ -4,6 +4,7 @@
 
 mod hoarding;
 mod hostile_rows;
+mod killed_scheduler;
 mod killed_worker;
 mod lost_reply;
 mod outage;

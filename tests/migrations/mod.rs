@@ -1,6 +1,7 @@
 //! The migrations, and the schema where it does more than hold rows.
 
 mod engine_names;
+mod late;
 mod racing;
 mod schema;
 mod webhook_inbox;

@@ -19,6 +19,11 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.unique_key engine.idle", ["sid", "", "s", "s"]),
     Tables("engine.cancel_request", ["sd", "", "s", "s"]),
     Tables("engine.leader", ["siu", "", "s", "s"]),
+    // What recurs: the scheduler notes how far it is, operators change what the program says.
+    Tables("engine.schedule", ["siu", "", "siu", "s"]),
+    Tables("engine.occurrence", ["sid", "", "s", "s"]),
+    // Written by the triggers of the policy, for whoever edits it.
+    Tables("engine.retry_policy_history", ["s", "", "si", "s"]),
     // What jobs say of themselves.
     Tables("engine.progress engine.log_line", ["siud", "", "s", "s"]),
     // The runtime looks tokens up and notes their use; operators make and end them.
@@ -84,7 +89,8 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter", &["rawops_operator"]),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
     Functions("raw_ops.release_batch raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_operator"]),
-    Functions("engine.lock_letter engine.retire_partition", &[]),
+    Functions("engine.error_categories engine.retry_policy_fault", &["rawops_runtime", "rawops_operator", "rawops_reader"]),
+    Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition", &[]),
     Functions("raw_ops.store_shopify_webhooks", &["rawops_ingest"]),
     // What a dashboard asks, and what that asks.
     Functions(

@@ -14,15 +14,18 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
     Some(match (folder, file) {
         ("attempt", "list" | "ending")
         | ("note", "show" | "tail")
-        | ("payload", _)
         | ("job" | "dead_letter", "list" | "show")
-        | ("doctor" | "look", _) => LOOK,
-        ("cancel_request" | "dead_letter", _) => OPERATE,
+        | ("doctor" | "look" | "payload", _)
+        | ("occurrence", "alive" | "last" | "list")
+        | ("schedule", "load")
+        | ("retry_policy", "deciding" | "failures" | "fault" | "history" | "list") => LOOK,
+        ("cancel_request" | "dead_letter" | "retry_policy", _) | ("schedule", "edit" | "ensure") => OPERATE,
+        ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
         ("metrics", _) => &["rawops_runtime", "rawops_ingest", "rawops_reader", "rawops_operator"],
         ("partition", "retire") => &["rawops_owner"],
         (
-            "attempt" | "claim" | "clock" | "enqueue_key" | "job" | "lane" | "leader" | "note" | "partition" | "place" | "scheduled"
-            | "worker",
+            "attempt" | "claim" | "clock" | "enqueue_key" | "job" | "lane" | "leader" | "note" | "occurrence" | "partition" | "place"
+            | "schedule" | "scheduled" | "worker",
             _,
         ) => RUNTIME,
         _ => return None,

@@ -11,6 +11,7 @@ use super::witness::{Stubborn, Tally};
 pub fn kinds() -> Kinds {
     Kinds::new()
         .with::<NoOp>()
+        .with::<Tick>()
         .with::<Sleep>()
         .with::<Block>()
         .with::<Fail>()
@@ -36,6 +37,18 @@ impl Job for NoOp {
 
     async fn run(&self, _: &mut Run) -> JobResult {
         Ok(Outcome::Done(serde_json::json!({ "n": self.n })))
+    }
+}
+
+/// Does nothing, again and again.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Tick {}
+
+impl Job for Tick {
+    const KIND: &'static str = "test.tick";
+
+    async fn run(&self, _: &mut Run) -> JobResult {
+        Ok(Outcome::done())
     }
 }
 

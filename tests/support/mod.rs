@@ -1,5 +1,6 @@
 //! What the tests share: a database each, kinds of job made for testing, worker processes to kill.
 
+pub mod clock;
 pub mod database;
 pub mod drain;
 pub mod kinds;
@@ -8,6 +9,7 @@ pub mod login;
 pub mod private;
 pub mod process;
 pub mod proxy;
+pub mod scheduling;
 pub mod shelf;
 pub mod wait;
 pub mod witness;

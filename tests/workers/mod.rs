@@ -1,3 +1,4 @@
 //! The long-running processes, step by step; as processes they are tested in `cli/processes.rs`.
 
+mod retry_policy;
 mod scheduler;
