@@ -102,6 +102,30 @@ impl Database {
     }
 }
 
+/// Does one thing with a database of this program's schema, then leaves it.
+pub async fn with_pool<T>(url: Option<&str>, act: impl AsyncFnOnce(&PgPool) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let database = Database::open(url, |_, _| ()).await?;
+    database.require_schema().await?;
+    let pool = database.pool(2);
+    let done = act(&pool).await;
+    pool.close().await;
+    database.close().await?;
+    done
+}
+
+/// An error, with the way out when the database refused the user.
+pub fn explained(error: anyhow::Error) -> anyhow::Error {
+    let refused = error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>()).filter_map(sqlx::Error::as_database_error);
+    match refused.into_iter().find(|error| error.code().as_deref() == Some("42501")) {
+        Some(refused) => anyhow::anyhow!(
+            "this user may not do that: {}; make it a member of the role for it, as in `grant rawops_operator to …` \
+             (rawops_reader looks, rawops_operator acts, rawops_migrator migrates)",
+            refused.message()
+        ),
+        None => error,
+    }
+}
+
 /// A pool for a process: its connections are made when they are needed.
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE).connect_lazy_with(options)

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    database::Database,
+    database::with_pool,
     jobs::who,
     logging,
     output::{self, Format, brief, counted, moment, or_blank},
@@ -89,13 +89,7 @@ pub struct Requeue {
 
 pub async fn run(url: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
     logging::start("error")?;
-    let database = Database::open(url, |_, _| ()).await?;
-    database.require_schema().await?;
-    let pool = database.pool(2);
-    let answered = answer(&pool, command).await;
-    pool.close().await;
-    database.close().await?;
-    answered
+    with_pool(url, async |pool| answer(pool, command).await).await
 }
 
 async fn answer(pool: &PgPool, command: Command) -> anyhow::Result<ExitCode> {

@@ -7,12 +7,13 @@ use engine::{
     store::{
         cancel_request::{self, Cancelled},
         job::{self, Filter, Shown, Standing},
+        note::Progress,
     },
 };
 use sqlx::PgPool;
 
 use crate::{
-    database::Database,
+    database::with_pool,
     logging,
     output::{self, Format, brief, moment, or_blank},
 };
@@ -58,13 +59,7 @@ pub enum Command {
 
 pub async fn run(url: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
     logging::start("error")?;
-    let database = Database::open(url, |_, _| ()).await?;
-    database.require_schema().await?;
-    let pool = database.pool(2);
-    let answered = answer(&pool, command).await;
-    pool.close().await;
-    database.close().await?;
-    answered
+    with_pool(url, async |pool| answer(pool, command).await).await
 }
 
 async fn answer(pool: &PgPool, command: Command) -> anyhow::Result<ExitCode> {
@@ -136,6 +131,13 @@ fn note(job: &Standing) -> String {
     }
 }
 
+/// How far a job is, by its own word.
+fn far(progress: &Progress) -> String {
+    let total = progress.total.map(|total| format!(" of {total}")).unwrap_or_default();
+    let note = progress.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
+    format!("{}{total}{note}, at {}", progress.done, moment(progress.updated_at))
+}
+
 fn show_one(job: &Shown) -> anyhow::Result<()> {
     let standing = &job.standing;
     let mut facts = vec![
@@ -146,6 +148,7 @@ fn show_one(job: &Shown) -> anyhow::Result<()> {
         ("args", job.args.0.get().to_string()),
     ];
     let more = [
+        ("progress", job.progress.as_ref().map(far)),
         ("output", job.output.as_ref().map(|output| output.0.get().to_string())),
         ("unique key", job.unique_key.clone()),
         ("limit key", job.limit_key.clone()),
@@ -155,6 +158,9 @@ fn show_one(job: &Shown) -> anyhow::Result<()> {
     facts.extend(more.into_iter().filter_map(|(name, value)| Some((name, value?))));
     for (name, value) in facts {
         output::print(format!("{name:<14}{value}"))?;
+    }
+    for line in &job.log {
+        output::print(format!("{:<14}{} {}", "log", moment(line.logged_at), line.line))?;
     }
     if job.attempts.is_empty() {
         return Ok(());

@@ -11,6 +11,7 @@ mod output;
 mod processes;
 mod seed;
 mod shutdown;
+mod tokens;
 mod up;
 
 use std::process::ExitCode;
@@ -54,6 +55,9 @@ enum Command {
     Dead(dead::Command),
     /// Check every promise of the ledger on the live database: exit code 0 clean, 1 faults, 2 could not look
     Doctor(doctor::Args),
+    /// Make, see and revoke the tokens of callers over HTTP
+    #[command(subcommand)]
+    Tokens(tokens::Command),
     /// Look after the private PostgreSQL in .rawops
     #[command(subcommand)]
     Db(db::Command),
@@ -73,10 +77,11 @@ async fn main() -> ExitCode {
         Command::Jobs(command) => jobs::run(url, command).await,
         Command::Dead(command) => dead::run(url, command).await,
         Command::Doctor(args) => doctor::run(url, &args).await,
+        Command::Tokens(command) => tokens::run(url, command).await,
         Command::Db(command) => db::run(command).await,
     };
     ended.unwrap_or_else(|error| {
-        output::complain(&error);
+        output::complain(&database::explained(error));
         ExitCode::FAILURE
     })
 }

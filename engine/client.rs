@@ -1,8 +1,10 @@
 //! How producers enqueue: alone, or inside a transaction of their own.
 
+use std::time::{Duration, Instant};
+
 use sqlx::{PgConnection, PgPool};
 
-use crate::{Enqueued, JobId, NewJob, StoreError, store};
+use crate::{Ending, Enqueued, JobId, NewJob, StoreError, store};
 
 /// Enqueues through a pool of connections.
 #[derive(Debug, Clone)]
@@ -24,6 +26,32 @@ impl Client {
     /// [`StoreError`] says which part of the job the database refused, or that it is away.
     pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, StoreError> {
         enqueue_in(&mut *self.pool.acquire().await?, job).await
+    }
+
+    /// How a job ended; `None` while it has not.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`] when there is none of this id; otherwise the database's.
+    pub async fn ending(&self, id: JobId) -> Result<Option<Ending>, StoreError> {
+        store::attempt::ending(&self.pool, id).await
+    }
+
+    /// Waits until a job has ended, for `limit` at most: `None` when it has not by then.
+    ///
+    /// # Errors
+    /// As [`Client::ending`].
+    pub async fn wait_for_end(&self, id: JobId, limit: Duration) -> Result<Option<Ending>, StoreError> {
+        let until = Instant::now() + limit;
+        let mut pause = Duration::from_millis(5);
+        loop {
+            let ending = self.ending(id).await?;
+            let left = until.saturating_duration_since(Instant::now());
+            if ending.is_some() || left.is_zero() {
+                return Ok(ending);
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(Duration::from_millis(250));
+        }
     }
 
     /// Enqueues many jobs in one transaction: all or none.

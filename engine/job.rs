@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Failure, Run};
+use crate::{Failure, Run, arguments};
 
 /// The identity of a job. Grows with time; travels as a string in JSON, because JavaScript rounds above 2^53.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
@@ -43,8 +43,25 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const QUEUE: &'static str = "default";
     /// 0 runs first, 9 last.
     const PRIORITY: i16 = 5;
+    /// The version of the arguments' shape. Raise it with a change that old rows do not decode as, and let
+    /// [`Job::upcast`] bring them along; a worker that does not know a version yet leaves the job to those that do.
+    const VERSION: u32 = 1;
     /// How long one attempt may run before it fails with category `timeout`.
     const TIMEOUT: Duration = Duration::from_mins(5);
+
+    /// Turns stored arguments of `version` into those of the next version; asked once for each version in between.
+    ///
+    /// # Errors
+    /// Why they cannot be: the job becomes a dead letter of category `validation` that says so.
+    fn upcast(version: u32, args: serde_json::Value) -> Result<serde_json::Value, String> {
+        let _ = args;
+        Err(format!("{} does not say what became of the arguments of version {version}", Self::KIND))
+    }
+
+    /// The JSON schema of the arguments, for producers in other languages; by default it says nothing of them.
+    fn schema() -> serde_json::Value {
+        true.into()
+    }
 
     /// Does the work once. It may run again after a crash, so effects are keyed or transactional.
     ///
@@ -88,16 +105,15 @@ pub struct NewJob {
     pub(crate) max_attempts: Option<i16>,
     pub(crate) parent: Option<JobId>,
     pub(crate) trace_parent: Option<String>,
-    pub(crate) requeued_from: Option<uuid::Uuid>,
 }
 
 impl NewJob {
     /// Describes `job` with its kind's queue and priority.
     ///
     /// # Errors
-    /// When the arguments do not serialise to JSON.
+    /// When the arguments do not serialise to JSON, or have a version and are no object.
     pub fn of<J: Job>(job: &J) -> Result<Self, serde_json::Error> {
-        Ok(Self::raw(J::KIND, serde_json::value::to_raw_value(job)?).queue(J::QUEUE).priority(J::PRIORITY))
+        Ok(Self::raw(J::KIND, arguments::encode(job)?).queue(J::QUEUE).priority(J::PRIORITY))
     }
 
     /// Describes a job of a kind that this program need not know.
@@ -114,7 +130,6 @@ impl NewJob {
             max_attempts: None,
             parent: None,
             trace_parent: None,
-            requeued_from: None,
         }
     }
 
@@ -170,11 +185,6 @@ impl NewJob {
     /// Its queue, kind and priority.
     pub(crate) fn lane(&self) -> (&str, &str, i16) {
         (&self.queue, &self.kind, self.priority)
-    }
-
-    pub(crate) const fn requeued_from(mut self, letter: uuid::Uuid) -> Self {
-        self.requeued_from = Some(letter);
-        self
     }
 }
 

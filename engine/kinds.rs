@@ -2,7 +2,16 @@
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use crate::{Failure, Job, JobResult, Run};
+use serde::Serialize;
+
+use crate::{
+    Failure, Job, JobResult, Outcome, Run,
+    arguments::{self, Undecodable},
+    together::{Gatherer, Together},
+};
+
+/// How long a job that only a newer program understands waits for one.
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(30);
 
 type Handler = Arc<dyn Fn(String, Run) -> Pin<Box<dyn Future<Output = JobResult> + Send>> + Send + Sync>;
 
@@ -13,7 +22,23 @@ pub(crate) struct Kind {
     pub(crate) priority: i16,
     pub(crate) timeout: Duration,
     pub(crate) handler: Handler,
-    pub(crate) decodes: fn(&str) -> Result<(), String>,
+    pub(crate) decodes: fn(&str) -> Result<(), Undecodable>,
+    pub(crate) describe: fn() -> KindInfo,
+}
+
+/// A kind as producers see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct KindInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// The queue its jobs go to.
+    pub queue: &'static str,
+    /// Their priority: 0 runs first, 9 last.
+    pub priority: i16,
+    /// The version of the arguments' shape.
+    pub version: u32,
+    /// The JSON schema of the arguments.
+    pub schema: serde_json::Value,
 }
 
 /// The kinds of job that a program can run: what a worker claims, and nothing else.
@@ -33,14 +58,26 @@ impl Kinds {
     /// # Panics
     /// When two types claim one name: a mistake in the program, found at its start.
     #[must_use]
-    pub fn with<J: Job>(mut self) -> Self {
-        let kind = Kind {
-            queue: J::QUEUE,
-            priority: J::PRIORITY,
-            timeout: J::TIMEOUT,
-            handler: Arc::new(|args, run| Box::pin(decode_and_run::<J>(args, run))),
-            decodes: decodes::<J>,
-        };
+    pub fn with<J: Job>(self) -> Self {
+        self.add::<J>(Arc::new(|args, run| Box::pin(decode_and_run(args, run, async |job: J, mut run| job.run(&mut run).await))))
+    }
+
+    /// Adds a kind whose jobs are worked on many in one call.
+    ///
+    /// # Panics
+    /// As [`Kinds::with`].
+    #[must_use]
+    pub fn with_together<J: Together>(self) -> Self {
+        let gatherer = Gatherer::<J>::new();
+        self.add::<J>(Arc::new(move |args, run| {
+            let gatherer = gatherer.clone();
+            Box::pin(decode_and_run(args, run, async |job, run| gatherer.run(job, run).await))
+        }))
+    }
+
+    fn add<J: Job>(mut self, handler: Handler) -> Self {
+        let kind =
+            Kind { queue: J::QUEUE, priority: J::PRIORITY, timeout: J::TIMEOUT, handler, decodes: decodes::<J>, describe: describe::<J> };
         assert!(self.by_name.insert(J::KIND, kind).is_none(), "two job types are called {}", J::KIND);
         self
     }
@@ -60,13 +97,25 @@ impl Kinds {
         queues
     }
 
+    /// A kind as producers see it.
+    pub fn describe(&self, name: &str) -> Option<KindInfo> {
+        self.by_name.get(name).map(|kind| (kind.describe)())
+    }
+
+    /// Every kind as producers see it, sorted by name.
+    pub fn describe_all(&self) -> Vec<KindInfo> {
+        let mut kinds: Vec<_> = self.by_name.values().map(|kind| (kind.describe)()).collect();
+        kinds.sort_unstable_by_key(|kind| kind.name);
+        kinds
+    }
+
     /// Whether this program can decode these stored arguments.
     ///
     /// # Errors
     /// The decoder's words, or that the kind is unknown here.
     pub fn check(&self, kind: &str, args: &str) -> Result<(), String> {
         match self.by_name.get(kind) {
-            Some(kind) => (kind.decodes)(args),
+            Some(kind) => (kind.decodes)(args).map_err(|error| error.to_string()),
             None => Err(format!("this program knows no kind {kind}")),
         }
     }
@@ -83,12 +132,21 @@ impl Kinds {
     }
 }
 
-fn decodes<J: Job>(args: &str) -> Result<(), String> {
-    serde_json::from_str::<J>(args).map(drop).map_err(|error| error.to_string())
+fn describe<J: Job>() -> KindInfo {
+    KindInfo { name: J::KIND, queue: J::QUEUE, priority: J::PRIORITY, version: J::VERSION, schema: J::schema() }
 }
 
-async fn decode_and_run<J: Job>(args: String, mut run: Run) -> JobResult {
-    let job: J =
-        serde_json::from_str(&args).map_err(|error| Failure::validation(format!("the arguments do not decode as {}: {error}", J::KIND)))?;
-    job.run(&mut run).await
+fn decodes<J: Job>(args: &str) -> Result<(), Undecodable> {
+    arguments::decode::<J>(args).map(drop)
+}
+
+async fn decode_and_run<J: Job>(args: String, run: Run, act: impl AsyncFnOnce(J, Run) -> JobResult) -> JobResult {
+    match arguments::decode::<J>(&args) {
+        Ok(job) => act(job, run).await,
+        Err(newer @ Undecodable::Newer { .. }) => {
+            tracing::warn!(job.id = %run.job_id(), %newer, "left to a newer worker");
+            Ok(Outcome::Snooze(LEFT_TO_OTHERS))
+        }
+        Err(malformed) => Err(Failure::validation(malformed.to_string())),
+    }
 }

@@ -25,19 +25,25 @@
 //! # Ok(()) }
 //! ```
 
+mod arguments;
 mod client;
+mod ending;
 mod failure;
 mod job;
 mod kinds;
 pub mod metrics;
 mod run;
 pub mod store;
+mod together;
 mod worker;
 
+pub use arguments::Undecodable;
 pub use client::{Client, enqueue_in, enqueue_many_in};
+pub use ending::Ending;
 pub use failure::{Category, Failure};
 pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};
-pub use kinds::Kinds;
+pub use kinds::{KindInfo, Kinds};
 pub use run::{Run, Tx};
 pub use store::StoreError;
+pub use together::Together;
 pub use worker::{Worker, WorkerConfig, WorkerError};

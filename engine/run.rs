@@ -95,6 +95,26 @@ impl Run {
         Ok(store::job::enqueue(tx, &job).await?)
     }
 
+    /// Says how far the job is: `done` of `total`, in whatever it counts, and perhaps in words.
+    ///
+    /// # Errors
+    /// As [`Run::begin`].
+    pub async fn progress(&self, done: u64, total: impl Into<Option<u64>>, note: Option<&str>) -> JobResult<()> {
+        let mut tx = self.begin().await?;
+        store::note::progress(&mut tx, self.job_id, self.attempt, done, total.into(), note).await?;
+        tx.commit().await
+    }
+
+    /// Adds to the job's own log, of which the last 100 lines are kept.
+    ///
+    /// # Errors
+    /// As [`Run::begin`].
+    pub async fn log(&self, text: &str) -> JobResult<()> {
+        let mut tx = self.begin().await?;
+        store::note::log(&mut tx, self.job_id, self.attempt, text).await?;
+        tx.commit().await
+    }
+
     /// Commits the effects and this job's completion together: both happen, or neither.
     ///
     /// # Errors

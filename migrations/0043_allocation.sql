@@ -62,13 +62,17 @@ $$;
 
 -- What an order waits for, in words.
 create function raw_ops.missing_stock(wanted_order uuid) returns text
-language sql stable
+language plpgsql stable  -- As sql it would be planned anew at each call, which takes longer than it runs.
 as $$
-    select 'waits for ' || string_agg(m.units || ' of ' || m.sku || m.unknown, ', ' order by m.sku)
-    from (
-        select n.sku, sum(n.units) as units, case when n.product_id is null then ' (no product has this SKU)' else '' end as unknown
-        from raw_ops.order_needs(wanted_order) n group by n.sku, n.product_id
-    ) m
+begin
+    return (
+        select 'waits for ' || string_agg(m.units || ' of ' || m.sku || m.unknown, ', ' order by m.sku)
+        from (
+            select n.sku, sum(n.units) as units, case when n.product_id is null then ' (no product has this SKU)' else '' end as unknown
+            from raw_ops.order_needs(wanted_order) n group by n.sku, n.product_id
+        ) m
+    );
+end
 $$;
 
 -- Keeps the requests of an order true: done where nothing is missing, else waiting, with the reason.
@@ -121,16 +125,21 @@ $$;
 -- Where an order stands with its stock: `allocated`, `partial`, `waiting`; `no_lines` when no line has come yet; `closed`
 -- when it takes no stock, because it is unpaid, on its way or ended.
 create function raw_ops.allocation_outcome(wanted_order uuid, now_status raw_ops.order_status) returns text
-language sql stable
+language plpgsql stable  -- As missing_stock.
 as $$
-    select case
-        when now_status not in ('PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED') then 'closed'
-        when not exists (select from raw_ops.order_items i where i.order_id = wanted_order) then 'no_lines'
-        when not exists (select from raw_ops.order_needs(wanted_order)) then 'allocated'
-        when exists (select from raw_ops.allocations a join raw_ops.order_items i on i.id = a.order_item_id
-                     where i.order_id = wanted_order) then 'partial'
-        else 'waiting'
-    end
+begin
+    if now_status not in ('PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED') then
+        return 'closed';
+    elsif not exists (select from raw_ops.order_items i where i.order_id = wanted_order) then
+        return 'no_lines';
+    elsif not exists (select from raw_ops.order_needs(wanted_order)) then
+        return 'allocated';
+    elsif exists (select from raw_ops.allocations a join raw_ops.order_items i on i.id = a.order_item_id
+                  where i.order_id = wanted_order) then
+        return 'partial';
+    end if;
+    return 'waiting';
+end
 $$;
 
 -- Allocates what an order needs and does not have yet.

@@ -54,8 +54,8 @@ begin
     end if;
     select k.key into secret from raw_ops.server_key k where k.name = 'public_batch_id';
     if secret is null then
-        raise exception 'the key of public batch ids is missing: restore the row public_batch_id of raw_ops.server_key, or insert one with 32 random bytes'
-            using errcode = '55000';
+        raise exception 'the key of public batch ids is missing: %, or insert one with 32 random bytes',
+            'restore the row public_batch_id of raw_ops.server_key' using errcode = '55000';
     end if;
     return encode(substr(raw_ops.hmac_sha256(convert_to(batch_code, 'UTF8'), secret), 1, 12), 'hex');
 end

@@ -3,9 +3,15 @@
 //! Any number of programs may call [`run`] at once: an advisory lock of the transaction lets one through at a time.
 //! A database that a newer program has migrated is refused, untouched.
 
+pub mod dump;
+pub mod roles;
+
 use sqlx::{Connection, PgConnection, migrate::MigrateError, migrate::Migrator};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// How long a migration waits for a lock, so that it never makes the running system queue up behind it.
+const LOCK_PATIENCE: &str = "10s";
 
 /// Why a database could not be brought to this program's schema.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +29,14 @@ pub enum Error {
         "migration {0} was applied to the database with another text than this program's: use the rawops that made the database. Nothing was changed"
     )]
     Changed(i64),
+    /// A lock that the migration needs was not free for [`LOCK_PATIENCE`].
+    #[error(
+        "the migration waited {LOCK_PATIENCE} for a lock that another session holds, and changed nothing: end that session, see pg_stat_activity, or try again when less is going on"
+    )]
+    Locked,
     /// The database refused, or is away.
     #[error("the migration failed and changed nothing: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// Any other fault of a migration.
     #[error("the migration failed and changed nothing: {0}")]
     Migrate(MigrateError),
@@ -36,37 +47,58 @@ pub fn newest() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// A text that changes whenever a migration does: names the template database of the tests.
+/// What the migrations say, in their order.
+fn texts() -> impl Iterator<Item = &'static str> {
+    MIGRATOR.iter().map(|migration| migration.sql.as_str())
+}
+
+/// A text that changes whenever a migration or a grant does: names the template database of the tests.
 pub fn fingerprint() -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     for migration in MIGRATOR.iter() {
         migration.checksum.hash(&mut hasher);
     }
+    roles::TEXTS.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
-/// Applies what is missing; returns the migrations that this call applied.
+/// Applies what is missing and states the grants anew; returns the migrations that this call applied.
 ///
 /// # Errors
-/// See [`Error`]. Nothing is changed then.
+/// See [`Error`]. Nothing is changed then, except that roles may have been made.
 pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
+    make_roles(connection).await?;
     let mut tx = connection.begin().await?;
+    // Another migration is waited for as long as it takes; from here on nothing else is.
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('rawops.migrate', 0))").execute(&mut *tx).await?;
-    // From here on a lock is waited for this long at most, so that a migration never makes the running system queue up behind it.
-    sqlx::query("set local lock_timeout = '10s'").execute(&mut *tx).await?;
+    limit_lock_waits(&mut tx).await?;
     let before = applied(&mut tx).await?;
-    if let Some(unknown) = before.iter().find(|version| **version > newest()) {
-        return Err(Error::SchemaNewer(*unknown));
-    }
+    refuse_newer(&before)?;
     if MIGRATOR.iter().any(|migration| !before.contains(&migration.version)) {
         let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
-        migrator.set_locking(false).run_direct(None, &mut *tx, false).await.map_err(explain)?;
+        migrator.set_locking(false).run_direct(None, &mut *tx, false).await?;
     }
     let after = applied(&mut tx).await?;
+    roles::grant(&mut tx).await?;
     tx.commit().await?;
     Ok(after.into_iter().filter(|version| !before.contains(version)).collect())
+}
+
+/// Makes the roles that are missing, unless this user may not, or a newer program has been here.
+async fn make_roles(connection: &mut PgConnection) -> Result<(), Error> {
+    let mut tx = connection.begin().await?;
+    limit_lock_waits(&mut tx).await?;
+    refuse_newer(&applied(&mut tx).await?)?;
+    match roles::create(&mut tx).await {
+        Err(error) if code(&error).as_deref() == Some("42501") => Ok(tx.rollback().await?),
+        made => Ok(made.and(tx.commit().await)?),
+    }
+}
+
+async fn limit_lock_waits(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select set_config('lock_timeout', $1, true)").bind(LOCK_PATIENCE).execute(connection).await.map(drop)
 }
 
 /// Whether the database has exactly this program's schema; says why not.
@@ -75,9 +107,14 @@ pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
 /// See [`Error`]; [`Error::SchemaNewer`] among them.
 pub async fn is_current(connection: &mut PgConnection) -> Result<bool, Error> {
     let applied = applied(connection).await?;
+    refuse_newer(&applied)?;
+    Ok(MIGRATOR.iter().all(|migration| applied.contains(&migration.version)))
+}
+
+fn refuse_newer(applied: &[i64]) -> Result<(), Error> {
     match applied.iter().find(|version| **version > newest()) {
         Some(unknown) => Err(Error::SchemaNewer(*unknown)),
-        None => Ok(MIGRATOR.iter().all(|migration| applied.contains(&migration.version))),
+        None => Ok(()),
     }
 }
 
@@ -97,10 +134,26 @@ async fn check_server(connection: &mut PgConnection) -> Result<(), Error> {
     if number < 140_000 { Err(Error::ServerTooOld(version)) } else { Ok(()) }
 }
 
-fn explain(error: MigrateError) -> Error {
-    match error {
-        MigrateError::VersionMissing(version) => Error::SchemaNewer(version),
-        MigrateError::VersionMismatch(version) => Error::Changed(version),
-        other => Error::Migrate(other),
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if code(&error).as_deref() == Some("55P03") { Self::Locked } else { Self::Database(error) }
     }
+}
+
+impl From<MigrateError> for Error {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(version) => Self::SchemaNewer(version),
+            MigrateError::VersionMismatch(version) => Self::Changed(version),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if code(&error).as_deref() == Some("55P03") => {
+                Self::Locked
+            }
+            other => Self::Migrate(other),
+        }
+    }
+}
+
+/// The SQLSTATE of what the server refused.
+fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
 }

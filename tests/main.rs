@@ -1,6 +1,7 @@
 //! All tests: one binary that mirrors the house.
 
 mod allocation;
+mod api;
 mod batches;
 mod cli;
 mod engine;
@@ -10,6 +11,7 @@ mod migrations;
 mod monitors;
 mod orders;
 mod registry;
+mod roles;
 mod sandbox;
 mod stock;
 mod support;

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! POST /functions/v1/shopify-webhook-handler   orders of Shopify
+//! *    /v1/…                                       the producers' API, see `api`
 //! GET  /healthz                                the process is alive
 //! GET  /readyz                                 the database answers and its schema is current
 //! GET  /metrics                                figures in the Prometheus text format
@@ -11,6 +12,7 @@
 //!
 //! Handlers verify, store and answer; work happens in jobs.
 
+pub mod api;
 mod config;
 mod health;
 mod metrics;
@@ -34,6 +36,7 @@ pub use state::AppState;
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route(webhooks::shopify::PATH, post(webhooks::shopify::receive))
+        .merge(api::router(&state))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::show))

@@ -17,6 +17,7 @@ pub struct AppState {
     pub(crate) shop_domain: Arc<str>,
     pub(crate) shopify: Inbox,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) kinds: engine::Kinds,
 }
 
 impl AppState {
@@ -28,6 +29,7 @@ impl AppState {
             shop_domain: config.shop_domain.as_str().into(),
             shopify: Inbox::new(&pool),
             counts: Arc::default(),
+            kinds: jobs::kinds(),
             pool,
         }
     }

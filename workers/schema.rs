@@ -17,6 +17,9 @@ pub enum SchemaError {
     /// The server does not know this user or this database.
     #[error("the server does not open the database: {0}; is DATABASE_URL right?")]
     Unopened(sqlx::Error),
+    /// The server opened the database, but this user has no part in it.
+    #[error("this user may not use the database: {0}; make it a member of the process's role, as in `grant rawops_runtime to …`")]
+    Forbidden(sqlx::Error),
     /// The schema is newer than the program, or not ours.
     #[error("{0}")]
     Refused(migrations::Error),
@@ -33,6 +36,9 @@ pub async fn wait_until_current(pool: &PgPool, shutdown: &CancellationToken) -> 
             None => return Ok(false),
             Some(Ok(true)) => return Ok(true),
             Some(Ok(false)) => return Err(SchemaError::Older),
+            Some(Err(migrations::Error::Database(error))) if code(&error).as_deref() == Some("42501") => {
+                return Err(SchemaError::Forbidden(error));
+            }
             Some(Err(migrations::Error::Database(error))) if !is_refusal(&error) => error.to_string(),
             Some(Err(migrations::Error::Database(error))) => return Err(SchemaError::Unopened(error)),
             Some(Err(refusal)) => return Err(SchemaError::Refused(refusal)),
@@ -57,5 +63,9 @@ async fn is_current(pool: &PgPool) -> Result<bool, migrations::Error> {
 
 /// Whether the server answered, and will answer the same until somebody changes a setting.
 fn is_refusal(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code.starts_with("28") || code == "3D000"))
+    code(error).is_some_and(|code| code.starts_with("28") || code == "3D000")
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
 }

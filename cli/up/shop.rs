@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::{settings::SHOP, steps::step};
 use crate::output::counted;
 
+/// How many orders before the newest may be missing after a crash: more than are under way or late at any moment.
+const OWED: u64 = 2000;
 /// How many missing orders are named.
 const NAMED: usize = 5;
 
@@ -111,8 +113,17 @@ async fn put_products(pool: &PgPool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The place of the first order that the database does not know: doubled until one is unknown, then halved.
+/// The place of the first order that the database does not know. Webhooks arrive in any order, so a shop that was
+/// killed may have left gaps before the border: what it owed it sends again.
 async fn first_unknown(pool: &PgPool, shop: &shopify::Shop) -> anyhow::Result<u64> {
+    let border = border(pool, shop).await?;
+    let recent: Vec<u64> = (border.saturating_sub(OWED)..border).collect();
+    let known = known(pool, shop, &recent).await?;
+    Ok(recent.into_iter().zip(known).find_map(|(n, known)| (!known).then_some(n)).unwrap_or(border))
+}
+
+/// A place whose order is unknown while the one before it is known: doubled until one is unknown, then halved.
+async fn border(pool: &PgPool, shop: &shopify::Shop) -> anyhow::Result<u64> {
     let mut unknown = 0;
     while is_known(pool, shop, unknown).await? {
         unknown = unknown * 2 + 1;
@@ -130,8 +141,13 @@ async fn first_unknown(pool: &PgPool, shop: &shopify::Shop) -> anyhow::Result<u6
 }
 
 async fn is_known(pool: &PgPool, shop: &shopify::Shop, n: u64) -> anyhow::Result<bool> {
-    let order_id = shop.truths(n).first().map(|truth| truth.order_id);
-    Ok(sqlx::query_scalar(include_str!("../sql/orders/is_known.sql")).bind(order_id).fetch_one(pool).await?)
+    Ok(known(pool, shop, &[n]).await? == [true])
+}
+
+/// Of each place, whether its order was ever received.
+async fn known(pool: &PgPool, shop: &shopify::Shop, places: &[u64]) -> anyhow::Result<Vec<bool>> {
+    let ids: Vec<Option<i64>> = places.iter().map(|n| shop.truths(*n).first().map(|truth| truth.order_id)).collect();
+    Ok(sqlx::query_scalar(include_str!("../sql/orders/known.sql")).bind(ids).fetch_all(pool).await?)
 }
 
 /// The time that a shop takes to place its first `n` orders.

@@ -1,9 +1,9 @@
 //! The ledger: how attempts end.
 
-use sqlx::{PgConnection, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{sql, storable};
-use crate::{Category, JobId};
+use super::{StoreError, sql, storable};
+use crate::{Category, Ending, JobId};
 
 /// The most bytes of an error text that the ledger keeps.
 const ERROR_LIMIT: usize = 16 * 1024;
@@ -82,6 +82,22 @@ fn storable_output(output: &serde_json::Value) -> Option<Json<serde_json::Value>
         return Some(Json(serde_json::json!({ "refused": "the output holds a NUL character, which jsonb cannot store" })));
     }
     Some(Json(output.clone()))
+}
+
+/// How a job ended; `None` while it has not.
+///
+/// # Errors
+/// [`StoreError::NoSuchJob`]; otherwise the database's.
+pub async fn ending(pool: &PgPool, job_id: JobId) -> Result<Option<Ending>, StoreError> {
+    type Last = (Option<String>, Option<Json<serde_json::Value>>, Option<String>, Option<String>);
+    let last: Option<Last> = sqlx::query_as(sql!("attempt/ending")).bind(job_id).fetch_optional(pool).await?;
+    let (outcome, output, category, error) = last.ok_or(StoreError::NoSuchJob(job_id))?;
+    Ok(match outcome.as_deref() {
+        None => None,
+        Some("completed") => Some(Ending::Completed(output.map_or(serde_json::Value::Null, |output| output.0))),
+        Some("cancelled") => Some(Ending::Cancelled(error)),
+        Some(_) => Some(Ending::Dead { category, error }),
+    })
 }
 
 /// Records attempts that completed, and drops the claims in `closing`.

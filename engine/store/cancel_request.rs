@@ -24,18 +24,15 @@ pub enum Cancelled {
 /// # Errors
 /// [`StoreError::NoSuchJob`]; otherwise the database's.
 pub async fn cancel(pool: &PgPool, id: JobId, by: &str, reason: Option<&str>) -> Result<Cancelled, StoreError> {
-    let asked = sqlx::query(sql!("cancel_request/ask")).bind(id).bind(by).bind(reason).execute(pool).await?.rows_affected();
+    let asked: bool = sqlx::query_scalar(sql!("cancel_request/ask")).bind(id).bind(by).bind(reason).fetch_one(pool).await?;
     let reason = reason.map_or_else(|| format!("cancelled by {by}"), |reason| format!("cancelled by {by}: {reason}"));
     for _ in 0..50 {
         let standing: Option<String> = sqlx::query_scalar(sql!("cancel_request/remove")).bind(id).bind(&reason).fetch_one(pool).await?;
         match standing.as_deref() {
             Some("cancelled") => return Ok(Cancelled::Cancelled),
             Some("running") => return Ok(Cancelled::Requested),
-            Some(ended) => {
-                sqlx::query(sql!("cancel_request/withdraw")).bind(id).execute(pool).await?;
-                return Ok(Cancelled::Already(ended.trim_start_matches("already ").to_string()));
-            }
-            None if asked == 0 => return Err(StoreError::NoSuchJob(id)),
+            Some(ended) => return Ok(Cancelled::Already(ended.trim_start_matches("already ").to_string())),
+            None if !asked => return Err(StoreError::NoSuchJob(id)),
             // It moves between two places at this moment; whoever moves it next sees the request.
             None => tokio::time::sleep(Duration::from_millis(10)).await,
         }

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgPool, postgres::PgDatabaseError, types::Json};
 use uuid::Uuid;
 
 use super::{StoreError, job, sql, storable};
-use crate::{Enqueued, JobId, NewJob};
+use crate::{Enqueued, JobId};
 
 /// A dead letter.
 #[derive(Debug, Clone, serde::Serialize, sqlx::FromRow)]
@@ -76,48 +76,22 @@ pub async fn show(pool: &PgPool, id: Uuid) -> Result<Letter, StoreError> {
     sqlx::query_as(sql!("dead_letter/show")).bind(id).fetch_optional(pool).await?.ok_or(StoreError::NoSuchLetter(id))
 }
 
-#[derive(sqlx::FromRow)]
-struct Locked {
-    topic: String,
-    args: String,
-    queue: Option<String>,
-    priority: Option<i16>,
-    unique_key: Option<String>,
-    resolved: bool,
-    resolution: Option<String>,
-    job_id: Option<JobId>,
-}
-
 /// Runs a dead letter's job again, as a new job with a clean count of attempts; `args` replaces its arguments.
 ///
 /// Two operators at once make one job: the letter is locked, and the second sees that it is resolved.
 ///
 /// # Errors
-/// [`StoreError::LetterResolved`], [`StoreError::LetterKeyHeld`], [`StoreError::NoSuchLetter`]; otherwise the database's.
+/// [`StoreError::LetterResolved`], [`StoreError::LetterKeyHeld`], [`StoreError::NoSuchLetter`],
+/// [`StoreError::LetterWithoutJob`]; otherwise the database's.
 pub async fn requeue(pool: &PgPool, id: Uuid, by: &str, args: Option<Box<RawValue>>) -> Result<Enqueued, StoreError> {
-    let mut tx = pool.begin().await?;
-    let letter = lock(&mut tx, id).await?;
-    if letter.job_id.is_none() {
-        return Err(StoreError::LetterWithoutJob(id));
-    }
-    let edited = args.is_some();
-    let args = match args {
-        Some(args) => args,
-        None => RawValue::from_string(letter.args)?,
-    };
-    let mut fresh = NewJob::raw(letter.topic, args)
-        .queue(letter.queue.unwrap_or_else(|| "default".into()))
-        .priority(letter.priority.unwrap_or(5))
-        .requeued_from(id);
-    fresh.unique_key = letter.unique_key;
-    let enqueued = job::enqueue(&mut tx, &fresh).await?;
-    if !enqueued.created {
-        return Err(StoreError::LetterKeyHeld(id, enqueued.id));
-    }
-    let resolution = if edited { "requeued with other arguments" } else { "requeued" };
-    resolve(&mut tx, id, by, resolution, Some(enqueued.id)).await?;
-    tx.commit().await?;
-    Ok(enqueued)
+    let job: JobId = sqlx::query_scalar(sql!("dead_letter/requeue"))
+        .bind(id)
+        .bind(by)
+        .bind(args.map(Json))
+        .fetch_one(pool)
+        .await
+        .map_err(|error| refused(id, error))?;
+    Ok(Enqueued { id: job, created: true })
 }
 
 /// Puts a dead letter away for good, for a reason that stays with it.
@@ -125,22 +99,22 @@ pub async fn requeue(pool: &PgPool, id: Uuid, by: &str, args: Option<Box<RawValu
 /// # Errors
 /// [`StoreError::LetterResolved`], [`StoreError::NoSuchLetter`]; otherwise the database's.
 pub async fn discard(pool: &PgPool, id: Uuid, by: &str, reason: &str) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await?;
-    lock(&mut tx, id).await?;
-    resolve(&mut tx, id, by, &storable(&format!("discarded: {reason}"), 1024), None).await?;
-    tx.commit().await?;
-    Ok(())
+    let reason = storable(&format!("discarded: {reason}"), 1024);
+    let discarded = sqlx::query(sql!("dead_letter/discard")).bind(id).bind(by).bind(reason).execute(pool).await;
+    discarded.map(drop).map_err(|error| refused(id, error))
 }
 
-async fn lock(connection: &mut sqlx::PgConnection, id: Uuid) -> Result<Locked, StoreError> {
-    let letter: Locked =
-        sqlx::query_as(sql!("dead_letter/lock")).bind(id).fetch_optional(connection).await?.ok_or(StoreError::NoSuchLetter(id))?;
-    if letter.resolved {
-        return Err(StoreError::LetterResolved(id, letter.resolution.unwrap_or_else(|| "no reason was kept".into())));
+/// The refusals of the functions, by their SQLSTATE; the detail of each says what is in the way.
+fn refused(id: Uuid, error: sqlx::Error) -> StoreError {
+    let Some(database) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+        return error.into();
+    };
+    let detail = database.detail().unwrap_or_default();
+    match (database.code(), detail.parse()) {
+        ("RW010", _) => StoreError::NoSuchLetter(id),
+        ("RW011", _) => StoreError::LetterResolved(id, detail.to_string()),
+        ("RW012", Ok(holder)) => StoreError::LetterKeyHeld(id, holder),
+        ("RW013", _) => StoreError::LetterWithoutJob(id),
+        _ => job::refused(error),
     }
-    Ok(letter)
-}
-
-async fn resolve(connection: &mut sqlx::PgConnection, id: Uuid, by: &str, resolution: &str, job: Option<JobId>) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("dead_letter/resolve")).bind(id).bind(by).bind(resolution).bind(job).execute(connection).await.map(drop)
 }

@@ -98,6 +98,7 @@ const CHECKS: &[Check] = checks![
     Fault "id_beyond_partitions",
     Warning "kind_unknown",
     Warning "worker_silent",
+    Warning "roles_not_set_up",
 ];
 
 /// The names of all checks.

@@ -6,7 +6,11 @@ use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, lane, look, sql};
+use super::{
+    StoreError, lane, look,
+    note::{self, LogLine, Progress},
+    sql,
+};
 use crate::{Enqueued, JobId, NewJob};
 
 /// Enqueues one job in the caller's transaction.
@@ -28,7 +32,6 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqu
         .bind(job.max_attempts)
         .bind(job.parent)
         .bind(&job.trace_parent)
-        .bind(job.requeued_from)
         .fetch_one(connection)
         .await
         .map_err(refused)
@@ -63,7 +66,7 @@ pub async fn enqueue_many(connection: &mut PgConnection, jobs: &[NewJob]) -> Res
     Ok(rows.into_iter().map(|(_, id)| id).collect())
 }
 
-fn refused(error: sqlx::Error) -> StoreError {
+pub(super) fn refused(error: sqlx::Error) -> StoreError {
     match error.as_database_error() {
         Some(database) if database.code().as_deref() == Some("RW001") => StoreError::KeyReused(database.message().to_string()),
         Some(database) if database.constraint() == Some("job_args_size") => StoreError::ArgumentsTooLarge,
@@ -122,6 +125,12 @@ pub struct Shown {
     pub parent_id: Option<JobId>,
     /// The dead letter that it was made from.
     pub requeued_from: Option<Uuid>,
+    /// How far it is, by its own word.
+    #[sqlx(skip)]
+    pub progress: Option<Progress>,
+    /// The last lines of its own log.
+    #[sqlx(skip)]
+    pub log: Vec<LogLine>,
     /// Its attempts that have ended.
     #[sqlx(skip)]
     pub attempts: Vec<Attempt>,
@@ -178,6 +187,8 @@ pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Stan
 pub async fn show(pool: &PgPool, id: JobId) -> Result<Shown, StoreError> {
     let shown: Option<Shown> = sqlx::query_as(sql!("job/show")).bind(id).fetch_optional(pool).await?;
     let mut shown = shown.ok_or(StoreError::NoSuchJob(id))?;
+    shown.progress = note::show(pool, id).await?;
+    shown.log = note::tail(pool, id).await?;
     shown.attempts = sqlx::query_as(sql!("attempt/list")).bind(id).fetch_all(pool).await?;
     Ok(shown)
 }

@@ -24,6 +24,9 @@ pub struct WorkerConfig {
     pub poll_interval_deaf: Duration,
     /// How long a shutdown waits for running jobs.
     pub grace: Duration,
+    /// How long handlers may block every thread of the runtime before the worker gives up its lease, so that others
+    /// run what it holds.
+    pub stall_limit: Duration,
     /// Whether to LISTEN. Not through a pooler in transaction mode.
     pub listen: bool,
 }
@@ -39,6 +42,7 @@ impl Default for WorkerConfig {
             poll_interval: Duration::from_millis(250),
             poll_interval_deaf: Duration::from_millis(25),
             grace: Duration::from_secs(20),
+            stall_limit: Duration::from_secs(30),
             listen: true,
         }
     }
@@ -59,6 +63,9 @@ impl WorkerConfig {
         }
         if self.lease < Duration::from_millis(200) {
             return refuse("a worker's lease is 200 ms or longer");
+        }
+        if self.stall_limit < Duration::from_secs(1) {
+            return refuse("a worker's stall limit is 1 s or longer");
         }
         Ok(())
     }

@@ -1,16 +1,17 @@
 //! Runs one claimed job and says how it ended.
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use apalis_core::task::data::Data;
-use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::session::{Session, Stop};
+use super::{
+    panic_trace,
+    session::{Session, Stop},
+};
 use crate::{
     Category, Failure, JobResult, Outcome, Run,
     store::{
@@ -65,7 +66,7 @@ async fn run(session: &Arc<Session>, job: &Claimed, started: Instant, mut stoppe
         started,
         settled: settled.clone(),
     };
-    let mut handler = tokio::spawn(AssertUnwindSafe((kind.handler)(args, run)).catch_unwind());
+    let mut handler = tokio::spawn(panic_trace::catch((kind.handler)(args, run)));
     let stop = tokio::select! {
         biased;
         end = &mut handler => return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end) }),
@@ -93,12 +94,12 @@ async fn run(session: &Arc<Session>, job: &Claimed, started: Instant, mut stoppe
 }
 
 /// The end of a handler's task: its result, its panic, or the runtime's end.
-type TaskEnd = Result<Result<JobResult, Box<dyn std::any::Any + Send>>, tokio::task::JoinError>;
+type TaskEnd = Result<Result<JobResult, String>, tokio::task::JoinError>;
 
 fn verdict_of_task(end: TaskEnd) -> Verdict {
     match end {
         Ok(Ok(result)) => verdict_of(result),
-        Ok(Err(panic)) => failed(Failure::bug(format!("the handler panicked: {}", panic_text(&*panic)))),
+        Ok(Err(panic)) => failed(Failure::bug(format!("the handler panicked: {panic}"))),
         Err(join) => failed(Failure::bug(format!("the handler's task ended early: {join}"))),
     }
 }
@@ -126,10 +127,6 @@ fn failed(failure: Failure) -> Verdict {
         message: failure.message,
         retry_after_ms: failure.retry_after.map(|wait| wait.as_millis().min(i64::MAX as u128) as i64),
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 fn report(job: &Claimed, verdict: &Verdict) {

@@ -196,6 +196,7 @@ async fn rescue_orphans(connection: &mut PgConnection) -> Result<(), sqlx::Error
 
 async fn keep_house(session: &Session, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     duty("close claims", patience::answer(session, store::claim::close_finished(connection, 10_000)).await.map(drop))?;
+    duty("forget notes", patience::answer(session, store::note::prune(connection, 1000)).await.map(drop))?;
     duty("forget dead workers", patience::answer(session, store::worker::prune(connection)).await.map(drop))?;
     duty(
         "make partitions",

@@ -59,6 +59,10 @@ async fn renew_until(session: &Session, stop: &CancellationToken) {
                     Ok(Err(error)) => return Err(error),
                     Err(_) => return Err(patience::no_answer()),
                 }
+                if session.pulse.age() > session.program.config.stall_limit {
+                    give_up_stalled(session);
+                    return Ok(());
+                }
                 tokio::time::sleep(lease / 4).await;
             }
         };
@@ -74,6 +78,19 @@ async fn renew_until(session: &Session, stop: &CancellationToken) {
     if session.lost.is_cancelled() {
         tracing::error!(worker.id = session.worker_id, "this worker was declared dead: it stops all it runs and writes nothing");
     }
+}
+
+/// Lets the lease run out: what this process holds runs elsewhere, and its own late results are refused.
+fn give_up_stalled(session: &Session) {
+    let running: Vec<String> =
+        session.running.lock().expect("no holder of this lock panics").keys().map(|(id, _)| id.to_string()).collect();
+    tracing::error!(
+        worker.id = session.worker_id,
+        jobs = running.join(", "),
+        stalled_ms = session.pulse.age().as_millis(),
+        "handlers block every thread of the runtime: the lease is given up. Move blocking work to tokio::task::spawn_blocking"
+    );
+    session.lost.cancel();
 }
 
 fn stop_cancelled(session: &Session, cancelled: &[JobId]) {

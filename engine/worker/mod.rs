@@ -12,7 +12,9 @@ mod floor;
 mod keeper;
 mod lease;
 mod pace;
+pub(crate) mod panic_trace;
 mod patience;
+mod pulse;
 mod recorder;
 mod session;
 mod stray;
@@ -58,6 +60,7 @@ impl Worker {
     /// Only what makes it impossible to begin; a database that is away is waited for.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
         self.config.validate()?;
+        panic_trace::install();
         let shared = session::Program::new(self.pool, self.kinds, self.config);
         while !shutdown.is_cancelled() {
             session::run(&shared, &shutdown).await?;

@@ -15,7 +15,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
-use super::{WorkerConfig, WorkerError, backend::Intake, claimer, execute, keeper, lease, pace::Pace, patience, recorder, wakeup};
+use super::{
+    WorkerConfig, WorkerError, backend::Intake, claimer, execute, keeper, lease, pace::Pace, patience, pulse::Pulse, recorder, wakeup,
+};
 use crate::{
     JobId, Kinds,
     store::{attempt::Ended, claim::Claimed, lane, worker as store},
@@ -89,6 +91,7 @@ pub(super) struct Session {
     /// A suspect is due somewhere.
     pub(super) suspects: AtomicBool,
     pub(super) pace: Pace,
+    pub(super) pulse: Arc<Pulse>,
     pub(super) record: mpsc::Sender<Ended>,
 }
 
@@ -206,9 +209,11 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         listening: AtomicBool::new(false),
         suspects: AtomicBool::new(false),
         pace: Pace::default(),
+        pulse: Pulse::new(),
         record,
     });
 
+    let pulse = session.pulse.start();
     let lease = lease::spawn(&session)?;
     let recorder = tokio::spawn(guarded(session.lost.clone(), recorder::run(session.clone(), results)));
     let helpers = [
@@ -234,6 +239,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
     let ended = Arc::downgrade(&session);
     let (pool, lost) = (session.pool.clone(), session.lost.clone());
     finish(session, recorder, lease).await;
+    drop(pulse);
     // A connection that died silently may never say goodbye.
     let _ = tokio::time::timeout(LAST_WORDS, pool.close()).await;
     debug_assert!(ended.upgrade().is_none(), "nothing of a session outlives it");

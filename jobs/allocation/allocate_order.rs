@@ -11,11 +11,12 @@
 //! Reservation and completion are one commit, so a waiting order's key is free as soon as others can see it wait.
 
 use engine::{Failure, Job, JobResult, Run, Tx};
+use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Allocates what this order needs and does not have yet.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct AllocateOrder {
     /// The order, in `raw_ops.orders`.
     pub order_id: Uuid,
@@ -33,6 +34,10 @@ struct Look {
 impl Job for AllocateOrder {
     const KIND: &'static str = "allocation.allocate_order";
     const QUEUE: &'static str = "allocation";
+
+    fn schema() -> serde_json::Value {
+        schema_for!(Self).into()
+    }
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;

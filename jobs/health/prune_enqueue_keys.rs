@@ -7,6 +7,7 @@
 //! Ended       when no key is too old; a run that is stopped in between goes on where it was
 
 use engine::{Job, JobResult, Outcome, Run, store::enqueue_key};
+use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,13 +17,17 @@ pub const KEPT_DAYS: i32 = 7;
 const BATCH: u64 = 5_000;
 
 /// Deletes what is older than [`KEPT_DAYS`].
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
 pub struct PruneEnqueueKeys {}
 
 impl Job for PruneEnqueueKeys {
     const KIND: &'static str = "health.prune_enqueue_keys";
     const QUEUE: &'static str = "health";
     const PRIORITY: i16 = 8;
+
+    fn schema() -> serde_json::Value {
+        schema_for!(Self).into()
+    }
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut pruned = 0;

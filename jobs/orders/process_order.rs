@@ -6,9 +6,11 @@
 //! Unique by   inbox row; documents of one order may come twice, late and in any order
 //! Rejected    when the document is no order: category `validation`, the message says what is wrong and where
 //!
-//! The order, its allocation request, the mark on the inbox row and this job's completion are one commit.
+//! The order, its allocation request, the mark on the inbox row and this job's completion are one commit. When the job
+//! dies, the trigger `mark_webhook_failed` says so on the inbox row.
 
 use engine::{Failure, Job, JobResult, Run, Tx};
+use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -16,7 +18,7 @@ use uuid::Uuid;
 use super::shopify_order::ShopifyOrder;
 
 /// Writes the order document that lies in `raw_ops.webhook_inbox` under this id.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct ProcessOrder {
     /// The row of the inbox.
     pub inbox_id: Uuid,
@@ -26,23 +28,19 @@ impl Job for ProcessOrder {
     const KIND: &'static str = "orders.process_order";
     const QUEUE: &'static str = "orders";
 
-    async fn run(&self, run: &mut Run) -> JobResult {
-        let outcome = self.process(run).await;
-        if let Err(failure) = &outcome {
-            self.mark_failed(run, failure).await;
-        }
-        outcome
+    fn schema() -> serde_json::Value {
+        schema_for!(Self).into()
     }
-}
 
-impl ProcessOrder {
-    async fn process(&self, run: &Run) -> JobResult {
+    async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;
         self.check(&mut tx).await?;
         let (order_id, outcome) = self.save(&mut tx).await?;
         run.complete_in(tx, json!({ "order_id": order_id, "outcome": outcome })).await
     }
+}
 
+impl ProcessOrder {
     /// Refuses what is no order in words that the SQL function cannot give.
     async fn check(&self, tx: &mut Tx) -> JobResult<()> {
         let found: Option<(String, String, Option<String>)> =
@@ -66,30 +64,5 @@ impl ProcessOrder {
             .fetch_one(&mut **tx)
             .await?;
         Ok(saved)
-    }
-
-    /// Says on the inbox row that an attempt failed and why. It stays `failed` until a later attempt succeeds;
-    /// whether one follows is the engine's to know.
-    async fn mark_failed(&self, run: &Run, failure: &Failure) {
-        if let Err(error) = self.write_failure(run, failure).await {
-            // The attempt was lost or the database is away. The engine's ledger still has the failure.
-            tracing::debug!(inbox_id = %self.inbox_id, %error, "the inbox row could not be marked");
-        }
-    }
-
-    async fn write_failure(&self, run: &Run, failure: &Failure) -> JobResult<()> {
-        let mut tx = run.begin().await?;
-        sqlx::query(
-            "update raw_ops.webhook_inbox
-             set processing_status = 'failed', processing_attempts = processing_attempts + 1, last_error = $2,
-                 last_error_at = engine.now(), error_category = $3, updated_at = engine.now()
-             where id = $1",
-        )
-        .bind(self.inbox_id)
-        .bind(&failure.message)
-        .bind(failure.category.as_str())
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await
     }
 }

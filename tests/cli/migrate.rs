@@ -1,7 +1,15 @@
 //! `rawops migrate`, and what every command does on a database of another version.
 
-use super::program::rawops;
+use super::program::{self, Answer, command, free_port, rawops};
 use crate::support::Database;
+
+/// The answer of `rawops web`, which is to end by itself.
+async fn web(db: &Database) -> Answer {
+    let mut web = command(&["web"]);
+    web.env("DATABASE_URL", db.url()).env("BIND", format!("127.0.0.1:{}", free_port()));
+    web.env("SHOPIFY_WEBHOOK_SECRET", "hush").env("SHOPIFY_SHOP_DOMAIN", "raw.myshopify.com");
+    program::answer(web).await
+}
 
 #[tokio::test]
 async fn eight_at_once_migrate_once() {
@@ -29,8 +37,7 @@ async fn an_older_schema_is_refused_until_migrate_ran() {
         assert_eq!(sentence, "the database's schema is older than this program: run `rawops migrate` first");
     }
     assert!(rawops(&db.url(), &["doctor"]).await.refusal(2).contains("run `rawops migrate` first"));
-    for words in [["worker"], ["scheduler"]] {
-        let answer = rawops(&db.url(), &words).await;
+    for answer in [rawops(&db.url(), &["worker"]).await, rawops(&db.url(), &["scheduler"]).await, web(&db).await] {
         assert!(answer.code == 1 && answer.err.contains("rawops: the database's schema is older"), "{answer:?}");
     }
     let answer = rawops(&db.url(), &["migrate"]).await.ok();
@@ -51,8 +58,7 @@ async fn a_newer_schema_is_refused_by_everything_and_left_alone() {
         let sentence = rawops(&db.url(), &words).await.refusal(code);
         assert!(sentence.contains("migration 999999") && sentence.contains("Nothing was changed"), "{words:?}: {sentence}");
     }
-    for words in [["worker"], ["scheduler"]] {
-        let answer = rawops(&db.url(), &words).await;
+    for answer in [rawops(&db.url(), &["worker"]).await, rawops(&db.url(), &["scheduler"]).await, web(&db).await] {
         assert!(answer.code == 1 && answer.err.contains("migration 999999"), "{answer:?}");
     }
     let touched: bool = sqlx::query_scalar("select exists (select from engine.worker) or exists (select from engine.leader)")

@@ -8,3 +8,4 @@ mod migrate;
 mod processes;
 pub mod program;
 mod up;
+mod up_private;

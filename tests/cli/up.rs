@@ -1,10 +1,8 @@
 //! `rawops up`: the whole house in one process.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use tokio::{io::AsyncReadExt, process::Child};
-
-use super::program::{answer, code, command, rawops, rawops_in, signal};
+use super::program::{answer, code, command, rawops, signal};
 use crate::support::{Database, ledger::count, wait::until};
 
 const LIMIT: Duration = Duration::from_mins(2);
@@ -99,69 +97,4 @@ async fn with_a_real_shop_there_is_no_sandbox() {
     up.env("SHOPIFY_WEBHOOK_SECRET", "hush").env("SHOPIFY_SHOP_DOMAIN", "raw.myshopify.com");
     let answer = answer(up).await.ok();
     assert!(!answer.out.contains("sandbox") && answer.out.ends_with("doctor found no fault\n"), "{answer:?}");
-}
-
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("rawops-test-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder can be made");
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What stays is in the system's folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Reads what a process prints until it has printed `words`.
-async fn until_it_says(child: &mut Child, words: &str) {
-    let out = child.stdout.as_mut().expect("standard output is ours");
-    let mut said = Vec::new();
-    while !String::from_utf8_lossy(&said).contains(words) {
-        let mut more = [0; 1024];
-        let read = out.read(&mut more).await.expect("standard output can be read");
-        assert!(read > 0, "it ended without {words:?}: {}", String::from_utf8_lossy(&said));
-        said.extend_from_slice(&more[..read]);
-    }
-}
-
-fn postmaster(folder: &Folder) -> Option<String> {
-    let mut data = std::fs::read_dir(folder.0.join(".rawops")).ok()?.flatten().map(|entry| entry.path().join("postmaster.pid"));
-    data.find_map(|file| Some(std::fs::read_to_string(file).ok()?.lines().next()?.to_string()))
-}
-
-#[tokio::test]
-async fn without_a_database_it_brings_its_own_and_starts_it_again_when_it_dies() {
-    let folder = Folder::new();
-    let mut up = command(&["up", "--until-orders", "60", "--rate", "30"]);
-    up.current_dir(&folder.0).env("BIND", "127.0.0.1:0");
-    let mut up = up.spawn().expect("the program can be run");
-    until_it_says(&mut up, "Ctrl-C ends it.").await;
-
-    let listed = rawops_in(&folder.0, &["jobs", "list"]).await.ok();
-    assert!(listed.out.starts_with("ID ") || listed.out == "no jobs\n", "{listed:?}");
-    let stop = rawops_in(&folder.0, &["db", "stop", "--json"]).await;
-    assert_eq!((stop.code, stop.json()["server"].as_str()), (1, Some("in_use")));
-    let url = rawops_in(&folder.0, &["db", "url"]).await.ok().out;
-    assert!(url.starts_with("postgres://postgres@localhost:5432/rawops?host="), "{url}");
-
-    let pid = postmaster(&folder).expect("the server runs");
-    assert!(std::process::Command::new("kill").args(["-KILL", &pid]).status().expect("kill can be run").success());
-    let ended = up.wait_with_output().await.expect("it ends");
-    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    assert_eq!(code(ended.status), 0, "{out} {err}");
-    assert!(err.contains("PostgreSQL had ended; it was started again"), "{err}");
-    assert!(out.contains("all 60 orders of the shop are orders here"), "{out}");
-    assert_eq!(postmaster(&folder), None, "the last one out stopped the server");
-
-    let report = rawops_in(&folder.0, &["doctor"]).await.ok();
-    assert!(report.out.starts_with("0 faults"), "{report:?}");
-    let stop = rawops_in(&folder.0, &["db", "stop"]).await.ok();
-    assert_eq!(stop.out, "the private server is down; what it stored is in .rawops\n");
 }

@@ -17,7 +17,8 @@ fn sql_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
-fn all_statements() -> Vec<(String, String)> {
+/// Every file of engine/sql: its name without the ending, and its text.
+pub fn all_statements() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("engine/sql");
     let mut files = Vec::new();
     sql_files(&root, &mut files);

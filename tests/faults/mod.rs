@@ -10,4 +10,6 @@ mod outage;
 mod poison;
 mod server_crash;
 mod shutdown;
+mod stalled_runtime;
 mod stopped_worker;
+mod wrong_clock;

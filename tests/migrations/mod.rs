@@ -1,4 +1,6 @@
-//! The schema, where it does more than hold rows.
+//! The migrations, and the schema where it does more than hold rows.
 
 mod engine_names;
+mod racing;
+mod schema;
 mod webhook_inbox;

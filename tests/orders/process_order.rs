@@ -67,6 +67,24 @@ async fn a_row_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn a_webhook_whose_job_is_killed_for_good_says_so_in_the_inbox() {
+    let db = Database::new().await;
+    let inbox_id = receive(db.pool(), "orders/paid", &paid()).await;
+    let died = "insert into raw_ops.dead_letter_queue (source, topic, payload, error_message, category, attempts)
+        values ('engine', 'orders.process_order', jsonb_build_object('inbox_id', $1::text), 'the worker died', 'poison', 3)";
+    sqlx::query(died).bind(inbox_id.to_string()).execute(db.pool()).await.expect("a letter can be written");
+    let inbox =
+        row(db.pool(), "select processing_status, processing_attempts, error_category, last_error from raw_ops.webhook_inbox").await;
+    let dead =
+        json!({ "processing_status": "failed", "processing_attempts": 3, "error_category": "poison", "last_error": "the worker died" });
+    assert_eq!(inbox, dead);
+
+    // Arguments that name no row leave the letter, and the inbox as it is.
+    sqlx::query(died).bind("no id").execute(db.pool()).await.expect("a letter can be written");
+    assert_eq!(count(db.pool(), "raw_ops.dead_letter_queue").await, 2);
+}
+
+#[tokio::test]
 async fn a_document_that_was_refused_can_be_mended_and_run_again() {
     let db = Database::new().await;
     let inbox_id = receive(db.pool(), "orders/create", &json!({})).await;

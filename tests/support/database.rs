@@ -58,6 +58,12 @@ impl Database {
         &self.name
     }
 
+    /// Its schema, as `rawops migrate --schema` prints it.
+    pub async fn schema(&self) -> String {
+        let mut connection = self.pool.acquire().await.expect("a connection");
+        migrations::dump::schema(&mut connection).await.expect("the catalog can be read")
+    }
+
     /// Its address, for another process.
     pub fn url(&self) -> String {
         cluster().url(&self.name)
@@ -83,7 +89,8 @@ impl Drop for Database {
     }
 }
 
-async fn admin() -> PgConnection {
+/// A superuser's connection to the server.
+pub async fn admin() -> PgConnection {
     PgConnection::connect(&cluster().url("postgres")).await.expect("the test cluster accepts connections")
 }
 

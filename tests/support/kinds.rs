@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Category, Failure, Job, JobResult, Kinds, Outcome, Run};
+use engine::{Category, Failure, Job, JobResult, Kinds, Outcome, Run, Together};
 use serde::{Deserialize, Serialize};
 
 use super::witness::{Stubborn, Tally};
@@ -12,8 +12,11 @@ pub fn kinds() -> Kinds {
     Kinds::new()
         .with::<NoOp>()
         .with::<Sleep>()
+        .with::<Block>()
         .with::<Fail>()
         .with::<Panic>()
+        .with::<Talk>()
+        .with_together::<Crowd>()
         .with::<Snooze>()
         .with::<Kill>()
         .with::<Effect>()
@@ -47,6 +50,70 @@ impl Job for Sleep {
 
     async fn run(&self, _: &mut Run) -> JobResult {
         tokio::time::sleep(Duration::from_millis(self.ms)).await;
+        Ok(Outcome::done())
+    }
+}
+
+/// Says how far it is and what it does.
+#[derive(Serialize, Deserialize)]
+pub struct Talk {
+    pub lines: u64,
+}
+
+impl Job for Talk {
+    const KIND: &'static str = "test.talk";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        for line in 1..=self.lines {
+            run.log(&format!("line {line}")).await?;
+        }
+        run.progress(self.lines, self.lines + 1, Some("nearly there")).await?;
+        Ok(Outcome::done())
+    }
+}
+
+/// Works together with its like; one of `n` below 0 fails, and one of 1000 takes all down.
+#[derive(Serialize, Deserialize)]
+pub struct Crowd {
+    pub n: i64,
+}
+
+impl Job for Crowd {
+    const KIND: &'static str = "test.crowd";
+
+    async fn run(&self, _: &mut Run) -> JobResult {
+        Err(Failure::bug("its jobs are run together"))
+    }
+}
+
+impl Together for Crowd {
+    const AT_MOST: usize = 10;
+    const LINGER: Duration = Duration::from_millis(100);
+
+    async fn run_together(jobs: &mut [(Self, Run)]) -> Vec<JobResult> {
+        let size = jobs.len();
+        assert!(jobs.iter().all(|(job, _)| job.n != 1000), "one too many");
+        let answer = |job: &Self| match job.n {
+            0.. => Ok(Outcome::Done(serde_json::json!({ "n": job.n, "size": size }))),
+            _ => Err(Failure::validation("below zero")),
+        };
+        jobs.iter().map(|(job, _)| answer(job)).collect()
+    }
+}
+
+/// Blocks a thread of the runtime in its first run.
+#[derive(Serialize, Deserialize)]
+pub struct Block {
+    pub ms: u64,
+}
+
+impl Job for Block {
+    const KIND: &'static str = "test.block";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        if run.attempt() == 1 {
+            std::thread::sleep(Duration::from_millis(self.ms));
+        }
         Ok(Outcome::done())
     }
 }

@@ -4,6 +4,7 @@ pub mod database;
 pub mod drain;
 pub mod kinds;
 pub mod ledger;
+pub mod login;
 pub mod private;
 pub mod process;
 pub mod proxy;
@@ -13,3 +14,4 @@ pub mod witness;
 
 pub use database::Database;
 pub use drain::run_all;
+pub use login::Login;

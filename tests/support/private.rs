@@ -8,11 +8,11 @@ use std::{
 };
 
 use embedded::{Cluster, Options};
-use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use super::wait;
 
-/// The server, with every migration applied to its database `postgres`. Its folder goes with it.
+/// The server. Its folder goes with it.
 pub struct Private {
     // Before the folder: fields are dropped in order.
     cluster: Option<Cluster>,
@@ -31,17 +31,23 @@ impl Drop for Folder {
 }
 
 impl Private {
-    /// Makes and starts it: some seconds.
+    /// Makes and starts it, with every migration applied to its database `postgres`: some seconds.
     pub async fn start() -> Self {
+        let server = Self::bare().await;
+        migrations::run(&mut server.pool.acquire().await.expect("a new server accepts connections"))
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        server
+    }
+
+    /// Makes and starts it, as empty as it comes.
+    pub async fn bare() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("private-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = Folder(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
         let options = Options::kept(&folder.0);
         let cluster = blocking(move || Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"))).await;
         let url = cluster.url("postgres");
-        let mut connection = PgConnection::connect(&url).await.expect("a new server accepts connections");
-        migrations::run(&mut connection).await.unwrap_or_else(|error| panic!("{error}"));
-        connection.close().await.expect("a connection can be closed");
         let pool = PgPoolOptions::new()
             .max_connections(10)
             .acquire_timeout(Duration::from_secs(20))
@@ -59,6 +65,11 @@ impl Private {
     /// Its address, for another process.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The address of one of its databases, for one of its users.
+    pub fn url_of(&self, user: &str, database: &str) -> String {
+        self.cluster().url(database).replacen("postgres@", &format!("{user}@"), 1)
     }
 
     /// Ends its main process with SIGKILL and starts it again; it recovers as after a crash. Returns how long that took.

@@ -14,6 +14,7 @@ const NAME: &str = "RAWOPS_TEST_WORKER_NAME";
 const CONCURRENCY: &str = "RAWOPS_TEST_WORKER_CONCURRENCY";
 const BATCH: &str = "RAWOPS_TEST_WORKER_BATCH";
 const LEASE_MS: &str = "RAWOPS_TEST_WORKER_LEASE_MS";
+const STALL_MS: &str = "RAWOPS_TEST_WORKER_STALL_MS";
 const GRACE_MS: &str = "RAWOPS_TEST_WORKER_GRACE_MS";
 /// Set by a person, to read what workers log.
 const LOG: &str = "RAWOPS_TEST_WORKER_LOG";
@@ -26,15 +27,17 @@ pub struct WorkerOptions {
     concurrency: usize,
     batch: usize,
     lease: Duration,
+    stall_limit: Duration,
     grace: Duration,
     address_space_kib: Option<u64>,
+    clock: Option<String>,
 }
 
 impl WorkerOptions {
     /// A worker of the test kinds on a database, with the engine's defaults.
     pub fn new(url: impl Into<String>) -> Self {
-        let WorkerConfig { concurrency, batch, lease, grace, .. } = WorkerConfig::default();
-        Self { url: url.into(), name: None, concurrency, batch, lease, grace, address_space_kib: None }
+        let WorkerConfig { concurrency, batch, lease, stall_limit, grace, .. } = WorkerConfig::default();
+        Self { url: url.into(), name: None, concurrency, batch, lease, stall_limit, grace, address_space_kib: None, clock: None }
     }
 
     /// The same name for every process started with this; by default each has its own.
@@ -57,6 +60,11 @@ impl WorkerOptions {
         Self { lease, ..self }
     }
 
+    /// How long handlers may block its runtime.
+    pub fn stall_limit(self, stall_limit: Duration) -> Self {
+        Self { stall_limit, ..self }
+    }
+
     /// How long a shutdown waits for running jobs.
     pub fn grace(self, grace: Duration) -> Self {
         Self { grace, ..self }
@@ -65,6 +73,11 @@ impl WorkerOptions {
     /// The memory that it can have before an allocation fails.
     pub fn address_space_kib(self, kib: u64) -> Self {
         Self { address_space_kib: Some(kib), ..self }
+    }
+
+    /// How far its clock is off, such as `+1d`. The test that calls this needs libfaketime.
+    pub fn clock(self, offset: &str) -> Self {
+        Self { clock: Some(offset.into()), ..self }
     }
 
     /// Starts it.
@@ -81,12 +94,16 @@ impl WorkerOptions {
             .env(CONCURRENCY, self.concurrency.to_string())
             .env(BATCH, self.batch.to_string())
             .env(LEASE_MS, self.lease.as_millis().to_string())
+            .env(STALL_MS, self.stall_limit.as_millis().to_string())
             .env(GRACE_MS, self.grace.as_millis().to_string())
             // Each arena of malloc reserves 64 MB of address space, whatever is used of it.
             .env("MALLOC_ARENA_MAX", "2")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(if std::env::var_os(LOG).is_some() { Stdio::inherit() } else { Stdio::null() });
+        if let (Some(offset), Some(library)) = (&self.clock, option_env!("FAKETIME_LIBRARY")) {
+            command.env("LD_PRELOAD", library).env("FAKETIME", offset).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         if let Some(name) = &self.name {
             command.env(NAME, name);
         }
@@ -151,6 +168,7 @@ async fn a_process_started_as_a_worker_works() {
         concurrency: number(CONCURRENCY),
         batch: number(BATCH),
         lease: Duration::from_millis(number(LEASE_MS) as u64),
+        stall_limit: Duration::from_millis(number(STALL_MS) as u64),
         grace: Duration::from_millis(number(GRACE_MS) as u64),
         ..WorkerConfig::default()
     };

@@ -49,6 +49,10 @@ impl Edge {
         Self { database, addresses, turn: AtomicUsize::new(0), http: reqwest::Client::new(), shutdown }
     }
 
+    pub fn database_url(&self) -> String {
+        self.database.url()
+    }
+
     pub fn pool(&self) -> &PgPool {
         self.database.pool()
     }

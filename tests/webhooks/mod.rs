@@ -1,6 +1,6 @@
 //! Webhooks, from a signed request to what the database says.
 
-mod edge;
+pub mod edge;
 mod jsonb;
 mod retry;
 mod sandbox;

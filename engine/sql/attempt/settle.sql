@@ -28,7 +28,7 @@ verdict as materialized (
                 else 0 end,
             coalesce(g.delay_ms, 0) / 1000.0))) as run_at
     from given g
-    join engine.job j on j.id = g.job_id
+    cross join lateral (select * from engine.job where id = g.job_id offset 0) j
     join engine.lane l on l.id = j.lane_id
     left join lateral (
         select 1 + count(*) as used from engine.attempt a where a.job_id = g.job_id and a.outcome = 'failed'
@@ -70,7 +70,7 @@ letters as (
     insert into engine.dead_letter_queue
         (source, topic, payload, error_message, retries, job_id, queue, category, fingerprint, attempts, priority, unique_key, limit_key)
     select 'engine', kind, args, error, used - 1, job_id, queue, category,
-        md5(concat_ws('|', kind, category, regexp_replace(error, '[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]+', '#', 'g'))),
+        md5(concat_ws('|', kind, category, regexp_replace(split_part(error, E'\n', 1), '[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]+', '#', 'g'))),
         attempt, priority, unique_key, limit_key
     from kept where outcome = 'dead'
 ),

@@ -18,7 +18,7 @@ verdict as materialized (
             else 'lost'
         end as outcome
     from held h
-    join engine.job j on j.id = h.job_id
+    cross join lateral (select * from engine.job where id = h.job_id offset 0) j
     join engine.lane l on l.id = j.lane_id
     cross join lateral (
         select count(*) as lost, count(*) filter (where a.category = 'poison') as lost_alone

@@ -47,6 +47,7 @@ left join (
     from held
     cross join picked p
     join head on head.id = p.lane_id
-    left join engine.job j on j.id = p.job_id
+    -- One by one, whatever the planner thinks of partitions that it knows nothing of yet.
+    left join lateral (select * from engine.job where id = p.job_id offset 0) j on true
 ) c on true
 order by c.rank, c.position

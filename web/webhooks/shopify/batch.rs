@@ -10,7 +10,6 @@ use super::inbox::{StoreError, Stored};
 use crate::webhooks::jsonb;
 
 const STORE: &str = include_str!("../../sql/webhook_inbox/store.sql");
-const NOTE_UNKNOWN_TOPIC: &str = include_str!("../../sql/ops_events/note_unknown_topic.sql");
 
 /// A delivery as a row.
 pub(super) struct Row<'a> {
@@ -45,12 +44,8 @@ impl<'a> Row<'a> {
 pub(super) async fn commit(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<Vec<Stored>, StoreError> {
     let mut tx = connection.begin_with(AssertSqlSafe(begin(rows))).await?;
     let replay_of = insert(&mut tx, rows).await?;
-    let stored: Vec<Stored> = rows.iter().map(|row| outcome(row, &replay_of)).collect();
-    for (row, _) in rows.iter().zip(&stored).filter(|(_, stored)| **stored == Stored::UnknownTopic) {
-        note_unknown_topic(&mut tx, row).await?;
-    }
     tx.commit().await?;
-    Ok(stored)
+    Ok(rows.iter().map(|row| outcome(row, &replay_of)).collect())
 }
 
 /// Whether the database refused a row, and not its service.
@@ -108,9 +103,4 @@ async fn insert(tx: &mut PgConnection, rows: &[Row<'_>]) -> sqlx::Result<HashMap
         .fetch_all(tx)
         .await?;
     Ok(inserted.into_iter().collect())
-}
-
-async fn note_unknown_topic(tx: &mut PgConnection, row: &Row<'_>) -> sqlx::Result<()> {
-    sqlx::query(NOTE_UNKNOWN_TOPIC).bind(row.id).bind(&row.delivery.topic).execute(tx).await?;
-    Ok(())
 }

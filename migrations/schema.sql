@@ -1,0 +1,5360 @@
+-- The schema that the migrations make: for reading, and for comparing with a database.
+-- Written by `rawops migrate --schema`; never edited, never run.
+
+-- Schemas, extensions, types, sequences
+
+create schema engine;
+
+create schema raw_ops;
+comment on schema raw_ops is 'The operations of Protocol Raw: every table of the component registry.';
+
+create extension citext;
+
+create extension pg_trgm;
+
+create type raw_ops.batch_status as enum ('QA_HOLD', 'RELEASED', 'REJECTED', 'RECALLED', 'DEPLETED');
+
+create type raw_ops.lab_outcome as enum ('PASS', 'FAIL', 'REVIEW');
+
+create type raw_ops.order_status as enum ('PENDING', 'PAID', 'ALLOCATED', 'PARTIALLY_ALLOCATED', 'EXPORTED', 'DISPATCHED', 'DELIVERED', 'CANCELLED', 'REFUNDED');
+
+create type raw_ops.shipment_status as enum ('CREATED', 'DISPATCHED', 'IN_TRANSIT', 'OUT_FOR_DELIVERY', 'DELIVERED', 'EXCEPTION', 'RETURNED');
+
+create domain raw_ops.vector as real[] constraint vector_check check (array_ndims(value) = 1 and cardinality(value) = 384 and array_position(value, null::real) is null);
+
+create sequence engine."position" as bigint start 1 increment 1 cache 1;
+
+-- Tables
+
+create table engine.attempt (
+    job_id bigint not null,
+    attempt integer not null,
+    policy_version integer,
+    worker_id bigint,
+    started_at timestamp with time zone not null,
+    finished_at timestamp with time zone not null,
+    outcome text not null,
+    category text,
+    error text,
+    output jsonb,
+    constraint attempt_pkey primary key (job_id, attempt),
+    constraint attempt_outcome_check check (outcome = any (array['completed'::text, 'failed'::text, 'snoozed'::text, 'released'::text, 'waiting'::text, 'lost'::text, 'cancelled'::text, 'dead'::text]))
+) partition by range (job_id);
+create index attempt_finished on only engine.attempt using brin (finished_at);
+comment on table engine.attempt is 'The ledger: one row per finished attempt. Its key is the fence: an attempt ends exactly once.';
+comment on column engine.attempt.category is 'The error category of failed and dead; poison on lost says that the job ran alone.';
+
+create table engine.attempt_kept partition of engine.attempt default;
+
+create table engine.cancel_request (
+    job_id bigint not null,
+    requested_at timestamp with time zone default engine.now() not null,
+    requested_by text not null,
+    reason text,
+    constraint cancel_request_pkey primary key (job_id)
+);
+comment on table engine.cancel_request is 'Asked to stop; every statement that would let a job go on honours it.';
+
+create table engine.claim (
+    id bigint generated always as identity,
+    worker_id bigint not null,
+    claimed_at timestamp with time zone default engine.now() not null,
+    alone boolean default false not null,
+    ids bigint[] not null,
+    attempts integer[] not null,
+    constraint claim_pkey primary key (worker_id, id)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+comment on table engine.claim is 'One row a claimed batch: these jobs run on that worker until each has an attempt row.';
+
+create table engine.enqueue_key (
+    producer text not null,
+    key text not null,
+    job_id bigint not null,
+    args_hash bytea not null,
+    created_at timestamp with time zone default engine.now() not null,
+    constraint enqueue_key_pkey primary key (producer, key)
+);
+create index enqueue_key_age on engine.enqueue_key using btree (created_at);
+comment on table engine.enqueue_key is 'A producer''s idempotency key, kept after the job ended, so that an unknown COMMIT can be retried.';
+
+create unlogged table engine.idle (
+    worker_id bigint not null,
+    constraint idle_pkey primary key (worker_id)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+comment on table engine.idle is 'Workers that sleep and want to be woken by NOTIFY.';
+
+create table engine.job (
+    id bigint not null,
+    lane_id integer not null,
+    max_attempts smallint,
+    created_at timestamp with time zone default engine.now() not null,
+    args jsonb not null,
+    unique_key text,
+    limit_key text,
+    parent_id bigint,
+    trace_parent text,
+    requeued_from uuid,
+    constraint job_pkey primary key (id),
+    constraint job_args_size check (octet_length(args::text) <= 1048576),
+    constraint job_max_attempts_check check (max_attempts > 0)
+) partition by range (id);
+comment on table engine.job is 'What a job is. Inserted once, never updated.';
+comment on column engine.job.max_attempts is 'An optional cap under the retry policy''s own.';
+
+create table engine.job_kept partition of engine.job default;
+
+create table engine.lane (
+    id integer generated always as identity,
+    queue text not null,
+    kind text not null,
+    priority smallint not null,
+    paused boolean default false not null,
+    constraint lane_pkey primary key (id),
+    constraint lane_queue_kind_priority_key unique (queue, kind, priority),
+    constraint lane_kind_check check (kind <> ''::text),
+    constraint lane_priority_check check (priority >= 0 and priority <= 9),
+    constraint lane_queue_check check (queue <> ''::text)
+);
+comment on table engine.lane is 'One row per queue, kind and priority that was ever used: jobs of a lane run in order of position.';
+
+create table engine.leader (
+    duty text not null,
+    worker_id bigint not null,
+    term bigint not null,
+    until timestamp with time zone not null,
+    constraint leader_pkey primary key (duty)
+);
+comment on table engine.leader is 'Who does a duty, until when, in which term. Every act of a leader checks its term.';
+
+create table engine.log_line (
+    job_id bigint not null,
+    "position" bigint not null,
+    attempt integer not null,
+    logged_at timestamp with time zone not null,
+    line text not null,
+    constraint log_line_pkey primary key (job_id, "position")
+);
+comment on table engine.log_line is 'The last lines that each job logged.';
+
+create table engine.progress (
+    job_id bigint not null,
+    attempt integer not null,
+    done bigint not null,
+    total bigint,
+    note text,
+    updated_at timestamp with time zone not null,
+    constraint progress_pkey primary key (job_id),
+    constraint progress_done_check check (done >= 0),
+    constraint progress_total_check check (total >= 0)
+) with (fillfactor = 70);
+comment on table engine.progress is 'How far a job is, by its own word. Kept until the job''s partition goes.';
+
+create table engine.queue (
+    name text not null,
+    paused boolean default false not null,
+    constraint queue_pkey primary key (name)
+);
+comment on table engine.queue is 'Operators'' settings of a queue. Only queues that need a setting have a row.';
+
+create table engine.ready (
+    lane_id integer not null,
+    attempt integer not null,
+    "position" bigint not null,
+    job_id bigint not null,
+    constraint ready_pkey primary key (lane_id, "position")
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 1000000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, vacuum_truncate = off);
+create unique index ready_returned on engine.ready using btree (job_id) where "position" <> job_id;
+comment on table engine.ready is 'What may run now.';
+
+create table engine.retry_override (
+    kind text not null,
+    error_category text not null,
+    max_attempts integer not null,
+    backoff_seconds integer[] not null,
+    version integer default 1 not null,
+    constraint retry_override_pkey primary key (kind, error_category),
+    constraint retry_override_backoff_seconds_check check (cardinality(backoff_seconds) > 0),
+    constraint retry_override_max_attempts_check check (max_attempts > 0)
+);
+comment on table engine.retry_override is 'The retry policy of one kind, where it differs from its category''s.';
+
+create table engine.scheduled (
+    run_at timestamp with time zone not null,
+    job_id bigint not null,
+    lane_id integer not null,
+    attempt integer not null,
+    alone boolean default false not null,
+    constraint scheduled_pkey primary key (run_at, job_id)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, vacuum_truncate = off);
+create index scheduled_alone on engine.scheduled using btree (run_at) where alone;
+create unique index scheduled_job on engine.scheduled using btree (job_id);
+comment on table engine.scheduled is 'What may run at a time: delayed jobs, retries, snoozes, suspects.';
+comment on column engine.scheduled.alone is 'A suspect: workers died with it more than once, so it runs with nothing beside it.';
+
+create table engine.unique_key (
+    kind text not null,
+    key text not null,
+    job_id bigint not null,
+    constraint unique_key_pkey primary key (kind, key),
+    constraint unique_key_job_id_key unique (job_id)
+);
+comment on table engine.unique_key is 'One live job a key. Only jobs with a key pay.';
+
+create table engine.worker (
+    id bigint generated always as identity,
+    lease_until timestamp with time zone not null,
+    started_at timestamp with time zone default engine.now() not null,
+    dead_at timestamp with time zone,
+    name text not null,
+    info jsonb default '{}'::jsonb not null,
+    constraint worker_pkey primary key (id)
+) with (fillfactor = 50);
+comment on table engine.worker is 'One row a worker process: its lease. dead_at is the verdict; until it is set the worker may renew.';
+
+create table raw_ops.ad_accounts (
+    id bigint generated by default as identity,
+    platform text not null,
+    account_id text not null,
+    account_name text,
+    is_active boolean default true,
+    api_credentials_ref text,
+    last_sync_at timestamp with time zone,
+    last_sync_status text,
+    created_at timestamp with time zone default now(),
+    constraint ad_accounts_pkey primary key (id),
+    constraint ad_accounts_platform_account_id_key unique (platform, account_id)
+);
+comment on table raw_ops.ad_accounts is 'Advertising platform account connections';
+comment on column raw_ops.ad_accounts.api_credentials_ref is 'The name of the secret in the environment, never the secret.';
+
+create table raw_ops.ad_campaigns (
+    id bigint generated by default as identity,
+    platform text not null,
+    account_id text not null,
+    account_name text,
+    campaign_id text not null,
+    campaign_name text not null,
+    adset_id text,
+    adset_name text,
+    date date not null,
+    spend_local numeric(12,2),
+    currency_code text default 'GBP'::text,
+    spend_gbp numeric(12,2) not null,
+    impressions integer default 0,
+    clicks integer default 0,
+    conversions integer default 0,
+    attribution_window text default '7d_click_1d_view'::text,
+    imported_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint ad_campaigns_pkey primary key (id),
+    constraint ad_campaigns_platform_account_id_campaign_id_date_key unique (platform, account_id, campaign_id, date),
+    constraint ad_campaigns_currency_code_check check (currency_code ~ '^[A-Z]{3}$'::text)
+);
+create index idx_ad_campaigns_date on raw_ops.ad_campaigns using btree (date desc);
+create index idx_ad_campaigns_platform on raw_ops.ad_campaigns using btree (platform, date desc);
+comment on table raw_ops.ad_campaigns is 'Ad campaign performance data';
+comment on column raw_ops.ad_campaigns.spend_gbp is 'spend_local at the rate of the day in currency_rates.';
+
+create table raw_ops.address_changes (
+    id uuid default gen_random_uuid() not null,
+    created_at timestamp with time zone default now(),
+    customer_id uuid not null,
+    changed_by text not null,
+    agent_email text,
+    old_address jsonb not null,
+    new_address jsonb not null,
+    support_ticket_id uuid,
+    source text not null,
+    shopify_synced boolean default false,
+    shopify_synced_at timestamp with time zone,
+    seal_synced boolean default false,
+    seal_synced_at timestamp with time zone,
+    reason text,
+    constraint address_changes_pkey primary key (id),
+    constraint address_changes_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint address_changes_support_ticket_id_fkey foreign key (support_ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_address_changes_created on raw_ops.address_changes using btree (created_at desc);
+create index idx_address_changes_customer on raw_ops.address_changes using btree (customer_id);
+comment on table raw_ops.address_changes is 'Track address updates for sync';
+comment on column raw_ops.address_changes.shopify_synced is 'Both systems are told by jobs that start with the row; the flags say what is done.';
+
+create table raw_ops.agent_decisions (
+    id uuid default gen_random_uuid() not null,
+    created_at timestamp with time zone default now(),
+    execution_id uuid not null,
+    ticket_id uuid,
+    decision_type text not null,
+    decision_rationale text,
+    confidence_score numeric,
+    escalation_reason text,
+    agent_recommendation text,
+    human_reviewed_at timestamp with time zone,
+    human_reviewer text,
+    human_agreed boolean,
+    human_feedback text,
+    constraint agent_decisions_pkey primary key (id),
+    constraint agent_decisions_execution_id_unique unique (execution_id),
+    constraint agent_decisions_execution_id_fkey foreign key (execution_id) references raw_ops.agent_executions(id),
+    constraint agent_decisions_ticket_id_fkey foreign key (ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_agent_decisions_confidence on raw_ops.agent_decisions using btree (confidence_score);
+create index idx_agent_decisions_reviewed on raw_ops.agent_decisions using btree (human_reviewed_at) where human_reviewed_at is not null;
+create index idx_agent_decisions_type on raw_ops.agent_decisions using btree (decision_type);
+comment on table raw_ops.agent_decisions is 'AI agent decision records';
+
+create table raw_ops.agent_executions (
+    id uuid default gen_random_uuid() not null,
+    created_at timestamp with time zone default now(),
+    ticket_id uuid,
+    trigger_source text not null,
+    model_used text default 'claude-sonnet-4-20250514'::text,
+    started_at timestamp with time zone not null,
+    completed_at timestamp with time zone,
+    duration_ms integer,
+    input_tokens integer,
+    output_tokens integer,
+    total_tokens integer,
+    outcome text,
+    confidence_score numeric,
+    tools_used text[],
+    safety_filter_triggered boolean default false,
+    safety_filter_violations text[],
+    error_message text,
+    error_type text,
+    dedupe_key text,
+    constraint agent_executions_pkey primary key (id),
+    constraint agent_executions_dedupe_key_key unique (dedupe_key),
+    constraint agent_executions_outcome_check check (outcome = lower(outcome)),
+    constraint agent_executions_ticket_id_fkey foreign key (ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_agent_executions_created on raw_ops.agent_executions using btree (created_at desc);
+create index idx_agent_executions_dedupe_key on raw_ops.agent_executions using btree (dedupe_key) where dedupe_key is not null;
+create index idx_agent_executions_escalated_recent on raw_ops.agent_executions using btree (created_at desc) where outcome = 'escalated'::text;
+create index idx_agent_executions_outcome on raw_ops.agent_executions using btree (outcome);
+create index idx_agent_executions_safety on raw_ops.agent_executions using btree (safety_filter_triggered) where safety_filter_triggered;
+create index idx_agent_executions_ticket on raw_ops.agent_executions using btree (ticket_id);
+comment on table raw_ops.agent_executions is 'AI agent execution runs';
+comment on column raw_ops.agent_executions.model_used is 'The code names the model that the settings give; the default is the registry''s and out of service.';
+
+create table raw_ops.agent_tool_calls (
+    id uuid default gen_random_uuid() not null,
+    created_at timestamp with time zone default now(),
+    execution_id uuid not null,
+    tool_name text not null,
+    tool_input jsonb not null,
+    tool_output jsonb,
+    started_at timestamp with time zone not null,
+    completed_at timestamp with time zone,
+    duration_ms integer,
+    success boolean,
+    error_message text,
+    constraint agent_tool_calls_pkey primary key (id),
+    constraint agent_tool_calls_execution_id_fkey foreign key (execution_id) references raw_ops.agent_executions(id)
+);
+create index idx_agent_tool_calls_created on raw_ops.agent_tool_calls using btree (created_at desc);
+create index idx_agent_tool_calls_execution on raw_ops.agent_tool_calls using btree (execution_id);
+create index idx_agent_tool_calls_tool on raw_ops.agent_tool_calls using btree (tool_name);
+comment on table raw_ops.agent_tool_calls is 'AI agent tool call audit log';
+
+create table raw_ops.agents (
+    id uuid default gen_random_uuid() not null,
+    name text not null,
+    email text not null,
+    role text default 'agent'::text not null,
+    is_active boolean default true not null,
+    created_at timestamp with time zone default now() not null,
+    constraint agents_pkey primary key (id),
+    constraint agents_email_key unique (email)
+);
+create index idx_agents_active on raw_ops.agents using btree (is_active) where is_active;
+comment on table raw_ops.agents is 'Registered AI agent definitions';
+
+create table raw_ops.ai_knowledge_sections (
+    id uuid default gen_random_uuid() not null,
+    section_key text not null,
+    version integer default 1 not null,
+    title text not null,
+    content text not null,
+    is_active boolean default false not null,
+    created_at timestamp with time zone default now() not null,
+    created_by text default 'system'::text,
+    notes text,
+    embedding_model text,
+    embedding raw_ops.vector,
+    constraint ai_knowledge_sections_pkey primary key (id),
+    constraint unique_section_version unique (section_key, version),
+    constraint ai_knowledge_sections_embedding_has_model check (embedding is null or embedding_model is not null)
+);
+create unique index idx_ai_knowledge_active on raw_ops.ai_knowledge_sections using btree (section_key) where is_active;
+create index idx_kb_sections_embedding on raw_ops.ai_knowledge_sections using hash (embedding);
+comment on table raw_ops.ai_knowledge_sections is 'Knowledge base sections for AI agent';
+comment on column raw_ops.ai_knowledge_sections.is_active is 'At most one version a section.';
+comment on column raw_ops.ai_knowledge_sections.embedding_model is 'Vectors of different models are never compared.';
+comment on column raw_ops.ai_knowledge_sections.embedding is 'What the section is about, for search by cosine distance.';
+
+create table raw_ops.ai_prompt_logs (
+    id uuid default gen_random_uuid() not null,
+    channel text not null,
+    assembled_at timestamp with time zone default now() not null,
+    section_versions jsonb not null,
+    prompt_hash text not null,
+    token_estimate integer,
+    constraint ai_prompt_logs_pkey primary key (id)
+);
+create index idx_ai_logs_recent on raw_ops.ai_prompt_logs using btree (channel, assembled_at desc);
+comment on table raw_ops.ai_prompt_logs is 'Log of AI prompt executions';
+
+create table raw_ops.ai_prompt_templates (
+    id uuid default gen_random_uuid() not null,
+    channel text not null,
+    section_key text not null,
+    section_order integer not null,
+    is_included boolean default true not null,
+    wrapper_prefix text,
+    wrapper_suffix text,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    constraint ai_prompt_templates_pkey primary key (id),
+    constraint unique_channel_section unique (channel, section_key)
+);
+create index idx_ai_templates_channel on raw_ops.ai_prompt_templates using btree (channel, section_order) where is_included;
+comment on table raw_ops.ai_prompt_templates is 'Reusable AI prompt templates';
+
+create table raw_ops.alert_log (
+    id uuid default gen_random_uuid() not null,
+    sent_at timestamp with time zone default now() not null,
+    channel text not null,
+    severity text not null,
+    title text not null,
+    source_check text,
+    monitoring_run_id uuid,
+    payload_json jsonb not null,
+    delivery_status text default 'pending'::text,
+    delivery_response text,
+    retry_count integer default 0,
+    idempotency_key text,
+    constraint alert_log_pkey primary key (id),
+    constraint alert_log_channel_check check (channel = any (array['ops-alerts'::text, 'ops-urgent'::text, 'daily-ops'::text])),
+    constraint alert_log_delivery_status_check check (delivery_status = any (array['pending'::text, 'sent'::text, 'failed'::text, 'suppressed'::text])),
+    constraint alert_log_severity_check check (severity = any (array['info'::text, 'warning'::text, 'critical'::text])),
+    constraint alert_log_monitoring_run_id_fkey foreign key (monitoring_run_id) references raw_ops.monitoring_runs(id)
+);
+create index idx_alert_log_channel_sent on raw_ops.alert_log using btree (channel, sent_at desc);
+create index idx_alert_log_failed on raw_ops.alert_log using btree (delivery_status, sent_at desc) where delivery_status = 'failed'::text;
+create index idx_alert_log_idempotency on raw_ops.alert_log using btree (idempotency_key, sent_at desc) where idempotency_key is not null;
+comment on table raw_ops.alert_log is 'Alert delivery log';
+comment on column raw_ops.alert_log.idempotency_key is 'Not unique: an alert is sent again once its cool-down window is over.';
+
+create table raw_ops.allocation_alert_config (
+    id uuid default gen_random_uuid() not null,
+    alert_type text not null,
+    threshold_value numeric not null,
+    enabled boolean default true,
+    description text,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint allocation_alert_config_pkey primary key (id),
+    constraint allocation_alert_config_alert_type_key unique (alert_type)
+);
+comment on table raw_ops.allocation_alert_config is 'Alert thresholds for allocation monitoring';
+
+create table raw_ops.allocation_alert_history (
+    id uuid default gen_random_uuid() not null,
+    alert_type text not null,
+    severity text not null,
+    message text not null,
+    details jsonb,
+    resolved_at timestamp with time zone,
+    created_at timestamp with time zone default now(),
+    constraint allocation_alert_history_pkey primary key (id),
+    constraint allocation_alert_history_severity_check check (severity = any (array['info'::text, 'warning'::text, 'critical'::text]))
+);
+create index idx_alert_history_created on raw_ops.allocation_alert_history using btree (created_at desc);
+create index idx_alert_history_unresolved on raw_ops.allocation_alert_history using btree (alert_type, created_at desc) where resolved_at is null;
+comment on table raw_ops.allocation_alert_history is 'History of allocation alerts triggered';
+
+create table raw_ops.allocation_queue (
+    id uuid default gen_random_uuid() not null,
+    order_id uuid not null,
+    order_item_id uuid,
+    priority integer default 100,
+    state text default 'pending'::text not null,
+    attempts integer default 0,
+    max_attempts integer default 5,
+    last_error text,
+    created_at timestamp with time zone default now() not null,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    constraint allocation_queue_pkey primary key (id),
+    constraint allocation_queue_state_check check (state = any (array['pending'::text, 'processing'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])),
+    constraint allocation_queue_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint allocation_queue_order_item_id_fkey foreign key (order_item_id) references raw_ops.order_items(id) on delete cascade
+);
+create index idx_allocation_queue_item on raw_ops.allocation_queue using btree (order_item_id) where order_item_id is not null;
+create index idx_allocation_queue_order on raw_ops.allocation_queue using btree (order_id);
+create index idx_allocation_queue_pending on raw_ops.allocation_queue using btree (priority, created_at) where state = 'pending'::text;
+create index idx_allocation_queue_state on raw_ops.allocation_queue using btree (state, created_at);
+create trigger trg_enqueue_allocate_order after insert or update of state on raw_ops.allocation_queue for each row when (new.state = 'pending'::text) execute function raw_ops.enqueue_row('allocation.allocate_order', 'allocation', 'order_id', 'order_id');
+comment on table raw_ops.allocation_queue is 'Pending allocation requests';
+comment on column raw_ops.allocation_queue.order_item_id is 'Null when the request is for the whole order.';
+
+create table raw_ops.allocations (
+    id uuid default raw_ops.uuid_generate_v4() not null,
+    order_item_id uuid not null,
+    batch_id uuid not null,
+    qty_allocated numeric not null,
+    created_at timestamp with time zone default now() not null,
+    is_partial boolean default false,
+    allocation_group_id uuid,
+    remaining_qty integer default 0,
+    constraint allocations_pkey primary key (id),
+    constraint allocations_qty_allocated_check check (qty_allocated > 0::numeric),
+    constraint allocations_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id),
+    constraint allocations_order_item_id_fkey foreign key (order_item_id) references raw_ops.order_items(id)
+);
+create index idx_allocations_batch on raw_ops.allocations using btree (batch_id);
+create index idx_allocations_batch_lookup on raw_ops.allocations using btree (order_item_id, batch_id);
+create index idx_allocations_batch_tracking on raw_ops.allocations using btree (batch_id, qty_allocated);
+create index idx_allocations_group on raw_ops.allocations using btree (allocation_group_id) where allocation_group_id is not null;
+create index idx_allocations_item_lookup on raw_ops.allocations using btree (order_item_id);
+comment on table raw_ops.allocations is 'Links order items to batches (FEFO)';
+comment on column raw_ops.allocations.qty_allocated is 'Units of the batch that this line takes.';
+comment on column raw_ops.allocations.allocation_group_id is 'Shared by the allocations of one run for one order.';
+comment on column raw_ops.allocations.remaining_qty is 'Units of the line that were still without stock after this allocation.';
+
+create table raw_ops.allowed_delivery_areas (
+    id bigint generated by default as identity,
+    postcode_prefix text not null,
+    area_name text not null,
+    phase text not null,
+    enabled_from_date date,
+    typical_transit_hours integer default 48 not null,
+    is_active boolean default true,
+    notes text,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint allowed_delivery_areas_pkey primary key (id),
+    constraint allowed_delivery_areas_postcode_prefix_check check (postcode_prefix = upper(btrim(postcode_prefix)))
+);
+create index idx_allowed_delivery_areas_active on raw_ops.allowed_delivery_areas using btree (is_active) where is_active;
+create index idx_allowed_delivery_areas_prefix on raw_ops.allowed_delivery_areas using btree (postcode_prefix);
+comment on table raw_ops.allowed_delivery_areas is 'Delivery coverage area definitions';
+comment on column raw_ops.allowed_delivery_areas.postcode_prefix is 'Upper case. Matched by outward code, the longest first: PO1 is not PO10.';
+
+create table raw_ops.api_tokens (
+    id bigint generated always as identity,
+    name text not null,
+    hash bytea not null,
+    scopes text[] not null,
+    created_at timestamp with time zone default now() not null,
+    created_by text not null,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    constraint api_tokens_pkey primary key (id),
+    constraint api_tokens_hash_key unique (hash),
+    constraint api_tokens_hash_check check (octet_length(hash) = 32),
+    constraint api_tokens_name_check check (name <> ''::text),
+    constraint api_tokens_scopes_check check (cardinality(scopes) > 0 and scopes <@ array['jobs:read'::text, 'jobs:write'::text, 'events:write'::text, 'functions'::text, 'operate'::text])
+);
+create unique index api_tokens_name on raw_ops.api_tokens using btree (name) where revoked_at is null;
+comment on table raw_ops.api_tokens is 'Tokens of callers over HTTP: what each may do, until when; the token itself is not kept.';
+
+create table raw_ops.batch_status_history (
+    id uuid default gen_random_uuid() not null,
+    batch_id uuid not null,
+    old_status text,
+    new_status text not null,
+    triggered_by text,
+    lab_result_id uuid,
+    created_at timestamp with time zone default now(),
+    constraint batch_status_history_pkey primary key (id),
+    constraint batch_status_history_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id),
+    constraint batch_status_history_lab_result_id_fkey foreign key (lab_result_id) references raw_ops.lab_results(id)
+);
+create index idx_batch_status_history_batch_id on raw_ops.batch_status_history using btree (batch_id);
+create index idx_batch_status_history_created_at on raw_ops.batch_status_history using btree (created_at desc);
+comment on table raw_ops.batch_status_history is 'Audit trail of batch status changes';
+comment on column raw_ops.batch_status_history.triggered_by is 'The person or the job that changed the status.';
+
+create table raw_ops.batches (
+    id uuid default gen_random_uuid() not null,
+    batch_code text not null,
+    product_id uuid,
+    produced_at date not null,
+    status raw_ops.batch_status default 'QA_HOLD'::raw_ops.batch_status not null,
+    notes text,
+    created_at timestamp with time zone default now() not null,
+    kg_produced numeric,
+    total_cost_gbp numeric(12,2),
+    cogs_per_kg_gbp numeric(12,4),
+    proof_url text,
+    production_date date,
+    expiry_date date,
+    storage_temp_min numeric,
+    storage_temp_max numeric,
+    packaging_type character varying(50),
+    qty_on_hand numeric default 0,
+    qty_reserved numeric default 0,
+    qr_image_url text,
+    proof_insert_pdf_url text,
+    proof_published_at timestamp with time zone,
+    inserts_printed_at timestamp with time zone,
+    inserts_shipped_to_3pl_at timestamp with time zone,
+    proof_insert_generated_at timestamp with time zone,
+    qa_hold_started_at timestamp with time zone,
+    released_at timestamp with time zone,
+    formulation_id uuid,
+    label_pdf_url text,
+    qty_soft_reserved integer default 0,
+    last_reservation_at timestamp with time zone,
+    public_batch_id text,
+    constraint batches_pkey primary key (id),
+    constraint batches_batch_code_key unique (batch_code),
+    constraint batches_public_batch_id_key unique (public_batch_id),
+    constraint batches_kg_produced_check check (kg_produced >= 0::numeric),
+    constraint batches_never_oversold check (qty_reserved <= qty_on_hand),
+    constraint batches_production_date_agrees check (production_date = produced_at),
+    constraint batches_qty_on_hand_check check (qty_on_hand >= 0::numeric),
+    constraint batches_qty_reserved_check check (qty_reserved >= 0::numeric),
+    constraint batches_qty_soft_reserved_check check (qty_soft_reserved >= 0),
+    constraint batches_formulation_id_fkey foreign key (formulation_id) references raw_ops.formulations(id),
+    constraint batches_product_id_fkey foreign key (product_id) references raw_ops.products(id)
+);
+create index batches_status_idx on raw_ops.batches using btree (status);
+create index idx_batches_availability on raw_ops.batches using btree (product_id, status, qty_on_hand, qty_reserved) where status = 'RELEASED'::raw_ops.batch_status;
+create index idx_batches_batch_code_released on raw_ops.batches using btree (batch_code) where status = 'RELEASED'::raw_ops.batch_status;
+create index idx_batches_fefo on raw_ops.batches using btree (expiry_date, status) where status = 'RELEASED'::raw_ops.batch_status;
+create index idx_batches_fefo_lookup on raw_ops.batches using btree (product_id, expiry_date, produced_at) where status = 'RELEASED'::raw_ops.batch_status;
+create index idx_batches_formulation_id on raw_ops.batches using btree (formulation_id);
+create index idx_batches_proof_insert_pdf_url on raw_ops.batches using btree (proof_insert_pdf_url);
+create index idx_batches_proof_insert_workflow on raw_ops.batches using btree (status, proof_url, proof_insert_pdf_url) where status = 'RELEASED'::raw_ops.batch_status;
+create index idx_batches_qa_hold on raw_ops.batches using btree (id) where status = 'QA_HOLD'::raw_ops.batch_status;
+create index idx_batches_released_available on raw_ops.batches using btree (status) where status = 'RELEASED'::raw_ops.batch_status;
+create index idx_batches_status_released on raw_ops.batches using btree (status, proof_published_at) where status = 'RELEASED'::raw_ops.batch_status;
+create trigger trg_allocate_pending_on_release after update of status on raw_ops.batches for each row when (new.status = 'RELEASED'::raw_ops.batch_status and old.status <> 'RELEASED'::raw_ops.batch_status and new.product_id is not null) execute function raw_ops.allocate_pending_orders();
+create trigger trigger_set_public_batch_id before insert on raw_ops.batches for each row when (new.public_batch_id is null) execute function raw_ops.set_public_batch_id();
+comment on table raw_ops.batches is 'Production batches with QA status';
+comment on column raw_ops.batches.batch_code is 'PR-YYMMDD-NNN, counted within the day of production.';
+comment on column raw_ops.batches.produced_at is 'Canonical; production_date is filled equal.';
+comment on column raw_ops.batches.cogs_per_kg_gbp is 'Pounds per kg: a rate, kept to a hundredth of a penny.';
+comment on column raw_ops.batches.proof_url is 'The page exists from the start and says "in testing" until the batch is released.';
+comment on column raw_ops.batches.storage_temp_min is 'Degrees Celsius.';
+comment on column raw_ops.batches.qty_on_hand is 'Units, not kg: the truth about stock. inventory and inventory_on_hand are derived from it.';
+comment on column raw_ops.batches.qty_reserved is 'Units promised to paid orders by allocations.';
+comment on column raw_ops.batches.qty_soft_reserved is 'Units held for a while without an allocation.';
+comment on column raw_ops.batches.public_batch_id is 'Names the batch in public. An HMAC under a key of the server, so that it cannot be guessed from batch_code.';
+
+create table raw_ops.billing_attempts (
+    id uuid default gen_random_uuid() not null,
+    subscription_id uuid,
+    seal_subscription_id text not null,
+    seal_billing_attempt_id text not null,
+    customer_id uuid,
+    scheduled_at timestamp with time zone not null,
+    attempted_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    status text default 'scheduled'::text not null,
+    shopify_order_id text,
+    order_id uuid,
+    error_code text,
+    error_message text,
+    retry_count integer default 0,
+    requires_authentication boolean default false,
+    authentication_url text,
+    amount_pence integer,
+    currency text default 'GBP'::text,
+    is_retry boolean default false,
+    original_attempt_id uuid,
+    triggered_manually boolean default false,
+    seal_payload jsonb,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint billing_attempts_pkey primary key (id),
+    constraint billing_attempts_seal_billing_attempt_id_key unique (seal_billing_attempt_id),
+    constraint billing_attempts_currency_check check (currency ~ '^[A-Z]{3}$'::text),
+    constraint billing_attempts_status_check check (status = any (array['scheduled'::text, 'processing'::text, 'success'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text])),
+    constraint billing_attempts_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint billing_attempts_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint billing_attempts_original_attempt_id_fkey foreign key (original_attempt_id) references raw_ops.billing_attempts(id),
+    constraint billing_attempts_subscription_id_fkey foreign key (subscription_id) references raw_ops.subscriptions(id)
+);
+create index idx_billing_attempts_customer_id on raw_ops.billing_attempts using btree (customer_id);
+create index idx_billing_attempts_customer_recent on raw_ops.billing_attempts using btree (customer_id, attempted_at desc);
+create index idx_billing_attempts_failed on raw_ops.billing_attempts using btree (subscription_id, status) where status = 'failed'::text;
+create index idx_billing_attempts_scheduled on raw_ops.billing_attempts using btree (scheduled_at);
+create index idx_billing_attempts_seal_sub on raw_ops.billing_attempts using btree (seal_subscription_id);
+create index idx_billing_attempts_status on raw_ops.billing_attempts using btree (status);
+create index idx_billing_attempts_sub on raw_ops.billing_attempts using btree (subscription_id);
+comment on table raw_ops.billing_attempts is 'Payment billing attempt records';
+comment on column raw_ops.billing_attempts.seal_billing_attempt_id is 'The same over all tries; retry_count grows and subscription_events keeps each try.';
+
+create table raw_ops.calculator_discount_usage (
+    id uuid default gen_random_uuid() not null,
+    email text not null,
+    address_line_1 text not null,
+    token_id uuid,
+    used_at timestamp with time zone default now() not null,
+    constraint calculator_discount_usage_pkey primary key (id),
+    constraint calculator_discount_usage_email_address_line_1_key unique (email, address_line_1),
+    constraint calculator_discount_usage_address_normalised check (address_line_1 = lower(regexp_replace(btrim(address_line_1), '\s+'::text, ' '::text, 'g'::text))),
+    constraint calculator_discount_usage_email_check check (email = lower(btrim(email))),
+    constraint calculator_discount_usage_token_id_fkey foreign key (token_id) references raw_ops.calculator_tokens(id)
+);
+comment on table raw_ops.calculator_discount_usage is 'Calculator discount usage tracking';
+comment on column raw_ops.calculator_discount_usage.address_line_1 is 'Lower case, single spaces: one discount a mail address and household.';
+
+create table raw_ops.calculator_discounts (
+    id uuid default gen_random_uuid() not null,
+    token text not null,
+    box_size text not null,
+    daily_grams integer not null,
+    delivery_weeks integer not null,
+    regular_price integer not null,
+    discounted_price integer not null,
+    used boolean default false,
+    used_at timestamp with time zone,
+    email text,
+    address_line_1 text,
+    discount_code text,
+    fraud_flag boolean default false,
+    fraud_reason text,
+    created_at timestamp with time zone default now(),
+    expires_at timestamp with time zone default now() + '72:00:00'::interval,
+    postcode text,
+    address text,
+    pet_count integer default 1,
+    household_total_gbp integer,
+    household_daily_grams integer,
+    dog_name text,
+    abandonment_sent_at timestamp with time zone,
+    calculated_mer integer,
+    previous_diet text,
+    constraint calculator_discounts_pkey primary key (id),
+    constraint calculator_discounts_token_key unique (token)
+);
+create index idx_calculator_discounts_abandonment_queue on raw_ops.calculator_discounts using btree (created_at) where not used and abandonment_sent_at is null and email is not null and discount_code is not null;
+create index idx_calculator_discounts_address on raw_ops.calculator_discounts using btree (address_line_1);
+create index idx_calculator_discounts_email on raw_ops.calculator_discounts using btree (email);
+create index idx_calculator_discounts_expires on raw_ops.calculator_discounts using btree (expires_at);
+create index idx_calculator_discounts_postcode on raw_ops.calculator_discounts using btree (postcode);
+create index idx_calculator_discounts_used on raw_ops.calculator_discounts using btree (used);
+comment on table raw_ops.calculator_discounts is 'Calculator discount definitions';
+comment on column raw_ops.calculator_discounts.regular_price is 'Pence.';
+comment on column raw_ops.calculator_discounts.discounted_price is 'Pence.';
+comment on column raw_ops.calculator_discounts.household_total_gbp is 'Whole pounds.';
+comment on column raw_ops.calculator_discounts.calculated_mer is 'Kilocalories a day.';
+
+create table raw_ops.calculator_pets (
+    id uuid default gen_random_uuid() not null,
+    discount_id uuid not null,
+    pet_number integer not null,
+    pet_name text,
+    life_stage text not null,
+    weight_kg numeric not null,
+    age_range text,
+    neutered boolean,
+    activity_level text not null,
+    body_condition text,
+    calculated_rer numeric not null,
+    calculated_mer numeric not null,
+    daily_grams integer not null,
+    monthly_price_gbp integer not null,
+    created_at timestamp with time zone default now(),
+    constraint calculator_pets_pkey primary key (id),
+    constraint unique_pet_per_discount unique (discount_id, pet_number),
+    constraint calculator_pets_weight_kg_check check (weight_kg >= 0.5 and weight_kg <= 100::numeric),
+    constraint calculator_pets_discount_id_fkey foreign key (discount_id) references raw_ops.calculator_discounts(id) on delete cascade
+);
+create index idx_calculator_pets_discount on raw_ops.calculator_pets using btree (discount_id);
+comment on table raw_ops.calculator_pets is 'Pet profiles from calculator';
+comment on column raw_ops.calculator_pets.calculated_rer is 'Kilocalories a day at rest.';
+comment on column raw_ops.calculator_pets.calculated_mer is 'Kilocalories a day.';
+comment on column raw_ops.calculator_pets.daily_grams is 'Grams of food a day.';
+comment on column raw_ops.calculator_pets.monthly_price_gbp is 'Whole pounds.';
+
+create table raw_ops.calculator_tokens (
+    id uuid default gen_random_uuid() not null,
+    token uuid default gen_random_uuid() not null,
+    box_size text not null,
+    daily_grams integer not null,
+    delivery_weeks integer not null,
+    status text default 'pending'::text not null,
+    email text,
+    address_line_1 text,
+    shopify_discount_code text,
+    shopify_price_rule_id text,
+    created_at timestamp with time zone default now() not null,
+    validated_at timestamp with time zone,
+    used_at timestamp with time zone,
+    expires_at timestamp with time zone default now() + '30 days'::interval not null,
+    user_agent text,
+    ip_address inet,
+    constraint calculator_tokens_pkey primary key (id),
+    constraint calculator_tokens_token_key unique (token),
+    constraint calculator_tokens_status_check check (status = any (array['pending'::text, 'validated'::text, 'used'::text, 'expired'::text]))
+);
+create index idx_calculator_tokens_status on raw_ops.calculator_tokens using btree (status, created_at) where status = any (array['pending'::text, 'validated'::text]);
+create index idx_calculator_tokens_token on raw_ops.calculator_tokens using btree (token) where status <> 'used'::text;
+comment on table raw_ops.calculator_tokens is 'Calculator session tokens';
+comment on column raw_ops.calculator_tokens.expires_at is 'Read only table: new calculations are calculator_discounts.';
+
+create table raw_ops.chat_messages (
+    id uuid default gen_random_uuid() not null,
+    session_id uuid not null,
+    role text not null,
+    content text not null,
+    ai_confidence numeric,
+    ai_model text,
+    tokens_used integer,
+    response_time_ms integer,
+    escalation_trigger boolean default false,
+    edited boolean default false,
+    created_at timestamp with time zone default now(),
+    user_rating text,
+    user_rating_at timestamp with time zone,
+    user_rating_feedback text,
+    constraint chat_messages_pkey primary key (id),
+    constraint chat_messages_session_id_fkey foreign key (session_id) references raw_ops.chat_sessions(id) on delete cascade
+);
+create index idx_chat_messages_rated on raw_ops.chat_messages using btree (user_rating, created_at) where user_rating is not null;
+create index idx_chat_messages_session on raw_ops.chat_messages using btree (session_id, created_at);
+comment on table raw_ops.chat_messages is 'Live chat message history';
+
+create table raw_ops.chat_sessions (
+    id uuid default gen_random_uuid() not null,
+    visitor_id text not null,
+    visitor_email text,
+    customer_id uuid,
+    started_at timestamp with time zone default now(),
+    last_message_at timestamp with time zone default now(),
+    ended_at timestamp with time zone,
+    entry_page text,
+    referrer text,
+    device_type text,
+    status text default 'active'::text,
+    escalated_at timestamp with time zone,
+    escalated_reason text,
+    support_ticket_id uuid,
+    message_count integer default 0,
+    ai_message_count integer default 0,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint chat_sessions_pkey primary key (id),
+    constraint chat_sessions_status_check check (status = any (array['active'::text, 'escalated'::text, 'ended'::text])),
+    constraint chat_sessions_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint chat_sessions_support_ticket_id_fkey foreign key (support_ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_chat_sessions_status on raw_ops.chat_sessions using btree (status);
+create index idx_chat_sessions_visitor on raw_ops.chat_sessions using btree (visitor_id);
+comment on table raw_ops.chat_sessions is 'Live chat session metadata';
+
+create table raw_ops.config (
+    key text not null,
+    value_numeric numeric,
+    value_text text,
+    description text,
+    updated_at timestamp with time zone default now(),
+    constraint config_pkey primary key (key)
+);
+comment on table raw_ops.config is 'Application configuration key-value store';
+
+create table raw_ops.courier_event_mapping (
+    id uuid default gen_random_uuid() not null,
+    courier_name character varying(50) not null,
+    event_code text not null,
+    event_type character varying(50) not null,
+    requires_customer_notification boolean default false,
+    notification_template_id character varying(100),
+    customer_message_short text,
+    internal_priority character varying(20),
+    created_at timestamp with time zone default now(),
+    constraint courier_event_mapping_pkey primary key (id),
+    constraint courier_event_mapping_courier_name_event_code_key unique (courier_name, event_code)
+);
+comment on table raw_ops.courier_event_mapping is 'Mapping of courier event codes to statuses';
+comment on column raw_ops.courier_event_mapping.event_type is 'Our word for the code. A code without a row here is stored as UNKNOWN and never told to a customer.';
+
+create table raw_ops.courier_events (
+    id uuid default gen_random_uuid() not null,
+    shipment_id uuid not null,
+    event_code text not null,
+    event_text text,
+    event_time timestamp with time zone not null,
+    raw_payload jsonb,
+    event_type character varying(50),
+    requires_customer_notification boolean default false,
+    customer_notified_at timestamp with time zone,
+    notification_channel character varying(20),
+    created_at timestamp with time zone default now(),
+    constraint courier_events_pkey primary key (id),
+    constraint courier_events_once unique (shipment_id, event_code, event_time),
+    constraint courier_events_shipment_id_fkey foreign key (shipment_id) references raw_ops.shipments(id)
+);
+create index courier_events_event_time_idx on raw_ops.courier_events using btree (event_time desc);
+create index idx_courier_events_created_at on raw_ops.courier_events using btree (created_at desc);
+create index idx_courier_events_notification_pending on raw_ops.courier_events using btree (requires_customer_notification, customer_notified_at) where requires_customer_notification;
+create index idx_courier_events_shipment_id on raw_ops.courier_events using btree (shipment_id);
+create index idx_courier_events_shipment_recent on raw_ops.courier_events using btree (shipment_id, event_time desc);
+comment on table raw_ops.courier_events is 'Courier tracking event log';
+comment on column raw_ops.courier_events.event_time is 'Moves a shipment forward only: a late scan never undoes DELIVERED or RETURNED.';
+
+create table raw_ops.cron_jobs_metadata (
+    jobname text not null,
+    description text,
+    schedule text,
+    created_at timestamp with time zone default now(),
+    constraint cron_jobs_metadata_pkey primary key (jobname)
+);
+comment on table raw_ops.cron_jobs_metadata is 'Cron job execution metadata';
+
+create table raw_ops.cs_agent_decisions (
+    id uuid default gen_random_uuid() not null,
+    ticket_id uuid,
+    category text,
+    confidence_score numeric,
+    reasoning text,
+    draft_response text,
+    proposed_actions jsonb default '[]'::jsonb,
+    escalation_reason text,
+    processed_at timestamp with time zone default now(),
+    review_status text default 'pending'::text,
+    reviewed_at timestamp with time zone,
+    reviewed_by text,
+    rejection_reason text,
+    rejection_feedback text,
+    created_at timestamp with time zone default now(),
+    source text default 'email'::text,
+    dedupe_key text,
+    execution_duration_ms integer,
+    model_used text,
+    policy_gate_triggered boolean default false,
+    policy_gate_code text,
+    constraint cs_agent_decisions_pkey primary key (id),
+    constraint cs_agent_decisions_dedupe_key_unique unique (dedupe_key),
+    constraint cs_agent_decisions_review_status_check check (review_status = any (array['pending'::text, 'approved'::text, 'edited'::text, 'rejected'::text, 'expired'::text])),
+    constraint cs_agent_decisions_ticket_id_fkey foreign key (ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_cs_agent_decisions_pending on raw_ops.cs_agent_decisions using btree (review_status) where review_status = 'pending'::text;
+create index idx_cs_agent_decisions_source on raw_ops.cs_agent_decisions using btree (source);
+create index idx_cs_agent_decisions_ticket on raw_ops.cs_agent_decisions using btree (ticket_id);
+comment on table raw_ops.cs_agent_decisions is 'AI classification and draft tracking';
+comment on column raw_ops.cs_agent_decisions.review_status is 'The queue of people: nothing is sent before one of them has approved it.';
+comment on column raw_ops.cs_agent_decisions.dedupe_key is 'One triage a message: a second request with the same key returns the first result.';
+comment on column raw_ops.cs_agent_decisions.policy_gate_code is 'Why a person must answer: health, refund, legal.';
+
+create table raw_ops.csat_responses (
+    id uuid default gen_random_uuid() not null,
+    ticket_id uuid not null,
+    customer_id uuid not null,
+    rating integer not null,
+    comment text,
+    submitted_at timestamp with time zone default now(),
+    submitted_from text default 'email_link'::text,
+    constraint csat_responses_pkey primary key (id),
+    constraint csat_responses_ticket_id_key unique (ticket_id),
+    constraint csat_responses_rating_check check (rating >= 1 and rating <= 5),
+    constraint csat_responses_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint csat_responses_ticket_id_fkey foreign key (ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_csat_responses_rating on raw_ops.csat_responses using btree (rating);
+create index idx_csat_responses_submitted_at on raw_ops.csat_responses using btree (submitted_at desc);
+comment on table raw_ops.csat_responses is 'Customer satisfaction survey responses';
+
+create table raw_ops.currency_rates (
+    id bigint generated by default as identity,
+    date date not null,
+    from_currency text not null,
+    to_currency text default 'GBP'::text,
+    rate numeric not null,
+    source text default 'exchangerate-api'::text,
+    fetched_at timestamp with time zone default now(),
+    constraint currency_rates_pkey primary key (id),
+    constraint currency_rates_date_from_currency_to_currency_key unique (date, from_currency, to_currency),
+    constraint currency_rates_from_currency_check check (from_currency ~ '^[A-Z]{3}$'::text),
+    constraint currency_rates_rate_check check (rate > 0::numeric),
+    constraint currency_rates_to_currency_check check (to_currency ~ '^[A-Z]{3}$'::text)
+);
+comment on table raw_ops.currency_rates is 'Currency exchange rates';
+comment on column raw_ops.currency_rates.rate is 'One unit of from_currency in to_currency.';
+
+create table raw_ops.customer_credit_applications (
+    id uuid default gen_random_uuid() not null,
+    credit_id uuid not null,
+    order_id uuid not null,
+    customer_id uuid not null,
+    amount_applied_pence integer not null,
+    status text default 'applied'::text not null,
+    reversed_at timestamp with time zone,
+    reversed_reason text,
+    applied_at timestamp with time zone default now() not null,
+    constraint customer_credit_applications_pkey primary key (id),
+    constraint customer_credit_applications_credit_id_order_id_key unique (credit_id, order_id),
+    constraint customer_credit_applications_amount_applied_pence_check check (amount_applied_pence > 0),
+    constraint customer_credit_applications_status_check check (status = any (array['applied'::text, 'reversed'::text])),
+    constraint customer_credit_applications_credit_id_fkey foreign key (credit_id) references raw_ops.customer_credits(id),
+    constraint customer_credit_applications_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint customer_credit_applications_order_id_fkey foreign key (order_id) references raw_ops.orders(id)
+);
+create index idx_credit_applications_credit_id on raw_ops.customer_credit_applications using btree (credit_id);
+create index idx_credit_applications_customer_id on raw_ops.customer_credit_applications using btree (customer_id);
+create index idx_credit_applications_order_id on raw_ops.customer_credit_applications using btree (order_id);
+comment on table raw_ops.customer_credit_applications is 'Credit application to orders';
+
+create table raw_ops.customer_credit_events (
+    id uuid default gen_random_uuid() not null,
+    event_type text not null,
+    credit_id uuid,
+    customer_id uuid,
+    order_id uuid,
+    application_id uuid,
+    payload jsonb default '{}'::jsonb not null,
+    created_at timestamp with time zone default now() not null,
+    constraint customer_credit_events_pkey primary key (id),
+    constraint customer_credit_events_application_id_fkey foreign key (application_id) references raw_ops.customer_credit_applications(id),
+    constraint customer_credit_events_credit_id_fkey foreign key (credit_id) references raw_ops.customer_credits(id),
+    constraint customer_credit_events_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint customer_credit_events_order_id_fkey foreign key (order_id) references raw_ops.orders(id)
+);
+create index idx_credit_events_credit_id on raw_ops.customer_credit_events using btree (credit_id);
+create index idx_credit_events_customer_id on raw_ops.customer_credit_events using btree (customer_id);
+create index idx_credit_events_order_id on raw_ops.customer_credit_events using btree (order_id);
+create index idx_credit_events_type on raw_ops.customer_credit_events using btree (event_type);
+comment on table raw_ops.customer_credit_events is 'Credit balance change events';
+
+create table raw_ops.customer_credits (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    amount_pence integer not null,
+    remaining_pence integer not null,
+    source_type text not null,
+    source_id uuid,
+    source_description text,
+    status text default 'available'::text not null,
+    expires_at timestamp with time zone not null,
+    expiry_warning_sent_at timestamp with time zone,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    constraint customer_credits_pkey primary key (id),
+    constraint customer_credits_amount_pence_check check (amount_pence > 0),
+    constraint customer_credits_remaining_within check (remaining_pence >= 0 and remaining_pence <= amount_pence),
+    constraint customer_credits_status_check check (status = any (array['available'::text, 'exhausted'::text, 'expired'::text, 'revoked'::text])),
+    constraint customer_credits_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id)
+);
+create index idx_customer_credits_customer_available on raw_ops.customer_credits using btree (customer_id, created_at) where status = 'available'::text;
+create index idx_customer_credits_customer_id on raw_ops.customer_credits using btree (customer_id);
+create index idx_customer_credits_expires_at on raw_ops.customer_credits using btree (expires_at) where status = 'available'::text;
+create index idx_customer_credits_expiry_warning on raw_ops.customer_credits using btree (expires_at) where status = 'available'::text and expiry_warning_sent_at is null;
+create index idx_customer_credits_source on raw_ops.customer_credits using btree (source_type, source_id);
+create index idx_customer_credits_status on raw_ops.customer_credits using btree (status);
+comment on table raw_ops.customer_credits is 'Customer credit balances';
+comment on column raw_ops.customer_credits.remaining_pence is 'Taken by customer_credit_applications, given back when one is reversed.';
+
+create table raw_ops.customer_engagement_events (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    event_type text not null,
+    event_source text default 'system'::text not null,
+    event_metadata jsonb default '{}'::jsonb,
+    created_at timestamp with time zone default now() not null,
+    constraint customer_engagement_events_pkey primary key (id),
+    constraint customer_engagement_events_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id)
+);
+create index idx_engagement_created on raw_ops.customer_engagement_events using btree (created_at desc);
+create index idx_engagement_customer on raw_ops.customer_engagement_events using btree (customer_id);
+create index idx_engagement_customer_created on raw_ops.customer_engagement_events using btree (customer_id, created_at desc);
+create index idx_engagement_type on raw_ops.customer_engagement_events using btree (event_type);
+comment on table raw_ops.customer_engagement_events is 'Customer engagement activity tracking';
+
+create table raw_ops.customer_health_scores (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    health_score integer not null,
+    risk_tier text not null,
+    previous_score integer,
+    previous_tier text,
+    score_delta integer,
+    tier_changed boolean,
+    delivery_score integer not null,
+    engagement_score integer not null,
+    support_score integer not null,
+    payment_score integer not null,
+    tenure_score integer not null,
+    skip_score integer not null,
+    delivery_issues_count integer default 0,
+    skipped_boxes_count integer default 0,
+    support_tickets_count integer default 0,
+    portal_logins_count integer default 0,
+    proof_scans_count integer default 0,
+    email_opens_count integer default 0,
+    payment_failures_count integer default 0,
+    subscription_age_days integer,
+    total_orders_delivered integer,
+    lifetime_value_pence integer,
+    calculated_at timestamp with time zone default now() not null,
+    calculation_version text default '1.0'::text not null,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    constraint customer_health_scores_pkey primary key (id),
+    constraint unique_customer_health unique (customer_id),
+    constraint customer_health_scores_risk_tier_check check (risk_tier = any (array['healthy'::text, 'watch'::text, 'at_risk'::text, 'critical'::text])),
+    constraint customer_health_scores_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id)
+);
+create index idx_health_scores_at_risk on raw_ops.customer_health_scores using btree (customer_id, health_score) where risk_tier = any (array['at_risk'::text, 'critical'::text]);
+create index idx_health_scores_calculated on raw_ops.customer_health_scores using btree (calculated_at);
+create index idx_health_scores_score on raw_ops.customer_health_scores using btree (health_score);
+create index idx_health_scores_tier on raw_ops.customer_health_scores using btree (risk_tier);
+create index idx_health_scores_tier_changed on raw_ops.customer_health_scores using btree (customer_id) where tier_changed;
+comment on table raw_ops.customer_health_scores is 'Computed customer health metrics';
+comment on column raw_ops.customer_health_scores.calculation_version is 'Weights are versioned settings; this row was computed with these.';
+
+create table raw_ops.customer_interventions (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    intervention_type text not null,
+    trigger_component text not null,
+    trigger_value integer not null,
+    created_at timestamp with time zone default now() not null,
+    constraint customer_interventions_pkey primary key (id),
+    constraint customer_interventions_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id)
+);
+create index idx_customer_interventions_lookup on raw_ops.customer_interventions using btree (customer_id, intervention_type, created_at desc);
+comment on table raw_ops.customer_interventions is 'Proactive customer intervention records';
+
+create table raw_ops.customers (
+    id uuid default gen_random_uuid() not null,
+    shopify_customer_id text,
+    email public.citext,
+    first_name text,
+    last_name text,
+    phone text,
+    address_json jsonb,
+    marketing_opt_in boolean default false,
+    created_at timestamp with time zone default now() not null,
+    address1 text,
+    address2 text,
+    city text,
+    region text,
+    postcode text,
+    country_code text,
+    portal_first_visited_at timestamp with time zone,
+    persona text,
+    acquisition_diet text,
+    constraint customers_pkey primary key (id),
+    constraint customers_email_key unique (email),
+    constraint customers_shopify_customer_id_key unique (shopify_customer_id)
+);
+create index idx_customers_acquisition_diet on raw_ops.customers using btree (acquisition_diet);
+create index idx_customers_portal_first_visited on raw_ops.customers using btree (portal_first_visited_at);
+comment on table raw_ops.customers is 'Customer master data synced from Shopify';
+comment on column raw_ops.customers.email is 'Null when unknown, never empty: two customers may both have none.';
+comment on column raw_ops.customers.address1 is 'Canonical with the columns after it; address_json keeps the whole address as received.';
+
+create table raw_ops.dead_letter_queue (
+    id uuid default raw_ops.uuid_generate_v4() not null,
+    source text not null,
+    topic text not null,
+    payload jsonb not null,
+    error_message text,
+    retries integer default 0 not null,
+    created_at timestamp with time zone default now() not null,
+    resolved boolean default false not null,
+    resolved_at timestamp with time zone,
+    job_id bigint,
+    queue text,
+    category text,
+    fingerprint text,
+    attempts integer,
+    priority smallint,
+    unique_key text,
+    limit_key text,
+    requeued_job_id bigint,
+    resolved_by text,
+    resolution text,
+    constraint dead_letter_queue_pkey primary key (id)
+);
+create index dead_letter_queue_job on raw_ops.dead_letter_queue using btree (job_id) where job_id is not null;
+create index dead_letter_queue_open on raw_ops.dead_letter_queue using btree (created_at desc) where not resolved;
+create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'orders.process_order'::text) execute function raw_ops.follow_dead_letter('
+    update raw_ops.webhook_inbox
+    set processing_status = ''failed'', processing_attempts = processing_attempts + coalesce(($1).attempts, 1),
+        last_error = ($1).error_message, last_error_at = engine.now(), error_category = ($1).category, updated_at = engine.now()
+    where id = (($1).payload ->> ''inbox_id'')::uuid and processing_status <> ''success''
+');
+comment on table raw_ops.dead_letter_queue is 'Failed messages for manual review';
+comment on column raw_ops.dead_letter_queue.topic is 'The kind of the job.';
+comment on column raw_ops.dead_letter_queue.payload is 'The arguments of the job.';
+comment on column raw_ops.dead_letter_queue.fingerprint is 'Equal for failures with one cause.';
+
+create table raw_ops.dispatch_import_queue (
+    id uuid default gen_random_uuid() not null,
+    external_order_id text not null,
+    dispatch_data jsonb not null,
+    processing_status text default 'pending'::text not null,
+    created_at timestamp with time zone default now() not null,
+    processed_at timestamp with time zone,
+    error_message text,
+    constraint dispatch_import_queue_pkey primary key (id),
+    constraint dispatch_import_queue_processing_status_check check (processing_status = any (array['pending'::text, 'processing'::text, 'processed'::text, 'failed'::text, 'ignored'::text]))
+);
+create index idx_dispatch_queue_order on raw_ops.dispatch_import_queue using btree (external_order_id);
+create index idx_dispatch_queue_status on raw_ops.dispatch_import_queue using btree (processing_status, created_at) where processing_status = any (array['pending'::text, 'failed'::text]);
+comment on table raw_ops.dispatch_import_queue is 'Incoming dispatch data from 3PL';
+comment on column raw_ops.dispatch_import_queue.external_order_id is 'The packer''s name of the order. A row that fits no order stays here as failed: exceptions_queue needs an order.';
+
+create table raw_ops.email_events (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    subscription_id uuid not null,
+    event_type text not null,
+    billing_date date not null,
+    sent_at timestamp with time zone default now(),
+    constraint email_events_pkey primary key (id),
+    constraint email_events_subscription_id_event_type_billing_date_key unique (subscription_id, event_type, billing_date),
+    constraint email_events_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint email_events_subscription_id_fkey foreign key (subscription_id) references raw_ops.subscriptions(id)
+);
+comment on table raw_ops.email_events is 'Email delivery event tracking';
+comment on column raw_ops.email_events.billing_date is 'With subscription and type the once-key: a mail of this kind is sent once a billing date.';
+
+create table raw_ops.escalation_queue (
+    id uuid default gen_random_uuid() not null,
+    created_at timestamp with time zone default now(),
+    ticket_id uuid not null,
+    reason text not null,
+    urgency text not null,
+    agent_recommendation text,
+    context_summary text,
+    queued_at timestamp with time zone not null,
+    "position" integer,
+    processed_at timestamp with time zone,
+    holding_response_sent boolean default false,
+    holding_response_sent_at timestamp with time zone,
+    constraint escalation_queue_pkey primary key (id),
+    constraint escalation_queue_ticket_id_fkey foreign key (ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_escalation_queue_pending on raw_ops.escalation_queue using btree (queued_at) where processed_at is null;
+create index idx_escalation_queue_urgency on raw_ops.escalation_queue using btree (urgency, queued_at) where processed_at is null;
+comment on table raw_ops.escalation_queue is 'Tickets requiring human escalation';
+
+create table raw_ops.exceptions_queue (
+    id uuid default gen_random_uuid() not null,
+    order_id uuid not null,
+    shipment_id uuid,
+    issue_type text not null,
+    issue_description text not null,
+    raw_data jsonb,
+    resolved boolean default false not null,
+    resolved_at timestamp with time zone,
+    resolved_by text,
+    created_at timestamp with time zone default now() not null,
+    constraint exceptions_queue_pkey primary key (id),
+    constraint exceptions_queue_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint exceptions_queue_shipment_id_fkey foreign key (shipment_id) references raw_ops.shipments(id)
+);
+create index idx_exceptions_queue_unresolved on raw_ops.exceptions_queue using btree (resolved, created_at) where not resolved;
+comment on table raw_ops.exceptions_queue is 'Operational exceptions requiring attention';
+
+create table raw_ops.export_outbox (
+    id uuid default gen_random_uuid() not null,
+    batch_id text not null,
+    order_ids uuid[] not null,
+    csv_data jsonb not null,
+    status text default 'pending'::text not null,
+    attempts integer default 0 not null,
+    last_attempt_at timestamp with time zone,
+    error_message text,
+    created_at timestamp with time zone default now() not null,
+    sent_at timestamp with time zone,
+    confirmed_at timestamp with time zone,
+    constraint export_outbox_pkey primary key (id),
+    constraint export_outbox_status_check check (status = any (array['pending'::text, 'sending'::text, 'sent'::text, 'confirmed'::text, 'failed'::text, 'cancelled'::text]))
+);
+create index idx_outbox_failed on raw_ops.export_outbox using btree (status, attempts, last_attempt_at) where status = 'failed'::text;
+create index idx_outbox_pending on raw_ops.export_outbox using btree (status, created_at) where status = 'pending'::text;
+create index idx_outbox_retry on raw_ops.export_outbox using btree (status, attempts) where status = 'failed'::text and attempts < 3;
+comment on table raw_ops.export_outbox is 'Orders queued for export to fulfillment';
+comment on column raw_ops.export_outbox.batch_id is 'The name of this export, not a production batch.';
+comment on column raw_ops.export_outbox.order_ids is 'orders.id of every order in the file.';
+
+create table raw_ops.feeding_plans (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    dog_name text,
+    dog_weight_kg numeric not null,
+    life_stage text default 'adult'::text not null,
+    activity_level text default 'moderate'::text not null,
+    is_neutered boolean default true not null,
+    body_condition text default 'ideal'::text,
+    daily_grams integer not null,
+    daily_kcal integer not null,
+    box_size text default '12kg'::text not null,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    constraint feeding_plans_pkey primary key (id),
+    constraint feeding_plans_dog_weight_kg_check check (dog_weight_kg >= 0.5 and dog_weight_kg <= 100::numeric),
+    constraint feeding_plans_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id)
+);
+create index idx_feeding_plans_customer on raw_ops.feeding_plans using btree (customer_id);
+comment on table raw_ops.feeding_plans is 'Customer feeding plan configurations';
+comment on column raw_ops.feeding_plans.dog_weight_kg is 'Beyond 0.5 to 100 kg the formula is not trusted: such a dog is a question for a person.';
+comment on column raw_ops.feeding_plans.daily_grams is 'Grams of food a day. A guide, not the advice of a vet.';
+comment on column raw_ops.feeding_plans.daily_kcal is 'Kilocalories a day (MER).';
+
+create table raw_ops.formulations (
+    id uuid default gen_random_uuid() not null,
+    version text not null,
+    name text not null,
+    description text,
+    effective_from date not null,
+    effective_until date,
+    shopify_page_url text not null,
+    lab_certificate_pdf_url text,
+    lab_name text,
+    certificate_reference text,
+    analysis_date date,
+    fediaf_verified boolean default true,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint formulations_pkey primary key (id),
+    constraint formulations_version_key unique (version)
+);
+create index idx_formulations_current on raw_ops.formulations using btree (effective_until) where effective_until is null;
+create index idx_formulations_effective on raw_ops.formulations using btree (effective_from, effective_until);
+comment on table raw_ops.formulations is 'Recipe/formulation definitions';
+comment on column raw_ops.formulations.effective_until is 'Null while the recipe is in use.';
+
+create table raw_ops.high_risk_postcodes (
+    id bigint generated by default as identity,
+    postcode_prefix text not null,
+    region_name text not null,
+    typical_transit_hours integer not null,
+    courier_service_level text,
+    delivery_policy text not null,
+    checkout_message text not null,
+    is_active boolean default true,
+    notes text,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint high_risk_postcodes_pkey primary key (id),
+    constraint high_risk_postcodes_postcode_prefix_key unique (postcode_prefix),
+    constraint high_risk_postcodes_postcode_prefix_check check (postcode_prefix = upper(btrim(postcode_prefix)))
+);
+create index idx_high_risk_postcodes_active on raw_ops.high_risk_postcodes using btree (is_active) where is_active;
+comment on table raw_ops.high_risk_postcodes is 'Postcodes requiring extra cold chain protection';
+comment on column raw_ops.high_risk_postcodes.postcode_prefix is 'Upper case. Matched by outward code, the longest first: PO1 is not PO10.';
+
+create table raw_ops.inventory (
+    id uuid default gen_random_uuid() not null,
+    batch_id uuid not null,
+    location text not null,
+    kg_available numeric not null,
+    updated_at timestamp with time zone default now() not null,
+    constraint inventory_pkey primary key (id),
+    constraint inventory_batch_id_location_key unique (batch_id, location),
+    constraint inventory_kg_available_check check (kg_available >= 0::numeric),
+    constraint inventory_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id)
+);
+create trigger trg_log_inventory_movement after update on raw_ops.inventory for each row when (old.kg_available is distinct from new.kg_available) execute function raw_ops.log_inventory_movement();
+comment on table raw_ops.inventory is 'Stock levels by batch and location';
+comment on column raw_ops.inventory.kg_available is 'Derived from batches.qty_on_hand and products.kg; a monitor reconciles them.';
+
+create table raw_ops.inventory_movements (
+    id uuid default gen_random_uuid() not null,
+    sku text not null,
+    movement_type text not null,
+    qty_change integer not null,
+    qty_before integer not null,
+    qty_after integer not null,
+    reference_id uuid,
+    reference_type text,
+    notes text,
+    created_at timestamp with time zone default now() not null,
+    constraint inventory_movements_pkey primary key (id),
+    constraint inventory_movements_add_up check (qty_after = (qty_before + qty_change))
+);
+create index idx_inventory_movements_created_at on raw_ops.inventory_movements using btree (created_at desc);
+create index idx_inventory_movements_sku on raw_ops.inventory_movements using btree (sku);
+comment on table raw_ops.inventory_movements is 'Complete audit trail of inventory changes';
+comment on column raw_ops.inventory_movements.qty_change is 'Units; positive is stock coming in.';
+comment on column raw_ops.inventory_movements.reference_id is 'The batch for a movement of stock of a batch; reference_type says what it is.';
+
+create table raw_ops.inventory_on_hand (
+    id uuid default gen_random_uuid() not null,
+    sku text not null,
+    qty_available integer default 0 not null,
+    location text default '3PL-PRIMARY'::text,
+    updated_at timestamp with time zone default now() not null,
+    created_at timestamp with time zone default now() not null,
+    constraint inventory_on_hand_pkey primary key (id),
+    constraint inventory_on_hand_sku_key unique (sku),
+    constraint inventory_on_hand_qty_available_check check (qty_available >= 0)
+);
+comment on table raw_ops.inventory_on_hand is 'Current on-hand inventory snapshot';
+comment on column raw_ops.inventory_on_hand.qty_available is 'Units per SKU over all batches that are released; derived, a monitor reconciles it.';
+
+create table raw_ops.inventory_planning_config (
+    id uuid default gen_random_uuid() not null,
+    config_key text not null,
+    config_value numeric not null,
+    description text,
+    updated_at timestamp with time zone default now(),
+    updated_by text,
+    constraint inventory_planning_config_pkey primary key (id),
+    constraint inventory_planning_config_config_key_key unique (config_key)
+);
+comment on table raw_ops.inventory_planning_config is 'Inventory planning parameters';
+
+create table raw_ops.invoice_parsing_jobs (
+    id uuid default gen_random_uuid() not null,
+    status text default 'pending'::text not null,
+    invoice_pdf_url text not null,
+    sender_email text,
+    invoice_type text,
+    parsed_data jsonb,
+    confidence_score numeric,
+    last_error text,
+    created_at timestamp with time zone default now(),
+    processed_at timestamp with time zone,
+    processing_duration_ms integer,
+    constraint invoice_parsing_jobs_pkey primary key (id),
+    constraint invoice_parsing_jobs_status_check check (status = any (array['pending'::text, 'processing'::text, 'completed'::text, 'failed'::text, 'failed_review'::text]))
+);
+create index idx_invoice_jobs_created on raw_ops.invoice_parsing_jobs using btree (created_at desc);
+create index idx_invoice_jobs_failed_review on raw_ops.invoice_parsing_jobs using btree (status, created_at) where status = 'failed_review'::text;
+create index idx_invoice_jobs_performance on raw_ops.invoice_parsing_jobs using btree (processed_at, processing_duration_ms) where processing_duration_ms is not null;
+create index idx_invoice_jobs_status on raw_ops.invoice_parsing_jobs using btree (status);
+create index idx_invoice_jobs_type on raw_ops.invoice_parsing_jobs using btree (invoice_type);
+comment on table raw_ops.invoice_parsing_jobs is 'Invoice PDF parsing job tracking';
+
+create table raw_ops.lab_pdf_patterns (
+    id uuid default gen_random_uuid() not null,
+    lab_name text not null,
+    batch_code_regex text not null,
+    salmonella_pattern text not null,
+    listeria_pattern text,
+    enterobacteriaceae_pattern text not null,
+    notes text,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint lab_pdf_patterns_pkey primary key (id)
+);
+comment on table raw_ops.lab_pdf_patterns is 'Patterns for parsing lab PDF reports';
+comment on column raw_ops.lab_pdf_patterns.batch_code_regex is 'Rust regex syntax; linear in the text, compiled when loaded.';
+
+create table raw_ops.lab_result_history (
+    id uuid default gen_random_uuid() not null,
+    lab_result_id uuid not null,
+    batch_id uuid not null,
+    outcome raw_ops.lab_outcome not null,
+    reported_at timestamp with time zone not null,
+    pdf_hash text,
+    result jsonb not null,
+    reason text not null,
+    replaced_at timestamp with time zone default now() not null,
+    constraint lab_result_history_pkey primary key (id),
+    constraint lab_result_history_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id),
+    constraint lab_result_history_lab_result_id_fkey foreign key (lab_result_id) references raw_ops.lab_results(id) on delete cascade
+);
+create index idx_lab_result_history_batch on raw_ops.lab_result_history using btree (batch_id, replaced_at desc);
+comment on table raw_ops.lab_result_history is 'Decisions about a batch that a retest has replaced';
+comment on column raw_ops.lab_result_history.result is 'The replaced row of lab_results with its samples.';
+
+create table raw_ops.lab_result_samples (
+    id uuid default gen_random_uuid() not null,
+    lab_result_id uuid not null,
+    sample_no integer not null,
+    sample_ref text,
+    sample_grams numeric,
+    salmonella_absent boolean,
+    salmonella_text text,
+    listeria_absent boolean,
+    listeria_text text,
+    enterobacteriaceae_operator text,
+    enterobacteriaceae_cfu_per_g integer,
+    enterobacteriaceae_text text,
+    created_at timestamp with time zone default now() not null,
+    constraint lab_result_samples_pkey primary key (id),
+    constraint lab_result_samples_once unique (lab_result_id, sample_no),
+    constraint lab_result_samples_enterobacteriaceae_cfu_per_g_check check (enterobacteriaceae_cfu_per_g >= 0),
+    constraint lab_result_samples_enterobacteriaceae_operator_check check (enterobacteriaceae_operator = any (array['<'::text, '='::text, '>'::text])),
+    constraint lab_result_samples_sample_grams_check check (sample_grams > 0::numeric),
+    constraint lab_result_samples_sample_no_check check (sample_no > 0),
+    constraint lab_result_samples_lab_result_id_fkey foreign key (lab_result_id) references raw_ops.lab_results(id) on delete cascade
+);
+comment on table raw_ops.lab_result_samples is 'The samples that a laboratory result is made of';
+comment on column raw_ops.lab_result_samples.sample_ref is 'The laboratory''s own name of the sample.';
+comment on column raw_ops.lab_result_samples.salmonella_text is 'The line of the report that was read, as evidence.';
+
+create table raw_ops.lab_results (
+    id uuid default gen_random_uuid() not null,
+    batch_id uuid not null,
+    lab_name text not null,
+    report_pdf_url text not null,
+    salmonella_absent boolean,
+    enterobacteriaceae_cfu_per_g integer,
+    outcome raw_ops.lab_outcome not null,
+    collected_at date,
+    reported_at timestamp with time zone default now() not null,
+    raw_email_metadata jsonb,
+    confidence_score numeric,
+    pdf_hash text,
+    parsed_by text default 'openai'::text,
+    listeria_absent boolean,
+    enterobacteriaceae_operator text,
+    enterobacteriaceae_text text,
+    constraint lab_results_pkey primary key (id),
+    constraint lab_results_batch_id_key unique (batch_id),
+    constraint unique_batch_result unique (batch_id, lab_name, reported_at),
+    constraint lab_results_confidence_score_check check (confidence_score >= 0::numeric and confidence_score <= 1::numeric),
+    constraint lab_results_enterobacteriaceae_operator_check check (enterobacteriaceae_operator = any (array['<'::text, '='::text, '>'::text])),
+    constraint lab_results_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id)
+);
+create index idx_lab_results_batch_id_reported on raw_ops.lab_results using btree (batch_id, reported_at desc);
+create index idx_lab_results_pdf_hash on raw_ops.lab_results using btree (pdf_hash) where pdf_hash is not null;
+create index lab_results_outcome_idx on raw_ops.lab_results using btree (outcome);
+comment on table raw_ops.lab_results is 'Parsed laboratory test results';
+comment on column raw_ops.lab_results.batch_id is 'One row a batch: the decision in force. A retest moves the former one to lab_result_history.';
+comment on column raw_ops.lab_results.salmonella_absent is 'True only when absence in 25 g is stated; null when the report does not say.';
+comment on column raw_ops.lab_results.enterobacteriaceae_cfu_per_g is 'The worst sample''s count; the report''s own words are in enterobacteriaceae_text.';
+comment on column raw_ops.lab_results.confidence_score is '0 to 1; how sure the reading of the document is.';
+comment on column raw_ops.lab_results.pdf_hash is 'SHA-256 of the document. Seen with another batch, it is no evidence for this one.';
+comment on column raw_ops.lab_results.parsed_by is 'Who read the document. Our reader names itself (pattern); the default is the registry''s and no claim.';
+comment on column raw_ops.lab_results.enterobacteriaceae_operator is 'How the count was reported: "<" means less than it, so the count is the upper bound that is compared.';
+
+create table raw_ops.lifecycle_events (
+    id uuid default gen_random_uuid() not null,
+    event_name text not null,
+    idempotency_key text not null,
+    customer_id uuid not null,
+    customer_email text not null,
+    event_data jsonb default '{}'::jsonb not null,
+    status text default 'pending'::text not null,
+    attempts integer default 0 not null,
+    max_attempts integer default 5 not null,
+    created_at timestamp with time zone default now() not null,
+    scheduled_for timestamp with time zone default now() not null,
+    next_retry_at timestamp with time zone,
+    processed_at timestamp with time zone,
+    customerio_delivery_id text,
+    last_error text,
+    error_history jsonb default '[]'::jsonb,
+    source_table text,
+    source_id uuid,
+    triggered_by text default 'system'::text,
+    constraint lifecycle_events_pkey primary key (id),
+    constraint lifecycle_events_idempotency_key_key unique (idempotency_key),
+    constraint lifecycle_events_status_check check (status = any (array['pending'::text, 'processing'::text, 'processed'::text, 'failed'::text, 'cancelled'::text])),
+    constraint lifecycle_events_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id)
+);
+create index idx_lifecycle_events_customer on raw_ops.lifecycle_events using btree (customer_id, created_at desc);
+create index idx_lifecycle_events_name_status on raw_ops.lifecycle_events using btree (event_name, status, created_at);
+create index idx_lifecycle_events_pending on raw_ops.lifecycle_events using btree (scheduled_for, created_at) where status = 'pending'::text;
+create index idx_lifecycle_events_retry on raw_ops.lifecycle_events using btree (next_retry_at) where status = 'failed'::text and attempts < max_attempts;
+create index idx_lifecycle_events_source on raw_ops.lifecycle_events using btree (source_table, source_id) where source_id is not null;
+comment on table raw_ops.lifecycle_events is 'Customer lifecycle event log';
+comment on column raw_ops.lifecycle_events.idempotency_key is 'Also makes the event''s ULID, by which Customer.io drops repetitions.';
+
+create table raw_ops.manual_override_audit (
+    id uuid default gen_random_uuid() not null,
+    batch_id uuid not null,
+    batch_code text not null,
+    override_type text not null,
+    old_status text,
+    new_status text,
+    requester_name text not null,
+    approver_name text not null,
+    justification text not null,
+    evidence_pdf_url text not null,
+    created_at timestamp with time zone default now(),
+    constraint manual_override_audit_pkey primary key (id),
+    constraint manual_override_audit_two_people check (lower(btrim(requester_name)) <> lower(btrim(approver_name))),
+    constraint manual_override_audit_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id)
+);
+create index idx_manual_override_audit_batch_id on raw_ops.manual_override_audit using btree (batch_id);
+create index idx_manual_override_audit_created_at on raw_ops.manual_override_audit using btree (created_at desc);
+comment on table raw_ops.manual_override_audit is 'Audit trail for manual overrides';
+comment on column raw_ops.manual_override_audit.approver_name is 'Another person than the requester.';
+
+create table raw_ops.monitoring_runs (
+    id uuid default gen_random_uuid() not null,
+    check_name text not null,
+    run_at timestamp with time zone default now() not null,
+    duration_ms integer,
+    status text default 'running'::text not null,
+    result_summary text,
+    result_json jsonb,
+    alert_triggered boolean default false,
+    error_message text,
+    constraint monitoring_runs_pkey primary key (id),
+    constraint monitoring_runs_status_check check (status = any (array['running'::text, 'success'::text, 'error'::text]))
+);
+create index idx_monitoring_runs_check_run on raw_ops.monitoring_runs using btree (check_name, run_at desc);
+create index idx_monitoring_runs_errors on raw_ops.monitoring_runs using btree (status, run_at desc) where status = 'error'::text;
+comment on table raw_ops.monitoring_runs is 'Monitor execution history';
+
+create table raw_ops.ops_events (
+    id uuid default gen_random_uuid() not null,
+    entity_type text not null,
+    entity_id uuid not null,
+    kind text not null,
+    message text not null,
+    created_at timestamp with time zone default now() not null,
+    meta jsonb,
+    slack_notified_at timestamp with time zone,
+    processed_at timestamp with time zone,
+    customer_event_type text,
+    event_payload jsonb,
+    source_system text,
+    source_id uuid,
+    processing_time_ms integer,
+    constraint ops_events_pkey primary key (id)
+);
+create index idx_ops_events_allocations on raw_ops.ops_events using btree (kind, created_at desc) where kind = any (array['allocation_success'::text, 'allocation_warning'::text, 'allocation_partial'::text]);
+create index idx_ops_events_cold_chain on raw_ops.ops_events using btree (kind, created_at desc) where kind = any (array['TEMPERATURE_LOGGED'::text, 'TEMPERATURE_ALERT'::text, 'PACKAGING_ASSIGNED'::text]);
+create index idx_ops_events_courier_unprocessed on raw_ops.ops_events using btree (created_at) where processed_at is null and kind = 'CUSTOMER_EVENT'::text and customer_event_type = 'courier_exception'::text;
+create index idx_ops_events_customer_polling on raw_ops.ops_events using btree (kind, processed_at, created_at) where kind = 'CUSTOMER_EVENT'::text;
+create index idx_ops_events_entity on raw_ops.ops_events using btree (entity_id, created_at desc);
+create index idx_ops_events_kind_created on raw_ops.ops_events using btree (kind, created_at desc);
+create index idx_ops_events_slack_notified on raw_ops.ops_events using btree (slack_notified_at) where entity_type = 'SHIPMENT'::text and kind = 'EXCEPTION'::text;
+create index idx_ops_events_source on raw_ops.ops_events using btree (source_system, source_id);
+comment on table raw_ops.ops_events is 'Operational event log (audit trail)';
+comment on column raw_ops.ops_events.entity_id is 'The entity''s own id where that is a uuid, else a uuid made of its table and id, with the real id in meta.';
+
+create table raw_ops.order_items (
+    id uuid default gen_random_uuid() not null,
+    order_id uuid not null,
+    product_id uuid,
+    qty integer not null,
+    unit_price_ex_vat numeric(12,2) not null,
+    shopify_line_item_id text,
+    shopify_product_id text,
+    sku text,
+    product_name text,
+    quantity integer,
+    unit_price_gbp numeric(12,2),
+    fulfilled_qty integer default 0 not null,
+    pet_number integer,
+    pet_name text,
+    daily_grams integer,
+    life_stage text,
+    constraint order_items_pkey primary key (id),
+    constraint order_items_shopify_line_item_id_key unique (shopify_line_item_id),
+    constraint order_items_quantity_agrees check (quantity = qty),
+    constraint order_items_unit_price_agrees check (unit_price_gbp = unit_price_ex_vat),
+    constraint order_items_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint order_items_product_id_fkey foreign key (product_id) references raw_ops.products(id)
+);
+create index idx_order_items_allocation_lookup on raw_ops.order_items using btree (order_id, id);
+create index idx_order_items_order_id on raw_ops.order_items using btree (order_id);
+create index idx_order_items_order_lookup on raw_ops.order_items using btree (order_id, id, product_id);
+create index idx_order_items_pet on raw_ops.order_items using btree (order_id, pet_number) where pet_number is not null;
+create index idx_order_items_product on raw_ops.order_items using btree (product_id) where product_id is not null;
+comment on table raw_ops.order_items is 'Line items per order';
+comment on column raw_ops.order_items.unit_price_ex_vat is 'List price of one unit without VAT, before discounts, rounded to the penny.';
+comment on column raw_ops.order_items.fulfilled_qty is 'Units that Shopify says were sent; a line with any is never removed.';
+
+create table raw_ops.order_notes (
+    id uuid default gen_random_uuid() not null,
+    created_at timestamp with time zone default now(),
+    order_id uuid not null,
+    author text not null,
+    note text not null,
+    note_type text default 'general'::text,
+    support_ticket_id uuid,
+    refund_id uuid,
+    constraint order_notes_pkey primary key (id),
+    constraint order_notes_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint order_notes_refund_id_fkey foreign key (refund_id) references raw_ops.refunds(id),
+    constraint order_notes_support_ticket_id_fkey foreign key (support_ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_order_notes_created on raw_ops.order_notes using btree (created_at desc);
+create index idx_order_notes_order on raw_ops.order_notes using btree (order_id);
+comment on table raw_ops.order_notes is 'Internal notes attached to orders';
+
+create table raw_ops.orders (
+    id uuid default gen_random_uuid() not null,
+    shopify_order_id text,
+    customer_id uuid,
+    subtotal_ex_vat numeric(12,2) default 0 not null,
+    vat numeric(12,2) default 0 not null,
+    total_inc_vat numeric(12,2) default 0 not null,
+    currency text default 'GBP'::text not null,
+    status raw_ops.order_status default 'PENDING'::raw_ops.order_status not null,
+    is_subscription boolean default false not null,
+    utm jsonb,
+    ordered_at timestamp with time zone default now() not null,
+    created_at timestamp with time zone default now() not null,
+    order_number_label text,
+    created_at_shopify timestamp with time zone,
+    updated_at_shopify timestamp with time zone,
+    fulfillment_status text,
+    subtotal_gbp numeric(12,2),
+    tax_gbp numeric(12,2),
+    discount_gbp numeric(12,2),
+    total_gbp numeric(12,2),
+    ship_name text,
+    ship_phone text,
+    ship_address1 text,
+    ship_address2 text,
+    ship_city text,
+    ship_postcode text,
+    ship_country text,
+    notes_json jsonb,
+    tags text[],
+    utm_json jsonb,
+    export_state text,
+    exported_at timestamp with time zone,
+    external_order_ref text,
+    acked_at timestamp with time zone,
+    manifest_version text default 'v1'::text,
+    referral_slug text,
+    referral_id uuid,
+    discount_codes jsonb,
+    referral_processed_at timestamp with time zone,
+    credit_checked_at timestamp with time zone,
+    credit_applied_pence integer default 0,
+    constraint orders_pkey primary key (id),
+    constraint orders_shopify_order_id_key unique (shopify_order_id),
+    constraint orders_subtotal_agrees check (subtotal_gbp = subtotal_ex_vat),
+    constraint orders_tax_agrees check (tax_gbp = vat),
+    constraint orders_total_agrees check (total_gbp = total_inc_vat),
+    constraint orders_utm_agrees check (utm_json = utm),
+    constraint orders_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint orders_referral_id_fkey foreign key (referral_id) references raw_ops.referrals(id)
+);
+create index idx_orders_allocation_pending on raw_ops.orders using btree (status, created_at) where status = 'PAID'::raw_ops.order_status;
+create index idx_orders_created_at_desc on raw_ops.orders using btree (created_at desc);
+create index idx_orders_credit_pending on raw_ops.orders using btree (created_at) where credit_checked_at is null;
+create index idx_orders_customer_recent on raw_ops.orders using btree (customer_id, ordered_at desc);
+create index idx_orders_export_eligibility on raw_ops.orders using btree (status, export_state, ordered_at) where status = 'PAID'::raw_ops.order_status and export_state is null;
+create index idx_orders_export_state on raw_ops.orders using btree (status, export_state);
+create index idx_orders_paid_unallocated on raw_ops.orders using btree (created_at) where status = 'PAID'::raw_ops.order_status;
+create index idx_orders_referral_id on raw_ops.orders using btree (referral_id) where referral_id is not null;
+create index orders_ordered_at_idx on raw_ops.orders using btree (ordered_at);
+create trigger trg_allocate_on_order after insert on raw_ops.orders for each row when (new.status = 'PAID'::raw_ops.order_status) execute function raw_ops.allocate_order_to_batches();
+comment on table raw_ops.orders is 'Order headers from Shopify webhooks';
+comment on column raw_ops.orders.shopify_order_id is 'The text of Shopify''s integer.';
+comment on column raw_ops.orders.subtotal_ex_vat is 'Goods after discounts, without VAT and shipping, in the shop''s currency.';
+comment on column raw_ops.orders.vat is 'All VAT of the order, that of shipping included.';
+comment on column raw_ops.orders.total_inc_vat is 'What the customer paid or owes: goods, shipping and VAT, as sold; refunds are rows of refunds.';
+
+create table raw_ops.outbox (
+    id uuid default gen_random_uuid() not null,
+    created_at timestamp with time zone default now() not null,
+    target text not null,
+    event_type text not null,
+    payload_json jsonb not null,
+    state text default 'pending'::text not null,
+    attempts integer default 0 not null,
+    first_sent_at timestamp with time zone,
+    last_sent_at timestamp with time zone,
+    error_message text,
+    manifest_version text default 'v1'::text not null,
+    hash text,
+    kind text,
+    updated_at timestamp with time zone default now() not null,
+    idempotency_key text,
+    delivery_id text,
+    constraint outbox_pkey primary key (id),
+    constraint outbox_idempotency_key_key unique (idempotency_key),
+    constraint outbox_state_check check (state = any (array['pending'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'unknown'::text, 'cancelled'::text]))
+);
+create index idx_outbox_state_created on raw_ops.outbox using btree (state, created_at) where state = 'pending'::text;
+create index ix_outbox_state_created_at on raw_ops.outbox using btree (state, created_at);
+create index ix_outbox_target_state on raw_ops.outbox using btree (target, state);
+create unique index outbox_delivery_id on raw_ops.outbox using btree (delivery_id) where delivery_id is not null;
+create index outbox_sent on raw_ops.outbox using btree (last_sent_at) where state = 'sent'::text;
+comment on table raw_ops.outbox is 'Email/notification outbox queue';
+comment on column raw_ops.outbox.target is 'Where it goes: the outside system that sends it.';
+comment on column raw_ops.outbox.state is 'unknown: the request was sent and no answer came. Sent again only by a person, or marked sent by the vendor''s report.';
+comment on column raw_ops.outbox.delivery_id is 'The vendor''s id of the message; written in the transaction that marks the row sent.';
+
+create table raw_ops.pack_quality_checks (
+    id bigint generated by default as identity,
+    order_id uuid,
+    packing_instruction_id bigint,
+    shopify_order_id text,
+    expected_total_weight_kg numeric not null,
+    actual_weight_kg numeric not null,
+    weight_variance_kg numeric,
+    weight_variance_pct numeric,
+    pack_started_at timestamp with time zone,
+    pack_completed_at timestamp with time zone,
+    pack_time_seconds integer,
+    logger_activated boolean default false,
+    void_fill_complete boolean default false,
+    visual_check_pass boolean default false,
+    packed_by character varying(100) not null,
+    packed_at timestamp with time zone default now(),
+    photo_url text,
+    notes text,
+    created_at timestamp with time zone default now(),
+    constraint pack_quality_checks_pkey primary key (id),
+    constraint pack_quality_checks_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint pack_quality_checks_packing_instruction_id_fkey foreign key (packing_instruction_id) references raw_ops.packing_instructions(id)
+);
+create index idx_pack_quality_checks_order_id on raw_ops.pack_quality_checks using btree (order_id);
+create index idx_pack_quality_checks_packed_at on raw_ops.pack_quality_checks using btree (packed_at desc);
+create index idx_pack_quality_checks_packed_by on raw_ops.pack_quality_checks using btree (packed_by);
+comment on table raw_ops.pack_quality_checks is 'Quality check records during packing';
+comment on column raw_ops.pack_quality_checks.weight_variance_pct is 'Percent of the expected weight, positive when heavier.';
+
+create table raw_ops.packing_instructions (
+    id bigint generated by default as identity,
+    order_id uuid,
+    shopify_order_id text,
+    box_size character varying(10) not null,
+    insulation_type character varying(50) default 'Wool'::character varying not null,
+    pcm_mass_kg numeric not null,
+    pcm_packs_count smallint not null,
+    ambient_forecast_max numeric,
+    transit_hours_expected smallint,
+    forecast_retrieved_at timestamp with time zone default now(),
+    risk_level character varying(20) not null,
+    logger_required boolean default false,
+    special_notes text,
+    created_at timestamp with time zone default now(),
+    calculated_by character varying(50) default 'automated'::character varying,
+    calculation_version character varying(10) default '1.0'::character varying,
+    batch_id uuid,
+    constraint packing_instructions_pkey primary key (id),
+    constraint unique_order_instruction unique (order_id),
+    constraint packing_instructions_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id),
+    constraint packing_instructions_order_id_fkey foreign key (order_id) references raw_ops.orders(id)
+);
+create index idx_packing_instructions_batch_id on raw_ops.packing_instructions using btree (batch_id);
+create index idx_packing_instructions_calc_version on raw_ops.packing_instructions using btree (calculation_version);
+create index idx_packing_instructions_created_at on raw_ops.packing_instructions using btree (created_at desc);
+create index idx_packing_instructions_shopify_order_id on raw_ops.packing_instructions using btree (shopify_order_id);
+comment on table raw_ops.packing_instructions is 'PCM requirements per order';
+comment on column raw_ops.packing_instructions.pcm_mass_kg is 'Phase change material: the coolant of the box.';
+comment on column raw_ops.packing_instructions.ambient_forecast_max is 'Degrees Celsius on the way.';
+
+create table raw_ops.partner_contacts (
+    target text not null,
+    contact_name text,
+    email text not null,
+    cc text,
+    created_at timestamp with time zone default now() not null,
+    constraint partner_contacts_pkey primary key (target)
+);
+comment on table raw_ops.partner_contacts is 'Partner/supplier contact directory';
+
+create table raw_ops.payment_events (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    order_id uuid,
+    subscription_id uuid,
+    event_type text not null,
+    failure_reason text,
+    attempt_number integer default 1,
+    amount_pence integer,
+    shopify_event_id text,
+    event_metadata jsonb default '{}'::jsonb,
+    created_at timestamp with time zone default now() not null,
+    constraint payment_events_pkey primary key (id),
+    constraint payment_events_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint payment_events_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint payment_events_subscription_id_fkey foreign key (subscription_id) references raw_ops.subscriptions(id) on delete set null
+);
+create index idx_payment_events_created on raw_ops.payment_events using btree (created_at desc);
+create index idx_payment_events_customer on raw_ops.payment_events using btree (customer_id);
+create index idx_payment_events_customer_created on raw_ops.payment_events using btree (customer_id, created_at desc);
+create index idx_payment_events_type on raw_ops.payment_events using btree (event_type);
+comment on table raw_ops.payment_events is 'Payment lifecycle events';
+
+create table raw_ops.portal_sessions (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    token text not null,
+    created_at timestamp with time zone default now() not null,
+    expires_at timestamp with time zone default now() + '7 days'::interval not null,
+    last_accessed_at timestamp with time zone,
+    ip_address text,
+    user_agent text,
+    constraint portal_sessions_pkey primary key (id),
+    constraint portal_sessions_token_key unique (token),
+    constraint portal_sessions_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id) on delete cascade
+);
+create index idx_portal_sessions_customer on raw_ops.portal_sessions using btree (customer_id);
+create index idx_portal_sessions_expires on raw_ops.portal_sessions using btree (expires_at);
+comment on table raw_ops.portal_sessions is 'Customer/ops portal session tracking';
+
+create table raw_ops.processed_3pl_files (
+    id uuid default gen_random_uuid() not null,
+    file_name text not null,
+    file_hash text not null,
+    processed_at timestamp with time zone default now() not null,
+    record_count integer not null,
+    source text default 'manual'::text not null,
+    constraint processed_3pl_files_pkey primary key (id),
+    constraint processed_3pl_files_file_hash_key unique (file_hash)
+);
+comment on table raw_ops.processed_3pl_files is 'Track processed 3PL import files';
+
+create table raw_ops.products (
+    id uuid default gen_random_uuid() not null,
+    sku text not null,
+    name text not null,
+    kg numeric not null,
+    is_active boolean default true not null,
+    created_at timestamp with time zone default now() not null,
+    constraint products_pkey primary key (id),
+    constraint products_sku_key unique (sku)
+);
+comment on table raw_ops.products is 'Product catalog';
+
+create table raw_ops.proof_artifacts (
+    id uuid default gen_random_uuid() not null,
+    batch_id uuid not null,
+    proof_url text not null,
+    qr_image_url text,
+    proof_insert_pdf_url text,
+    proof_json_url text,
+    checksum text,
+    generated_at timestamp with time zone default now() not null,
+    constraint proof_artifacts_pkey primary key (id),
+    constraint proof_artifacts_batch_id_key unique (batch_id),
+    constraint proof_artifacts_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id)
+);
+comment on table raw_ops.proof_artifacts is 'Proof portal generated assets';
+
+create table raw_ops.proof_jobs (
+    id uuid default gen_random_uuid() not null,
+    batch_id uuid not null,
+    job_key text not null,
+    state text default 'queued'::text not null,
+    attempts integer default 0 not null,
+    last_error text,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    processing_duration_ms integer,
+    constraint proof_jobs_pkey primary key (id),
+    constraint proof_jobs_job_key_key unique (job_key),
+    constraint proof_jobs_state_check check (state = any (array['queued'::text, 'running'::text, 'completed'::text, 'failed'::text])),
+    constraint proof_jobs_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id)
+);
+create index idx_proof_jobs_batch_id on raw_ops.proof_jobs using btree (batch_id, updated_at desc);
+create index idx_proof_jobs_state on raw_ops.proof_jobs using btree (state, created_at);
+create index idx_proof_jobs_state_created on raw_ops.proof_jobs using btree (state, created_at) where state = any (array['queued'::text, 'failed'::text]);
+comment on table raw_ops.proof_jobs is 'Proof generation job tracking';
+comment on column raw_ops.proof_jobs.job_key is 'One job a batch and asset, for example qr or insert.';
+
+create table raw_ops.proof_page_events (
+    id uuid default gen_random_uuid() not null,
+    event_type text not null,
+    batch_code text not null,
+    public_batch_id text,
+    referrer text,
+    user_agent text,
+    device_type text,
+    share_method text,
+    created_at timestamp with time zone default now() not null,
+    constraint proof_page_events_pkey primary key (id)
+);
+create index idx_proof_page_events_batch on raw_ops.proof_page_events using btree (batch_code, created_at desc);
+create index idx_proof_page_events_type_created on raw_ops.proof_page_events using btree (event_type, created_at desc);
+comment on table raw_ops.proof_page_events is 'Proof page visitor analytics';
+
+create table raw_ops.referral_codes (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    slug text not null,
+    display_name text,
+    total_referrals integer default 0,
+    successful_referrals integer default 0,
+    total_rewards_earned_pence integer default 0,
+    is_active boolean default true,
+    paused_at timestamp with time zone,
+    paused_reason text,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint referral_codes_pkey primary key (id),
+    constraint referral_codes_slug_key unique (slug),
+    constraint unique_customer_referral_code unique (customer_id),
+    constraint referral_codes_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id)
+);
+create index idx_referral_codes_active on raw_ops.referral_codes using btree (is_active) where is_active;
+comment on table raw_ops.referral_codes is 'Referral code definitions';
+
+create table raw_ops.referral_events (
+    id uuid default gen_random_uuid() not null,
+    event_type text not null,
+    referral_id uuid,
+    referral_code_id uuid,
+    reward_id uuid,
+    order_id uuid,
+    customer_id uuid,
+    payload jsonb default '{}'::jsonb not null,
+    created_at timestamp with time zone default now(),
+    constraint referral_events_pkey primary key (id),
+    constraint referral_events_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint referral_events_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint referral_events_referral_code_id_fkey foreign key (referral_code_id) references raw_ops.referral_codes(id),
+    constraint referral_events_referral_id_fkey foreign key (referral_id) references raw_ops.referrals(id),
+    constraint referral_events_reward_id_fkey foreign key (reward_id) references raw_ops.referral_rewards(id)
+);
+create index idx_referral_events_created on raw_ops.referral_events using btree (created_at desc);
+create index idx_referral_events_order_id on raw_ops.referral_events using btree (order_id) where order_id is not null;
+create index idx_referral_events_referral_id on raw_ops.referral_events using btree (referral_id) where referral_id is not null;
+create index idx_referral_events_type on raw_ops.referral_events using btree (event_type, created_at desc);
+comment on table raw_ops.referral_events is 'Referral lifecycle events';
+
+create table raw_ops.referral_rewards (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    referral_id uuid not null,
+    discount_code text not null,
+    amount_pence integer default 1500 not null,
+    is_used boolean default false,
+    used_at timestamp with time zone,
+    used_order_id uuid,
+    expires_at timestamp with time zone not null,
+    is_expired boolean default false,
+    shopify_discount_id text,
+    shopify_synced_at timestamp with time zone,
+    created_at timestamp with time zone default now(),
+    constraint referral_rewards_pkey primary key (id),
+    constraint referral_rewards_discount_code_key unique (discount_code),
+    constraint referral_rewards_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint referral_rewards_referral_id_fkey foreign key (referral_id) references raw_ops.referrals(id),
+    constraint referral_rewards_used_order_id_fkey foreign key (used_order_id) references raw_ops.orders(id)
+);
+create index idx_referral_rewards_customer_id on raw_ops.referral_rewards using btree (customer_id);
+create index idx_referral_rewards_expiring on raw_ops.referral_rewards using btree (expires_at) where not is_used and not is_expired;
+create index idx_referral_rewards_referral_id on raw_ops.referral_rewards using btree (referral_id);
+create index idx_referral_rewards_unused on raw_ops.referral_rewards using btree (customer_id, is_used, is_expired) where not is_used and not is_expired;
+comment on table raw_ops.referral_rewards is 'Referral reward issuance records';
+comment on column raw_ops.referral_rewards.discount_code is 'Read only: rewards are customer_credits now, these codes were given before.';
+
+create table raw_ops.referrals (
+    id uuid default gen_random_uuid() not null,
+    referral_code_id uuid not null,
+    referrer_customer_id uuid not null,
+    referee_customer_id uuid,
+    referee_email text not null,
+    referee_order_id uuid,
+    referee_first_delivery_at timestamp with time zone,
+    status text default 'pending'::text not null,
+    fraud_flags jsonb default '[]'::jsonb,
+    fraud_checked_at timestamp with time zone,
+    referrer_reward_id uuid,
+    created_at timestamp with time zone default now(),
+    confirmed_at timestamp with time zone,
+    rewarded_at timestamp with time zone,
+    updated_at timestamp with time zone default now(),
+    credit_id uuid,
+    constraint referrals_pkey primary key (id),
+    constraint unique_referee_email unique (referee_email),
+    constraint referrals_not_of_oneself check (referee_customer_id <> referrer_customer_id),
+    constraint referrals_referee_email_check check (referee_email = lower(btrim(referee_email))),
+    constraint referrals_status_check check (status = any (array['pending'::text, 'flagged'::text, 'confirmed'::text, 'rewarded'::text, 'rejected'::text, 'expired'::text])),
+    constraint referrals_credit_id_fkey foreign key (credit_id) references raw_ops.customer_credits(id),
+    constraint referrals_referee_customer_id_fkey foreign key (referee_customer_id) references raw_ops.customers(id),
+    constraint referrals_referee_order_id_fkey foreign key (referee_order_id) references raw_ops.orders(id),
+    constraint referrals_referral_code_id_fkey foreign key (referral_code_id) references raw_ops.referral_codes(id),
+    constraint referrals_referrer_customer_id_fkey foreign key (referrer_customer_id) references raw_ops.customers(id),
+    constraint referrals_referrer_reward_id_fkey foreign key (referrer_reward_id) references raw_ops.referral_rewards(id)
+);
+create index idx_referrals_credit_id on raw_ops.referrals using btree (credit_id) where credit_id is not null;
+create index idx_referrals_pending on raw_ops.referrals using btree (status, created_at) where status = 'pending'::text;
+create index idx_referrals_referee_customer_id on raw_ops.referrals using btree (referee_customer_id);
+create index idx_referrals_referral_code_id on raw_ops.referrals using btree (referral_code_id);
+create index idx_referrals_referrer_customer_id on raw_ops.referrals using btree (referrer_customer_id);
+create index idx_referrals_status on raw_ops.referrals using btree (status);
+comment on table raw_ops.referrals is 'Referral relationship records';
+comment on column raw_ops.referrals.referee_email is 'Lower case. A person is referred once.';
+comment on column raw_ops.referrals.credit_id is 'The reward in force; referrer_reward_id belongs to the codes given before.';
+
+create table raw_ops.refunds (
+    id uuid default gen_random_uuid() not null,
+    created_at timestamp with time zone default now(),
+    order_id uuid,
+    customer_id uuid,
+    support_ticket_id uuid,
+    shopify_refund_id text,
+    amount_gbp numeric(12,2) not null,
+    refund_type text not null,
+    reason text not null,
+    processed_by text,
+    processed_at timestamp with time zone,
+    status text default 'pending'::text,
+    internal_note text,
+    customer_notified boolean default false,
+    shopify_order_id text,
+    shopify_synced boolean default false,
+    shopify_synced_at timestamp with time zone,
+    shopify_error text,
+    notes text,
+    constraint refunds_pkey primary key (id),
+    constraint refunds_amount_gbp_check check (amount_gbp > 0::numeric),
+    constraint refunds_status_check check (status = any (array['pending'::text, 'approved'::text, 'processing'::text, 'processed'::text, 'failed'::text, 'rejected'::text])),
+    constraint refunds_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint refunds_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint refunds_support_ticket_id_fkey foreign key (support_ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_refunds_created_at on raw_ops.refunds using btree (created_at desc);
+create index idx_refunds_customer on raw_ops.refunds using btree (customer_id);
+create index idx_refunds_order on raw_ops.refunds using btree (order_id);
+create index idx_refunds_status on raw_ops.refunds using btree (status) where status = 'pending'::text;
+create index idx_refunds_ticket on raw_ops.refunds using btree (support_ticket_id);
+comment on table raw_ops.refunds is 'Refund records and processing status';
+comment on column raw_ops.refunds.shopify_refund_id is 'Shopify is asked with an idempotency key made of id, so a retry refunds nothing twice.';
+
+create table raw_ops.replacement_requests (
+    id uuid default gen_random_uuid() not null,
+    created_at timestamp with time zone default now(),
+    ticket_id uuid not null,
+    customer_id uuid not null,
+    original_order_id uuid not null,
+    reason text not null,
+    agent_notes text,
+    status text default 'pending'::text,
+    reviewed_at timestamp with time zone,
+    reviewed_by text,
+    review_notes text,
+    replacement_order_id uuid,
+    fulfilled_at timestamp with time zone,
+    constraint replacement_requests_pkey primary key (id),
+    constraint replacement_requests_status_check check (status = any (array['pending'::text, 'approved'::text, 'rejected'::text, 'fulfilled'::text, 'cancelled'::text])),
+    constraint replacement_requests_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint replacement_requests_original_order_id_fkey foreign key (original_order_id) references raw_ops.orders(id),
+    constraint replacement_requests_replacement_order_id_fkey foreign key (replacement_order_id) references raw_ops.orders(id),
+    constraint replacement_requests_ticket_id_fkey foreign key (ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_replacement_requests_customer on raw_ops.replacement_requests using btree (customer_id);
+create index idx_replacement_requests_pending on raw_ops.replacement_requests using btree (created_at) where status = 'pending'::text;
+create index idx_replacement_requests_status on raw_ops.replacement_requests using btree (status);
+comment on table raw_ops.replacement_requests is 'Product replacement request records';
+
+create table raw_ops.retry_config (
+    error_category text not null,
+    max_attempts integer not null,
+    backoff_seconds integer[] not null,
+    alert_on_attempt integer,
+    escalate_on_attempt integer,
+    description text,
+    created_at timestamp with time zone default now() not null,
+    version integer default 1 not null,
+    constraint retry_config_pkey primary key (error_category),
+    constraint retry_config_backoff_seconds_check check (cardinality(backoff_seconds) > 0 and (0 <= all (backoff_seconds)) and array_position(backoff_seconds, null::integer) is null),
+    constraint retry_config_max_attempts_check check (max_attempts > 0)
+);
+comment on table raw_ops.retry_config is 'Retry policy configuration';
+comment on column raw_ops.retry_config.backoff_seconds is 'Seconds before each retry; the last one repeats.';
+comment on column raw_ops.retry_config.version is 'Counts the edits; each attempt records the version that decided.';
+
+create table raw_ops.seal_webhook_inbox (
+    id uuid default gen_random_uuid() not null,
+    webhook_topic text not null,
+    seal_subscription_id text,
+    payload jsonb not null,
+    headers jsonb,
+    hmac_signature text,
+    hmac_valid boolean,
+    processing_status text default 'pending'::text,
+    processing_attempts integer default 0,
+    last_error text,
+    error_category text,
+    processed_at timestamp with time zone,
+    processing_duration_ms integer,
+    idempotency_key text,
+    received_at timestamp with time zone default now(),
+    created_at timestamp with time zone default now(),
+    raw_body bytea,
+    constraint seal_webhook_inbox_pkey primary key (id),
+    constraint seal_webhook_inbox_idempotency_key_key unique (idempotency_key),
+    constraint seal_webhook_inbox_processing_status_check check (processing_status = any (array['pending'::text, 'processing'::text, 'retrying'::text, 'success'::text, 'failed'::text, 'suspected_replay'::text, 'ignored'::text]))
+);
+create index idx_seal_webhook_inbox_recent on raw_ops.seal_webhook_inbox using btree (created_at desc);
+create index idx_seal_webhook_inbox_retry_queue on raw_ops.seal_webhook_inbox using btree (received_at) where processing_status = any (array['pending'::text, 'failed'::text]);
+create index idx_seal_webhook_inbox_status on raw_ops.seal_webhook_inbox using btree (processing_status);
+create index idx_seal_webhook_inbox_subscription on raw_ops.seal_webhook_inbox using btree (seal_subscription_id);
+create index idx_seal_webhook_inbox_topic on raw_ops.seal_webhook_inbox using btree (webhook_topic);
+create index idx_seal_webhook_received on raw_ops.seal_webhook_inbox using btree (received_at);
+comment on table raw_ops.seal_webhook_inbox is 'Raw incoming Seal webhooks';
+comment on column raw_ops.seal_webhook_inbox.idempotency_key is 'SHA-256 of the topic and the raw body: Seal sends no id of the delivery.';
+comment on column raw_ops.seal_webhook_inbox.raw_body is 'The bytes that were signed; payload is what jsonb can hold of them.';
+
+create table raw_ops.server_key (
+    name text not null,
+    key bytea not null,
+    created_at timestamp with time zone default now() not null,
+    constraint server_key_pkey primary key (name),
+    constraint server_key_key_check check (length(key) >= 32)
+);
+comment on table raw_ops.server_key is 'Keys that never leave the database. Read by functions that run as their owner, and granted to nobody.';
+
+create table raw_ops.shipments (
+    id uuid default gen_random_uuid() not null,
+    order_id uuid not null,
+    batch_id uuid,
+    courier text,
+    tracking_no text,
+    status raw_ops.shipment_status default 'CREATED'::raw_ops.shipment_status not null,
+    dispatched_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    address_json jsonb,
+    created_at timestamp with time zone default now() not null,
+    courier_cost_gbp numeric(12,2),
+    packaging_cost_gbp numeric(12,2),
+    coolant_cost_gbp numeric(12,2),
+    service text,
+    dispatch_temp_recorded numeric,
+    coolant_units_used smallint,
+    courier_temp_compliance character varying(20) default 'PENDING'::character varying,
+    constraint shipments_pkey primary key (id),
+    constraint shipments_courier_temp_compliance_check check (courier_temp_compliance::text = any (array['PENDING'::character varying, 'COMPLIANT'::character varying, 'BREACH'::character varying, 'UNKNOWN'::character varying]::text[])),
+    constraint shipments_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id),
+    constraint shipments_order_id_fkey foreign key (order_id) references raw_ops.orders(id)
+);
+create index idx_shipments_batch_id on raw_ops.shipments using btree (batch_id);
+create index idx_shipments_created_at on raw_ops.shipments using btree (created_at desc);
+create index idx_shipments_dispatched_at_desc on raw_ops.shipments using btree (dispatched_at desc);
+create index idx_shipments_order_id on raw_ops.shipments using btree (order_id);
+create index idx_shipments_status_active on raw_ops.shipments using btree (status) where status <> all (array['DELIVERED'::raw_ops.shipment_status, 'RETURNED'::raw_ops.shipment_status]);
+create index idx_shipments_temp_audit on raw_ops.shipments using btree (courier_temp_compliance, created_at) where dispatch_temp_recorded is not null;
+create index idx_shipments_tracking_no on raw_ops.shipments using btree (tracking_no);
+create unique index idx_shipments_tracking_no_unique on raw_ops.shipments using btree (tracking_no) where tracking_no is not null and (status <> all (array['DELIVERED'::raw_ops.shipment_status, 'RETURNED'::raw_ops.shipment_status]));
+create index shipments_status_dispatched_at_idx on raw_ops.shipments using btree (status, dispatched_at);
+create trigger trg_decrement_inventory_on_dispatch after insert or update on raw_ops.shipments for each row when (new.status = 'DISPATCHED'::raw_ops.shipment_status) execute function raw_ops.fn_decrement_inventory_on_dispatch();
+comment on table raw_ops.shipments is 'Dispatch and tracking data';
+comment on column raw_ops.shipments.batch_id is 'Set when all of the parcel is of one batch; otherwise the allocations of the order say it.';
+comment on column raw_ops.shipments.tracking_no is 'Carriers use numbers again within months: unique among parcels on the way; match the newest.';
+comment on column raw_ops.shipments.dispatch_temp_recorded is 'Degrees Celsius.';
+
+create table raw_ops.stock_dispatches (
+    allocation_id uuid not null,
+    shipment_id uuid not null,
+    qty numeric not null,
+    dispatched_at timestamp with time zone default now() not null,
+    constraint stock_dispatches_pkey primary key (allocation_id),
+    constraint stock_dispatches_qty_check check (qty > 0::numeric),
+    constraint stock_dispatches_allocation_id_fkey foreign key (allocation_id) references raw_ops.allocations(id),
+    constraint stock_dispatches_shipment_id_fkey foreign key (shipment_id) references raw_ops.shipments(id)
+);
+create index idx_stock_dispatches_shipment on raw_ops.stock_dispatches using btree (shipment_id);
+comment on table raw_ops.stock_dispatches is 'Allocations whose stock has left with a shipment';
+
+create table raw_ops.subscription_actions (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    subscription_id uuid,
+    action_type text not null,
+    action_data jsonb default '{}'::jsonb,
+    source text default 'portal'::text not null,
+    created_at timestamp with time zone default now() not null,
+    seal_synced boolean default false,
+    email_sent boolean default false,
+    constraint subscription_actions_pkey primary key (id),
+    constraint subscription_actions_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint subscription_actions_subscription_id_fkey foreign key (subscription_id) references raw_ops.subscriptions(id)
+);
+create index idx_subscription_actions_created on raw_ops.subscription_actions using btree (created_at desc);
+create index idx_subscription_actions_customer on raw_ops.subscription_actions using btree (customer_id);
+create index idx_subscription_actions_subscription on raw_ops.subscription_actions using btree (subscription_id);
+create index idx_subscription_actions_type on raw_ops.subscription_actions using btree (action_type);
+comment on table raw_ops.subscription_actions is 'Subscription modification actions';
+
+create table raw_ops.subscription_config (
+    config_key text not null,
+    config_value text not null,
+    description text,
+    updated_at timestamp with time zone default now(),
+    updated_by text,
+    constraint subscription_config_pkey primary key (config_key)
+);
+comment on table raw_ops.subscription_config is 'Subscription configuration parameters';
+
+create table raw_ops.subscription_events (
+    id uuid default gen_random_uuid() not null,
+    subscription_id uuid,
+    seal_subscription_id text,
+    customer_id uuid,
+    event_type text not null,
+    event_source text not null,
+    old_status text,
+    new_status text,
+    payload jsonb,
+    event_at timestamp with time zone not null,
+    created_at timestamp with time zone default now(),
+    constraint subscription_events_pkey primary key (id),
+    constraint subscription_events_event_type_check check (event_type = lower(event_type)),
+    constraint subscription_events_new_status_check check (new_status = lower(new_status)),
+    constraint subscription_events_old_status_check check (old_status = lower(old_status)),
+    constraint subscription_events_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint subscription_events_subscription_id_fkey foreign key (subscription_id) references raw_ops.subscriptions(id)
+);
+create index idx_sub_events_at on raw_ops.subscription_events using btree (event_at desc);
+create index idx_sub_events_customer on raw_ops.subscription_events using btree (customer_id);
+create index idx_sub_events_sub on raw_ops.subscription_events using btree (subscription_id);
+create index idx_sub_events_type on raw_ops.subscription_events using btree (event_type);
+create index idx_subscription_events_created on raw_ops.subscription_events using btree (created_at desc);
+create index idx_subscription_events_customer_recent on raw_ops.subscription_events using btree (customer_id, created_at desc);
+create index idx_subscription_events_seal_id on raw_ops.subscription_events using btree (seal_subscription_id);
+create index idx_subscription_events_type_created on raw_ops.subscription_events using btree (event_type, created_at desc);
+comment on table raw_ops.subscription_events is 'Immutable log of all subscription changes';
+comment on column raw_ops.subscription_events.event_type is 'Dots and lower case: subscription.paused, billing_attempt.failed.';
+
+create table raw_ops.subscriptions (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    shopify_subscription_id text not null,
+    seal_subscription_id text,
+    status text default 'active'::text not null,
+    frequency_weeks integer default 4 not null,
+    price_gbp numeric(12,2) not null,
+    next_billing_date date,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    paused_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    box_size text default '12kg'::text,
+    shipping_address text,
+    email text,
+    card_brand text,
+    card_last_digits text,
+    card_expiry_month integer,
+    card_expiry_year integer,
+    payment_status text default 'healthy'::text,
+    failed_payment_count integer default 0,
+    last_failed_at timestamp with time zone,
+    dunning_started_at timestamp with time zone,
+    last_synced_at timestamp with time zone default now(),
+    seal_payload jsonb,
+    reminder_7day_sent_at timestamp with time zone,
+    reminder_48hour_sent_at timestamp with time zone,
+    dunning_email_day0_sent boolean default false,
+    dunning_email_day3_sent boolean default false,
+    dunning_email_day7_sent boolean default false,
+    dunning_email_day10_sent boolean default false,
+    last_error_message text,
+    pause_reason text,
+    seal_internal_id text,
+    shopify_customer_id bigint,
+    delivery_interval text,
+    billing_interval text,
+    variant_id bigint,
+    currency text default 'GBP'::text,
+    subscription_created_at timestamp with time zone,
+    frequency_is_approximate boolean default false not null,
+    constraint subscriptions_pkey primary key (id),
+    constraint subscriptions_shopify_subscription_id_key unique (shopify_subscription_id),
+    constraint subscriptions_card_expiry_month_check check (card_expiry_month >= 1 and card_expiry_month <= 12),
+    constraint subscriptions_currency_check check (currency ~ '^[A-Z]{3}$'::text),
+    constraint subscriptions_frequency_weeks_check check (frequency_weeks > 0),
+    constraint subscriptions_payment_status_check check (payment_status = any (array['healthy'::text, 'failing'::text, 'failed'::text])),
+    constraint subscriptions_status_check check (status = any (array['active'::text, 'paused'::text, 'cancelled'::text, 'expired'::text])),
+    constraint subscriptions_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id)
+);
+create index idx_subscriptions_card_expiry on raw_ops.subscriptions using btree (card_expiry_year, card_expiry_month) where status = 'active'::text;
+create index idx_subscriptions_customer on raw_ops.subscriptions using btree (customer_id);
+create index idx_subscriptions_dunning on raw_ops.subscriptions using btree (dunning_started_at) where dunning_started_at is not null;
+create index idx_subscriptions_dunning_active on raw_ops.subscriptions using btree (dunning_started_at, last_failed_at) where (payment_status = any (array['failing'::text, 'failed'::text])) and status = 'active'::text;
+create index idx_subscriptions_payment_status on raw_ops.subscriptions using btree (payment_status) where payment_status <> 'healthy'::text;
+create index idx_subscriptions_status on raw_ops.subscriptions using btree (status);
+create unique index subscriptions_seal_subscription_id on raw_ops.subscriptions using btree (seal_subscription_id) where seal_subscription_id is not null;
+comment on table raw_ops.subscriptions is 'Local cache of Seal subscription state';
+comment on column raw_ops.subscriptions.shopify_subscription_id is 'The contract''s id, or "seal:" and Seal''s id where Shopify has none.';
+comment on column raw_ops.subscriptions.seal_subscription_id is 'The natural key: Seal''s id.';
+comment on column raw_ops.subscriptions.status is 'Lower case; Seal sends upper case.';
+comment on column raw_ops.subscriptions.frequency_weeks is 'Rounded from delivery_interval, which is the truth ("1 month", "15 days").';
+comment on column raw_ops.subscriptions.card_expiry_year is 'Four digits. The card is good until the end of the month.';
+comment on column raw_ops.subscriptions.dunning_started_at is 'The first failure of the billing cycle; days 0, 3, 7 and 10 are counted from it.';
+comment on column raw_ops.subscriptions.dunning_email_day0_sent is 'Shows the current cycle only, as the three after it; email_events says what was sent when.';
+comment on column raw_ops.subscriptions.frequency_is_approximate is 'delivery_interval is no whole number of weeks.';
+
+create table raw_ops.support_tickets (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid,
+    customer_email text not null,
+    source text default 'email'::text,
+    subject text,
+    body text,
+    attachments jsonb,
+    ai_category text,
+    ai_confidence numeric,
+    ai_draft_response text,
+    ai_recommended_action text,
+    ai_escalation_reason text,
+    status text default 'pending'::text,
+    final_response text,
+    resolution_action text,
+    resolved_by text,
+    related_batch_code text,
+    related_order_id uuid,
+    created_at timestamp with time zone default now(),
+    ai_processed_at timestamp with time zone,
+    human_reviewed_at timestamp with time zone,
+    resolved_at timestamp with time zone,
+    response_sent_at timestamp with time zone,
+    approved_by text,
+    approved_at timestamp with time zone,
+    response_channel text,
+    edit_reason text,
+    original_draft text,
+    crisp_session_id text,
+    is_pre_purchase boolean default true,
+    assigned_to text,
+    response_method text,
+    human_edited boolean default false,
+    edit_distance integer,
+    actions_taken jsonb default '[]'::jsonb,
+    replacement_order_id text,
+    first_viewed_at timestamp with time zone,
+    internal_notes jsonb default '[]'::jsonb,
+    outbound_reason text,
+    is_outbound boolean default false,
+    reply_count integer default 0,
+    last_customer_reply_at timestamp with time zone,
+    resolution_type text,
+    resolution_category text,
+    resolution_summary text,
+    draft_usage text,
+    last_response_at timestamp with time zone,
+    email_message_id text,
+    email_references text,
+    csat_survey_scheduled_for timestamp with time zone,
+    csat_survey_sent_at timestamp with time zone,
+    csat_survey_token text,
+    constraint support_tickets_pkey primary key (id),
+    constraint support_tickets_status_check check (status = any (array['pending'::text, 'in_progress'::text, 'awaiting_customer'::text, 'escalated'::text, 'resolved'::text, 'closed'::text])),
+    constraint support_tickets_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint support_tickets_related_order_id_fkey foreign key (related_order_id) references raw_ops.orders(id) on delete set null
+);
+create index idx_support_tickets_csat_ready on raw_ops.support_tickets using btree (csat_survey_scheduled_for) where csat_survey_scheduled_for is not null and csat_survey_sent_at is null;
+create index idx_support_tickets_customer on raw_ops.support_tickets using btree (customer_id);
+create index idx_support_tickets_outbound on raw_ops.support_tickets using btree (is_outbound, status) where is_outbound;
+create index idx_support_tickets_resolution_type on raw_ops.support_tickets using btree (resolution_type) where resolution_type is not null;
+create index idx_support_tickets_status_open on raw_ops.support_tickets using btree (status) where status <> all (array['resolved'::text, 'closed'::text]);
+create index idx_tickets_ai_category on raw_ops.support_tickets using btree (ai_category);
+create index idx_tickets_batch on raw_ops.support_tickets using btree (related_batch_code) where related_batch_code is not null;
+create index idx_tickets_batch_recent on raw_ops.support_tickets using btree (related_batch_code, created_at desc) where ai_category = 'quality'::text;
+create index idx_tickets_created on raw_ops.support_tickets using btree (created_at desc);
+create index idx_tickets_crisp_session on raw_ops.support_tickets using btree (crisp_session_id) where crisp_session_id is not null;
+create index idx_tickets_pending_queue on raw_ops.support_tickets using btree (status, created_at) where status = 'pending'::text;
+create index idx_tickets_priority_queue on raw_ops.support_tickets using btree (status, ai_escalation_reason, ai_confidence, created_at);
+create index idx_tickets_status on raw_ops.support_tickets using btree (status);
+create index idx_tickets_status_created on raw_ops.support_tickets using btree (status, created_at);
+comment on table raw_ops.support_tickets is 'Customer support requests';
+comment on column raw_ops.support_tickets.ai_category is 'A copy of the latest cs_agent_decisions row, with the other ai_ columns.';
+comment on column raw_ops.support_tickets.email_message_id is 'The Message-ID of the mail that opened the ticket, for threading.';
+comment on column raw_ops.support_tickets.csat_survey_token is 'Asked only of tickets with a customer: csat_responses needs one.';
+
+create table raw_ops.system_config (
+    key text not null,
+    value text not null,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint system_config_pkey primary key (key)
+);
+comment on table raw_ops.system_config is 'System-level configuration';
+
+create table raw_ops.temperature_audits (
+    id uuid default gen_random_uuid() not null,
+    shipment_id uuid not null,
+    logger_core_csv_url text,
+    logger_corner_csv_url text,
+    arrival_core_celsius numeric,
+    arrival_corner_celsius numeric,
+    pass_class text,
+    created_at timestamp with time zone default now() not null,
+    constraint temperature_audits_pkey primary key (id),
+    constraint temperature_audits_shipment_id_fkey foreign key (shipment_id) references raw_ops.shipments(id)
+);
+comment on table raw_ops.temperature_audits is 'Temperature monitoring audit records';
+
+create table raw_ops.temperature_logger_data (
+    id bigint generated by default as identity,
+    order_id uuid,
+    shipment_id uuid,
+    logger_id text not null,
+    logger_type text default 'USB'::text,
+    readings jsonb not null,
+    min_temp_c numeric,
+    max_temp_c numeric,
+    avg_temp_c numeric,
+    time_above_5c_minutes integer,
+    time_above_10c_minutes integer,
+    trip_start_at timestamp with time zone,
+    trip_end_at timestamp with time zone,
+    trip_duration_hours numeric,
+    cold_chain_intact boolean,
+    breach_detected boolean default false,
+    breach_details text,
+    data_uploaded_at timestamp with time zone default now(),
+    data_source text,
+    raw_file_url text,
+    created_at timestamp with time zone default now(),
+    constraint temperature_logger_data_pkey primary key (id),
+    constraint temperature_logger_data_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
+    constraint temperature_logger_data_shipment_id_fkey foreign key (shipment_id) references raw_ops.shipments(id)
+);
+create index idx_temp_logger_cold_chain_intact on raw_ops.temperature_logger_data using btree (cold_chain_intact);
+create index idx_temp_logger_logger_id on raw_ops.temperature_logger_data using btree (logger_id);
+create index idx_temp_logger_order_id on raw_ops.temperature_logger_data using btree (order_id);
+create index idx_temp_logger_shipment_id on raw_ops.temperature_logger_data using btree (shipment_id);
+create index idx_temp_logger_uploaded_at on raw_ops.temperature_logger_data using btree (data_uploaded_at desc);
+comment on table raw_ops.temperature_logger_data is 'Raw temperature logger readings';
+comment on column raw_ops.temperature_logger_data.time_above_5c_minutes is 'For chilled goods; thresholds for frozen goods are settings.';
+
+create table raw_ops.testimonials (
+    id uuid default gen_random_uuid() not null,
+    customer_id uuid not null,
+    source_ticket_id uuid,
+    source_type text default 'email_reply'::text not null,
+    original_text text not null,
+    approved_quote text,
+    display_city text,
+    status text default 'flagged'::text not null,
+    flagged_at timestamp with time zone default now(),
+    flagged_by text,
+    request_sent_at timestamp with time zone,
+    request_email_delivery_id text,
+    approved_at timestamp with time zone,
+    approval_method text,
+    is_featured boolean default false,
+    display_order integer,
+    created_at timestamp with time zone default now(),
+    updated_at timestamp with time zone default now(),
+    constraint testimonials_pkey primary key (id),
+    constraint testimonials_status_check check (status = any (array['flagged'::text, 'requested'::text, 'approved'::text, 'declined'::text])),
+    constraint testimonials_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
+    constraint testimonials_source_ticket_id_fkey foreign key (source_ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_testimonials_customer on raw_ops.testimonials using btree (customer_id);
+create index idx_testimonials_featured on raw_ops.testimonials using btree (is_featured) where status = 'approved'::text and is_featured;
+create index idx_testimonials_status on raw_ops.testimonials using btree (status);
+comment on table raw_ops.testimonials is 'Customer testimonials and reviews';
+
+create table raw_ops.ticket_messages (
+    id uuid default gen_random_uuid() not null,
+    ticket_id uuid not null,
+    direction text not null,
+    sender text not null,
+    subject text,
+    body text not null,
+    delivery_id text,
+    created_at timestamp with time zone default now(),
+    email_message_id text,
+    constraint ticket_messages_pkey primary key (id),
+    constraint ticket_messages_ticket_id_fkey foreign key (ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_ticket_messages_created_at on raw_ops.ticket_messages using btree (created_at desc);
+create index idx_ticket_messages_ticket_id on raw_ops.ticket_messages using btree (ticket_id);
+comment on table raw_ops.ticket_messages is 'Full conversation history per ticket';
+comment on column raw_ops.ticket_messages.delivery_id is 'Customer.io''s id of an outbound mail; the Message-ID is learnt from the reply.';
+
+create table raw_ops.ticket_notes (
+    id uuid default gen_random_uuid() not null,
+    ticket_id uuid not null,
+    note_type text default 'internal'::text not null,
+    content text not null,
+    created_by text,
+    created_at timestamp with time zone default now(),
+    constraint ticket_notes_pkey primary key (id),
+    constraint ticket_notes_ticket_id_fkey foreign key (ticket_id) references raw_ops.support_tickets(id)
+);
+create index idx_ticket_notes_ticket_id on raw_ops.ticket_notes using btree (ticket_id);
+comment on table raw_ops.ticket_notes is 'Internal agent notes on tickets';
+
+create table raw_ops.webhook_inbox (
+    id uuid default gen_random_uuid() not null,
+    received_at timestamp with time zone default now() not null,
+    topic text not null,
+    shopify_order_id bigint,
+    shopify_order_number text,
+    raw_headers jsonb not null,
+    raw_payload jsonb not null,
+    hmac_verified boolean default false,
+    processing_status text default 'pending'::text not null,
+    processed_at timestamp with time zone,
+    processing_time_ms integer,
+    processing_attempts integer default 0 not null,
+    last_error text,
+    last_error_at timestamp with time zone,
+    error_category text,
+    created_at timestamp with time zone default now() not null,
+    updated_at timestamp with time zone default now() not null,
+    processing_duration_ms integer,
+    source text default 'shopify'::text not null,
+    shop text default ''::text not null,
+    webhook_id text,
+    event_id text,
+    triggered_at timestamp with time zone,
+    raw_body bytea,
+    body_sha256 bytea,
+    replay_of uuid,
+    constraint webhook_inbox_pkey primary key (id),
+    constraint webhook_inbox_delivery_key unique (source, shop, webhook_id),
+    constraint webhook_inbox_body_sha256_check check (length(body_sha256) = 32),
+    constraint webhook_inbox_processing_status_check check (processing_status = any (array['pending'::text, 'processing'::text, 'retrying'::text, 'success'::text, 'failed'::text, 'suspected_replay'::text, 'ignored'::text])),
+    constraint webhook_inbox_replay_of_fkey foreign key (replay_of) references raw_ops.webhook_inbox(id) on delete set null
+);
+create index idx_inbox_pending on raw_ops.webhook_inbox using btree (received_at) where processing_status = any (array['pending'::text, 'failed'::text, 'retrying'::text]);
+create index idx_inbox_shopify_order on raw_ops.webhook_inbox using btree (shopify_order_id);
+create index idx_inbox_status on raw_ops.webhook_inbox using btree (processing_status, received_at);
+create index idx_webhook_inbox_body on raw_ops.webhook_inbox using btree (source, shop, topic, body_sha256, received_at) where body_sha256 is not null;
+create index idx_webhook_inbox_replay_of on raw_ops.webhook_inbox using btree (replay_of) where replay_of is not null;
+create index idx_webhook_inbox_shopify_order on raw_ops.webhook_inbox using btree (shopify_order_id) where shopify_order_id is not null;
+create index idx_webhook_inbox_status on raw_ops.webhook_inbox using btree (processing_status, created_at);
+create index webhook_inbox_errors on raw_ops.webhook_inbox using btree (received_at) where last_error is not null;
+create index webhook_inbox_processed on raw_ops.webhook_inbox using btree (processed_at) where processing_status = 'success'::text;
+create index webhook_inbox_received on raw_ops.webhook_inbox using btree (received_at);
+create trigger trg_enqueue_process_order after insert or update of processing_status on raw_ops.webhook_inbox for each row when ((new.processing_status = any (array['pending'::text, 'retrying'::text])) and new.source = 'shopify'::text and new.topic ~~ 'orders/%'::text) execute function raw_ops.enqueue_row('orders.process_order', 'orders', 'inbox_id', 'id');
+comment on table raw_ops.webhook_inbox is 'All incoming webhooks with processing status';
+comment on column raw_ops.webhook_inbox.raw_payload is 'The body as far as jsonb can hold it; jsonb null when it is no JSON. raw_body is the truth.';
+comment on column raw_ops.webhook_inbox.processing_duration_ms is 'Work of the attempt that succeeded; processing_time_ms is filled equal.';
+comment on column raw_ops.webhook_inbox.shop is 'The shop that the route''s secret belongs to, never a header''s word; empty where a source has none.';
+comment on column raw_ops.webhook_inbox.webhook_id is 'The sender''s id of the delivery, the same over its retries; null where a source has none.';
+comment on column raw_ops.webhook_inbox.event_id is 'The sender''s id of the event, shared by its deliveries.';
+comment on column raw_ops.webhook_inbox.replay_of is 'The earlier row with the same source, shop, topic and body.';
+
+-- Views
+
+create view engine.attempt_figures as
+select outcome, coalesce(category, '') as category, count(*) as ended
+from engine.attempt
+where finished_at > (select engine.now()) - interval '1 hour'
+group by 1, 2;
+comment on view engine.attempt_figures is 'Attempts that ended in the last hour, by outcome and category.';
+
+create view engine.dead_letter_queue as
+select id, source, topic, payload, error_message, retries, created_at, resolved, resolved_at, job_id, queue, category,
+    fingerprint, attempts, priority, unique_key, limit_key, requeued_job_id, resolved_by, resolution
+from raw_ops.dead_letter_queue;
+comment on view engine.dead_letter_queue is 'Jobs that ended without success and wait for a person.';
+
+create view engine.job_state as
+select
+    j.id, l.queue, l.kind, l.priority, j.created_at, j.args, j.unique_key, j.limit_key, j.parent_id, j.requeued_from,
+    coalesce(r.attempt, s.attempt, c.attempt, a.attempt) as attempt,
+    s.run_at, c.worker_id, c.claimed_at, a.finished_at, a.category, a.error, a.output,
+    case
+        when r.attempt is not null then 'ready'
+        when s.attempt is not null then 'scheduled'
+        when c.attempt is not null then 'running'
+        when a.outcome in ('completed', 'cancelled', 'dead') then a.outcome
+        else 'missing'
+    end as state
+from engine.job j
+join engine.lane l on l.id = j.lane_id
+left join lateral (
+    select attempt from engine.ready where lane_id = j.lane_id and position = j.id
+    union all
+    select attempt from engine.ready where job_id = j.id and position <> job_id
+    limit 1
+) r on true
+left join engine.scheduled s on s.job_id = j.id
+left join lateral (
+    select u.attempt, k.worker_id, k.claimed_at
+    from engine.claim k, unnest(k.ids, k.attempts) u (id, attempt)
+    where k.ids @> array[j.id] and u.id = j.id
+      and not exists (select from engine.attempt d where d.job_id = u.id and d.attempt = u.attempt)
+    limit 1
+) c on true
+left join lateral (
+    select * from engine.attempt where job_id = j.id order by attempt desc limit 1
+) a on true;
+comment on view engine.job_state is 'Where each job stands. Ask by id, or with a limit: it looks into every place for each job.';
+
+create view engine.place_figures as
+select
+    (select count(*) from engine.scheduled) as scheduled,
+    (select count(*) from engine.claim) as claims,
+    (select count(*) from engine.dead_letter_queue where not resolved) as dead;
+comment on view engine.place_figures is 'How many jobs stand elsewhere than in ready.';
+
+create view engine.queue_figures as
+select l.queue, coalesce(sum(r.depth), 0)::bigint as depth,
+    coalesce(max(extract(epoch from engine.now() - j.created_at)), 0)::float8 as oldest_seconds
+from engine.lane l
+left join lateral (
+    select count(*) as depth, min(job_id) as oldest from engine.ready where lane_id = l.id
+) r on true
+left join engine.job j on j.id = r.oldest
+group by l.queue;
+comment on view engine.queue_figures is 'Depth and oldest age of each queue.';
+
+create view engine.retry_config as
+select error_category, max_attempts, backoff_seconds, alert_on_attempt, escalate_on_attempt, description, version
+from raw_ops.retry_config;
+comment on view engine.retry_config is 'The retry policy by error category.';
+
+create view raw_ops.alert_retry_queue_backup as
+select
+    'retry_queue_backup' as alert, 'warning' as severity, q.depth, q.oldest_received_at, q.oldest_age, l.max_depth, l.max_minutes,
+    format('%s webhooks wait, the oldest for %s minutes', q.depth, floor(extract(epoch from q.oldest_age) / 60)) as message
+from raw_ops.v_retry_queue_depth q
+cross join (
+    select
+        coalesce((select value_numeric from raw_ops.config where key = 'order_ingestion.max_waiting'), 100)     as max_depth,
+        coalesce((select value_numeric from raw_ops.config where key = 'order_ingestion.max_age_minutes'), 30)  as max_minutes
+) l
+where q.depth > l.max_depth or q.oldest_age > l.max_minutes * interval '1 minute';
+comment on view raw_ops.alert_retry_queue_backup is 'Webhook queue alert: a row while more than 100 wait, or one for more than 30 minutes';
+
+create view raw_ops.alert_slow_processing as
+select
+    'slow_processing' as alert, 'warning' as severity, t.processed, t.p95_ms, t.max_ms, l.max_p95_ms, l.max_max_ms,
+    format('of %s webhooks of the last hour 5 %% took %s ms or longer, the slowest %s ms', t.processed, t.p95_ms, t.max_ms) as message
+from (
+    select
+        count(*)                                                                as processed,
+        percentile_disc(0.95) within group (order by i.processing_duration_ms)  as p95_ms,
+        max(i.processing_duration_ms)                                           as max_ms
+    from raw_ops.webhook_inbox i
+    where i.processing_status = 'success'
+      and i.processed_at > (select engine.now()) - interval '1 hour' and i.processed_at <= (select engine.now())
+) t
+cross join (
+    select
+        coalesce((select value_numeric from raw_ops.config where key = 'order_ingestion.max_p95_ms'), 5000) as max_p95_ms,
+        coalesce((select value_numeric from raw_ops.config where key = 'order_ingestion.max_ms'), 10000)    as max_max_ms
+) l
+where t.p95_ms > l.max_p95_ms or t.max_ms > l.max_max_ms;
+comment on view raw_ops.alert_slow_processing is 'Performance alert: a row while the 95th percentile is above 5 s, or the slowest above 10 s';
+
+create view raw_ops.v_customer_context as
+select
+    c.id as customer_id, c.shopify_customer_id, c.email, c.first_name, c.last_name, c.phone, c.city, c.postcode, c.persona,
+    c.marketing_opt_in, c.created_at,
+    o.orders, o.lifetime_value_gbp, o.first_order_at, o.last_order_at,
+    n.id as newest_order_id, n.order_number_label as newest_order_label, n.status as newest_order_status,
+    u.active_subscriptions, s.id as subscription_id, s.status as subscription_status, s.box_size, s.frequency_weeks,
+    s.next_billing_date, s.payment_status,
+    p.id as newest_shipment_id, p.status as newest_shipment_status, p.courier, p.tracking_no, p.dispatched_at, p.delivered_at
+from raw_ops.customers c
+cross join lateral (
+    select
+        count(*) as orders, min(x.ordered_at) as first_order_at, max(x.ordered_at) as last_order_at,
+        coalesce(sum(x.total_gbp) filter (where x.status <> 'REFUNDED'), 0) as lifetime_value_gbp
+    from raw_ops.orders x
+    where x.customer_id = c.id and x.status not in ('PENDING', 'CANCELLED')
+) o
+left join lateral (
+    select x.id, x.order_number_label, x.status
+    from raw_ops.orders x where x.customer_id = c.id
+    order by x.ordered_at desc, x.id limit 1
+) n on true
+cross join lateral (
+    select count(*) as active_subscriptions from raw_ops.subscriptions x where x.customer_id = c.id and x.status = 'active'
+) u
+left join lateral (
+    select x.id, x.status, x.box_size, x.frequency_weeks, x.next_billing_date, x.payment_status
+    from raw_ops.subscriptions x where x.customer_id = c.id
+    order by array_position(array['active', 'paused'], x.status), x.created_at desc, x.id limit 1
+) s on true
+left join lateral (
+    select x.id, x.status, x.courier, x.tracking_no, x.dispatched_at, x.delivered_at
+    from raw_ops.orders y
+    join raw_ops.shipments x on x.order_id = y.id
+    where y.customer_id = c.id
+    order by coalesce(x.dispatched_at, x.created_at) desc, x.id limit 1
+) p on true;
+comment on view raw_ops.v_customer_context is 'Full customer view';
+comment on column raw_ops.v_customer_context.orders is 'Paid for and not cancelled; so are the money and the two dates after it, the money without refunded orders.';
+comment on column raw_ops.v_customer_context.subscription_id is 'The active one, else a paused one, else the newest.';
+
+create view raw_ops.v_daily_snapshot_health as
+select
+    l.run_at as last_run_at, l.status as last_status, l.duration_ms as last_duration_ms, l.error_message as last_error,
+    s.last_success_at, w.runs_7d, w.failed_7d, d.last_digest_at,
+    s.last_success_at is null or s.last_success_at <= (select engine.now()) - interval '25 hours' as is_overdue
+from (
+    select count(*) as runs_7d, count(*) filter (where status = 'error') as failed_7d
+    from raw_ops.monitoring_runs
+    where check_name = 'daily_snapshot'
+      and run_at > (select engine.now()) - interval '7 days' and run_at <= (select engine.now())
+) w
+cross join (
+    select max(run_at) as last_success_at from raw_ops.monitoring_runs where check_name = 'daily_snapshot' and status = 'success'
+) s
+cross join (
+    select max(sent_at) as last_digest_at
+    from raw_ops.alert_log
+    where channel = 'daily-ops' and source_check = 'daily_snapshot' and delivery_status = 'sent'
+) d
+left join lateral (
+    select r.run_at, r.status, r.duration_ms, r.error_message
+    from raw_ops.monitoring_runs r
+    where r.check_name = 'daily_snapshot'
+    order by r.run_at desc
+    limit 1
+) l on true;
+comment on view raw_ops.v_daily_snapshot_health is 'Snapshot function health';
+comment on column raw_ops.v_daily_snapshot_health.is_overdue is 'No success within a day and an hour; also when it never ran.';
+
+create view raw_ops.v_error_summary as
+select
+    coalesce(i.error_category, 'unknown')                               as error_category,
+    p.pattern,
+    count(*)                                                            as webhooks,
+    count(*) filter (where i.processing_status in ('pending', 'processing', 'failed', 'retrying')) as waiting,
+    min(i.received_at)                                                  as first_received_at,
+    max(i.received_at)                                                  as last_received_at,
+    max(i.last_error_at)                                                as last_error_at,
+    (array_agg(i.id order by i.received_at desc, i.id))[1]              as newest_inbox_id,
+    (array_agg(left(i.last_error, 500) order by i.received_at desc, i.id))[1] as newest_error
+from raw_ops.webhook_inbox i
+cross join lateral (
+    select left(regexp_replace(i.last_error, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|[0-9]+([.][0-9]+)?', '#', 'g'), 160) as pattern
+) p
+where i.last_error is not null
+  and i.received_at > (select engine.now()) - interval '7 days' and i.received_at <= (select engine.now())
+group by 1, 2;
+comment on view raw_ops.v_error_summary is 'Error patterns by category';
+comment on column raw_ops.v_error_summary.webhooks is 'Received in the last seven days, whatever became of them.';
+
+create view raw_ops.v_inventory_status as
+select
+    b.id as batch_id, b.batch_code, b.product_id, p.sku, p.name as product, b.status, b.expiry_date,
+    b.expiry_date - d.today as days_to_expiry,
+    q.on_hand as units_on_hand, q.reserved as units_reserved, coalesce(b.qty_soft_reserved, 0) as units_soft_reserved,
+    case when b.status = 'RELEASED' and (b.expiry_date is null or b.expiry_date >= d.today + d.min_shelf_days)
+        then floor(q.on_hand - q.reserved) else 0 end as units_free,
+    q.on_hand * p.kg as kg_expected, i.kg as kg_recorded, i.kg - q.on_hand * p.kg as kg_drift, i.locations
+from raw_ops.batches b
+cross join lateral (select coalesce(b.qty_on_hand, 0) as on_hand, coalesce(b.qty_reserved, 0) as reserved) q
+cross join (
+    select
+        (engine.now() at time zone 'Europe/London')::date as today,
+        coalesce((select value_numeric from raw_ops.config where key = 'allocation.min_shelf_days'), 0)::integer as min_shelf_days
+) d
+left join raw_ops.products p on p.id = b.product_id
+left join lateral (
+    select sum(n.kg_available) as kg, array_agg(n.location order by n.location) as locations
+    from raw_ops.inventory n where n.batch_id = b.id
+) i on true
+where q.on_hand > 0 or i.kg > 0;
+comment on view raw_ops.v_inventory_status is 'Current stock levels';
+comment on column raw_ops.v_inventory_status.units_free is 'May be promised to an order today; 0 unless the batch is released and in date.';
+comment on column raw_ops.v_inventory_status.kg_drift is 'What inventory records beyond the units; null where it records nothing.';
+
+create view raw_ops.v_lab_sla_tracking as
+select
+    b.id as batch_id, b.batch_code, b.status, b.produced_at, h.held_since,
+    r.id as lab_result_id, r.lab_name, r.outcome, r.reported_at,
+    case when r.id is null then (select engine.now()) - h.held_since end as waiting,
+    r.reported_at - h.held_since as turnaround,
+    l.max_days,
+    coalesce(r.reported_at, (select engine.now())) > h.held_since + l.max_days * interval '1 day' as is_late
+from raw_ops.batches b
+cross join lateral (select coalesce(b.qa_hold_started_at, b.created_at) as held_since) h
+left join raw_ops.lab_results r on r.batch_id = b.id
+cross join (
+    select coalesce((select value_numeric from raw_ops.config where key = 'lab_sla.max_days'), 5) as max_days
+) l
+where (r.id is null and b.status = 'QA_HOLD')
+   or (r.reported_at > (select engine.now()) - interval '90 days' and r.reported_at <= (select engine.now()));
+comment on view raw_ops.v_lab_sla_tracking is 'Lab turnaround metrics';
+comment on column raw_ops.v_lab_sla_tracking.waiting is 'While there is no result. Batches with a result of the last 90 days are listed too.';
+comment on column raw_ops.v_lab_sla_tracking.is_late is 'The result came, or is still not there, after max_days.';
+
+create view raw_ops.v_outbox_health as
+select
+    o.pending, o.sending, o.failed, o.unknown, o.oldest_pending_at, (select engine.now()) - o.oldest_pending_at as oldest_age,
+    o.most_attempts, s.sent_24h, (select max(x.last_sent_at) from raw_ops.outbox x where x.state = 'sent') as last_sent_at
+from (
+    select
+        count(*) filter (where state in ('pending', 'sending'))           as pending,
+        count(*) filter (where state = 'sending')                         as sending,
+        count(*) filter (where state = 'failed')                          as failed,
+        count(*) filter (where state = 'unknown')                         as unknown,
+        min(created_at) filter (where state in ('pending', 'sending'))    as oldest_pending_at,
+        max(attempts) filter (where state in ('pending', 'sending'))      as most_attempts
+    from raw_ops.outbox
+    where state in ('pending', 'sending', 'failed', 'unknown')
+) o
+cross join (
+    select count(*) as sent_24h
+    from raw_ops.outbox
+    where state = 'sent'
+      and last_sent_at > (select engine.now()) - interval '24 hours' and last_sent_at <= (select engine.now())
+) s;
+comment on view raw_ops.v_outbox_health is 'Email queue status';
+comment on column raw_ops.v_outbox_health.pending is 'Not sent yet, those being sent included.';
+comment on column raw_ops.v_outbox_health.unknown is 'Perhaps sent: a person must look.';
+
+create view raw_ops.v_pack_queue as
+select
+    o.id as order_id, o.shopify_order_id, o.order_number_label, o.status, o.ordered_at, o.exported_at, o.is_subscription,
+    o.ship_name, o.ship_city, o.ship_postcode,
+    a.units, a.batch_codes,
+    p.id as packing_instruction_id, p.box_size, p.insulation_type, p.pcm_packs_count, p.pcm_mass_kg, p.risk_level,
+    p.logger_required, p.special_notes
+from raw_ops.orders o
+left join raw_ops.packing_instructions p on p.order_id = o.id
+cross join lateral (
+    select coalesce(sum(x.qty_allocated), 0) as units, array_agg(distinct b.batch_code order by b.batch_code) as batch_codes
+    from raw_ops.order_items i
+    join raw_ops.allocations x on x.order_item_id = i.id
+    join raw_ops.batches b on b.id = x.batch_id
+    where i.order_id = o.id
+) a
+where o.status in ('ALLOCATED', 'EXPORTED');
+comment on view raw_ops.v_pack_queue is 'Orders ready for packing';
+comment on column raw_ops.v_pack_queue.packing_instruction_id is 'Null until the coolant was calculated: such an order cannot be packed yet.';
+
+create view raw_ops.v_released_batches_verified as
+select
+    b.id as batch_id, b.batch_code, b.public_batch_id, b.product_id, b.produced_at, b.expiry_date, b.released_at, b.qty_on_hand,
+    b.proof_url, r.id as lab_result_id, r.lab_name, r.outcome, r.collected_at, r.reported_at, r.report_pdf_url,
+    r.salmonella_absent, r.listeria_absent, r.enterobacteriaceae_operator, r.enterobacteriaceae_cfu_per_g
+from raw_ops.batches b
+join raw_ops.lab_results r on r.batch_id = b.id
+where b.status = 'RELEASED' and r.outcome = 'PASS';
+comment on view raw_ops.v_released_batches_verified is 'Batches with lab results';
+
+create view raw_ops.v_retry_queue_depth as
+select
+    count(*)                                                   as depth,
+    count(*) filter (where i.processing_status = 'pending')    as pending,
+    count(*) filter (where i.processing_status = 'processing') as processing,
+    count(*) filter (where i.processing_status = 'failed')     as failed,
+    count(*) filter (where i.processing_status = 'retrying')   as retrying,
+    min(i.received_at)                                         as oldest_received_at,
+    (select engine.now()) - min(i.received_at)                 as oldest_age,
+    max(i.processing_attempts)                                 as most_attempts
+from raw_ops.webhook_inbox i
+where i.processing_status in ('pending', 'processing', 'failed', 'retrying');
+comment on view raw_ops.v_retry_queue_depth is 'Current retry queue status';
+
+create view raw_ops.v_support_queue as
+select
+    t.id as ticket_id, t.status, t.source, t.subject, t.created_at, t.assigned_to, t.reply_count, t.is_outbound,
+    t.is_pre_purchase,
+    t.customer_id, coalesce(c.email::text, t.customer_email) as customer_email,
+    nullif(concat_ws(' ', c.first_name, c.last_name), '') as customer_name,
+    t.related_order_id, t.related_batch_code,
+    d.id as decision_id, coalesce(d.category, t.ai_category) as category,
+    coalesce(d.confidence_score, t.ai_confidence) as confidence,
+    coalesce(d.draft_response, t.ai_draft_response) as draft_response, d.review_status, d.policy_gate_code,
+    coalesce(d.escalation_reason, t.ai_escalation_reason) as escalation_reason,
+    w.waiting_since, (select engine.now()) - w.waiting_since as waiting
+from raw_ops.support_tickets t
+cross join lateral (
+    select case when t.last_response_at is null or t.last_customer_reply_at > t.last_response_at
+        then coalesce(t.last_customer_reply_at, t.created_at) end as waiting_since
+) w
+left join raw_ops.customers c on c.id = t.customer_id
+left join lateral (
+    select x.id, x.category, x.confidence_score, x.draft_response, x.review_status, x.policy_gate_code, x.escalation_reason
+    from raw_ops.cs_agent_decisions x
+    where x.ticket_id = t.id
+    order by coalesce(x.processed_at, x.created_at) desc nulls last, x.id
+    limit 1
+) d on true
+where t.status not in ('resolved', 'closed') or t.status is null;
+comment on view raw_ops.v_support_queue is 'Open tickets with context';
+comment on column raw_ops.v_support_queue.category is 'Of the newest decision of the agent, as the columns around it.';
+comment on column raw_ops.v_support_queue.waiting_since is 'The customer''s last word that has no answer; null while the customer is to answer.';
+
+create view raw_ops.v_webhook_health as
+select
+    count(*)                                                                              as received,
+    count(*) filter (where i.processing_status = 'success')                               as succeeded,
+    count(*) filter (where i.processing_status in ('pending', 'processing', 'retrying'))  as waiting,
+    count(*) filter (where i.processing_status = 'failed')                                as failed,
+    count(*) filter (where i.processing_status = 'suspected_replay')                      as suspected_replays,
+    count(*) filter (where i.processing_status = 'ignored')                               as ignored,
+    count(*) filter (where i.processing_attempts > 1)                                     as retried,
+    round(100.0 * count(*) filter (where i.processing_status = 'success')
+        / nullif(count(*) filter (where i.processing_status in ('success', 'failed')), 0), 1) as success_pct,
+    round(avg(i.processing_duration_ms) filter (where i.processing_status = 'success'))   as avg_ms,
+    percentile_disc(0.95) within group (order by i.processing_duration_ms)
+        filter (where i.processing_status = 'success')                                    as p95_ms,
+    max(i.processing_duration_ms) filter (where i.processing_status = 'success')          as max_ms
+from raw_ops.webhook_inbox i
+where i.received_at > (select engine.now()) - interval '24 hours' and i.received_at <= (select engine.now());
+comment on view raw_ops.v_webhook_health is '24-hour processing metrics';
+comment on column raw_ops.v_webhook_health.success_pct is 'Of the webhooks that have an outcome; null when none has.';
+
+create view raw_ops.v_working_capital_metrics as
+select
+    count(*)                                                     as batches,
+    count(*) filter (where v.gbp is null)                        as batches_without_cost,
+    coalesce(round(sum(v.gbp), 2), 0)                            as held_gbp,
+    coalesce(sum(v.kg), 0)                                       as held_kg,
+    min(v.held_since)                                            as oldest_held_since,
+    (select engine.now()) - min(v.held_since)                    as oldest_age
+from (
+    select
+        coalesce(b.total_cost_gbp, b.kg_produced * b.cogs_per_kg_gbp) as gbp,
+        coalesce(i.kg, b.kg_produced)                                 as kg,
+        coalesce(b.qa_hold_started_at, b.created_at)                  as held_since
+    from raw_ops.batches b
+    left join lateral (select sum(n.kg_available) as kg from raw_ops.inventory n where n.batch_id = b.id) i on true
+    where b.status = 'QA_HOLD'
+) v;
+comment on view raw_ops.v_working_capital_metrics is 'Cash tied in QA hold';
+comment on column raw_ops.v_working_capital_metrics.batches_without_cost is 'Their money is not in held_gbp.';
+
+-- Functions
+
+create function engine.ask_cancel(job_id bigint, asked_by text, reason text DEFAULT NULL::text) returns boolean
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with asked as (
+        insert into engine.cancel_request (job_id, requested_by, reason)
+        select $1, $2, $3 where exists (select from engine.job where id = $1)
+        on conflict (job_id) do update set job_id = excluded.job_id
+        returning 1
+    )
+    select exists (select from asked)
+$$;
+
+create function engine.cancel_waiting(job_id bigint, words text) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    standing text;
+begin
+    with place as (
+        delete from engine.ready r using engine.job j
+        where j.id = $1 and r.job_id = $1 and ((r.lane_id = j.lane_id and r.position = $1) or r.position <> r.job_id)
+        returning r.attempt
+    ),
+    later as (
+        delete from engine.scheduled s where s.job_id = $1 returning s.attempt
+    ),
+    ended as (
+        insert into engine.attempt (job_id, attempt, started_at, finished_at, outcome, error)
+        select $1, p.attempt, engine.now(), engine.now(), 'cancelled', $2
+        from (select attempt from place union all select attempt from later) p
+        on conflict do nothing
+        returning 1
+    ),
+    freed as (
+        delete from engine.unique_key u where u.job_id = $1 and exists (select from ended)
+    ),
+    answered as (
+        delete from engine.cancel_request r where r.job_id = $1 and exists (select from ended)
+    )
+    select case
+        when exists (select from ended) then 'cancelled'
+        when exists (
+            select from engine.claim c, unnest(c.ids, c.attempts) u (id, attempt)
+            where c.ids @> array[$1] and u.id = $1
+              and not exists (select from engine.attempt a where a.job_id = u.id and a.attempt = u.attempt)) then 'running'
+        else (
+            select 'already ' || a.outcome from engine.attempt a
+            where a.job_id = $1 and a.outcome in ('completed', 'cancelled', 'dead')
+            limit 1)
+    end into standing;
+    if standing like 'already %' then
+        delete from engine.cancel_request r where r.job_id = $1;
+    end if;
+    return standing;
+end
+$$;
+
+create function engine.discard_letter(letter uuid, asked_by text, reason text) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform engine.lock_letter($1);
+    update engine.dead_letter_queue d
+    set resolved = true, resolved_at = engine.now(), resolved_by = $2, resolution = $3
+    where d.id = $1;
+end
+$$;
+
+create function engine.enqueue(kind text, args jsonb, queue text DEFAULT 'default'::text, priority smallint DEFAULT 5, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_key text DEFAULT NULL::text, producer text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, limit_key text DEFAULT NULL::text, max_attempts smallint DEFAULT NULL::smallint, parent_id bigint DEFAULT NULL::bigint, trace_parent text DEFAULT NULL::text, requeued_from uuid DEFAULT NULL::uuid) returns TABLE(id bigint, created boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    new_id bigint;
+    held_id bigint;
+    held_hash bytea;
+    hash bytea;
+    lane integer;
+    due timestamptz := engine.now();
+begin
+    if enqueue.args is null then
+        raise exception 'a job of kind % needs arguments: pass {} for none', enqueue.kind using errcode = 'RW002';
+    end if;
+
+    -- The claimers' floor trusts that whoever takes a position already has a transaction id.
+    perform pg_current_xact_id();
+    new_id := nextval('engine.position');
+
+    if enqueue.idempotency_key is not null then
+        hash := sha256(convert_to(enqueue.kind || ' ' || enqueue.args::text, 'UTF8'));
+        insert into engine.enqueue_key (producer, key, job_id, args_hash)
+        values (coalesce(enqueue.producer, ''), enqueue.idempotency_key, new_id, hash)
+        on conflict do nothing;
+        if not found then
+            select k.job_id, k.args_hash into held_id, held_hash from engine.enqueue_key k
+            where k.producer = coalesce(enqueue.producer, '') and k.key = enqueue.idempotency_key;
+            if held_hash <> hash then
+                raise exception 'idempotency key % was used before for job % with other arguments: use a new key',
+                    enqueue.idempotency_key, held_id using errcode = 'RW001';
+            end if;
+            return query select held_id, false;
+            return;
+        end if;
+    end if;
+
+    if enqueue.unique_key is not null then
+        for turn in 1..100 loop
+            insert into engine.unique_key (kind, key, job_id)
+            values (enqueue.kind, enqueue.unique_key, new_id)
+            on conflict (kind, key) do nothing;
+            exit when found;
+            select u.job_id into held_id from engine.unique_key u
+            where u.kind = enqueue.kind and u.key = enqueue.unique_key;
+            if found then
+                update engine.enqueue_key k set job_id = held_id
+                where k.producer = coalesce(enqueue.producer, '') and k.key = enqueue.idempotency_key;
+                return query select held_id, false;
+                return;
+            end if;
+            -- Its holder ended between the two statements: the key is free again.
+            if turn = 100 then
+                raise exception 'unique key % of kind % changed hands 100 times: try again',
+                    enqueue.unique_key, enqueue.kind using errcode = '40001';
+            end if;
+        end loop;
+    end if;
+
+    lane := engine.lane_of(enqueue.queue, enqueue.kind, enqueue.priority);
+    insert into engine.job (id, lane_id, max_attempts, created_at, args, unique_key, limit_key, parent_id, trace_parent, requeued_from)
+    values (new_id, lane, enqueue.max_attempts, due, enqueue.args, enqueue.unique_key, enqueue.limit_key,
+            enqueue.parent_id, enqueue.trace_parent, enqueue.requeued_from);
+
+    if enqueue.run_at > due then
+        insert into engine.scheduled (run_at, job_id, lane_id, attempt) values (enqueue.run_at, new_id, lane, 1);
+    else
+        insert into engine.ready (lane_id, position, job_id, attempt) values (lane, new_id, new_id, 1);
+        perform engine.wake();
+    end if;
+    return query select new_id, true;
+end
+$$;
+
+create function engine.extend_partitions(width bigint DEFAULT 10000000, ahead bigint DEFAULT 50000000) returns integer
+language plpgsql security definer
+set lock_timeout = 100ms
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    bound bigint;
+    last_id bigint;
+    made integer := 0;
+begin
+    if width < 1000000 or ahead < width or ahead > 100 * width then
+        raise exception 'partitions of % ids, % ahead: the width is a million or more, and 1 to 100 widths are made ahead', width, ahead
+            using errcode = '22023';
+    end if;
+    if not pg_try_advisory_xact_lock(hashtextextended('engine.extend_partitions', 0)) then
+        return 0;
+    end if;
+    select p.last_value into last_id from engine.position p;
+    select coalesce(max((regexp_match(c.relname, '_(\d+)$'))[1]::bigint) filter (where c.relname ~ '_\d+$'), 0) into bound
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'engine.job'::regclass;
+    if bound >= last_id + ahead then
+        return 0;
+    end if;
+    -- Ids that outran the partitions stand in the default ones and stay there: the next range begins past them.
+    select greatest(bound, (max(k.id) / width + 1) * width) into bound
+    from (select id from engine.job_kept where id >= bound union all select job_id from engine.attempt_kept where job_id >= bound) k;
+    while bound < last_id + ahead loop
+        execute format('create table engine.job_%s partition of engine.job for values from (%s) to (%s)',
+                       bound + width, bound, bound + width);
+        execute format('create table engine.attempt_%s partition of engine.attempt for values from (%s) to (%s)',
+                       bound + width, bound, bound + width);
+        bound := bound + width;
+        made := made + 1;
+    end loop;
+    return made;
+end
+$$;
+
+create function engine.lane_of(queue text, kind text, priority smallint) returns integer
+language plpgsql
+as $$
+declare
+    found_id integer;
+begin
+    select l.id into found_id from engine.lane l
+    where l.queue = lane_of.queue and l.kind = lane_of.kind and l.priority = lane_of.priority;
+    if found_id is null then
+        insert into engine.lane (queue, kind, priority)
+        values (lane_of.queue, lane_of.kind, lane_of.priority)
+        on conflict do nothing;
+        select l.id into found_id from engine.lane l
+        where l.queue = lane_of.queue and l.kind = lane_of.kind and l.priority = lane_of.priority;
+    end if;
+    return found_id;
+end
+$$;
+
+create function engine.lock_letter(letter uuid) returns engine.dead_letter_queue
+language plpgsql
+as $$
+declare
+    found_letter engine.dead_letter_queue;
+begin
+    select * into found_letter from engine.dead_letter_queue d where d.id = $1 for update;
+    if not found then
+        raise exception 'there is no dead letter %', $1 using errcode = 'RW010';
+    end if;
+    if found_letter.resolved then
+        raise exception 'dead letter % is resolved already', $1
+            using errcode = 'RW011', detail = coalesce(found_letter.resolution, 'no reason was kept');
+    end if;
+    return found_letter;
+end
+$$;
+
+create function engine.now() returns timestamp with time zone
+language sql
+as $$select clock_timestamp()$$;
+
+create function engine.requeue_letter(letter uuid, asked_by text, new_args jsonb DEFAULT NULL::jsonb) returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    dead engine.dead_letter_queue := engine.lock_letter($1);
+    fresh record;
+begin
+    if dead.job_id is null then
+        raise exception 'dead letter % has no job of this engine to run again', $1 using errcode = 'RW013';
+    end if;
+    select e.id, e.created into fresh
+    from engine.enqueue(dead.topic, coalesce($3, dead.payload), coalesce(dead.queue, 'default'), coalesce(dead.priority, 5::smallint),
+        unique_key => dead.unique_key, limit_key => dead.limit_key, requeued_from => dead.id) e;
+    if not fresh.created then
+        raise exception 'dead letter % stays: job % holds its unique key and is still alive', $1, fresh.id
+            using errcode = 'RW012', detail = fresh.id::text;
+    end if;
+    update engine.dead_letter_queue d
+    set resolved = true, resolved_at = engine.now(), resolved_by = $2, requeued_job_id = fresh.id,
+        resolution = case when $3 is null then 'requeued' else 'requeued with other arguments' end
+    where d.id = $1;
+    return fresh.id;
+end
+$$;
+
+create function engine.retire_partition(bound bigint) returns bigint
+language plpgsql
+set lock_timeout = 100ms
+as $$
+declare
+    low bigint;
+    live bigint[];
+    kept bigint;
+begin
+    select (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''?(\d+)'))[1]::bigint into low
+    from pg_class c where c.oid = format('engine.job_%s', bound)::regclass;
+    -- Parents first, as every other statement locks them: otherwise a claim that waits for the partition deadlocks with the drop.
+    lock table only engine.job, only engine.attempt in access exclusive mode;
+    execute format('lock table engine.job_kept, engine.attempt_kept, engine.job_%s, engine.attempt_%s in access exclusive mode', bound, bound);
+    select coalesce(array_agg(p.job_id), '{}') into live
+    from (
+        select job_id from engine.ready union all
+        select job_id from engine.scheduled union all
+        select unnest(ids) from engine.claim
+    ) p
+    where p.job_id >= low and p.job_id < bound;
+    execute format('create temporary table kept_jobs on commit drop as select * from engine.job_%s where id = any ($1)', bound) using live;
+    execute format('create temporary table kept_attempts on commit drop as select * from engine.attempt_%s where job_id = any ($1)', bound) using live;
+    execute format('drop table engine.job_%s, engine.attempt_%s', bound, bound);
+    insert into engine.job select * from kept_jobs;
+    get diagnostics kept = row_count;
+    insert into engine.attempt select * from kept_attempts;
+    drop table kept_jobs, kept_attempts;
+    return kept;
+end
+$$;
+
+create function engine.wake() returns void
+language plpgsql
+as $$
+begin
+    if exists (select from engine.idle) then
+        perform pg_notify('rawops', '');
+    end if;
+end
+$$;
+
+create function raw_ops.allocate_order_to_batches() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform raw_ops.request_allocation(new.id, new.status);
+    return null;
+end
+$$;
+
+create function raw_ops.allocate_order_to_batches(order_id uuid) returns TABLE(outcome text, allocation_group_id uuid, units_allocated integer, units_missing integer)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    run uuid := gen_random_uuid();
+    now_status raw_ops.order_status;
+    missing text;
+begin
+    select o.status into now_status from raw_ops.orders o where o.id = $1 for no key update;
+    if not found then
+        raise exception 'there is no order %', $1 using errcode = '22023';
+    end if;
+    outcome := raw_ops.allocation_outcome($1, now_status);
+    units_allocated := 0;
+    units_missing := 0;
+    if outcome = 'closed' and now_status <> 'PENDING' then
+        update raw_ops.allocation_queue q set state = 'cancelled', completed_at = engine.now(), last_error = 'the order is ' || now_status
+        where q.order_id = $1 and q.state in ('pending', 'processing');
+    elsif outcome not in ('closed', 'no_lines') then
+        units_allocated := raw_ops.reserve_for_order($1, run);
+        outcome := raw_ops.allocation_outcome($1, now_status);
+        missing := raw_ops.missing_stock($1);
+        allocation_group_id := case when units_allocated > 0 then run end;
+        select coalesce(sum(n.units), 0) into units_missing from raw_ops.order_needs($1) n;
+        perform raw_ops.set_allocation_status($1, outcome);
+        perform raw_ops.settle_allocation_queue($1, missing);
+        perform raw_ops.log_allocation($1, outcome, units_allocated, missing, run);
+    end if;
+    return next;
+end
+$$;
+
+create function raw_ops.allocate_pending_orders() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform raw_ops.refresh_on_hand(new.product_id);
+    perform raw_ops.wake_waiting_orders(new.product_id);
+    return null;
+end
+$$;
+
+create function raw_ops.allocation_outcome(wanted_order uuid, now_status raw_ops.order_status) returns text
+language plpgsql stable
+as $$
+begin
+    if now_status not in ('PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED') then
+        return 'closed';
+    elsif not exists (select from raw_ops.order_items i where i.order_id = wanted_order) then
+        return 'no_lines';
+    elsif not exists (select from raw_ops.order_needs(wanted_order)) then
+        return 'allocated';
+    elsif exists (select from raw_ops.allocations a join raw_ops.order_items i on i.id = a.order_item_id
+                  where i.order_id = wanted_order) then
+        return 'partial';
+    end if;
+    return 'waiting';
+end
+$$;
+
+create function raw_ops.apply_shopify_order(inbox raw_ops.webhook_inbox, updated_at timestamp with time zone, old raw_ops.orders, wanted raw_ops.order_status) returns uuid
+language plpgsql
+as $$
+declare
+    payload jsonb := inbox.raw_payload;
+    new_status raw_ops.order_status := raw_ops.next_order_status(old.status, wanted);
+    customer uuid := raw_ops.shopify_customer_id(payload, inbox.id);
+    saved_order uuid;
+begin
+    perform raw_ops.save_shopify_customer(customer, payload);
+    saved_order := raw_ops.save_shopify_order(payload, updated_at, customer, new_status);
+    perform raw_ops.settle_shopify_items(payload, old, saved_order, new_status, inbox.id);
+    perform raw_ops.request_allocation(saved_order, new_status);
+    if wanted in ('CANCELLED', 'REFUNDED') and new_status in ('EXPORTED', 'DISPATCHED') then
+        perform raw_ops.log_order_once(saved_order, 'order_ended_late', format(
+            'Shopify says order %s is %s, but it is %s already: stop it at the packer or expect it back',
+            payload ->> 'name', wanted, new_status), 'shopify', inbox.id);
+    end if;
+    perform raw_ops.log_event('ORDER', saved_order, case when old.id is null then 'order_created' else 'order_updated' end,
+        format('Order %s from Shopify: %s, %s %s', payload ->> 'name', new_status, payload ->> 'total_price', payload ->> 'currency'),
+        jsonb_build_object('inbox_id', inbox.id, 'topic', inbox.topic, 'shopify_order_id', payload ->> 'id',
+            'financial_status', payload -> 'financial_status', 'test', payload -> 'test',
+            'status_before', old.status, 'status', new_status),
+        'shopify', inbox.id);
+    return saved_order;
+end
+$$;
+
+create function raw_ops.check_shopify_order(topic text, payload jsonb) returns void
+language plpgsql immutable
+as $$
+begin
+    if topic not like 'orders/%' then
+        raise exception 'topic % is not about an order', topic using errcode = '22023';
+    end if;
+    if jsonb_typeof(payload) <> 'object' or jsonb_typeof(payload -> 'line_items') is distinct from 'array'
+        or raw_ops.shopify_text(payload, 'id') is null or raw_ops.shopify_text(payload, 'currency') is null
+        or raw_ops.shopify_text(payload, 'total_price') is null or raw_ops.shopify_text(payload, 'subtotal_price') is null
+        or coalesce(raw_ops.shopify_text(payload, 'updated_at'), raw_ops.shopify_text(payload, 'created_at')) is null
+    then
+        raise exception 'the payload is not a Shopify order: id, currency, total_price, subtotal_price, line_items or updated_at is missing'
+            using errcode = '22023';
+    end if;
+    if exists (select from jsonb_array_elements(payload -> 'line_items') l where raw_ops.shopify_text(l, 'id') is null) then
+        raise exception 'a line item has no id: it could not be recognised when the order changes' using errcode = '22023';
+    end if;
+end
+$$;
+
+create function raw_ops.complaints(VARIADIC said text[]) returns text
+language sql immutable parallel safe
+as $$ select nullif(array_to_string(said, '; '), '') $$;
+
+create function raw_ops.cosine_distance(a real[], b real[]) returns double precision
+language plpgsql immutable strict parallel safe
+as $$
+begin
+    if cardinality(a) <> cardinality(b) then
+        raise exception 'vectors of % and of % numbers cannot be compared', cardinality(a), cardinality(b)
+            using errcode = '22000';
+    end if;
+    return (
+        select 1 - sum(x::double precision * y)
+            / nullif(sqrt(sum(x::double precision * x)) * sqrt(sum(y::double precision * y)), 0)
+        from unnest(a, b) as u (x, y)
+    );
+end
+$$;
+comment on function raw_ops.cosine_distance(real[],real[]) is '0 for one direction, 1 for a right angle, 2 for opposites; null for a vector of zeros.';
+
+create function raw_ops.dispatch_from_batch(shipment uuid, batch uuid, units integer) returns void
+language plpgsql
+as $$
+declare
+    there integer;
+begin
+    select floor(coalesce(b.qty_on_hand, 0)) into there from raw_ops.batches b where b.id = batch;
+    update raw_ops.batches b set qty_reserved = greatest(b.qty_reserved - units, 0) where b.id = batch;
+    if there > 0 then
+        perform raw_ops.move_stock(batch, -least(units, there), 'dispatch', format('shipment %s', shipment));
+    end if;
+    if there < units then
+        perform raw_ops.log_event('BATCH', batch, 'stock_mismatch',
+            format('%s units left with a shipment and only %s were on hand', units, there),
+            jsonb_build_object('shipment_id', shipment, 'units', units, 'on_hand', there), null, shipment);
+    end if;
+end
+$$;
+
+create function raw_ops.dispatch_stock(shipment uuid, shipped_order uuid) returns integer
+language plpgsql
+as $$
+declare
+    part record;
+    taken integer := 0;
+begin
+    perform raw_ops.lock_products(array(select distinct f.product_id from raw_ops.open_allocations(shipped_order) f));
+    perform from raw_ops.batches b
+    where b.id in (select f.batch_id from raw_ops.open_allocations(shipped_order) f) order by b.id for no key update;
+
+    for part in
+        with gone as (
+            insert into raw_ops.stock_dispatches (allocation_id, shipment_id, qty, dispatched_at)
+            select f.allocation_id, shipment, f.units, engine.now() from raw_ops.open_allocations(shipped_order) f
+            on conflict (allocation_id) do nothing
+            returning allocation_id, qty
+        )
+        select a.batch_id, sum(g.qty)::integer as units
+        from gone g join raw_ops.allocations a on a.id = g.allocation_id
+        group by a.batch_id order by a.batch_id
+    loop
+        perform raw_ops.dispatch_from_batch(shipment, part.batch_id, part.units);
+        taken := taken + part.units;
+    end loop;
+    return taken;
+end
+$$;
+
+create function raw_ops.enqueue_allocation(waiting_order uuid) returns void
+language plpgsql
+as $$
+begin
+    perform engine.enqueue('allocation.allocate_order', jsonb_build_object('order_id', waiting_order),
+        queue => 'allocation', unique_key => waiting_order::text)
+    where not raw_ops.is_seeding();
+end
+$$;
+
+create function raw_ops.enqueue_row() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    key text;
+    due timestamptz;
+begin
+    if raw_ops.is_seeding() then
+        return null;
+    end if;
+    -- Of the row only these columns are read: turned into JSON, it would carry whole documents along.
+    execute format('select ($1).%I::text, %s', tg_argv[3],
+                   case when tg_nargs > 4 then format('($1).%I', tg_argv[4]) else 'null' end)
+        into key, due using new;
+    perform engine.enqueue(tg_argv[0], jsonb_build_object(tg_argv[2], key),
+        queue => tg_argv[1], unique_key => key, run_at => due);
+    return null;
+end
+$$;
+
+create function raw_ops.execute_manual_inventory_adjustment(batch_id uuid, qty_change integer, reason text, adjusted_by text) returns TABLE(movement_id uuid, qty_before numeric, qty_after numeric)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    batch raw_ops.batches;
+begin
+    if coalesce(qty_change, 0) = 0 or coalesce(btrim(reason), '') = '' or coalesce(btrim(adjusted_by), '') = '' then
+        raise exception 'an adjustment needs a change that is not 0, a reason and the name of who makes it' using errcode = '22023';
+    end if;
+    perform raw_ops.lock_products(array(select b.product_id from raw_ops.batches b where b.id = $1));
+    select * into batch from raw_ops.batches b where b.id = $1 for no key update;
+    if batch.product_id is null then
+        raise exception 'there is no batch % of a product', $1 using errcode = '22023';
+    elsif coalesce(batch.qty_on_hand, 0) + qty_change < coalesce(batch.qty_reserved, 0) then
+        raise exception 'batch % has % units on hand, % of them reserved: it cannot change by %; cancel orders that hold them first',
+            batch.batch_code, coalesce(batch.qty_on_hand, 0), coalesce(batch.qty_reserved, 0), qty_change using errcode = '23514';
+    end if;
+
+    qty_before := coalesce(batch.qty_on_hand, 0);
+    qty_after := qty_before + qty_change;
+    movement_id := raw_ops.move_stock($1, qty_change, 'manual_adjustment', format('%s (%s)', btrim(reason), btrim(adjusted_by)));
+    perform raw_ops.log_event('BATCH', $1, 'inventory_adjusted', format('%s changed %s by %s: %s',
+        btrim(adjusted_by), batch.batch_code, qty_change, btrim(reason)),
+        jsonb_build_object('qty_change', qty_change, 'qty_before', qty_before, 'qty_after', qty_after,
+            'adjusted_by', btrim(adjusted_by), 'reason', btrim(reason)), null, movement_id);
+    if qty_change > 0 and batch.status = 'RELEASED' then
+        perform raw_ops.wake_waiting_orders(batch.product_id);
+    end if;
+    return next;
+end
+$$;
+
+create function raw_ops.first_expiry() returns date
+language sql
+as $$ select raw_ops.today() + raw_ops.threshold('allocation.min_shelf_days')::integer $$;
+
+create function raw_ops.fn_check_lab_sla_v2() returns jsonb
+language plpgsql
+as $$
+declare
+    days numeric := raw_ops.threshold('lab_sla.max_days');
+    held bigint;
+    late bigint;
+    codes text;
+begin
+    select count(*), count(*) filter (where t.is_late), string_agg(t.batch_code, ', ' order by t.held_since) filter (where t.is_late)
+    into held, late, codes
+    from raw_ops.v_lab_sla_tracking t where t.status = 'QA_HOLD' and t.lab_result_id is null;
+    return raw_ops.monitor_answer('lab_sla', case when late > 0 then 'warning' else 'ok' end, 'Lab results',
+        case when late > 0 then format('no lab result after %s days: %s', days, codes) else 'no lab result is late' end,
+        json_build_object('awaiting_result', held, 'late', late));
+end
+$$;
+
+create function raw_ops.fn_check_order_ingestion_slo_v2() returns jsonb
+language plpgsql
+as $$
+declare
+    waiting bigint;
+    oldest_minutes numeric;
+    p95_ms integer;
+    max_ms integer;
+    said text;
+begin
+    select q.depth, raw_ops.minutes_since(q.oldest_received_at) into waiting, oldest_minutes from raw_ops.v_retry_queue_depth q;
+    select percentile_disc(0.95) within group (order by i.processing_duration_ms), max(i.processing_duration_ms) into p95_ms, max_ms
+    from raw_ops.webhook_inbox i
+    where i.processing_status = 'success' and i.processed_at > (select engine.now()) - interval '1 hour';
+
+    said := raw_ops.complaints(
+        case when waiting > raw_ops.threshold('order_ingestion.max_waiting') then waiting || ' webhooks wait' end,
+        case when oldest_minutes > raw_ops.threshold('order_ingestion.max_age_minutes')
+            then 'the oldest has waited ' || oldest_minutes || ' minutes' end,
+        case when p95_ms > raw_ops.threshold('order_ingestion.max_p95_ms') then '5 % take longer than ' || p95_ms || ' ms' end,
+        case when max_ms > raw_ops.threshold('order_ingestion.max_ms') then 'the slowest took ' || max_ms || ' ms' end);
+    return raw_ops.monitor_answer('order_ingestion_slo', case when said is null then 'ok' else 'warning' end,
+        'Order ingestion', coalesce(said, 'orders come in as they should'),
+        json_build_object('waiting', waiting, 'oldest_minutes', oldest_minutes, 'p95_ms', p95_ms, 'max_ms', max_ms));
+end
+$$;
+
+create function raw_ops.fn_check_outbox_health_v2() returns jsonb
+language plpgsql
+as $$
+declare
+    pending bigint;
+    oldest_minutes numeric;
+    failed bigint;
+    unknown bigint;
+    said text;
+begin
+    select o.pending, raw_ops.minutes_since(o.oldest_pending_at), o.failed, o.unknown
+    into pending, oldest_minutes, failed, unknown
+    from raw_ops.v_outbox_health o;
+
+    said := raw_ops.complaints(
+        case when pending > raw_ops.threshold('outbox.max_pending') then pending || ' messages are unsent' end,
+        case when oldest_minutes > raw_ops.threshold('outbox.max_age_minutes')
+            then 'the oldest has waited ' || oldest_minutes || ' minutes' end,
+        case when failed > 0 then failed || ' failed for good' end,
+        case when unknown > 0 then unknown || ' may have been sent or not and need a person' end);
+    return raw_ops.monitor_answer('outbox_health', case when said is null then 'ok' else 'warning' end,
+        'Outbox', coalesce(said, 'messages go out as they should'),
+        json_build_object('pending', pending, 'oldest_minutes', oldest_minutes, 'failed', failed, 'unknown', unknown));
+end
+$$;
+
+create function raw_ops.fn_check_stock_levels_v2() returns jsonb
+language plpgsql
+as $$
+declare
+    low bigint;
+    critical bigint;
+    drifted bigint;
+    names text;
+    said text;
+begin
+    select count(*), count(*) filter (where a.severity = 'critical'),
+        string_agg(a.sku || ' has ' || a.units_available || case when a.units_waiting > 0
+            then ' and ' || a.units_waiting || ' are waited for' else '' end, ', ')
+    into low, critical, names from raw_ops.get_low_stock_alerts() a;
+    select count(*) into drifted from raw_ops.get_current_inventory_for_reconciliation() r where abs(r.drift_kg) > 0.001;
+
+    said := raw_ops.complaints(names, case when drifted > 0 then drifted || ' batches differ from inventory' end);
+    return raw_ops.monitor_answer('stock_levels',
+        case when critical > 0 then 'critical' when said is not null then 'warning' else 'ok' end,
+        'Stock', coalesce(said, 'every product has stock'),
+        json_build_object('low_products', low, 'critical_products', critical, 'drifted_batches', drifted));
+end
+$$;
+
+create function raw_ops.fn_check_support_queue_v2() returns jsonb
+language plpgsql
+as $$
+declare
+    tickets bigint;
+    oldest_hours numeric;
+    escalated bigint;
+    said text;
+begin
+    select count(*), round(raw_ops.minutes_since(min(t.created_at) filter (where t.status = 'pending')) / 60, 2)
+    into tickets, oldest_hours
+    from raw_ops.support_tickets t where t.status not in ('resolved', 'closed');
+    select count(*) into escalated from raw_ops.escalation_queue e where e.processed_at is null;
+
+    said := raw_ops.complaints(
+        case when escalated > 0 then escalated || ' escalations wait for a person' end,
+        case when tickets > raw_ops.threshold('support.max_open') then tickets || ' tickets are open' end,
+        case when oldest_hours > raw_ops.threshold('support.max_age_hours')
+            then 'the oldest has waited ' || oldest_hours || ' hours' end);
+    return raw_ops.monitor_answer('support_queue',
+        case when escalated > 0 then 'critical' when said is not null then 'warning' else 'ok' end,
+        'Support', coalesce(said, 'tickets are answered as they should'),
+        json_build_object('open', tickets, 'oldest_hours', oldest_hours, 'escalations', escalated));
+end
+$$;
+
+create function raw_ops.fn_check_working_capital_v2() returns jsonb
+language plpgsql
+as $$
+declare
+    held bigint;
+    unpriced bigint;
+    tied numeric;
+    verdict text;
+begin
+    select m.batches, m.batches_without_cost, m.held_gbp into held, unpriced, tied from raw_ops.v_working_capital_metrics m;
+    verdict := case when tied > raw_ops.threshold('working_capital.critical_gbp') then 'critical'
+                    when tied > raw_ops.threshold('working_capital.warning_gbp') then 'warning' else 'ok' end;
+    return raw_ops.monitor_answer('working_capital', verdict, 'Working capital',
+        format('£%s are held in QA in %s batches%s', tied, held,
+            case when unpriced > 0 then format(', %s of them without a cost', unpriced) else '' end),
+        json_build_object('held_gbp', tied, 'batches', held, 'without_cost', unpriced));
+end
+$$;
+
+create function raw_ops.fn_daily_snapshot_v2() returns jsonb
+language plpgsql
+as $$
+declare
+    day jsonb := raw_ops.get_daily_snapshot();
+begin
+    return raw_ops.monitor_answer('daily_snapshot', 'ok', 'Daily operations, ' || (day ->> 'day'),
+            format('%s orders, £%s; %s shipments left; %s orders wait for stock',
+                day ->> 'orders', day ->> 'revenue_gbp', day ->> 'shipments_dispatched', day ->> 'orders_waiting'),
+            day::json)
+        || '{"alert_triggered": true, "channel": "daily-ops"}';
+end
+$$;
+
+create function raw_ops.fn_decrement_inventory_on_dispatch() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from raw_ops.stock_dispatches d where d.shipment_id = new.id) then
+        return null;
+    end if;
+    -- A second parcel of an order finds nothing left to take; an order without any allocation is a fault.
+    if raw_ops.dispatch_stock(new.id, new.order_id) = 0 then
+        perform raw_ops.log_event('SHIPMENT', new.id, 'dispatch_without_stock',
+            'A shipment left and its order has no stock allocated: count the batch and adjust it by hand',
+            jsonb_build_object('order_id', new.order_id, 'batch_id', new.batch_id), null, new.id)
+        where not exists (select from raw_ops.ops_events e where e.entity_id = new.id and e.kind = 'dispatch_without_stock')
+          and not exists (select from raw_ops.allocations a join raw_ops.order_items i on i.id = a.order_item_id
+                          where i.order_id = new.order_id);
+    end if;
+    return null;
+end
+$$;
+
+create function raw_ops.follow_dead_letter() returns trigger
+language plpgsql
+set search_path = pg_catalog
+as $$
+begin
+    execute tg_argv[0] using new;
+    return null;
+exception when others then
+    -- A record that cannot be marked, such as one whose key in the arguments is no key, must not keep the job alive.
+    raise warning 'the record of dead letter % is not marked: %', new.id, sqlerrm;
+    return null;
+end
+$$;
+comment on function raw_ops.follow_dead_letter() is 'Runs the statement in its argument; $1 there is the dead letter.';
+
+create function raw_ops.free_allocations(ended_order uuid) returns integer
+language plpgsql
+as $$
+declare
+    products uuid[] := array(select distinct f.product_id from raw_ops.open_allocations(ended_order) f);
+    freed integer;
+    given_back jsonb;
+begin
+    perform raw_ops.lock_products(products);
+    perform from raw_ops.batches b
+    where b.id in (select f.batch_id from raw_ops.open_allocations(ended_order) f) order by b.id for no key update;
+
+    with gone as (
+        delete from raw_ops.allocations a using raw_ops.open_allocations(ended_order) f where a.id = f.allocation_id
+        returning a.batch_id, a.qty_allocated
+    ),
+    sums as (
+        select g.batch_id, sum(g.qty_allocated) as units from gone g group by g.batch_id
+    ),
+    opened as (
+        update raw_ops.batches b set qty_reserved = greatest(b.qty_reserved - s.units, 0) from sums s where b.id = s.batch_id
+    )
+    select coalesce(sum(s.units), 0), jsonb_object_agg(s.batch_id, s.units) into freed, given_back from sums s;
+    if freed > 0 then
+        perform raw_ops.log_event('ORDER', ended_order, 'allocation_freed', 'The order ended and gave back ' || freed || ' units',
+            jsonb_build_object('units', freed, 'batches', given_back), null, null);
+        perform raw_ops.wake_waiting_orders(p.id) from unnest(products) p (id);
+    end if;
+    return freed;
+end
+$$;
+
+create function raw_ops.free_batches(product uuid, first_expiry date) returns TABLE(batch_id uuid, expiry_date date, produced_at date, units integer)
+language sql stable
+as $$
+    select b.id, b.expiry_date, b.produced_at, floor(b.qty_on_hand - coalesce(b.qty_reserved, 0))::integer
+    from raw_ops.batches b
+    where b.product_id = product and b.status = 'RELEASED' and b.qty_on_hand - coalesce(b.qty_reserved, 0) >= 1
+      and (b.expiry_date is null or b.expiry_date >= first_expiry)
+$$;
+
+create function raw_ops.generate_public_batch_id(batch_code text) returns text
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    secret bytea;
+begin
+    if coalesce(btrim(batch_code), '') = '' then
+        raise exception 'a public batch id needs a batch code' using errcode = '22023';
+    end if;
+    select k.key into secret from raw_ops.server_key k where k.name = 'public_batch_id';
+    if secret is null then
+        raise exception 'the key of public batch ids is missing: %, or insert one with 32 random bytes',
+            'restore the row public_batch_id of raw_ops.server_key' using errcode = '55000';
+    end if;
+    return encode(substr(raw_ops.hmac_sha256(convert_to(batch_code, 'UTF8'), secret), 1, 12), 'hex');
+end
+$$;
+
+create function raw_ops.get_current_inventory_for_reconciliation() returns TABLE(sku text, product text, batch_id uuid, batch_code text, status raw_ops.batch_status, expiry_date date, qty_on_hand numeric, qty_reserved numeric, qty_available numeric, kg_expected numeric, kg_recorded numeric, drift_kg numeric)
+language sql stable
+as $$
+    select p.sku, p.name, b.id, b.batch_code, b.status, b.expiry_date, q.on_hand, q.reserved, q.on_hand - q.reserved,
+        q.on_hand * p.kg, v.kg, v.kg - q.on_hand * p.kg
+    from raw_ops.batches b
+    cross join lateral (select coalesce(b.qty_on_hand, 0) as on_hand, coalesce(b.qty_reserved, 0) as reserved) q
+    left join raw_ops.products p on p.id = b.product_id
+    left join lateral (select sum(i.kg_available) as kg from raw_ops.inventory i where i.batch_id = b.id) v on true
+    where q.on_hand > 0 or v.kg > 0
+    order by p.sku, b.expiry_date, b.batch_code
+$$;
+
+create function raw_ops.get_daily_snapshot(day date DEFAULT NULL::date) returns jsonb
+language plpgsql
+as $$
+declare
+    wanted date := coalesce(day, raw_ops.today() - 1);
+    begins timestamptz := wanted::timestamp at time zone 'Europe/London';
+    ends timestamptz := (wanted + 1)::timestamp at time zone 'Europe/London';
+begin
+    return jsonb_build_object('day', wanted)
+        || raw_ops.orders_of_day(begins, ends) || raw_ops.shipments_of_day(begins, ends)
+        || jsonb_build_object(
+            'batches_released', (select count(*) from raw_ops.batches b where b.released_at >= begins and b.released_at < ends),
+            'tickets_opened', (select count(*) from raw_ops.support_tickets t where t.created_at >= begins and t.created_at < ends))
+        || raw_ops.open_work();
+end
+$$;
+
+create function raw_ops.get_low_stock_alerts() returns TABLE(product_id uuid, sku text, name text, units_available integer, units_waiting integer, threshold integer, severity text)
+language sql
+as $$
+    with setting as materialized (
+        select raw_ops.threshold('stock.low_units') as low, raw_ops.threshold('stock.critical_units') as critical,
+            raw_ops.first_expiry() as first_expiry
+    ),
+    waiting as (
+        select n.product_id, sum(n.units)::integer as units
+        from (select distinct q.order_id from raw_ops.allocation_queue q where q.state = 'pending') w
+        cross join lateral raw_ops.order_needs(w.order_id) n
+        group by n.product_id
+    )
+    select p.id, p.sku, p.name, f.units, coalesce(w.units, 0),
+        (case when f.units < s.critical then s.critical else s.low end)::integer,
+        case when f.units < s.critical then 'critical' else 'warning' end
+    from raw_ops.products p
+    cross join setting s
+    cross join lateral (
+        select coalesce(sum(b.units), 0)::integer as units from raw_ops.free_batches(p.id, s.first_expiry) b
+    ) f
+    left join waiting w on w.product_id = p.id
+    where p.is_active and (f.units < s.low or f.units < s.critical)
+    order by f.units - coalesce(w.units, 0), p.sku
+$$;
+
+create function raw_ops.hmac_sha256(message bytea, key bytea) returns bytea
+language plpgsql immutable parallel safe
+as $$
+declare
+    block bytea := case when length(key) > 64 then sha256(key) else key end;
+begin
+    block := block || decode(repeat('00', 64 - length(block)), 'hex');
+    return sha256(raw_ops.xor_block(block, 92) || sha256(raw_ops.xor_block(block, 54) || message));
+end
+$$;
+
+create function raw_ops.is_seeding() returns boolean
+language sql stable
+as $$ select coalesce(nullif(current_setting('rawops.seeding', true), '')::boolean, false) $$;
+
+create function raw_ops.lab_result_refusal(result raw_ops.lab_results) returns text
+language sql stable
+as $$
+    select case
+        when result.id is null then 'it has no lab result'
+        when result.outcome <> 'PASS' then format('its lab result is %s and not PASS', result.outcome)
+        when result.salmonella_absent is not true then 'its lab result does not state that Salmonella is absent in 25 g'
+        when result.listeria_absent is not true and raw_ops.threshold('lab.listeria_required') <> 0
+            then 'its lab result does not state that Listeria was not detected in 25 g'
+        when result.enterobacteriaceae_cfu_per_g is null or result.enterobacteriaceae_operator = '>'
+            then 'its lab result has no count of Enterobacteriaceae'
+        when result.enterobacteriaceae_cfu_per_g >= 5000 then 'its lab result has 5000 CFU/g of Enterobacteriaceae or more'
+        when result.reported_at > engine.now() then 'its lab result is dated in the future'
+        when exists (select from raw_ops.lab_results o where o.pdf_hash = result.pdf_hash and o.batch_id <> result.batch_id)
+            then 'the document of its lab result was used for another batch'
+        else raw_ops.lab_samples_refusal(result.id)
+    end
+$$;
+
+create function raw_ops.lab_samples_refusal(result uuid) returns text
+language sql stable
+as $$
+    select case
+        when count(*) = 0 then null
+        when bool_or(s.salmonella_absent is not true) then 'absence of Salmonella is not stated for every sample'
+        when bool_or(s.enterobacteriaceae_cfu_per_g is null or s.enterobacteriaceae_operator = '>')
+            then 'Enterobacteriaceae are not counted in every sample'
+        when max(s.enterobacteriaceae_cfu_per_g) >= 5000 then 'a sample has 5000 CFU/g of Enterobacteriaceae or more'
+        when count(*) filter (where s.enterobacteriaceae_cfu_per_g > 10) > 2
+            then 'more than two samples have over 10 CFU/g of Enterobacteriaceae'
+    end
+    from raw_ops.lab_result_samples s where s.lab_result_id = result
+$$;
+
+create function raw_ops.lock_products(products uuid[]) returns void
+language plpgsql
+as $$
+begin
+    perform from raw_ops.products p where p.id = any (products) order by p.id for no key update;
+end
+$$;
+
+create function raw_ops.log_allocation(wanted_order uuid, outcome text, got integer, missing text, run uuid) returns void
+language plpgsql
+as $$
+begin
+    if outcome = 'waiting' then
+        perform raw_ops.log_order_once(wanted_order, 'allocation_warning', 'The order ' || missing);
+    elsif got > 0 then
+        perform raw_ops.log_event('ORDER', wanted_order,
+            case outcome when 'allocated' then 'allocation_success' else 'allocation_partial' end,
+            'The order got ' || got || ' units' || coalesce(' and ' || missing, ''),
+            jsonb_build_object('allocation_group_id', run, 'units', got), null, null);
+    end if;
+end
+$$;
+
+create function raw_ops.log_customer_conflict(kept uuid, other uuid, why text, inbox_id uuid) returns void
+language sql
+as $$
+    select raw_ops.log_event('CUSTOMER', kept, 'customer_conflict', why,
+        jsonb_build_object('customer_id', kept, 'other_customer_id', other), 'shopify', inbox_id)
+    where not exists (
+        select from raw_ops.ops_events e
+        where e.entity_id = kept and e.kind = 'customer_conflict' and e.meta ->> 'other_customer_id' = other::text
+    )
+$$;
+
+create function raw_ops.log_event(entity_type text, entity_id uuid, kind text, message text, meta jsonb, source_system text, source_id uuid) returns void
+language sql
+as $$
+    insert into raw_ops.ops_events (entity_type, entity_id, kind, message, created_at, meta, source_system, source_id)
+    values ($1, $2, $3, $4, engine.now(), jsonb_strip_nulls($5), $6, $7)
+$$;
+
+create function raw_ops.log_inventory_movement() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if current_setting('rawops.stock_moved', true) = 'on' then
+        return null;
+    end if;
+    insert into raw_ops.inventory_movements
+        (sku, movement_type, qty_change, qty_before, qty_after, reference_id, reference_type, notes, created_at)
+    select u.sku, 'inventory_edit', u.after - u.before, u.before, u.after, new.batch_id, 'batch',
+        format('%s: %s kg became %s kg, by %s', new.location, old.kg_available, new.kg_available, session_user), engine.now()
+    from (
+        select coalesce(p.sku, b.batch_code) as sku,
+            round(old.kg_available / coalesce(nullif(p.kg, 0), 1))::integer as before,
+            round(new.kg_available / coalesce(nullif(p.kg, 0), 1))::integer as after
+        from raw_ops.batches b left join raw_ops.products p on p.id = b.product_id
+        where b.id = new.batch_id
+    ) u;
+    return null;
+end
+$$;
+
+create function raw_ops.log_order_once(saved_order uuid, kind text, message text, source_system text DEFAULT NULL::text, source_id uuid DEFAULT NULL::uuid) returns void
+language sql
+as $$
+    select raw_ops.log_event('ORDER', saved_order, $2, $3, null, $4, $5)
+    where not exists (select from raw_ops.ops_events e where e.entity_id = saved_order and e.kind = $2)
+$$;
+
+create function raw_ops.minutes_since(at timestamp with time zone) returns numeric
+language sql
+as $$ select coalesce(round(extract(epoch from engine.now() - at) / 60, 1), 0) $$;
+
+create function raw_ops.missing_stock(wanted_order uuid) returns text
+language plpgsql stable
+as $$
+begin
+    return (
+        select 'waits for ' || string_agg(m.units || ' of ' || m.sku || m.unknown, ', ' order by m.sku)
+        from (
+            select n.sku, sum(n.units) as units, case when n.product_id is null then ' (no product has this SKU)' else '' end as unknown
+            from raw_ops.order_needs(wanted_order) n group by n.sku, n.product_id
+        ) m
+    );
+end
+$$;
+
+create function raw_ops.monitor_answer(check_name text, status text, title text, message text, metrics json) returns jsonb
+language sql immutable parallel safe
+as $$
+    select jsonb_build_object(
+        'check', check_name, 'status', status, 'alert_triggered', status <> 'ok',
+        'channel', case status when 'critical' then 'ops-urgent' when 'warning' then 'ops-alerts' end,
+        'severity', case status when 'ok' then 'info' else status end,
+        'title', title, 'message', message, 'metrics', metrics,
+        'fields', coalesce((
+            select jsonb_agg(jsonb_build_object('label', upper(left(m.key, 1)) || replace(substr(m.key, 2), '_', ' '),
+                'value', coalesce(m.value, 'none'), 'inline', true) order by m.place)
+            from json_each_text(metrics) with ordinality m (key, value, place)), '[]'))
+$$;
+
+create function raw_ops.move_stock(batch uuid, change integer, kind text, notes text) returns uuid
+language plpgsql
+as $$
+declare
+    moved_sku text;
+    product uuid;
+    before integer;
+    movement uuid;
+begin
+    select p.sku, p.id into moved_sku, product
+    from raw_ops.batches b join raw_ops.products p on p.id = b.product_id where b.id = batch;
+    select floor(sum(b.qty_on_hand)) into before from raw_ops.batches b where b.product_id = product;
+
+    update raw_ops.batches b set qty_on_hand = coalesce(b.qty_on_hand, 0) + change where b.id = batch;
+    insert into raw_ops.inventory_movements
+        (sku, movement_type, qty_change, qty_before, qty_after, reference_id, reference_type, notes, created_at)
+    values (moved_sku, kind, change, coalesce(before, 0), coalesce(before, 0) + change, batch, 'batch', move_stock.notes, engine.now())
+    returning id into movement;
+    perform raw_ops.refresh_inventory(batch);
+    perform raw_ops.refresh_on_hand(product);
+    return movement;
+end
+$$;
+
+create function raw_ops.nearest_knowledge(query real[], model text, at_most integer) returns TABLE(id uuid, distance double precision)
+language sql stable
+as $$
+            select s.id, raw_ops.cosine_distance(s.embedding, query)
+            from raw_ops.ai_knowledge_sections s
+            where s.is_active and s.embedding_model = model and s.embedding is not null
+            order by 2, s.id
+            limit at_most
+        $$;
+comment on function raw_ops.nearest_knowledge(real[],text,integer) is 'The active sections nearest to a vector of the same model, nearest first.';
+
+create function raw_ops.next_order_status(current raw_ops.order_status, wanted raw_ops.order_status) returns raw_ops.order_status
+language sql immutable parallel safe
+as $$
+    select case
+        when current is null then wanted
+        when wanted = 'PAID' and current = 'PENDING' then wanted
+        when wanted = 'CANCELLED' and current in ('PENDING', 'PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED', 'REFUNDED')
+            then wanted
+        when wanted = 'REFUNDED' and current in ('PENDING', 'PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED') then wanted
+        else current
+    end
+$$;
+
+create function raw_ops.open_allocations(wanted_order uuid) returns TABLE(allocation_id uuid, batch_id uuid, product_id uuid, units numeric)
+language sql stable
+as $$
+    select a.id, a.batch_id, b.product_id, a.qty_allocated
+    from raw_ops.order_items i
+    join raw_ops.allocations a on a.order_item_id = i.id
+    join raw_ops.batches b on b.id = a.batch_id
+    where i.order_id = wanted_order
+      and not exists (select from raw_ops.stock_dispatches d where d.allocation_id = a.id)
+$$;
+
+create function raw_ops.open_work() returns jsonb
+language sql
+as $$
+    select jsonb_build_object(
+        'orders_waiting', (select count(distinct q.order_id) from raw_ops.allocation_queue q where q.state = 'pending'),
+        'batches_in_qa_hold', (select count(*) from raw_ops.batches b where b.status = 'QA_HOLD'),
+        'low_stock_products', (select count(*) from raw_ops.get_low_stock_alerts()),
+        'tickets_open', (select count(*) from raw_ops.support_tickets t where t.status not in ('resolved', 'closed')),
+        'webhooks_failed', (select count(*) from raw_ops.webhook_inbox i where i.processing_status = 'failed'),
+        'dead_letters', (select count(*) from raw_ops.dead_letter_queue d where not d.resolved))
+$$;
+
+create function raw_ops.order_needs(wanted_order uuid) returns TABLE(order_item_id uuid, product_id uuid, sku text, units integer)
+language sql stable
+as $$
+    select i.id, coalesce(i.product_id, (select p.id from raw_ops.products p where p.sku = i.sku)),
+        coalesce(nullif(i.sku, ''), (select p.sku from raw_ops.products p where p.id = i.product_id)),
+        i.qty - greatest(i.fulfilled_qty, a.sent) - a.held
+    from raw_ops.order_items i
+    cross join lateral (
+        select coalesce(sum(s.qty_allocated) filter (where d.allocation_id is not null), 0)::integer as sent,
+            coalesce(sum(s.qty_allocated) filter (where d.allocation_id is null), 0)::integer as held
+        from raw_ops.allocations s
+        left join raw_ops.stock_dispatches d on d.allocation_id = s.id
+        where s.order_item_id = i.id
+    ) a
+    where i.order_id = wanted_order and (i.product_id is not null or nullif(i.sku, '') is not null)
+      and i.qty > greatest(i.fulfilled_qty, a.sent) + a.held
+$$;
+
+create function raw_ops.orders_of_day(begins timestamp with time zone, ends timestamp with time zone) returns jsonb
+language sql stable
+as $$
+    select jsonb_build_object('orders', count(*), 'subscription_orders', count(*) filter (where o.is_subscription),
+        'revenue_gbp', coalesce(sum(o.total_gbp), 0))
+    from raw_ops.orders o
+    where o.ordered_at >= begins and o.ordered_at < ends and o.status not in ('PENDING', 'CANCELLED')
+$$;
+
+create function raw_ops.process_order_webhook_txn(inbox_id uuid) returns TABLE(order_id uuid, outcome text)
+language plpgsql
+as $$
+declare
+    began timestamptz := clock_timestamp();  -- Elapsed work, not a date: the real clock even under a test clock.
+    inbox raw_ops.webhook_inbox;
+    old raw_ops.orders;
+    updated_at timestamptz;
+    wanted raw_ops.order_status;
+begin
+    select * into inbox from raw_ops.webhook_inbox w where w.id = $1 for update;
+    if not found then
+        raise exception 'webhook % is not in the inbox', $1 using errcode = 'P0002';
+    end if;
+    perform raw_ops.check_shopify_order(inbox.topic, inbox.raw_payload);
+    updated_at := coalesce(raw_ops.shopify_text(inbox.raw_payload, 'updated_at'), inbox.raw_payload ->> 'created_at')::timestamptz;
+
+    perform pg_advisory_xact_lock(hashtextextended('raw_ops.shopify_order:' || (inbox.raw_payload ->> 'id'), 0));
+    select * into old from raw_ops.orders o where o.shopify_order_id = inbox.raw_payload ->> 'id' for update;
+
+    wanted := raw_ops.shopify_order_status(inbox.raw_payload);
+    if wanted = 'PAID' and inbox.raw_payload ->> 'test' = 'true' and not exists (
+        select from raw_ops.system_config c where c.key = 'orders.ship_test_orders' and c.value = 'true'
+    ) then
+        wanted := 'PENDING';
+    end if;
+
+    if old.id is null then
+        outcome := 'created';
+    elsif updated_at < old.updated_at_shopify
+        or (updated_at = old.updated_at_shopify and raw_ops.next_order_status(old.status, wanted) = old.status) then
+        outcome := 'stale';
+    else
+        outcome := 'updated';
+    end if;
+    order_id := case when outcome = 'stale' then old.id else raw_ops.apply_shopify_order(inbox, updated_at, old, wanted) end;
+
+    update raw_ops.webhook_inbox w
+    set processing_status = 'success', processed_at = engine.now(), updated_at = engine.now(),
+        processing_attempts = w.processing_attempts + 1, last_error = null, error_category = null,
+        shopify_order_id = (inbox.raw_payload ->> 'id')::bigint,
+        shopify_order_number = coalesce(inbox.raw_payload ->> 'order_number', w.shopify_order_number),
+        processing_duration_ms = extract(milliseconds from clock_timestamp() - began),
+        processing_time_ms = extract(milliseconds from clock_timestamp() - began)
+    where w.id = inbox.id;
+    return next;
+end
+$$;
+
+create function raw_ops.record_release(batch raw_ops.batches, result uuid, released_by text, at timestamp with time zone) returns void
+language plpgsql
+as $$
+begin
+    insert into raw_ops.batch_status_history (batch_id, old_status, new_status, triggered_by, lab_result_id, created_at)
+    values (batch.id, batch.status, 'RELEASED', released_by, result, at);
+    perform raw_ops.log_event('BATCH', batch.id, 'batch_released', format('%s released batch %s', released_by, batch.batch_code),
+        jsonb_build_object('batch_code', batch.batch_code, 'lab_result_id', result, 'released_by', released_by,
+            'qty_on_hand', batch.qty_on_hand), null, result);
+end
+$$;
+
+create function raw_ops.refresh_inventory(batch uuid) returns void
+language plpgsql
+as $$
+begin
+    -- log_inventory_movement is silent meanwhile: whoever moved the units wrote their movement.
+    perform set_config('rawops.stock_moved', 'on', true);
+    insert into raw_ops.inventory as v (batch_id, location, kg_available, updated_at)
+    select b.id, coalesce(largest.location, '3PL-PRIMARY'),
+        greatest(b.qty_on_hand * p.kg - coalesce(elsewhere.kg, 0), 0), engine.now()
+    from raw_ops.batches b
+    join raw_ops.products p on p.id = b.product_id
+    left join lateral (
+        select i.location from raw_ops.inventory i where i.batch_id = b.id order by i.kg_available desc, i.location limit 1
+    ) largest on true
+    left join lateral (
+        select sum(i.kg_available) as kg from raw_ops.inventory i where i.batch_id = b.id and i.location <> largest.location
+    ) elsewhere on true
+    where b.id = batch
+    on conflict (batch_id, location) do update set kg_available = excluded.kg_available, updated_at = excluded.updated_at
+    where v.kg_available <> excluded.kg_available;
+    perform set_config('rawops.stock_moved', 'off', true);
+end
+$$;
+
+create function raw_ops.refresh_on_hand(product uuid) returns void
+language plpgsql
+as $$
+begin
+    insert into raw_ops.inventory_on_hand as h (sku, qty_available, updated_at, created_at)
+    select p.sku, coalesce(floor(sum(b.qty_on_hand)), 0), engine.now(), engine.now()
+    from raw_ops.products p
+    left join raw_ops.batches b on b.product_id = p.id and b.status = 'RELEASED'
+    where p.id = product
+    group by p.sku
+    on conflict (sku) do update set qty_available = excluded.qty_available, updated_at = excluded.updated_at
+    where h.qty_available <> excluded.qty_available;
+end
+$$;
+
+create function raw_ops.release_batch(batch_id uuid, released_by text DEFAULT SESSION_USER) returns TABLE(outcome text, batch_code text, released_at timestamp with time zone, lab_result_id uuid)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    batch raw_ops.batches;
+    result raw_ops.lab_results;
+    reason text;
+begin
+    perform raw_ops.lock_products(array(select b.product_id from raw_ops.batches b where b.id = $1));
+    select * into batch from raw_ops.batches b where b.id = $1 for no key update;
+    if not found then
+        raise exception 'there is no batch %', $1 using errcode = '22023';
+    end if;
+    select * into result from raw_ops.lab_results r where r.batch_id = $1 for share;
+    batch_code := batch.batch_code;
+    lab_result_id := result.id;
+    if batch.status = 'RELEASED' then
+        outcome := 'already_released';
+        released_at := batch.released_at;
+        return next;
+        return;
+    end if;
+    reason := raw_ops.release_refusal(batch, result);
+    if reason is not null then
+        raise exception 'batch % is not released: %', batch.batch_code, reason;
+    end if;
+
+    outcome := 'released';
+    released_at := engine.now();
+    update raw_ops.batches b set status = 'RELEASED', released_at = release_batch.released_at where b.id = $1;
+    perform raw_ops.record_release(batch, result.id, released_by, released_at);
+    return next;
+end
+$$;
+
+create function raw_ops.release_refusal(batch raw_ops.batches, result raw_ops.lab_results) returns text
+language sql stable
+as $$
+    select case
+        when batch.status <> 'QA_HOLD' then format('it is %s and not in QA hold', batch.status)
+        when batch.product_id is null then 'it names no product'
+        when batch.expiry_date is null then 'it has no expiry date'
+        when batch.expiry_date < raw_ops.today() then format('it expired on %s', batch.expiry_date)
+        when (result.reported_at at time zone 'Europe/London')::date < batch.produced_at
+            then 'its lab result is older than the batch'
+        else raw_ops.lab_result_refusal(result)
+    end
+$$;
+
+create function raw_ops.request_allocation(paid_order uuid, new_status raw_ops.order_status) returns void
+language plpgsql
+as $$
+begin
+    if new_status in ('CANCELLED', 'REFUNDED') then
+        update raw_ops.allocation_queue q set state = 'cancelled', completed_at = engine.now()
+        where q.order_id = paid_order and q.state = 'pending';
+        perform raw_ops.free_allocations(paid_order);
+    elsif new_status = 'PAID' then
+        insert into raw_ops.allocation_queue (order_id, created_at)
+        select paid_order, engine.now()
+        where not exists (select from raw_ops.allocation_queue q where q.order_id = paid_order);
+        -- The new request is a job by its own trigger. One that waits already looks again: the lines may be others now.
+        if not found and exists (select from raw_ops.allocation_queue q where q.order_id = paid_order and q.state = 'pending') then
+            perform raw_ops.enqueue_allocation(paid_order);
+        end if;
+    end if;
+end
+$$;
+
+create function raw_ops.reserve_for_order(wanted_order uuid, run uuid) returns integer
+language plpgsql
+as $$
+declare
+    products uuid[] := array(select distinct n.product_id from raw_ops.order_needs(wanted_order) n where n.product_id is not null);
+    need record;
+    got integer := 0;
+begin
+    perform raw_ops.lock_products(products);
+    perform from raw_ops.batches b
+    where b.product_id = any (products) and b.status = 'RELEASED' and b.qty_on_hand > coalesce(b.qty_reserved, 0)
+    order by b.id for no key update;
+
+    for need in
+        select * from raw_ops.order_needs(wanted_order) n where n.product_id is not null order by n.order_item_id
+    loop
+        got := got + raw_ops.reserve_stock(need.order_item_id, need.product_id, need.units, run);
+    end loop;
+    return got;
+end
+$$;
+
+create function raw_ops.reserve_stock(item uuid, product uuid, wanted integer, run uuid) returns integer
+language plpgsql
+as $$
+declare
+    got integer;
+begin
+    with free as (
+        select f.batch_id, f.units, f.expiry_date, f.produced_at,
+            sum(f.units) over (order by f.expiry_date, f.produced_at, f.batch_id) - f.units as before
+        from raw_ops.free_batches(product, raw_ops.first_expiry()) f
+    ),
+    taken as (
+        select f.batch_id, least(f.units, wanted - f.before) as units, f.before + least(f.units, wanted - f.before) as sum
+        from free f where f.before < wanted
+    ),
+    reserved as (
+        update raw_ops.batches b
+        set qty_reserved = coalesce(b.qty_reserved, 0) + t.units, last_reservation_at = engine.now()
+        from taken t where b.id = t.batch_id
+    ),
+    made as (
+        insert into raw_ops.allocations
+            (order_item_id, batch_id, qty_allocated, is_partial, remaining_qty, allocation_group_id, created_at)
+        select item, t.batch_id, t.units, t.sum < wanted, wanted - t.sum, run, engine.now() from taken t order by t.sum
+        returning qty_allocated
+    )
+    select coalesce(sum(m.qty_allocated), 0) into got from made m;
+    return got;
+end
+$$;
+
+create function raw_ops.retry_failed_webhooks(max_rows integer DEFAULT 100) returns TABLE(inbox_id uuid, job_id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    chosen uuid[] := array(select raw_ops.webhooks_to_retry(max_rows));
+    next_id uuid;
+begin
+    -- One by one, because the jobs are to be in this order.
+    foreach next_id in array chosen loop
+        update raw_ops.webhook_inbox i set processing_status = 'retrying', updated_at = engine.now() where i.id = next_id;
+    end loop;
+    update engine.dead_letter_queue d
+    set resolved = true, resolved_at = engine.now(), resolved_by = 'retry_failed_webhooks', resolution = 'requeued',
+        requeued_job_id = u.job_id
+    from engine.unique_key u
+    where d.topic = 'orders.process_order' and not d.resolved and d.payload ->> 'inbox_id' = any (chosen::text[])
+      and u.kind = d.topic and u.key = d.payload ->> 'inbox_id';
+    return query
+        select c.id, u.job_id from unnest(chosen) with ordinality c (id, place)
+        join engine.unique_key u on u.kind = 'orders.process_order' and u.key = c.id::text
+        order by c.place;
+end
+$$;
+
+create function raw_ops.save_shopify_customer(customer uuid, payload jsonb) returns void
+language plpgsql
+as $$
+begin
+    update raw_ops.customers c
+    set first_name = coalesce(n.first_name, c.first_name),
+        last_name = coalesce(n.last_name, c.last_name),
+        phone = coalesce(n.phone, c.phone),
+        marketing_opt_in = c.marketing_opt_in and n.agreed is distinct from false,
+        address_json = coalesce(n.address, c.address_json),
+        address1 = case when n.address is null then c.address1 else raw_ops.shopify_text(n.address, 'address1') end,
+        address2 = case when n.address is null then c.address2 else raw_ops.shopify_text(n.address, 'address2') end,
+        city = case when n.address is null then c.city else raw_ops.shopify_text(n.address, 'city') end,
+        region = case when n.address is null then c.region else raw_ops.shopify_text(n.address, 'province') end,
+        postcode = case when n.address is null then c.postcode else raw_ops.shopify_text(n.address, 'zip') end,
+        country_code = case when n.address is null then c.country_code
+                            else raw_ops.shopify_text(n.address, 'country_code') end
+    from (
+        select
+            coalesce(raw_ops.shopify_text(d.person, 'first_name'), raw_ops.shopify_text(d.ship_to, 'first_name')) as first_name,
+            coalesce(raw_ops.shopify_text(d.person, 'last_name'), raw_ops.shopify_text(d.ship_to, 'last_name')) as last_name,
+            coalesce(raw_ops.shopify_text(d.person, 'phone'), raw_ops.shopify_text(payload, 'phone')) as phone,
+            raw_ops.shopify_marketing(d.person) as agreed,
+            coalesce(raw_ops.shopify_object(d.person, 'default_address'),
+                     case when k.address_json is null then d.ship_to end) as address
+        from raw_ops.customers k,
+            (select raw_ops.shopify_object(payload, 'customer') as person,
+                    raw_ops.shopify_object(payload, 'shipping_address') as ship_to) d
+        where k.id = customer
+    ) n
+    where c.id = customer;
+end
+$$;
+
+create function raw_ops.save_shopify_items(payload jsonb, saved_order uuid, ended boolean) returns void
+language plpgsql
+as $$
+declare
+    pounds boolean := upper(payload ->> 'currency') = 'GBP';
+    taken text;
+begin
+    insert into raw_ops.order_items as i (
+        order_id, product_id, qty, quantity, fulfilled_qty, unit_price_ex_vat, unit_price_gbp,
+        shopify_line_item_id, shopify_product_id, sku, product_name, pet_number, pet_name, daily_grams, life_stage
+    )
+    select
+        saved_order, p.id, l.qty, l.qty, l.fulfilled, u.price, case when pounds then u.price end,
+        l.line_id, l.line ->> 'product_id', raw_ops.shopify_text(l.line, 'sku'),
+        coalesce(raw_ops.shopify_text(l.line, 'title'), raw_ops.shopify_text(l.line, 'name')),
+        raw_ops.whole_number(raw_ops.shopify_named_value(l.line -> 'properties', 'pet_number')),
+        raw_ops.shopify_named_value(l.line -> 'properties', 'pet_name'),
+        raw_ops.whole_number(raw_ops.shopify_named_value(l.line -> 'properties', 'daily_grams')),
+        raw_ops.shopify_named_value(l.line -> 'properties', 'life_stage')
+    from raw_ops.shopify_live_lines(payload, ended) l
+    cross join raw_ops.shopify_unit_price_ex_vat(l.line, payload) u (price)
+    left join raw_ops.products p on p.sku = raw_ops.shopify_text(l.line, 'sku')
+    order by l.line_id
+    on conflict (shopify_line_item_id) do update set
+        product_id = coalesce(excluded.product_id, i.product_id),
+        qty = excluded.qty,
+        quantity = excluded.quantity,
+        fulfilled_qty = greatest(i.fulfilled_qty, excluded.fulfilled_qty),
+        unit_price_ex_vat = excluded.unit_price_ex_vat,
+        unit_price_gbp = excluded.unit_price_gbp,
+        shopify_product_id = excluded.shopify_product_id,
+        sku = excluded.sku,
+        product_name = excluded.product_name,
+        pet_number = coalesce(excluded.pet_number, i.pet_number),
+        pet_name = coalesce(excluded.pet_name, i.pet_name),
+        daily_grams = coalesce(excluded.daily_grams, i.daily_grams),
+        life_stage = coalesce(excluded.life_stage, i.life_stage)
+    where i.order_id = excluded.order_id;
+
+    select l.line_id into taken
+    from raw_ops.shopify_live_lines(payload, ended) l
+    join raw_ops.order_items i on i.shopify_line_item_id = l.line_id and i.order_id <> saved_order
+    limit 1;
+    if taken is not null then
+        raise exception 'line item % belongs to another order', taken using errcode = '23514';
+    end if;
+
+    delete from raw_ops.order_items i
+    where i.order_id = saved_order and i.shopify_line_item_id is not null and i.fulfilled_qty = 0
+      and not exists (
+          select from raw_ops.shopify_live_lines(payload, ended) l where l.line_id = i.shopify_line_item_id
+      );
+end
+$$;
+
+create function raw_ops.save_shopify_order(payload jsonb, updated_at timestamp with time zone, customer uuid, new_status raw_ops.order_status) returns uuid
+language plpgsql
+as $$
+declare
+    saved_order uuid;
+begin
+    with n as (
+        select m.*, t.*,
+            upper(payload ->> 'currency') as currency,
+            upper(payload ->> 'currency') = 'GBP' as pounds,
+            raw_ops.shopify_utm(payload) as utm,
+            (payload ->> 'created_at')::timestamptz as created_at,
+            (payload ->> 'processed_at')::timestamptz as processed_at
+        from raw_ops.shopify_order_money(payload) m
+        left join raw_ops.shopify_ship_to(payload) t on true
+    )
+    insert into raw_ops.orders as o (
+        shopify_order_id, customer_id, status, currency, is_subscription, utm, utm_json,
+        subtotal_ex_vat, vat, total_inc_vat, subtotal_gbp, tax_gbp, total_gbp, discount_gbp,
+        order_number_label, created_at, ordered_at, created_at_shopify, updated_at_shopify, fulfillment_status,
+        ship_name, ship_phone, ship_address1, ship_address2, ship_city, ship_postcode, ship_country,
+        notes_json, tags, discount_codes, referral_slug
+    )
+    select
+        payload ->> 'id', customer, new_status, n.currency, raw_ops.shopify_is_subscription(payload), n.utm, n.utm,
+        n.subtotal_ex_vat, n.vat, n.total_inc_vat,
+        case when n.pounds then n.subtotal_ex_vat end, case when n.pounds then n.vat end,
+        case when n.pounds then n.total_inc_vat end, case when n.pounds then n.discount end,
+        coalesce(raw_ops.shopify_text(payload, 'name'), '#' || (payload ->> 'order_number')),
+        engine.now(), coalesce(n.processed_at, n.created_at, updated_at), n.created_at, updated_at,
+        raw_ops.shopify_text(payload, 'fulfillment_status'),
+        n.name, n.phone, n.address1, n.address2, n.city, n.postcode, n.country,
+        raw_ops.shopify_notes(payload), raw_ops.shopify_tags(payload), payload -> 'discount_codes',
+        coalesce(raw_ops.shopify_named_value(payload -> 'note_attributes', 'referral_slug'),
+                 raw_ops.shopify_named_value(payload -> 'note_attributes', 'ref'))
+    from n
+    on conflict (shopify_order_id) do update set
+        (status, updated_at_shopify, fulfillment_status, notes_json)
+            = (excluded.status, excluded.updated_at_shopify, excluded.fulfillment_status, excluded.notes_json),
+        (currency, subtotal_ex_vat, vat, total_inc_vat)
+            = (excluded.currency, excluded.subtotal_ex_vat, excluded.vat, excluded.total_inc_vat),
+        (subtotal_gbp, tax_gbp, total_gbp, discount_gbp)
+            = (excluded.subtotal_gbp, excluded.tax_gbp, excluded.total_gbp, excluded.discount_gbp),
+        (ship_name, ship_phone, ship_address1, ship_address2, ship_city, ship_postcode, ship_country) = (
+            select v.name, v.phone, v.address1, v.address2, v.city, v.postcode, v.country
+            from (values
+                (true, excluded.ship_name, excluded.ship_phone, excluded.ship_address1, excluded.ship_address2,
+                 excluded.ship_city, excluded.ship_postcode, excluded.ship_country),
+                (false, o.ship_name, o.ship_phone, o.ship_address1, o.ship_address2,
+                 o.ship_city, o.ship_postcode, o.ship_country)
+            ) v (named, name, phone, address1, address2, city, postcode, country)
+            where v.named = (raw_ops.shopify_object(payload, 'shipping_address') is not null)
+        ),
+        customer_id = coalesce(excluded.customer_id, o.customer_id),
+        is_subscription = o.is_subscription or excluded.is_subscription,
+        utm = coalesce(excluded.utm, o.utm),
+        utm_json = coalesce(excluded.utm, o.utm),
+        order_number_label = coalesce(excluded.order_number_label, o.order_number_label),
+        created_at_shopify = coalesce(excluded.created_at_shopify, o.created_at_shopify),
+        ordered_at = case when payload ? 'processed_at' or payload ? 'created_at' then excluded.ordered_at else o.ordered_at end,
+        tags = case when payload ? 'tags' then excluded.tags else o.tags end,
+        discount_codes = coalesce(excluded.discount_codes, o.discount_codes),
+        referral_slug = coalesce(excluded.referral_slug, o.referral_slug)
+    returning o.id into saved_order;
+    return saved_order;
+end
+$$;
+
+create function raw_ops.set_allocation_status(wanted_order uuid, outcome text) returns void
+language plpgsql
+as $$
+declare
+    wanted raw_ops.order_status :=
+        case outcome when 'allocated' then 'ALLOCATED' when 'partial' then 'PARTIALLY_ALLOCATED' else 'PAID' end;
+begin
+    update raw_ops.orders o set status = wanted where o.id = wanted_order and o.status <> wanted;
+end
+$$;
+
+create function raw_ops.set_public_batch_id() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    new.public_batch_id := raw_ops.generate_public_batch_id(new.batch_code);
+    return new;
+end
+$$;
+
+create function raw_ops.settle_allocation_queue(wanted_order uuid, missing text) returns void
+language plpgsql
+as $$
+begin
+    update raw_ops.allocation_queue q
+    set attempts = coalesce(q.attempts, 0) + 1, started_at = coalesce(q.started_at, engine.now()), last_error = missing
+    where q.order_id = wanted_order and q.state in ('pending', 'processing');
+    if not found and missing is not null then
+        insert into raw_ops.allocation_queue (order_id, created_at, started_at, attempts, last_error)
+        values (wanted_order, engine.now(), engine.now(), 1, missing);
+    end if;
+    update raw_ops.allocation_queue q set state = 'completed', completed_at = engine.now(), last_error = null
+    where q.order_id = wanted_order and q.state in ('pending', 'processing')
+      and (missing is null or (q.order_item_id is not null and not exists (
+          select from raw_ops.order_needs(wanted_order) n where n.order_item_id = q.order_item_id)));
+end
+$$;
+
+create function raw_ops.settle_shopify_items(payload jsonb, old raw_ops.orders, saved_order uuid, new_status raw_ops.order_status, inbox_id uuid) returns void
+language plpgsql
+as $$
+begin
+    if old.id is null or old.status in ('PENDING', 'PAID') then
+        perform raw_ops.save_shopify_items(payload, saved_order, new_status in ('CANCELLED', 'REFUNDED'));
+        return;
+    end if;
+    update raw_ops.order_items i set fulfilled_qty = l.fulfilled
+    from raw_ops.shopify_live_lines(payload, true) l
+    where i.order_id = saved_order and i.shopify_line_item_id = l.line_id and l.fulfilled > i.fulfilled_qty;
+    if new_status not in ('CANCELLED', 'REFUNDED') and raw_ops.shopify_items_differ(payload, saved_order) then
+        perform raw_ops.log_order_once(saved_order, 'order_changed_late', format(
+            'Shopify changed the lines of order %s when it was %s already; they were left as they are',
+            payload ->> 'name', new_status), 'shopify', inbox_id);
+    end if;
+end
+$$;
+
+create function raw_ops.shipments_of_day(begins timestamp with time zone, ends timestamp with time zone) returns jsonb
+language sql stable
+as $$
+    select jsonb_build_object(
+        'shipments_dispatched', count(*) filter (where s.dispatched_at >= begins and s.dispatched_at < ends),
+        'shipments_delivered', count(*) filter (where s.delivered_at >= begins and s.delivered_at < ends),
+        'units_dispatched', (select coalesce(sum(d.qty), 0) from raw_ops.stock_dispatches d
+                             where d.dispatched_at >= begins and d.dispatched_at < ends))
+    from raw_ops.shipments s
+    where (s.dispatched_at >= begins and s.dispatched_at < ends) or (s.delivered_at >= begins and s.delivered_at < ends)
+$$;
+
+create function raw_ops.shopify_customer_id(payload jsonb, inbox_id uuid) returns uuid
+language plpgsql
+as $$
+declare
+    person jsonb := raw_ops.shopify_object(payload, 'customer');
+    shopify_id text := raw_ops.shopify_text(person, 'id');
+    mail citext := coalesce(raw_ops.shopify_text(person, 'email'), raw_ops.shopify_text(payload, 'email'),
+                            raw_ops.shopify_text(payload, 'contact_email'));
+    same_id raw_ops.customers;
+    same_mail raw_ops.customers;
+    made uuid;
+begin
+    if shopify_id is null and mail is null then
+        return null;
+    end if;
+    select * into same_id from raw_ops.customers c where c.shopify_customer_id = shopify_id;
+    select * into same_mail from raw_ops.customers c where c.email = mail;
+
+    if same_id.id is not null then
+        if same_mail.id is null then
+            update raw_ops.customers c set email = mail where c.id = same_id.id and mail is not null;
+        elsif same_mail.id <> same_id.id then
+            perform raw_ops.log_customer_conflict(same_id.id, same_mail.id,
+                'The e-mail address of this customer belongs to another one', inbox_id);
+        end if;
+        return same_id.id;
+    end if;
+
+    if same_mail.id is not null and (shopify_id is null or same_mail.shopify_customer_id is null) then
+        update raw_ops.customers c set shopify_customer_id = shopify_id
+        where c.id = same_mail.id and shopify_id is not null;
+        return same_mail.id;
+    end if;
+
+    insert into raw_ops.customers (shopify_customer_id, email, marketing_opt_in, created_at)
+    values (shopify_id, case when same_mail.id is null then mail end, raw_ops.shopify_marketing(person), engine.now())
+    returning id into made;
+    if same_mail.id is not null then
+        perform raw_ops.log_customer_conflict(made, same_mail.id,
+            'Two Shopify customers have one e-mail address; this one was kept without it', inbox_id);
+    end if;
+    return made;
+exception when unique_violation then
+    raise exception 'another transaction took this customer''s id or e-mail address: try again' using errcode = '40001';
+end
+$$;
+
+create function raw_ops.shopify_fulfilled_qty(line jsonb) returns integer
+language sql immutable parallel safe
+as $$
+    select case line ->> 'fulfillment_status'
+        when 'fulfilled' then (line ->> 'quantity')::integer
+        when 'partial' then greatest((line ->> 'quantity')::integer - coalesce((line ->> 'fulfillable_quantity')::integer, 0), 0)
+        else 0
+    end
+$$;
+
+create function raw_ops.shopify_is_subscription(payload jsonb) returns boolean
+language sql stable
+as $$
+    select exists (
+        select from raw_ops.system_config c
+        where (c.key = 'orders.subscription_source_prefix' and c.value <> ''
+               and starts_with(coalesce(payload ->> 'source_name', ''), c.value))
+           or (c.key = 'orders.subscription_tags' and exists (
+               select from unnest(raw_ops.shopify_tags(payload)) t
+               where lower(t) = any (string_to_array(lower(c.value), ','))))
+    )
+$$;
+
+create function raw_ops.shopify_items_differ(payload jsonb, saved_order uuid) returns boolean
+language sql stable
+as $$
+    select exists (
+        select from raw_ops.shopify_live_lines(payload, false) l
+        full join (select * from raw_ops.order_items
+                   where order_id = saved_order and shopify_line_item_id is not null) i
+            on i.shopify_line_item_id = l.line_id
+        where i.qty is distinct from l.qty
+    )
+$$;
+
+create function raw_ops.shopify_line_net(line jsonb) returns numeric
+language sql immutable parallel safe
+as $$
+    select (line ->> 'price')::numeric * (line ->> 'quantity')::integer - greatest(
+        (select coalesce(sum((d ->> 'amount')::numeric), 0)
+         from jsonb_array_elements(raw_ops.shopify_list(line, 'discount_allocations')) d),
+        coalesce((line ->> 'total_discount')::numeric, 0)
+    )
+$$;
+
+create function raw_ops.shopify_line_vat_rate(line jsonb, payload jsonb) returns numeric
+language sql immutable parallel safe
+as $$
+    select case
+        when line ->> 'taxable' = 'false' or line ->> 'gift_card' = 'true' then 0
+        when raw_ops.shopify_list(line, 'tax_lines') <> '[]' then (
+            select coalesce(sum((t ->> 'rate')::numeric), 0)
+            from jsonb_array_elements(raw_ops.shopify_list(line, 'tax_lines')) t
+            where (t ->> 'price')::numeric > 0 or raw_ops.shopify_line_net(line) = 0
+        )
+        when raw_ops.shopify_names_tax(payload) then 0
+        else raw_ops.vat_standard_rate()
+    end
+$$;
+
+create function raw_ops.shopify_list(doc jsonb, field text) returns jsonb
+language sql immutable parallel safe
+as $$ select case when jsonb_typeof(doc -> field) = 'array' then doc -> field else '[]' end $$;
+
+create function raw_ops.shopify_live_lines(payload jsonb, ended boolean) returns TABLE(line jsonb, line_id text, qty integer, fulfilled integer)
+language sql immutable parallel safe
+as $$
+    select l.line, l.line ->> 'id', l.qty, l.fulfilled
+    from (
+        select e as line, f as fulfilled, case when ended then (e ->> 'quantity')::integer else
+            greatest(coalesce((e ->> 'current_quantity')::integer, (e ->> 'quantity')::integer), f) end as qty
+        from jsonb_array_elements(raw_ops.shopify_list(payload, 'line_items')) e,
+            raw_ops.shopify_fulfilled_qty(e) f
+    ) l
+    where l.qty > 0
+$$;
+
+create function raw_ops.shopify_marketing(person jsonb) returns boolean
+language sql immutable parallel safe
+as $$
+    select coalesce(
+        (person -> 'email_marketing_consent' ->> 'state') = 'subscribed',
+        (person ->> 'accepts_marketing')::boolean
+    )
+$$;
+
+create function raw_ops.shopify_named_value(pairs jsonb, wanted text) returns text
+language sql immutable parallel safe
+as $$
+    select nullif(btrim(p.value), '')
+    from (
+        select e ->> 'name' as name, e ->> 'value' as value
+        from jsonb_array_elements(case when jsonb_typeof(pairs) = 'array' then pairs else '[]' end) e
+        where jsonb_typeof(e) = 'object'
+        union all
+        select key, value
+        from jsonb_each_text(case when jsonb_typeof(pairs) = 'object' then pairs else '{}' end)
+    ) p
+    where trim(leading '_' from regexp_replace(lower(p.name), '[^a-z0-9]+', '_', 'g')) = wanted
+    limit 1
+$$;
+
+create function raw_ops.shopify_names_tax(payload jsonb) returns boolean
+language sql immutable parallel safe
+as $$
+    select raw_ops.shopify_text(payload, 'total_tax') is not null
+        or raw_ops.shopify_list(payload, 'tax_lines') <> '[]'
+        or exists (
+            select from jsonb_array_elements(raw_ops.shopify_list(payload, 'line_items')) l
+            where raw_ops.shopify_list(l, 'tax_lines') <> '[]'
+        )
+$$;
+
+create function raw_ops.shopify_notes(payload jsonb) returns jsonb
+language sql immutable parallel safe
+as $$
+    select jsonb_object_agg(key, value)
+    from jsonb_each(payload)
+    where value <> 'null' and key in (
+        'note', 'note_attributes', 'test', 'source_name', 'financial_status', 'cancelled_at', 'cancel_reason',
+        'total_discounts', 'presentment_currency')
+$$;
+
+create function raw_ops.shopify_object(doc jsonb, field text) returns jsonb
+language sql immutable parallel safe
+as $$ select case when jsonb_typeof(doc -> field) = 'object' then doc -> field end $$;
+
+create function raw_ops.shopify_order_money(payload jsonb, OUT subtotal_ex_vat numeric, OUT vat numeric, OUT total_inc_vat numeric, OUT discount numeric) returns record
+language plpgsql immutable parallel safe
+as $$
+declare
+    lines jsonb := raw_ops.shopify_list(payload, 'line_items');
+    shipping jsonb := raw_ops.shopify_list(payload, 'shipping_lines');
+    included boolean := coalesce((payload ->> 'taxes_included')::boolean, false);
+    inside numeric := raw_ops.vat_standard_rate() / (1 + raw_ops.vat_standard_rate());
+    shipping_vat numeric;
+begin
+    select coalesce(sum(raw_ops.shopify_tax(raw_ops.shopify_list(s, 'tax_lines'))), 0) into shipping_vat
+    from jsonb_array_elements(shipping) s;
+
+    if raw_ops.shopify_text(payload, 'total_tax') is not null then
+        vat := (payload ->> 'total_tax')::numeric;
+    elsif raw_ops.shopify_list(payload, 'tax_lines') <> '[]' then
+        vat := raw_ops.shopify_tax(payload -> 'tax_lines');
+    elsif included and not raw_ops.shopify_names_tax(payload) then
+        select round(coalesce(sum(coalesce((s ->> 'discounted_price')::numeric, (s ->> 'price')::numeric)), 0) * inside, 2)
+        into shipping_vat from jsonb_array_elements(shipping) s;
+        select shipping_vat + round(coalesce(sum(raw_ops.shopify_line_net(l)), 0) * inside, 2) into vat
+        from jsonb_array_elements(lines) l where raw_ops.shopify_line_vat_rate(l, payload) > 0;
+    else
+        select shipping_vat + coalesce(sum(raw_ops.shopify_tax(raw_ops.shopify_list(l, 'tax_lines'))), 0) into vat
+        from jsonb_array_elements(lines) l;
+    end if;
+
+    total_inc_vat := (payload ->> 'total_price')::numeric;
+    discount := (payload ->> 'total_discounts')::numeric;
+    subtotal_ex_vat := (payload ->> 'subtotal_price')::numeric - case when included then vat - shipping_vat else 0 end;
+end
+$$;
+
+create function raw_ops.shopify_order_status(payload jsonb) returns raw_ops.order_status
+language sql immutable parallel safe
+as $$
+    select case
+        when raw_ops.shopify_text(payload, 'cancelled_at') is not null then 'CANCELLED'
+        when payload ->> 'financial_status' = 'voided' then 'CANCELLED'
+        when payload ->> 'financial_status' = 'refunded' then 'REFUNDED'
+        when payload ->> 'financial_status' = 'paid' then 'PAID'
+        else 'PENDING'
+    end::raw_ops.order_status
+$$;
+
+create function raw_ops.shopify_ship_to(payload jsonb) returns TABLE(name text, phone text, address1 text, address2 text, city text, postcode text, country text)
+language sql immutable parallel safe
+as $$
+    select
+        coalesce(raw_ops.shopify_text(a, 'name'), nullif(concat_ws(' ',
+            raw_ops.shopify_text(a, 'first_name'), raw_ops.shopify_text(a, 'last_name')), '')),
+        raw_ops.shopify_text(a, 'phone'), raw_ops.shopify_text(a, 'address1'), raw_ops.shopify_text(a, 'address2'),
+        raw_ops.shopify_text(a, 'city'), raw_ops.shopify_text(a, 'zip'),
+        coalesce(raw_ops.shopify_text(a, 'country_code'), raw_ops.shopify_text(a, 'country'))
+    from (select raw_ops.shopify_object(payload, 'shipping_address') as a) s
+    where a is not null
+$$;
+
+create function raw_ops.shopify_tags(payload jsonb) returns text[]
+language sql immutable parallel safe
+as $$
+    select array_agg(btrim(t)) filter (where btrim(t) <> '')
+    from unnest(string_to_array(payload ->> 'tags', ',')) t
+$$;
+
+create function raw_ops.shopify_tax(tax_lines jsonb) returns numeric
+language sql immutable parallel safe
+as $$ select coalesce(sum((t ->> 'price')::numeric), 0) from jsonb_array_elements(tax_lines) t $$;
+
+create function raw_ops.shopify_text(doc jsonb, field text) returns text
+language sql immutable parallel safe
+as $$ select nullif(btrim(doc ->> field), '') $$;
+
+create function raw_ops.shopify_unit_price_ex_vat(line jsonb, payload jsonb) returns numeric
+language sql immutable parallel safe
+as $$
+    select case when payload ->> 'taxes_included' = 'true'
+        then round((line ->> 'price')::numeric / (1 + raw_ops.shopify_line_vat_rate(line, payload)), 2)
+        else (line ->> 'price')::numeric
+    end
+$$;
+
+create function raw_ops.shopify_utm(payload jsonb) returns jsonb
+language sql immutable parallel safe
+as $$
+    select coalesce(
+        (select jsonb_object_agg(lower(e ->> 'name'), e ->> 'value')
+         from jsonb_array_elements(raw_ops.shopify_list(payload, 'note_attributes')) e
+         where e ->> 'name' ilike 'utm\_%'),
+        (select jsonb_object_agg(lower(m[1]), m[2])
+         from regexp_matches(payload ->> 'landing_site', '[?&](utm_[a-z_]+)=([^&#]*)', 'gi') m)
+    )
+$$;
+
+create function raw_ops.store_shopify_webhooks(ids uuid[], shops text[], topics text[], webhook_ids text[], event_ids text[], triggered timestamp with time zone[], headers text[], payloads text[], bodies bytea[], digests bytea[], order_ids bigint[], order_numbers text[], are_orders boolean[], unfit text[]) returns TABLE(id uuid, replay_of uuid)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    stored record;
+begin
+    for stored in
+        insert into raw_ops.webhook_inbox as w (
+            source, received_at, id, shop, topic, webhook_id, event_id, triggered_at, raw_headers, raw_payload, raw_body, body_sha256,
+            shopify_order_id, shopify_order_number, last_error, hmac_verified, replay_of, processing_status
+        )
+        select
+            'shopify', (select engine.now()), d.id, d.shop, d.topic, d.webhook_id, d.event_id, d.triggered_at, d.headers::jsonb,
+            d.payload::jsonb, d.body, d.body_sha256, d.order_id, d.order_number, d.unfit, true, seen.id,
+            case when seen.id is not null then 'suspected_replay' when d.is_order then 'pending' else 'ignored' end
+        from unnest(ids, shops, topics, webhook_ids, event_ids, triggered, headers, payloads, bodies, digests, order_ids,
+            order_numbers, are_orders, store_shopify_webhooks.unfit
+        ) d (
+            id, shop, topic, webhook_id, event_id, triggered_at, headers, payload, body, body_sha256, order_id, order_number, is_order, unfit
+        )
+        left join lateral (
+            select i.id
+            from raw_ops.webhook_inbox i
+            where i.source = 'shopify' and i.shop = d.shop and i.topic = d.topic and i.body_sha256 = d.body_sha256
+            order by i.received_at
+            limit 1
+        ) seen on true
+        on conflict (source, shop, webhook_id) do nothing
+        returning w.id, w.topic, w.replay_of, w.processing_status
+    loop
+        if stored.processing_status = 'ignored' then
+            insert into raw_ops.ops_events (entity_type, entity_id, kind, message, meta, source_system, source_id)
+            select 'WEBHOOK', stored.id, 'WEBHOOK_UNKNOWN_TOPIC', 'Shopify sent topic ' || stored.topic || ', which no job reads',
+                jsonb_build_object('topic', stored.topic), 'shopify', stored.id
+            where not exists (
+                select from raw_ops.ops_events e
+                where e.kind = 'WEBHOOK_UNKNOWN_TOPIC' and e.meta ->> 'topic' = stored.topic
+                  and e.created_at > (select engine.now()) - interval '1 day'
+            );
+        end if;
+        id := stored.id;
+        replay_of := stored.replay_of;
+        return next;
+    end loop;
+end
+$$;
+comment on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) is 'Stores verified deliveries of Shopify.';
+
+create function raw_ops.threshold(wanted text) returns numeric
+language plpgsql stable
+as $$
+declare
+    number numeric;
+begin
+    select c.value_numeric into number from raw_ops.config c where c.key = wanted;
+    if number is null then
+        raise exception 'the setting % has no number: set value_numeric of its row in raw_ops.config', wanted
+            using errcode = '55000';
+    end if;
+    return number;
+end
+$$;
+
+create function raw_ops.today() returns date
+language sql
+as $$ select (engine.now() at time zone 'Europe/London')::date $$;
+
+create function raw_ops.uuid_generate_v4() returns uuid
+language sql parallel safe
+as $$select gen_random_uuid()$$;
+
+create function raw_ops.vat_standard_rate() returns numeric
+language sql immutable parallel safe
+as $$select 0.20$$;
+comment on function raw_ops.vat_standard_rate() is 'UK VAT on pet food.';
+
+create function raw_ops.wake_waiting_orders(product uuid) returns integer
+language plpgsql
+as $$
+declare
+    waiting uuid;
+    woken integer := 0;
+begin
+    -- Before it looks who waits: an allocation that found nothing ends, or has yet to begin.
+    perform raw_ops.lock_products(array[product]);
+    for waiting in
+        select q.order_id
+        from raw_ops.allocation_queue q
+        where q.state = 'pending'
+          and exists (select from raw_ops.order_needs(q.order_id) n where n.product_id = product)
+        group by q.order_id
+        order by min(q.priority), min(q.created_at), q.order_id
+    loop
+        perform raw_ops.enqueue_allocation(waiting);
+        woken := woken + 1;
+    end loop;
+    return woken;
+end
+$$;
+
+create function raw_ops.webhooks_to_retry(max_rows integer) returns SETOF uuid
+language sql
+as $$
+    select i.id
+    from raw_ops.webhook_inbox i
+    where i.processing_status in ('pending', 'processing', 'failed', 'retrying')
+      and i.source = 'shopify' and i.topic like 'orders/%'
+      and greatest(i.received_at, i.updated_at, i.last_error_at) < (select engine.now()) - interval '5 minutes'
+      and i.processing_attempts < (select raw_ops.threshold('webhooks.max_attempts'))
+      and not exists (select from raw_ops.retry_config c where c.error_category = i.error_category and c.max_attempts <= 1)
+      and not exists (select from engine.unique_key u where u.kind = 'orders.process_order' and u.key = i.id::text)
+    order by i.received_at, i.id
+    limit max_rows
+    for no key update skip locked
+$$;
+
+create function raw_ops.whole_number(written text) returns integer
+language sql immutable parallel safe
+as $$ select case when written ~ '^[0-9]{1,9}$' then written::integer end $$;
+
+create function raw_ops.xor_block(block bytea, mask integer) returns bytea
+language plpgsql immutable parallel safe
+as $$
+begin
+    for i in 0..length(block) - 1 loop
+        block := set_byte(block, i, get_byte(block, i) # mask);
+    end loop;
+    return block;
+end
+$$;
+
+-- Grants
+
+grant usage on schema engine to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant usage on schema raw_ops to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.attempt to rawops_operator, rawops_reader;
+grant select, insert on engine.attempt to rawops_runtime;
+grant select on engine.attempt_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.attempt_kept to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.cancel_request to rawops_operator, rawops_reader;
+grant select, delete on engine.cancel_request to rawops_runtime;
+grant select on engine.claim to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.claim to rawops_runtime;
+grant select on engine.dead_letter_queue to rawops_operator, rawops_reader;
+grant select, insert on engine.dead_letter_queue to rawops_runtime;
+grant select on engine.enqueue_key to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.enqueue_key to rawops_runtime;
+grant select on engine.idle to rawops_operator, rawops_reader;
+grant select, insert, delete on engine.idle to rawops_runtime;
+grant select on engine.job to rawops_operator, rawops_reader;
+grant select, insert on engine.job to rawops_runtime;
+grant select on engine.job_kept to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.job_state to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.lane to rawops_reader;
+grant select, insert on engine.lane to rawops_runtime;
+grant select, update (paused) on engine.lane to rawops_operator;
+grant select on engine.leader to rawops_operator, rawops_reader;
+grant select, insert, update on engine.leader to rawops_runtime;
+grant select on engine.log_line to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.log_line to rawops_runtime;
+grant select on engine.place_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.progress to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.progress to rawops_runtime;
+grant select on engine.queue to rawops_reader, rawops_runtime;
+grant select, insert, update, delete on engine.queue to rawops_operator;
+grant select on engine.queue_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.ready to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.ready to rawops_runtime;
+grant select on engine.retry_config to rawops_reader, rawops_runtime;
+grant select, insert, update, delete on engine.retry_config to rawops_operator;
+grant select on engine.retry_override to rawops_reader, rawops_runtime;
+grant select, insert, update, delete on engine.retry_override to rawops_operator;
+grant select on engine.scheduled to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.scheduled to rawops_runtime;
+grant select on engine.unique_key to rawops_operator, rawops_reader;
+grant select, insert, delete on engine.unique_key to rawops_runtime;
+grant select on engine.worker to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.worker to rawops_runtime;
+grant select on raw_ops.ad_accounts to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.ad_accounts to rawops_runtime;
+grant select on raw_ops.ad_campaigns to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.ad_campaigns to rawops_runtime;
+grant select on raw_ops.address_changes to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.address_changes to rawops_runtime;
+grant select on raw_ops.agent_decisions to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.agent_decisions to rawops_runtime;
+grant select on raw_ops.agent_executions to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.agent_executions to rawops_runtime;
+grant select on raw_ops.agent_tool_calls to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.agent_tool_calls to rawops_runtime;
+grant select on raw_ops.agents to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.agents to rawops_runtime;
+grant select on raw_ops.ai_knowledge_sections to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.ai_knowledge_sections to rawops_runtime;
+grant select on raw_ops.ai_prompt_logs to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.ai_prompt_logs to rawops_runtime;
+grant select on raw_ops.ai_prompt_templates to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.ai_prompt_templates to rawops_runtime;
+grant select on raw_ops.alert_log to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.alert_log to rawops_runtime;
+grant select on raw_ops.alert_retry_queue_backup to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.alert_slow_processing to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.allocation_alert_config to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.allocation_alert_config to rawops_runtime;
+grant select on raw_ops.allocation_alert_history to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.allocation_alert_history to rawops_runtime;
+grant select on raw_ops.allocation_queue to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.allocation_queue to rawops_runtime;
+grant select on raw_ops.allocations to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.allocations to rawops_runtime;
+grant select on raw_ops.allowed_delivery_areas to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.allowed_delivery_areas to rawops_runtime;
+grant select, insert, update on raw_ops.api_tokens to rawops_operator;
+grant select, update on raw_ops.api_tokens to rawops_runtime;
+grant select on raw_ops.batch_status_history to rawops_operator, rawops_reader;
+grant select, insert on raw_ops.batch_status_history to rawops_runtime;
+grant select on raw_ops.batches to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.batches to rawops_runtime;
+grant select on raw_ops.billing_attempts to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.billing_attempts to rawops_runtime;
+grant select on raw_ops.calculator_discount_usage to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.calculator_discount_usage to rawops_runtime;
+grant select on raw_ops.calculator_discounts to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.calculator_discounts to rawops_runtime;
+grant select on raw_ops.calculator_pets to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.calculator_pets to rawops_runtime;
+grant select, insert, update, delete on raw_ops.calculator_tokens to rawops_runtime;
+grant select on raw_ops.chat_messages to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.chat_messages to rawops_runtime;
+grant select on raw_ops.chat_sessions to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.chat_sessions to rawops_runtime;
+grant select on raw_ops.config to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.config to rawops_runtime;
+grant select on raw_ops.courier_event_mapping to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.courier_event_mapping to rawops_runtime;
+grant select on raw_ops.courier_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.courier_events to rawops_runtime;
+grant select on raw_ops.cron_jobs_metadata to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.cron_jobs_metadata to rawops_runtime;
+grant select on raw_ops.cs_agent_decisions to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.cs_agent_decisions to rawops_runtime;
+grant select on raw_ops.csat_responses to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.csat_responses to rawops_runtime;
+grant select on raw_ops.currency_rates to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.currency_rates to rawops_runtime;
+grant select on raw_ops.customer_credit_applications to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.customer_credit_applications to rawops_runtime;
+grant select on raw_ops.customer_credit_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.customer_credit_events to rawops_runtime;
+grant select on raw_ops.customer_credits to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.customer_credits to rawops_runtime;
+grant select on raw_ops.customer_engagement_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.customer_engagement_events to rawops_runtime;
+grant select on raw_ops.customer_health_scores to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.customer_health_scores to rawops_runtime;
+grant select on raw_ops.customer_interventions to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.customer_interventions to rawops_runtime;
+grant select on raw_ops.customers to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.customers to rawops_runtime;
+grant select on raw_ops.dead_letter_queue to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.dispatch_import_queue to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.dispatch_import_queue to rawops_runtime;
+grant select on raw_ops.email_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.email_events to rawops_runtime;
+grant select on raw_ops.escalation_queue to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.escalation_queue to rawops_runtime;
+grant select on raw_ops.exceptions_queue to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.exceptions_queue to rawops_runtime;
+grant select on raw_ops.export_outbox to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.export_outbox to rawops_runtime;
+grant select on raw_ops.feeding_plans to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.feeding_plans to rawops_runtime;
+grant select on raw_ops.formulations to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.formulations to rawops_runtime;
+grant select on raw_ops.high_risk_postcodes to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.high_risk_postcodes to rawops_runtime;
+grant select on raw_ops.inventory to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.inventory to rawops_runtime;
+grant select on raw_ops.inventory_movements to rawops_operator, rawops_reader;
+grant select, insert on raw_ops.inventory_movements to rawops_runtime;
+grant select on raw_ops.inventory_on_hand to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.inventory_on_hand to rawops_runtime;
+grant select on raw_ops.inventory_planning_config to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.inventory_planning_config to rawops_runtime;
+grant select on raw_ops.invoice_parsing_jobs to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.invoice_parsing_jobs to rawops_runtime;
+grant select on raw_ops.lab_pdf_patterns to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.lab_pdf_patterns to rawops_runtime;
+grant select on raw_ops.lab_result_history to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.lab_result_history to rawops_runtime;
+grant select on raw_ops.lab_result_samples to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.lab_result_samples to rawops_runtime;
+grant select on raw_ops.lab_results to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.lab_results to rawops_runtime;
+grant select on raw_ops.lifecycle_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.lifecycle_events to rawops_runtime;
+grant select on raw_ops.manual_override_audit to rawops_operator, rawops_reader;
+grant select, insert on raw_ops.manual_override_audit to rawops_runtime;
+grant select on raw_ops.monitoring_runs to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.monitoring_runs to rawops_runtime;
+grant select on raw_ops.ops_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.ops_events to rawops_runtime;
+grant select on raw_ops.order_items to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.order_items to rawops_runtime;
+grant select on raw_ops.order_notes to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.order_notes to rawops_runtime;
+grant select on raw_ops.orders to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.orders to rawops_runtime;
+grant select on raw_ops.outbox to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.outbox to rawops_runtime;
+grant select on raw_ops.pack_quality_checks to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.pack_quality_checks to rawops_runtime;
+grant select on raw_ops.packing_instructions to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.packing_instructions to rawops_runtime;
+grant select on raw_ops.partner_contacts to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.partner_contacts to rawops_runtime;
+grant select on raw_ops.payment_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.payment_events to rawops_runtime;
+grant select, insert, update, delete on raw_ops.portal_sessions to rawops_runtime;
+grant select on raw_ops.processed_3pl_files to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.processed_3pl_files to rawops_runtime;
+grant select on raw_ops.products to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.products to rawops_runtime;
+grant select on raw_ops.proof_artifacts to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.proof_artifacts to rawops_runtime;
+grant select on raw_ops.proof_jobs to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.proof_jobs to rawops_runtime;
+grant select on raw_ops.proof_page_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.proof_page_events to rawops_runtime;
+grant select on raw_ops.referral_codes to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.referral_codes to rawops_runtime;
+grant select on raw_ops.referral_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.referral_events to rawops_runtime;
+grant select on raw_ops.referral_rewards to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.referral_rewards to rawops_runtime;
+grant select on raw_ops.referrals to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.referrals to rawops_runtime;
+grant select on raw_ops.refunds to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.refunds to rawops_runtime;
+grant select on raw_ops.replacement_requests to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.replacement_requests to rawops_runtime;
+grant select on raw_ops.retry_config to rawops_reader, rawops_runtime;
+grant select, insert, update, delete on raw_ops.retry_config to rawops_operator;
+grant insert on raw_ops.seal_webhook_inbox to rawops_ingest;
+grant select on raw_ops.seal_webhook_inbox to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.seal_webhook_inbox to rawops_runtime;
+grant select on raw_ops.shipments to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.shipments to rawops_runtime;
+grant select on raw_ops.stock_dispatches to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.stock_dispatches to rawops_runtime;
+grant select on raw_ops.subscription_actions to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.subscription_actions to rawops_runtime;
+grant select on raw_ops.subscription_config to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.subscription_config to rawops_runtime;
+grant select on raw_ops.subscription_events to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.subscription_events to rawops_runtime;
+grant select on raw_ops.subscriptions to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.subscriptions to rawops_runtime;
+grant select on raw_ops.support_tickets to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.support_tickets to rawops_runtime;
+grant select on raw_ops.system_config to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.system_config to rawops_runtime;
+grant select on raw_ops.temperature_audits to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.temperature_audits to rawops_runtime;
+grant select on raw_ops.temperature_logger_data to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.temperature_logger_data to rawops_runtime;
+grant select on raw_ops.testimonials to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.testimonials to rawops_runtime;
+grant select on raw_ops.ticket_messages to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.ticket_messages to rawops_runtime;
+grant select on raw_ops.ticket_notes to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.ticket_notes to rawops_runtime;
+grant select on raw_ops.v_customer_context to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_daily_snapshot_health to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_error_summary to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_inventory_status to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_lab_sla_tracking to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_outbox_health to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_pack_queue to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_released_batches_verified to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_retry_queue_depth to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_support_queue to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_webhook_health to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.v_working_capital_metrics to rawops_operator, rawops_reader, rawops_runtime;
+grant insert on raw_ops.webhook_inbox to rawops_ingest;
+grant select on raw_ops.webhook_inbox to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.webhook_inbox to rawops_runtime;
+grant select on sequence engine."position" to rawops_operator, rawops_reader;
+grant usage, select on sequence engine."position" to rawops_runtime;
+grant select on sequence engine.claim_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence engine.claim_id_seq to rawops_runtime;
+grant select on sequence engine.lane_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence engine.lane_id_seq to rawops_runtime;
+grant select on sequence engine.worker_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence engine.worker_id_seq to rawops_runtime;
+grant select on sequence raw_ops.ad_accounts_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.ad_accounts_id_seq to rawops_runtime;
+grant select on sequence raw_ops.ad_campaigns_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.ad_campaigns_id_seq to rawops_runtime;
+grant select on sequence raw_ops.allowed_delivery_areas_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.allowed_delivery_areas_id_seq to rawops_runtime;
+grant select on sequence raw_ops.api_tokens_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.api_tokens_id_seq to rawops_runtime;
+grant select on sequence raw_ops.currency_rates_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.currency_rates_id_seq to rawops_runtime;
+grant select on sequence raw_ops.high_risk_postcodes_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.high_risk_postcodes_id_seq to rawops_runtime;
+grant select on sequence raw_ops.pack_quality_checks_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.pack_quality_checks_id_seq to rawops_runtime;
+grant select on sequence raw_ops.packing_instructions_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.packing_instructions_id_seq to rawops_runtime;
+grant select on sequence raw_ops.temperature_logger_data_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.temperature_logger_data_id_seq to rawops_runtime;
+grant execute on function engine.ask_cancel(bigint,text,text) to rawops_operator;
+grant execute on function engine.cancel_waiting(bigint,text) to rawops_operator;
+grant execute on function engine.discard_letter(uuid,text,text) to rawops_operator;
+grant execute on function engine.enqueue(text,jsonb,text,smallint,timestamp with time zone,text,text,text,text,smallint,bigint,text,uuid) to rawops_runtime;
+grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
+grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
+grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
+grant execute on function engine.wake() to rawops_runtime;
+grant execute on function raw_ops.allocate_order_to_batches(uuid) to rawops_runtime;
+grant execute on function raw_ops.allocation_outcome(uuid,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.apply_shopify_order(raw_ops.webhook_inbox,timestamp with time zone,raw_ops.orders,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.check_shopify_order(text,jsonb) to rawops_runtime;
+grant execute on function raw_ops.complaints(text[]) to rawops_runtime;
+grant execute on function raw_ops.cosine_distance(real[],real[]) to rawops_runtime;
+grant execute on function raw_ops.dispatch_from_batch(uuid,uuid,integer) to rawops_runtime;
+grant execute on function raw_ops.dispatch_stock(uuid,uuid) to rawops_runtime;
+grant execute on function raw_ops.enqueue_allocation(uuid) to rawops_runtime;
+grant execute on function raw_ops.execute_manual_inventory_adjustment(uuid,integer,text,text) to rawops_operator;
+grant execute on function raw_ops.first_expiry() to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.fn_check_lab_sla_v2() to rawops_runtime;
+grant execute on function raw_ops.fn_check_order_ingestion_slo_v2() to rawops_runtime;
+grant execute on function raw_ops.fn_check_outbox_health_v2() to rawops_runtime;
+grant execute on function raw_ops.fn_check_stock_levels_v2() to rawops_runtime;
+grant execute on function raw_ops.fn_check_support_queue_v2() to rawops_runtime;
+grant execute on function raw_ops.fn_check_working_capital_v2() to rawops_runtime;
+grant execute on function raw_ops.fn_daily_snapshot_v2() to rawops_runtime;
+grant execute on function raw_ops.free_allocations(uuid) to rawops_runtime;
+grant execute on function raw_ops.free_batches(uuid,date) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.generate_public_batch_id(text) to rawops_runtime;
+grant execute on function raw_ops.get_current_inventory_for_reconciliation() to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.get_daily_snapshot(date) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.get_low_stock_alerts() to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.hmac_sha256(bytea,bytea) to rawops_runtime;
+grant execute on function raw_ops.is_seeding() to rawops_runtime;
+grant execute on function raw_ops.lab_result_refusal(raw_ops.lab_results) to rawops_runtime;
+grant execute on function raw_ops.lab_samples_refusal(uuid) to rawops_runtime;
+grant execute on function raw_ops.lock_products(uuid[]) to rawops_runtime;
+grant execute on function raw_ops.log_allocation(uuid,text,integer,text,uuid) to rawops_runtime;
+grant execute on function raw_ops.log_customer_conflict(uuid,uuid,text,uuid) to rawops_runtime;
+grant execute on function raw_ops.log_event(text,uuid,text,text,jsonb,text,uuid) to rawops_runtime;
+grant execute on function raw_ops.log_order_once(uuid,text,text,text,uuid) to rawops_runtime;
+grant execute on function raw_ops.minutes_since(timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.missing_stock(uuid) to rawops_runtime;
+grant execute on function raw_ops.monitor_answer(text,text,text,text,json) to rawops_runtime;
+grant execute on function raw_ops.move_stock(uuid,integer,text,text) to rawops_runtime;
+grant execute on function raw_ops.nearest_knowledge(real[],text,integer) to rawops_runtime;
+grant execute on function raw_ops.next_order_status(raw_ops.order_status,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.open_allocations(uuid) to rawops_runtime;
+grant execute on function raw_ops.open_work() to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.order_needs(uuid) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.orders_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.process_order_webhook_txn(uuid) to rawops_runtime;
+grant execute on function raw_ops.record_release(raw_ops.batches,uuid,text,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.refresh_inventory(uuid) to rawops_runtime;
+grant execute on function raw_ops.refresh_on_hand(uuid) to rawops_runtime;
+grant execute on function raw_ops.release_batch(uuid,text) to rawops_operator, rawops_runtime;
+grant execute on function raw_ops.release_refusal(raw_ops.batches,raw_ops.lab_results) to rawops_runtime;
+grant execute on function raw_ops.request_allocation(uuid,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.reserve_for_order(uuid,uuid) to rawops_runtime;
+grant execute on function raw_ops.reserve_stock(uuid,uuid,integer,uuid) to rawops_runtime;
+grant execute on function raw_ops.retry_failed_webhooks(integer) to rawops_operator, rawops_runtime;
+grant execute on function raw_ops.save_shopify_customer(uuid,jsonb) to rawops_runtime;
+grant execute on function raw_ops.save_shopify_items(jsonb,uuid,boolean) to rawops_runtime;
+grant execute on function raw_ops.save_shopify_order(jsonb,timestamp with time zone,uuid,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.set_allocation_status(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.settle_shopify_items(jsonb,raw_ops.orders,uuid,raw_ops.order_status,uuid) to rawops_runtime;
+grant execute on function raw_ops.shipments_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.shopify_customer_id(jsonb,uuid) to rawops_runtime;
+grant execute on function raw_ops.shopify_fulfilled_qty(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_is_subscription(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_items_differ(jsonb,uuid) to rawops_runtime;
+grant execute on function raw_ops.shopify_line_net(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_line_vat_rate(jsonb,jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_list(jsonb,text) to rawops_runtime;
+grant execute on function raw_ops.shopify_live_lines(jsonb,boolean) to rawops_runtime;
+grant execute on function raw_ops.shopify_marketing(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_named_value(jsonb,text) to rawops_runtime;
+grant execute on function raw_ops.shopify_names_tax(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_notes(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_object(jsonb,text) to rawops_runtime;
+grant execute on function raw_ops.shopify_order_money(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_order_status(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_ship_to(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_tags(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_tax(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_text(jsonb,text) to rawops_runtime;
+grant execute on function raw_ops.shopify_unit_price_ex_vat(jsonb,jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
+grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
+grant execute on function raw_ops.threshold(text) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.today() to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.uuid_generate_v4() to rawops_runtime;
+grant execute on function raw_ops.vat_standard_rate() to rawops_runtime;
+grant execute on function raw_ops.wake_waiting_orders(uuid) to rawops_runtime;
+grant execute on function raw_ops.webhooks_to_retry(integer) to rawops_runtime;
+grant execute on function raw_ops.whole_number(text) to rawops_runtime;
+grant execute on function raw_ops.xor_block(bytea,integer) to rawops_runtime;

@@ -1,0 +1,113 @@
+//! Enqueue, ask and cancel over HTTP.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use web::api::Scope;
+
+use super::{Api, answer, refusal};
+use crate::support::ledger::count;
+
+const BOTH: [Scope; 2] = [Scope::JobsRead, Scope::JobsWrite];
+
+fn prune() -> Value {
+    json!({ "kind": "health.prune_enqueue_keys", "args": {} })
+}
+
+#[tokio::test]
+async fn a_job_is_enqueued_as_its_kind_says_and_can_be_asked_for() {
+    let api = Api::start(&BOTH).await;
+    let (status, body) = api.post("/v1/jobs", &prune()).await;
+    assert_eq!((status, &body["created"]), (201, &json!(true)), "{body}");
+    let (status, shown) = api.get(&format!("/v1/jobs/{}", body["id"].as_str().expect("an id"))).await;
+    assert_eq!((status, &shown["state"], &shown["queue"]), (200, &json!("ready"), &json!("health")), "{shown}");
+
+    let later = json!({ "kind": "health.prune_enqueue_keys", "args": {}, "queue": "slow", "priority": 9, "max_attempts": 2,
+        "run_at": "2100-01-01T00:00:00Z", "unique_key": "once" });
+    let (_, body) = api.post("/v1/jobs", &later).await;
+    let (_, shown) = api.get(&format!("/v1/jobs/{}", body["id"].as_str().expect("an id"))).await;
+    assert_eq!((&shown["state"], &shown["queue"], &shown["priority"]), (&json!("scheduled"), &json!("slow"), &json!(9)));
+    let (status, again) = api.post("/v1/jobs", &later).await;
+    assert_eq!((status, &again), (200, &json!({ "id": body["id"], "created": false })), "its unique key is taken");
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_with_its_key_makes_no_second_job() {
+    let api = Api::start(&BOTH).await;
+    let send =
+        async |key: &str, body: Value| answer(api.request(Method::POST, "/v1/jobs").header("Idempotency-Key", key).json(&body)).await;
+    let (first, again) = (send("a", prune()).await, send("a", prune()).await);
+    assert_eq!((first.0, again.0, &first.1["id"]), (201, 200, &again.1["id"]));
+    let many = json!({ "jobs": [prune(), prune()] });
+    let (first, again) = (send("b", many.clone()).await, send("b", many).await);
+    assert_eq!((first.0, again.0, &first.1["jobs"][1]["id"]), (201, 200, &again.1["jobs"][1]["id"]));
+    assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 3);
+    let other = json!({ "kind": "orders.process_order", "args": { "inbox_id": "98880550-7158-44d4-b7cd-2c97c8a091b5" } });
+    assert!(refusal(send("a", other).await, 409).starts_with("idempotency key a was used before"));
+}
+
+#[tokio::test]
+async fn many_jobs_are_enqueued_together_or_not_at_all() {
+    let api = Api::start(&BOTH).await;
+    let bad = json!({ "jobs": [prune(), { "kind": "orders.process_order", "args": { "order": 1 } }] });
+    let why = refusal(api.post("/v1/jobs", &bad).await, 422);
+    assert!(why.starts_with("jobs[1]: the arguments do not decode as orders.process_order: missing field `inbox_id`"), "{why}");
+    assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 0);
+    for wrong in [json!({ "jobs": [] }), json!({ "jobs": vec![prune(); 1001] })] {
+        assert_eq!(refusal(api.post("/v1/jobs", &wrong).await, 422), "jobs: send from 1 to 1000 at a time");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_job_is_refused_with_what_is_wrong() {
+    let api = Api::start(&BOTH).await;
+    for (change, words) in [
+        (json!({ "kind": "orders.forgotten" }), "this program knows no kind orders.forgotten"),
+        (json!({ "priority": 10 }), "priority: a number from 0, which runs first, to 9"),
+        (json!({ "max_attempts": 0 }), "max_attempts: a number from 1"),
+        (json!({ "queue": "" }), "queue: a name, or leave it out"),
+        (json!({ "runat": "now" }), "the body: unknown field `runat`"),
+        (json!({ "run_at": "soon" }), "the body: "),
+    ] {
+        let mut job = prune();
+        job.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+        let why = refusal(api.post("/v1/jobs", &job).await, 422);
+        assert!(why.starts_with(words), "{why}");
+    }
+    let nul = json!({ "kind": "health.prune_enqueue_keys", "args": { "name": "a\u{0}b" } });
+    assert_eq!(api.post("/v1/jobs", &nul).await.0, 422, "jsonb takes no NUL");
+    let large = json!({ "kind": "health.prune_enqueue_keys", "args": { "name": "x".repeat(2 << 20) } });
+    assert!(refusal(api.post("/v1/jobs", &large).await, 413).contains("1 MiB"));
+    assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_waits_is_cancelled_and_one_that_is_not_there_is_not_found() {
+    let api = Api::start(&BOTH).await;
+    let (_, body) = api.post("/v1/jobs", &prune()).await;
+    let path = format!("/v1/jobs/{}/cancel", body["id"].as_str().expect("an id"));
+    let reason = json!({ "reason": "a mistake" });
+    assert_eq!(api.post(&path, &reason).await, (200, json!({ "answer": "cancelled" })));
+    assert_eq!(api.post(&path, &reason).await, (200, json!({ "answer": "already", "state": "cancelled" })));
+    for missing in ["/v1/jobs/999999999/cancel", "/v1/jobs/nonsense/cancel"] {
+        refusal(api.post(missing, &reason).await, 404);
+    }
+    assert_eq!(refusal(api.get("/v1/jobs/999999999").await, 404), "there is no job 999999999");
+}
+
+#[tokio::test]
+async fn every_kind_is_described_and_so_is_every_operation() {
+    let api = Api::start(&[Scope::JobsRead]).await;
+    let (_, body) = api.get("/v1/kinds").await;
+    let kinds = body["kinds"].as_array().expect("a list");
+    assert_eq!(kinds.len(), jobs::kinds().names().len());
+    for kind in kinds {
+        assert_eq!(kind["schema"]["type"], "object", "{kind} has no schema");
+    }
+    let (_, document) = answer(reqwest::Client::new().get(api.edge.url("/v1/openapi.json"))).await;
+    assert_eq!(document["openapi"], "3.1.0");
+    let post = &document["paths"]["/v1/jobs"]["post"];
+    assert_eq!(post["security"], json!([{ "token": ["jobs:write"] }]));
+    assert!(post["requestBody"]["content"]["application/json"]["schema"]["anyOf"].is_array(), "{post}");
+    assert_eq!(document["paths"]["/v1/jobs/{id}"]["get"]["parameters"][0]["name"], "id");
+    assert!(document["components"]["schemas"]["orders.process_order"]["properties"]["inbox_id"].is_object());
+}

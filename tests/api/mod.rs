@@ -1,0 +1,49 @@
+//! The producers' API over HTTP.
+
+mod jobs;
+mod tokens;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use web::api::{Scope, tokens as store};
+
+use crate::webhooks::edge::Edge;
+
+/// A web process and a token for it.
+pub struct Api {
+    pub edge: Edge,
+    token: String,
+}
+
+impl Api {
+    pub async fn start(scopes: &[Scope]) -> Self {
+        let edge = Edge::start().await;
+        let token = store::create(edge.pool(), "test", scopes, "ada", None).await.expect("a token");
+        Self { edge, token }
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        reqwest::Client::new().request(method, self.edge.url(path)).bearer_auth(&self.token)
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        answer(self.request(Method::POST, path).json(body)).await
+    }
+}
+
+/// The status and the body, which is JSON whatever happened.
+pub async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.expect("the process answers");
+    let status = response.status().as_u16();
+    (status, response.json().await.expect("JSON"))
+}
+
+/// The sentence of a refusal with this status.
+pub fn refusal((status, body): (u16, Value), expected: u16) -> String {
+    assert_eq!((status, &body["status"]), (expected, &expected.into()), "{body}");
+    body["detail"].as_str().unwrap_or_else(|| panic!("{body}")).to_string()
+}

@@ -1,0 +1,138 @@
+//! How jobs come in: alone, in a transaction, from SQL, in bulk, later, and once a key.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use engine::{Client, JobId, StoreError};
+
+use super::jobs::{Running, of, state_of, until_state};
+use crate::support::{Database, kinds::NoOp, wait};
+
+#[tokio::test]
+async fn a_job_enqueued_in_a_transaction_that_rolls_back_never_was() {
+    let db = Database::new().await;
+    let mut tx = db.pool().begin().await.expect("a transaction");
+    let enqueued = engine::enqueue_in(&mut tx, &of(&NoOp { n: 1 })).await.expect("enqueued");
+    tx.rollback().await.expect("rolled back");
+    let found: i64 =
+        sqlx::query_scalar("select count(*) from engine.job where id = $1").bind(enqueued.id).fetch_one(db.pool()).await.expect("a count");
+    assert_eq!(found, 0);
+}
+
+#[tokio::test]
+async fn sql_enqueues_from_any_language() {
+    let db = Database::new().await;
+    let (id, created): (JobId, bool) =
+        sqlx::query_as("select id, created from engine.enqueue('test.no_op', '{\"n\": 1}', priority => 0::smallint)")
+            .fetch_one(db.pool())
+            .await
+            .expect("enqueued");
+    assert!(created);
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), id, "completed").await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn priority_zero_runs_first() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    for priority in [9, 5, 0] {
+        client.enqueue(&of(&NoOp { n: i64::from(priority) }).priority(priority)).await.expect("enqueued");
+    }
+    let worker = Running::start(db.pool(), 1);
+    wait::until("three attempts", Duration::from_secs(10), || async {
+        sqlx::query_scalar::<_, i64>("select count(*) from engine.attempt").fetch_one(db.pool()).await.expect("a count") == 3
+    })
+    .await;
+    worker.stop().await;
+    let order: Vec<i64> = sqlx::query_scalar("select (output ->> 'n')::bigint from engine.attempt order by started_at")
+        .fetch_all(db.pool())
+        .await
+        .expect("outputs");
+    assert_eq!(order, [0, 5, 9]);
+}
+
+#[tokio::test]
+async fn a_job_scheduled_for_later_waits_for_its_time() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let later = client.enqueue(&of(&NoOp { n: 1 }).run_at(Utc::now() + Duration::from_hours(1))).await.expect("enqueued").id;
+    let soon = client.enqueue(&of(&NoOp { n: 2 }).run_at(Utc::now() + Duration::from_millis(300))).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), soon, "completed").await;
+    worker.stop().await;
+    assert_eq!(state_of(db.pool(), later).await, "scheduled");
+    let early: bool = sqlx::query_scalar("select a.started_at < j.created_at + interval '250 milliseconds' from engine.attempt a join engine.job j on j.id = a.job_id where j.id = $1")
+        .bind(soon)
+        .fetch_one(db.pool())
+        .await
+        .expect("one attempt");
+    assert!(!early);
+}
+
+#[tokio::test]
+async fn bulk_enqueue_answers_in_order_and_leaves_out_taken_keys() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    client.enqueue(&of(&NoOp { n: 0 }).unique_key("taken")).await.expect("enqueued");
+    let jobs = [
+        of(&NoOp { n: 1 }),
+        of(&NoOp { n: 2 }).unique_key("taken"),
+        of(&NoOp { n: 3 }).unique_key("free"),
+        of(&NoOp { n: 4 }).unique_key("free"),
+    ];
+    let ids = client.enqueue_many(&jobs).await.expect("enqueued");
+    assert_eq!(ids.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, false]);
+    let refused = client.enqueue_many(&[of(&NoOp { n: 5 }).idempotency_key("p", "k")]).await;
+    assert!(matches!(refused, Err(StoreError::KeyedInBulk(0))));
+}
+
+#[tokio::test]
+async fn one_live_job_a_unique_key() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let first = client.enqueue(&of(&NoOp { n: 1 }).unique_key("k")).await.expect("enqueued");
+    let second = client.enqueue(&of(&NoOp { n: 2 }).unique_key("k")).await.expect("answered");
+    assert_eq!((second.id, second.created), (first.id, false));
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), first.id, "completed").await;
+    worker.stop().await;
+    assert!(client.enqueue(&of(&NoOp { n: 3 }).unique_key("k")).await.expect("enqueued").created, "the key is free again");
+}
+
+#[tokio::test]
+async fn racing_enqueues_with_one_unique_key_make_one_job() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    for round in 0..20 {
+        let racers: Vec<_> = (0..8)
+            .map(|n| {
+                let (client, pool) = (client.clone(), db.pool().clone());
+                tokio::spawn(async move {
+                    let job = of(&NoOp { n }).unique_key(format!("round {round}"));
+                    if n % 4 == 3 {
+                        let mut tx = pool.begin().await.expect("a transaction");
+                        engine::enqueue_in(&mut tx, &job).await.expect("answered");
+                        tx.rollback().await.expect("rolled back");
+                        None
+                    } else {
+                        Some(client.enqueue(&job).await.expect("answered"))
+                    }
+                })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for racer in racers {
+            answers.extend(racer.await.expect("no racer panics"));
+        }
+        let live: Vec<JobId> = sqlx::query_scalar("select id from engine.job where unique_key = $1")
+            .bind(format!("round {round}"))
+            .fetch_all(db.pool())
+            .await
+            .expect("ids");
+        assert_eq!(live.len(), 1, "round {round}");
+        assert_eq!(answers.iter().filter(|answer| answer.created).count(), 1);
+        assert!(answers.iter().all(|answer| answer.id == live[0]), "whoever got an answer has a job");
+    }
+}

@@ -1,0 +1,141 @@
+//! What each group role may do, object by object: said here a second time, and compared with what the grants give.
+//!
+//! Letters: s(elect), i(nsert), u(pdate), d(elete); truncate is nobody's but the owner's. Every table, view and function of
+//! the schemas stands in one line; one without a rule fails the test, and so does a rule without an object.
+
+/// The roles between the owner, who may do everything, and nobody, who may do nothing.
+pub const ROLES: [&str; 4] = ["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"];
+
+/// What the roles may do with these tables, in the order of [`ROLES`].
+pub struct Tables(pub &'static str, pub [&'static str; 4]);
+
+/// Tables and views.
+pub const TABLES: &[Tables] = &[
+    // The ledger is written once.
+    Tables("engine.job engine.attempt engine.lane", ["si", "", "s", "s"]),
+    Tables("engine.job_kept engine.attempt_kept engine.job_state", ["s", "", "s", "s"]),
+    // Places and leases. Row locks ask for u.
+    Tables("engine.ready engine.scheduled engine.claim engine.worker engine.enqueue_key", ["siud", "", "s", "s"]),
+    Tables("engine.unique_key engine.idle", ["sid", "", "s", "s"]),
+    Tables("engine.cancel_request", ["sd", "", "s", "s"]),
+    Tables("engine.leader", ["siu", "", "s", "s"]),
+    // What jobs say of themselves.
+    Tables("engine.progress engine.log_line", ["siud", "", "s", "s"]),
+    // The runtime looks tokens up and notes their use; operators make and end them.
+    Tables("raw_ops.api_tokens", ["su", "", "siu", ""]),
+    // What operators decide.
+    Tables("engine.queue engine.retry_override engine.retry_config", ["s", "", "siud", "s"]),
+    Tables("raw_ops.retry_config", ["s", "", "siud", "s"]),
+    Tables("engine.dead_letter_queue", ["si", "", "s", "s"]),
+    Tables("raw_ops.dead_letter_queue", ["s", "", "s", "s"]),
+    // Figures without the jobs behind them, for the /metrics of the HTTP process.
+    Tables("engine.queue_figures engine.attempt_figures engine.place_figures", ["s", "s", "s", "s"]),
+    Tables("raw_ops.webhook_inbox raw_ops.seal_webhook_inbox", ["siud", "i", "s", "s"]),
+    // What lets its bearer act as a customer.
+    Tables("raw_ops.portal_sessions raw_ops.calculator_tokens", ["siud", "", "", ""]),
+    // Keys that never leave the database.
+    Tables("raw_ops.server_key", ["", "", "", ""]),
+    // Audit trails.
+    Tables("raw_ops.batch_status_history raw_ops.inventory_movements raw_ops.manual_override_audit", ["si", "", "s", "s"]),
+    // The business.
+    Tables(
+        "raw_ops.ad_accounts raw_ops.ad_campaigns raw_ops.address_changes raw_ops.agent_decisions raw_ops.agent_executions \
+         raw_ops.agent_tool_calls raw_ops.agents raw_ops.ai_knowledge_sections raw_ops.ai_prompt_logs raw_ops.ai_prompt_templates \
+         raw_ops.alert_log raw_ops.allocation_alert_config raw_ops.allocation_alert_history raw_ops.allocation_queue \
+         raw_ops.allocations raw_ops.allowed_delivery_areas raw_ops.batches raw_ops.billing_attempts \
+         raw_ops.calculator_discount_usage raw_ops.calculator_discounts raw_ops.calculator_pets raw_ops.chat_messages \
+         raw_ops.chat_sessions raw_ops.config raw_ops.courier_event_mapping raw_ops.courier_events raw_ops.cron_jobs_metadata \
+         raw_ops.cs_agent_decisions raw_ops.csat_responses raw_ops.currency_rates raw_ops.customer_credit_applications \
+         raw_ops.customer_credit_events raw_ops.customer_credits raw_ops.customer_engagement_events raw_ops.customer_health_scores \
+         raw_ops.customer_interventions raw_ops.customers raw_ops.dispatch_import_queue raw_ops.email_events \
+         raw_ops.escalation_queue raw_ops.exceptions_queue raw_ops.export_outbox raw_ops.feeding_plans raw_ops.formulations \
+         raw_ops.high_risk_postcodes raw_ops.inventory raw_ops.inventory_on_hand raw_ops.inventory_planning_config \
+         raw_ops.invoice_parsing_jobs raw_ops.lab_pdf_patterns raw_ops.lab_result_history raw_ops.lab_result_samples \
+         raw_ops.lab_results raw_ops.lifecycle_events raw_ops.monitoring_runs raw_ops.ops_events raw_ops.order_items \
+         raw_ops.order_notes raw_ops.orders raw_ops.outbox raw_ops.pack_quality_checks raw_ops.packing_instructions \
+         raw_ops.partner_contacts raw_ops.payment_events raw_ops.processed_3pl_files raw_ops.products raw_ops.proof_artifacts \
+         raw_ops.proof_jobs raw_ops.proof_page_events raw_ops.referral_codes raw_ops.referral_events raw_ops.referral_rewards \
+         raw_ops.referrals raw_ops.refunds raw_ops.replacement_requests raw_ops.shipments raw_ops.stock_dispatches \
+         raw_ops.subscription_actions raw_ops.subscription_config raw_ops.subscription_events raw_ops.subscriptions \
+         raw_ops.support_tickets raw_ops.system_config raw_ops.temperature_audits raw_ops.temperature_logger_data \
+         raw_ops.testimonials raw_ops.ticket_messages raw_ops.ticket_notes",
+        ["siud", "", "s", "s"],
+    ),
+    // What the business looks at.
+    Tables(
+        "raw_ops.alert_retry_queue_backup raw_ops.alert_slow_processing raw_ops.v_customer_context \
+         raw_ops.v_daily_snapshot_health raw_ops.v_error_summary raw_ops.v_inventory_status raw_ops.v_lab_sla_tracking \
+         raw_ops.v_outbox_health raw_ops.v_pack_queue raw_ops.v_released_batches_verified raw_ops.v_retry_queue_depth \
+         raw_ops.v_support_queue raw_ops.v_webhook_health raw_ops.v_working_capital_metrics",
+        ["s", "", "s", "s"],
+    ),
+];
+
+/// Single columns that a role may update where it may not update the table.
+pub const COLUMNS: &[(&str, &str, &str)] = &[("rawops_operator", "engine.lane", "paused")];
+
+/// Who may call these functions. No function may be called by everybody.
+pub struct Functions(pub &'static str, pub &'static [&'static str]);
+
+/// Functions, by name without arguments; but for those that triggers call, which nobody may hang on a table of his own.
+pub const FUNCTIONS: &[Functions] = &[
+    Functions("engine.now", &["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"]),
+    Functions("engine.enqueue engine.lane_of engine.wake engine.extend_partitions", &["rawops_runtime"]),
+    Functions("engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter", &["rawops_operator"]),
+    Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
+    Functions("raw_ops.release_batch raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_operator"]),
+    Functions("engine.lock_letter engine.retire_partition", &[]),
+    Functions("raw_ops.store_shopify_webhooks", &["rawops_ingest"]),
+    // What a dashboard asks, and what that asks.
+    Functions(
+        "raw_ops.first_expiry raw_ops.free_batches raw_ops.get_current_inventory_for_reconciliation \
+         raw_ops.get_daily_snapshot raw_ops.get_low_stock_alerts raw_ops.open_work raw_ops.order_needs \
+         raw_ops.orders_of_day raw_ops.shipments_of_day raw_ops.threshold raw_ops.today",
+        &["rawops_runtime", "rawops_operator", "rawops_reader"],
+    ),
+    // The work of the business.
+    Functions(
+        "raw_ops.allocate_order_to_batches raw_ops.allocation_outcome raw_ops.apply_shopify_order \
+         raw_ops.check_shopify_order raw_ops.complaints raw_ops.cosine_distance raw_ops.dispatch_from_batch \
+         raw_ops.dispatch_stock raw_ops.enqueue_allocation raw_ops.fn_check_lab_sla_v2 \
+         raw_ops.fn_check_order_ingestion_slo_v2 raw_ops.fn_check_outbox_health_v2 raw_ops.fn_check_stock_levels_v2 \
+         raw_ops.fn_check_support_queue_v2 raw_ops.fn_check_working_capital_v2 raw_ops.fn_daily_snapshot_v2 \
+         raw_ops.free_allocations raw_ops.generate_public_batch_id raw_ops.hmac_sha256 raw_ops.is_seeding \
+         raw_ops.lab_result_refusal raw_ops.lab_samples_refusal raw_ops.lock_products raw_ops.log_allocation \
+         raw_ops.log_customer_conflict raw_ops.log_event raw_ops.log_order_once raw_ops.minutes_since \
+         raw_ops.missing_stock raw_ops.monitor_answer raw_ops.move_stock raw_ops.nearest_knowledge \
+         raw_ops.next_order_status raw_ops.open_allocations raw_ops.process_order_webhook_txn raw_ops.record_release \
+         raw_ops.refresh_inventory raw_ops.refresh_on_hand raw_ops.release_refusal raw_ops.request_allocation \
+         raw_ops.reserve_for_order raw_ops.reserve_stock raw_ops.save_shopify_customer raw_ops.save_shopify_items \
+         raw_ops.save_shopify_order raw_ops.set_allocation_status raw_ops.settle_allocation_queue \
+         raw_ops.settle_shopify_items raw_ops.shopify_customer_id raw_ops.shopify_fulfilled_qty \
+         raw_ops.shopify_is_subscription raw_ops.shopify_items_differ raw_ops.shopify_line_net \
+         raw_ops.shopify_line_vat_rate raw_ops.shopify_list raw_ops.shopify_live_lines raw_ops.shopify_marketing \
+         raw_ops.shopify_named_value raw_ops.shopify_names_tax raw_ops.shopify_notes raw_ops.shopify_object \
+         raw_ops.shopify_order_money raw_ops.shopify_order_status raw_ops.shopify_ship_to raw_ops.shopify_tags \
+         raw_ops.shopify_tax raw_ops.shopify_text raw_ops.shopify_unit_price_ex_vat raw_ops.shopify_utm \
+         raw_ops.uuid_generate_v4 raw_ops.vat_standard_rate raw_ops.wake_waiting_orders raw_ops.webhooks_to_retry \
+         raw_ops.whole_number raw_ops.xor_block",
+        &["rawops_runtime"],
+    ),
+];
+
+/// What the roles may do with any sequence: look at it, take from it, set it.
+pub const SEQUENCES: [&str; 4] = ["st", "", "s", "s"];
+
+/// What a role may do with a table; `None` when no rule names the table.
+pub fn of_table(role: &str, table: &str) -> Option<&'static str> {
+    let found = TABLES.iter().find(|rule| rule.0.split_whitespace().any(|name| name == table))?;
+    Some(of(role, found.1))
+}
+
+/// Whether a role may call a function; `None` when no rule names the function.
+pub fn of_function(role: &str, function: &str) -> Option<bool> {
+    let found = FUNCTIONS.iter().find(|rule| rule.0.split_whitespace().any(|name| name == function))?;
+    Some(found.1.contains(&role))
+}
+
+/// The role's entry in a row of rules; nothing for nobody.
+pub fn of(role: &str, row: [&'static str; 4]) -> &'static str {
+    ROLES.iter().position(|known| *known == role).map_or("", |index| row[index])
+}

@@ -1,0 +1,80 @@
+//! Every statement of the engine can be run by the role whose program runs it.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::engine::statements::all_statements;
+use crate::support::{Database, Login};
+
+/// The roles whose programs run a statement, by its name in engine/sql; `None` for one that no rule names.
+fn roles(name: &str) -> Option<&'static [&'static str]> {
+    const RUNTIME: &[&str] = &["rawops_runtime"];
+    const LOOK: &[&str] = &["rawops_reader", "rawops_operator"];
+    const OPERATE: &[&str] = &["rawops_operator"];
+    let (folder, file) = name.split_once('/')?;
+    Some(match (folder, file) {
+        ("attempt", "list" | "ending")
+        | ("note", "show" | "tail")
+        | ("payload", _)
+        | ("job" | "dead_letter", "list" | "show")
+        | ("doctor" | "look", _) => LOOK,
+        ("cancel_request" | "dead_letter", _) => OPERATE,
+        ("metrics", _) => &["rawops_runtime", "rawops_ingest", "rawops_reader", "rawops_operator"],
+        ("partition", "retire") => &["rawops_owner"],
+        (
+            "attempt" | "claim" | "clock" | "enqueue_key" | "job" | "lane" | "leader" | "note" | "partition" | "place" | "scheduled"
+            | "worker",
+            _,
+        ) => RUNTIME,
+        _ => return None,
+    })
+}
+
+/// The server checks rights when it begins to run a plan, also when it only explains it.
+async fn explain(connection: &mut PgConnection, text: &str) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    if text.lines().find(|line| !line.starts_with("--")).is_some_and(|line| line.starts_with("set ")) {
+        sqlx::raw_sql(AssertSqlSafe(text.to_string())).execute(&mut *tx).await?;
+        return tx.rollback().await;
+    }
+    sqlx::raw_sql(AssertSqlSafe(format!("prepare tried as {text}"))).execute(&mut *tx).await?;
+    let arguments: i32 = sqlx::query_scalar("select cardinality(parameter_types) from pg_prepared_statements where name = 'tried'")
+        .fetch_one(&mut *tx)
+        .await?;
+    let nulls = vec!["null"; arguments as usize].join(", ");
+    let call = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
+    // A plan for any argument: one for null alone would leave tables out.
+    sqlx::raw_sql(AssertSqlSafe(format!("set local plan_cache_mode = force_generic_plan; explain execute tried{call}; deallocate tried")))
+        .execute(&mut *tx)
+        .await?;
+    tx.rollback().await
+}
+
+#[tokio::test]
+async fn every_statement_is_permitted_to_its_role() {
+    let db = Database::new().await;
+    let mut refused = Vec::new();
+    for (name, text) in all_statements() {
+        let roles = roles(&name).unwrap_or_else(|| panic!("engine/sql/{name}.sql: say in tests/roles/statements.rs whose program runs it"));
+        for role in roles {
+            let user = Login::of(role).await;
+            let mut connection = user.connect(&db).await;
+            if let Err(error) = explain(&mut connection, &text).await {
+                refused.push(format!("{name} as {role}: {error}"));
+            }
+            connection.close().await.expect("closed");
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+}
+
+#[tokio::test]
+async fn a_statement_is_refused_to_who_may_not_run_it() {
+    let db = Database::new().await;
+    let user = Login::of("rawops_reader").await;
+    for (name, text) in
+        all_statements().into_iter().filter(|(name, _)| ["claim/take", "attempt/settle", "dead_letter/requeue"].contains(&name.as_str()))
+    {
+        let error = explain(&mut user.connect(&db).await, &text).await.expect_err(&name);
+        assert!(error.to_string().contains("permission denied"), "{name}: {error}");
+    }
+}

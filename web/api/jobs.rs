@@ -1,0 +1,209 @@
+//! `/v1/jobs`: enqueue, ask, cancel.
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::{Json, response::Response};
+use chrono::{DateTime, Utc};
+use engine::store::cancel_request::{self, Cancelled};
+use engine::store::job;
+use engine::{Enqueued, JobId, Kinds, NewJob};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
+
+use super::problem::Problem;
+use super::tokens::Caller;
+use crate::AppState;
+use crate::webhooks::body;
+
+/// The most jobs of one request.
+const AT_MOST: usize = 1000;
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// One job to enqueue.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct JobRequest {
+    /// The kind, such as orders.process_order; `GET /v1/kinds` lists them.
+    kind: String,
+    /// The arguments, by the kind's schema.
+    #[schemars(with = "Value")]
+    args: Box<RawValue>,
+    /// Another queue than the kind's.
+    queue: Option<String>,
+    /// 0 runs first, 9 last.
+    #[schemars(range(min = 0, max = 9))]
+    priority: Option<i16>,
+    /// Not before this time.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    run_at: Option<DateTime<Utc>>,
+    /// At most one live job of the kind has this key.
+    unique_key: Option<String>,
+    /// A cap under the retry policy's own.
+    #[schemars(range(min = 1))]
+    max_attempts: Option<i16>,
+}
+
+/// One job, or many that are enqueued together or not at all.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used: which of the two is meant is decided by the member `jobs`")]
+enum EnqueueRequest {
+    Many(ManyRequest),
+    One(JobRequest),
+}
+
+/// Jobs that are enqueued together or not at all.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ManyRequest {
+    /// 1000 at most.
+    jobs: Vec<JobRequest>,
+}
+
+/// What became of one job of the request.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EnqueueAnswer {
+    /// The job: new, or the one that holds the key.
+    #[schemars(with = "String")]
+    id: JobId,
+    /// Whether this request made it.
+    created: bool,
+}
+
+pub(super) fn request_schema() -> Value {
+    schemars::schema_for!(EnqueueRequest).into()
+}
+
+pub(super) fn answer_schema() -> Value {
+    schemars::schema_for!(EnqueueAnswer).into()
+}
+
+pub(super) fn cancel_schema() -> Value {
+    schemars::schema_for!(CancelRequest).into()
+}
+
+/// `POST /v1/jobs`
+pub(super) async fn enqueue(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let bytes = body::read(&headers, body).await?;
+    let key = idempotency_key(&headers)?;
+    let shape: Value = parse(&bytes)?;
+    if shape.get("jobs").is_none() {
+        let enqueued = enqueue_all(&state, &caller, vec![parse(&bytes)?], key).await?.remove(0);
+        let status = if enqueued.created { StatusCode::CREATED } else { StatusCode::OK };
+        return Ok((status, Json(answer(enqueued))).into_response());
+    }
+    let many: ManyRequest = parse(&bytes)?;
+    if many.jobs.is_empty() || many.jobs.len() > AT_MOST {
+        return Err(Problem::invalid(format!("jobs: send from 1 to {AT_MOST} at a time")));
+    }
+    let enqueued = enqueue_all(&state, &caller, many.jobs, key).await?;
+    let status = if enqueued.iter().any(|one| one.created) { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(json!({ "jobs": enqueued.into_iter().map(answer).collect::<Vec<_>>() }))).into_response())
+}
+
+fn answer(enqueued: Enqueued) -> EnqueueAnswer {
+    EnqueueAnswer { id: enqueued.id, created: enqueued.created }
+}
+
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| Problem::invalid(format!("the body: {error}")))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.into())),
+        _ => Err(Problem::invalid("Idempotency-Key: send 1 to 200 visible ASCII characters")),
+    }
+}
+
+/// All of them in one transaction. A key makes each of them safe to send again, told apart by their places.
+async fn enqueue_all(state: &AppState, caller: &Caller, jobs: Vec<JobRequest>, key: Option<String>) -> Result<Vec<Enqueued>, Problem> {
+    let alone = jobs.len() == 1;
+    let mut described = Vec::with_capacity(jobs.len());
+    for (place, job) in jobs.into_iter().enumerate() {
+        let job = describe(&state.kinds, job)
+            .map_err(|why| if alone { Problem::invalid(why) } else { Problem::invalid(format!("jobs[{place}]: {why}")) })?;
+        described.push(match &key {
+            Some(key) if alone => job.idempotency_key(&caller.0, key),
+            Some(key) => job.idempotency_key(&caller.0, format!("{key} {place}")),
+            None => job,
+        });
+    }
+    let mut tx = state.pool.begin().await?;
+    let mut enqueued = Vec::with_capacity(described.len());
+    for job in &described {
+        enqueued.push(engine::enqueue_in(&mut tx, job).await?);
+    }
+    tx.commit().await?;
+    Ok(enqueued)
+}
+
+fn describe(kinds: &Kinds, job: JobRequest) -> Result<NewJob, String> {
+    kinds.check(&job.kind, job.args.get())?;
+    let known = kinds.describe(&job.kind).ok_or_else(|| format!("this program knows no kind {}", job.kind))?;
+    let priority = job.priority.unwrap_or(known.priority);
+    if !(0..=9).contains(&priority) {
+        return Err("priority: a number from 0, which runs first, to 9".into());
+    }
+    let queue = job.queue.unwrap_or_else(|| known.queue.into());
+    if queue.is_empty() {
+        return Err("queue: a name, or leave it out".into());
+    }
+    let mut new = NewJob::raw(job.kind, job.args).queue(queue).priority(priority);
+    if let Some(at) = job.run_at {
+        new = new.run_at(at);
+    }
+    if let Some(key) = job.unique_key {
+        new = new.unique_key(key);
+    }
+    match job.max_attempts {
+        Some(attempts) if attempts < 1 => Err("max_attempts: a number from 1".into()),
+        Some(attempts) => Ok(new.max_attempts(attempts)),
+        None => Ok(new),
+    }
+}
+
+fn id(text: &str) -> Result<JobId, Problem> {
+    text.parse()
+        .map_err(|_| Problem::new(StatusCode::NOT_FOUND, format!("{text} is no job's id: a whole number, as the enqueue answered it")))
+}
+
+/// `GET /v1/jobs/{id}`
+pub(super) async fn show(State(state): State<AppState>, Path(job): Path<String>) -> Result<Response, Problem> {
+    Ok(Json(job::show(&state.pool, id(&job)?).await?).into_response())
+}
+
+/// Why a job is to stop.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CancelRequest {
+    /// For whoever reads the ledger.
+    reason: Option<String>,
+}
+
+/// `POST /v1/jobs/{id}/cancel`
+pub(super) async fn cancel(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let request: CancelRequest = parse(&body::read(&headers, body).await?)?;
+    let by = format!("{} over HTTP", caller.0);
+    let cancelled = cancel_request::cancel(&state.pool, id(&job)?, &by, request.reason.as_deref()).await?;
+    let status = match &cancelled {
+        Cancelled::Requested => StatusCode::ACCEPTED,
+        _ => StatusCode::OK,
+    };
+    Ok((status, Json(cancelled)).into_response())
+}

@@ -1,0 +1,81 @@
+//! An error as RFC 9457 has it: a status and a sentence.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use engine::StoreError;
+use serde_json::json;
+
+use crate::webhooks::body::Refusal;
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
+    }
+
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let body = json!({ "title": title, "status": self.status.as_u16(), "detail": self.detail }).to_string();
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.status(), format!("{refusal}: send JSON of at most 1 MiB as application/json"))
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let status = match &error {
+            StoreError::KeyReused(_) => StatusCode::CONFLICT,
+            StoreError::NoSuchJob(_) => StatusCode::NOT_FOUND,
+            StoreError::ArgumentsTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            StoreError::Database(error) => return error.into(),
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<&sqlx::Error> for Problem {
+    fn from(error: &sqlx::Error) -> Self {
+        // Class 22 and 23: what was sent cannot be stored. Its words are about the caller's own values.
+        let refused =
+            error.as_database_error().filter(|error| error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23")));
+        if let Some(refused) = refused {
+            return Self::invalid(refused.message());
+        }
+        tracing::error!(%error, "a request of the API met the database's error");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be asked: try again")
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::from(&error)
+    }
+}
