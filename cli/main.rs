@@ -48,6 +48,10 @@ enum Command {
     /// Bring the database to this program's schema
     Migrate(migrate::Args),
     /// Fill the database with the past of a company: customers, orders, batches, parcels, tickets
+    ///
+    /// The rows are written in one transaction: a crash, or an interruption, leaves nothing behind. A database that has
+    /// orders is refused unless --add is given. The same seed, number of orders and end give the same rows in a fresh
+    /// database. No job is made: what waits in the end waits for people, for the laboratory or for stock.
     Seed(seed::Args),
     /// See and stop jobs
     #[command(subcommand)]

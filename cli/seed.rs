@@ -18,10 +18,6 @@ use crate::{database::Database, logging, output};
 const MOST: u64 = 5_000_000;
 
 /// What `seed` may be told.
-///
-/// The rows are written in one transaction: a crash, or an interruption, leaves nothing behind. A database that has
-/// orders is refused. The same seed, number of orders and end give the same rows. No job is made: what waits in the end
-/// waits for people, for the laboratory or for stock.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How many orders

@@ -64,7 +64,7 @@ impl Book<'_> {
             status: status,
             created_at: batch.made(),
             kg_produced: Thousandths(grams),
-            total_cost_gbp: Pounds(grams * per_kg / 1_000_000),
+            total_cost_gbp: Pounds(grams * per_kg / 10_000),
             cogs_per_kg_gbp: Thousandths(per_kg),
             proof_url: format!("{PROOF}/b/{public}"),
             production_date: batch.produced,

@@ -137,18 +137,18 @@ fn production(random: &mut StdRng, product: usize, units: i64, needed: DateTime<
     let on_sale = batch.released.unwrap_or(needed);
     let mut made = Vec::new();
     match random.random_range(0..100) {
-        0..=3 => {
+        0..=2 => {
             let mut failed = new(product, units, batch.produced - Duration::days(3));
             (failed.verdict, failed.reported) = (Verdict::Fails, batch.reported - Duration::days(3));
             made.push(failed);
         }
-        4..=8 => {
+        3..=6 => {
             batch.verdict = Verdict::Unclear;
             batch.reported = on_sale - Duration::hours(27);
         }
         // By then the next batch is on sale, made for all that is ordered from that day on.
-        9..=11 if may_be_recalled => batch.recall = Some(needed + Duration::days(DAYS as i64 + 2)),
-        12..=31 => {
+        7 if may_be_recalled => batch.recall = Some(needed + Duration::days(DAYS as i64 + 2)),
+        8..=27 => {
             let spared = (units / 50).max(1);
             batch.recounted = Some((random.random_range(1..=spared), on_sale + Duration::hours(random.random_range(20..150))));
         }

@@ -59,6 +59,14 @@ async fn stock(db: &Database) {
     .await;
     none(
         db,
+        "a batch whose cost is not its kilograms at its rate",
+        "
+        select b.batch_code from raw_ops.batches b where abs(b.total_cost_gbp - b.kg_produced * b.cogs_per_kg_gbp) > 0.01
+           or b.cogs_per_kg_gbp not between 2 and 9",
+    )
+    .await;
+    none(
+        db,
         "a batch whose kilograms are not its units",
         "
         select r.batch_code from raw_ops.get_current_inventory_for_reconciliation() r where r.drift_kg is distinct from 0",
