@@ -108,7 +108,14 @@ pub async fn fill(
 ) -> Result<BTreeMap<&'static str, u64>, Error> {
     let until = options.until.with_nanosecond(0).unwrap_or(options.until);
     let mut tx = connection.begin().await?;
-    let first = open(&mut tx, options).await?;
+    let first = match open(&mut tx, options).await {
+        Ok(first) => first,
+        Err(refusal) => {
+            // The lock is let go before the caller hears of the refusal and perhaps tries again.
+            tx.rollback().await?;
+            return Err(refusal);
+        }
+    };
     let draws = Draws::new(options.seed, first);
     let mut rows = BTreeMap::new();
     let mut note =

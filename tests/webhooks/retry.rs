@@ -15,14 +15,19 @@ async fn failed(pool: &PgPool, category: &str) -> Uuid {
         &format!(
             "with job as (delete from engine.unique_key where key = '{id}' returning job_id),
          gone as (delete from engine.ready where job_id in (select job_id from job)),
-         described as (delete from engine.job where id in (select job_id from job)),
-         letter as (
-             insert into raw_ops.dead_letter_queue (source, topic, payload, job_id, category)
-             select 'engine', 'orders.process_order', jsonb_build_object('inbox_id', '{id}'), job_id, '{category}' from job
-         )
-         update raw_ops.webhook_inbox set processing_status = 'failed', error_category = '{category}', processing_attempts = 3,
+         described as (delete from engine.job where id in (select job_id from job))
+         insert into raw_ops.dead_letter_queue (source, topic, payload, job_id, category)
+         select 'engine', 'orders.process_order', jsonb_build_object('inbox_id', '{id}'), job_id, '{category}' from job"
+        ),
+    )
+    .await;
+    // The letter has marked the row as of now.
+    execute(
+        pool,
+        &format!(
+            "update raw_ops.webhook_inbox set processing_attempts = 3,
              last_error_at = now() - interval '1 h', received_at = now() - interval '2 h', updated_at = now() - interval '1 h'
-         where id = '{id}'"
+         where id = '{id}' and processing_status = 'failed' and error_category = '{category}'"
         ),
     )
     .await;
