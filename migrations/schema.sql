@@ -2737,6 +2737,16 @@ left join lateral (
 ) a on true;
 comment on view engine.job_state is 'Where each job stands. Ask by id, or with a limit: it looks into every place for each job.';
 
+create view engine.place as
+select job_id, attempt, 'ready' as name from engine.ready
+union all
+select job_id, attempt, 'scheduled' from engine.scheduled
+union all
+select u.job_id, u.attempt, format('claim %s of worker %s', c.id, c.worker_id)
+from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
+where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt);
+comment on view engine.place is 'Every place that a job stands in, and the attempt that comes next there. Reads every place whole.';
+
 create view engine.place_figures as
 select
     (select count(*) from engine.scheduled) as scheduled,
@@ -3247,12 +3257,7 @@ begin
     values (new_id, lane, enqueue.max_attempts, due, enqueue.args, enqueue.unique_key, enqueue.limit_key,
             enqueue.parent_id, enqueue.trace_parent, enqueue.requeued_from);
 
-    if enqueue.run_at > due then
-        insert into engine.scheduled (run_at, job_id, lane_id, attempt) values (enqueue.run_at, new_id, lane, 1);
-    else
-        insert into engine.ready (lane_id, position, job_id, attempt) values (lane, new_id, new_id, 1);
-        perform engine.wake();
-    end if;
+    perform engine.put_in_place(new_id, lane, 1, case when enqueue.run_at > due then enqueue.run_at end, enqueue.limit_key);
     return query select new_id, true;
 end
 $$;
@@ -3393,6 +3398,24 @@ create function engine.now() returns timestamp with time zone
 language sql
 as $$select clock_timestamp()$$;
 
+create function engine.put_in_place(job_id bigint, lane_id integer, attempt integer, run_at timestamp with time zone, limit_key text) returns void
+language plpgsql
+as $$
+begin
+    if put_in_place.run_at is not null then
+        insert into engine.scheduled (run_at, job_id, lane_id, attempt)
+        values (put_in_place.run_at, put_in_place.job_id, put_in_place.lane_id, put_in_place.attempt);
+    else
+        -- A new job stands at its own id; one that returns enters at the right edge.
+        insert into engine.ready (lane_id, position, job_id, attempt)
+        values (put_in_place.lane_id,
+                case when put_in_place.attempt = 1 then put_in_place.job_id else nextval('engine.position') end,
+                put_in_place.job_id, put_in_place.attempt);
+        perform engine.wake();
+    end if;
+end
+$$;
+
 create function engine.requeue_letter(letter uuid, asked_by text, new_args jsonb DEFAULT NULL::jsonb) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -3433,12 +3456,9 @@ begin
     -- Parents first, as every other statement locks them: otherwise a claim that waits for the partition deadlocks with the drop.
     lock table only engine.job, only engine.attempt in access exclusive mode;
     execute format('lock table engine.job_kept, engine.attempt_kept, engine.job_%s, engine.attempt_%s in access exclusive mode', bound, bound);
-    select coalesce(array_agg(p.job_id), '{}') into live
-    from (
-        select job_id from engine.ready union all
-        select job_id from engine.scheduled union all
-        select unnest(ids) from engine.claim
-    ) p
+    -- A claim that still stands is asked for its attempts, recorded or not.
+    select coalesce(array_agg(distinct p.job_id), '{}') into live
+    from (select job_id from engine.place union all select unnest(ids) from engine.claim) p
     where p.job_id >= low and p.job_id < bound;
     execute format('create temporary table kept_jobs on commit drop as select * from engine.job_%s where id = any ($1)', bound) using live;
     execute format('create temporary table kept_attempts on commit drop as select * from engine.attempt_%s where job_id = any ($1)', bound) using live;
@@ -5201,6 +5221,7 @@ grant select on engine.log_line to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.log_line to rawops_runtime;
 grant select on engine.occurrence to rawops_operator, rawops_reader;
 grant select, insert, delete on engine.occurrence to rawops_runtime;
+grant select on engine.place to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.place_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.progress to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.progress to rawops_runtime;
@@ -5468,6 +5489,7 @@ grant execute on function engine.error_categories() to rawops_operator, rawops_r
 grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
 grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.put_in_place(bigint,integer,integer,timestamp with time zone,text) to rawops_runtime;
 grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;

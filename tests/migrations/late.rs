@@ -9,8 +9,8 @@ const LATE: [u32; 3] = [7, 8, 78];
 async fn the_retry_policy_is_kept_whether_its_migrations_come_early_or_late() {
     let early = Database::new().await;
     let late = Database::empty().await;
-    migrate(late.pool(), |number| !LATE.contains(&number)).await;
-    migrate(late.pool(), |number| LATE.contains(&number)).await;
+    migrate(late.pool(), |number, _| !LATE.contains(&number)).await;
+    migrate(late.pool(), |number, _| LATE.contains(&number)).await;
     for db in [early, late] {
         let triggers =
             "select count(*) from pg_trigger where tgrelid in ('raw_ops.retry_config'::regclass, 'engine.retry_override'::regclass)

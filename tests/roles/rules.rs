@@ -13,7 +13,7 @@ pub struct Tables(pub &'static str, pub [&'static str; 4]);
 pub const TABLES: &[Tables] = &[
     // The ledger is written once.
     Tables("engine.job engine.attempt engine.lane", ["si", "", "s", "s"]),
-    Tables("engine.job_kept engine.attempt_kept engine.job_state", ["s", "", "s", "s"]),
+    Tables("engine.job_kept engine.attempt_kept engine.job_state engine.place", ["s", "", "s", "s"]),
     // Places and leases. Row locks ask for u.
     Tables("engine.ready engine.scheduled engine.claim engine.worker engine.enqueue_key", ["siud", "", "s", "s"]),
     Tables("engine.unique_key engine.idle", ["sid", "", "s", "s"]),
@@ -85,7 +85,7 @@ pub struct Functions(pub &'static str, pub &'static [&'static str]);
 /// Functions, by name without arguments; but for those that triggers call, which nobody may hang on a table of his own.
 pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.now", &["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"]),
-    Functions("engine.enqueue engine.lane_of engine.wake engine.extend_partitions", &["rawops_runtime"]),
+    Functions("engine.enqueue engine.put_in_place engine.lane_of engine.wake engine.extend_partitions", &["rawops_runtime"]),
     Functions("engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter", &["rawops_operator"]),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
     Functions("raw_ops.release_batch raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_operator"]),

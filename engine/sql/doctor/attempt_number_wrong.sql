@@ -1,13 +1,7 @@
 -- Jobs whose next attempt is not numbered one above the last recorded one: the fence would not hold.
 -- Scans every place; attempt by job, or whole when many jobs wait. Caller: store/doctor.rs
 with place as materialized (
-    select job_id, attempt, 'ready' as name from engine.ready
-    union all
-    select job_id, attempt, 'scheduled' from engine.scheduled
-    union all
-    select u.job_id, u.attempt, format('claim %s of worker %s', c.id, c.worker_id)
-    from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
-    where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
+    select job_id, attempt, name from engine.place
 ),
 wrong as materialized (
     select p.job_id, p.attempt, p.name from place p

@@ -1,13 +1,7 @@
 -- Jobs that stand in more than one place, or in one although they have ended: they would run twice.
 -- Scans every place and attempt. Caller: store/doctor.rs
 with place as materialized (
-    select job_id, 'ready' as name from engine.ready
-    union all
-    select job_id, 'scheduled' from engine.scheduled
-    union all
-    select u.job_id, format('claim %s of worker %s', c.id, c.worker_id)
-    from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
-    where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
+    select job_id, name from engine.place
 ),
 twice as materialized (
     select job_id, 'stands in ' || string_agg(name, ' and in ' order by name) as detail

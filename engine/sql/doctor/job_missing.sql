@@ -1,12 +1,7 @@
 -- Jobs that stand nowhere and have not ended: lost. Scans job, attempt and every place.
 -- Caller: store/doctor.rs
 with standing as materialized (
-    select job_id from engine.ready
-    union all
-    select job_id from engine.scheduled
-    union all
-    select u.job_id from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
-    where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
+    select job_id from engine.place
 ),
 missing as materialized (
     select j.id from engine.job j
