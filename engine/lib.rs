@@ -28,10 +28,18 @@
 mod arguments;
 mod client;
 mod ending;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
+#[cfg(not(feature = "failpoints"))]
+mod failpoint;
 mod failure;
 mod job;
 mod kinds;
 pub mod metrics;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 pub mod retry;
 mod run;
 pub mod schedule;

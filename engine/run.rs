@@ -10,7 +10,7 @@ use std::{
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-use crate::{Enqueued, Failure, JobId, JobResult, NewJob, Outcome, store};
+use crate::{Enqueued, Failure, JobId, JobResult, NewJob, Outcome, failpoint::around, store};
 
 /// One attempt of a job, as its handler sees it.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Tx {
     /// # Errors
     /// When the connection fails the outcome is unknown, and the job runs again.
     pub async fn commit(self) -> JobResult<()> {
-        Ok(self.0.commit().await?)
+        Ok(around("run/commit", self.0.commit()).await?)
     }
 }
 
@@ -125,7 +125,7 @@ impl Run {
         if late {
             return Err(Failure::lease_lost());
         }
-        tx.0.commit().await?;
+        around("run/complete commit", tx.0.commit()).await?;
         self.settled.store(true, Ordering::Release);
         Ok(Outcome::Done(output))
     }

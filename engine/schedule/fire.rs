@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Enqueued, StoreError,
+    failpoint::around,
     store::{
         leader::{self, Lead},
         occurrence::{self, How, Noted},
@@ -89,7 +90,7 @@ impl Hand<'_> {
             self.fire(&mut tx, due, &mut buffered).await?
         };
         schedule::advance(&mut tx, self.schedule.name, row.done_to.max(due.at), buffered).await?;
-        tx.commit().await?;
+        around("schedule/fire commit", tx.commit()).await?;
         Ok(dealt)
     }
 

@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::{StoreError, sql, storable};
-use crate::{Category, Ending, JobId};
+use crate::{Category, Ending, JobId, failpoint::around};
 
 /// The most bytes of an error text that the ledger keeps.
 const ERROR_LIMIT: usize = 16 * 1024;
@@ -112,7 +112,7 @@ pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[En
             _ => None,
         })
         .collect();
-    sqlx::query_as(sql!("attempt/complete"))
+    let completing = sqlx::query_as(sql!("attempt/complete"))
         .bind(worker_id)
         .bind(ended.iter().map(|end| end.job_id).collect::<Vec<_>>())
         .bind(ended.iter().map(|end| end.attempt).collect::<Vec<_>>())
@@ -120,8 +120,8 @@ pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[En
         .bind(outputs)
         .bind(ended.iter().filter(|end| end.unique_key).map(|end| end.job_id).collect::<Vec<_>>())
         .bind(closing)
-        .fetch_all(connection)
-        .await
+        .fetch_all(connection);
+    around("attempt/complete", completing).await
 }
 
 /// Records one completion inside a handler's transaction; true when the attempt had ended before.
@@ -170,7 +170,7 @@ pub async fn settle(
         delays.push(delay);
         outputs.push(output);
     }
-    sqlx::query_as(sql!("attempt/settle"))
+    let settling = sqlx::query_as(sql!("attempt/settle"))
         .bind(worker_id)
         .bind(ended.iter().map(|end| end.job_id).collect::<Vec<_>>())
         .bind(ended.iter().map(|end| end.attempt).collect::<Vec<_>>())
@@ -182,6 +182,6 @@ pub async fn settle(
         .bind(jitter)
         .bind(outputs)
         .bind(closing)
-        .fetch_all(connection)
-        .await
+        .fetch_all(connection);
+    around("attempt/settle", settling).await
 }

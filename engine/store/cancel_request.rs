@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::{StoreError, sql};
-use crate::JobId;
+use crate::{JobId, failpoint::around};
 
 /// What came of asking a job to stop.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -24,10 +24,12 @@ pub enum Cancelled {
 /// # Errors
 /// [`StoreError::NoSuchJob`]; otherwise the database's.
 pub async fn cancel(pool: &PgPool, id: JobId, by: &str, reason: Option<&str>) -> Result<Cancelled, StoreError> {
-    let asked: bool = sqlx::query_scalar(sql!("cancel_request/ask")).bind(id).bind(by).bind(reason).fetch_one(pool).await?;
+    let asking = sqlx::query_scalar(sql!("cancel_request/ask")).bind(id).bind(by).bind(reason).fetch_one(pool);
+    let asked: bool = around("cancel_request/ask", asking).await?;
     let reason = reason.map_or_else(|| format!("cancelled by {by}"), |reason| format!("cancelled by {by}: {reason}"));
     for _ in 0..50 {
-        let standing: Option<String> = sqlx::query_scalar(sql!("cancel_request/remove")).bind(id).bind(&reason).fetch_one(pool).await?;
+        let removing = sqlx::query_scalar(sql!("cancel_request/remove")).bind(id).bind(&reason).fetch_one(pool);
+        let standing: Option<String> = around("cancel_request/remove", removing).await?;
         match standing.as_deref() {
             Some("cancelled") => return Ok(Cancelled::Cancelled),
             Some("running") => return Ok(Cancelled::Requested),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::sql;
-use crate::JobId;
+use crate::{JobId, failpoint::around};
 
 /// What a worker asks of a claim.
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ struct Row {
 /// # Errors
 /// The database's.
 pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(Snapshot, Vec<Claimed>), sqlx::Error> {
-    let mut rows: Vec<Row> = sqlx::query_as(sql!("claim/take"))
+    let taking = sqlx::query_as(sql!("claim/take"))
         .bind(wanted.worker_id)
         .bind(wanted.kinds)
         .bind(wanted.queues)
@@ -97,8 +97,8 @@ pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<
         .bind(&wanted.quotas)
         .bind(wanted.new_lane_quota)
         .bind(wanted.turn)
-        .fetch_all(connection)
-        .await?;
+        .fetch_all(connection);
+    let mut rows: Vec<Row> = around("claim/take", taking).await?;
     let snapshot = rows.first_mut().map_or_else(Snapshot::default, |row| Snapshot {
         xmin: row.xmin,
         xmax: row.xmax,
@@ -133,8 +133,8 @@ pub async fn take_alone(
     queues: &[String],
 ) -> Result<Option<Claimed>, sqlx::Error> {
     type Suspect = (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>);
-    let row: Option<Suspect> =
-        sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(connection).await?;
+    let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(connection);
+    let row: Option<Suspect> = around("claim/take_alone", taking).await?;
     Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key)| Claimed {
         claim_id,
         lane_id,
@@ -164,7 +164,7 @@ pub struct Stray {
 /// # Errors
 /// The database's.
 pub async fn strays(connection: &mut PgConnection, worker_id: i64, known: &[i64]) -> Result<Vec<Stray>, sqlx::Error> {
-    sqlx::query_as(sql!("claim/strays")).bind(worker_id).bind(known).fetch_all(connection).await
+    around("claim/strays", sqlx::query_as(sql!("claim/strays")).bind(worker_id).bind(known).fetch_all(connection)).await
 }
 
 /// Proves, at the start of a handler's transaction, that the attempt is still the worker's.
@@ -178,9 +178,9 @@ pub async fn assert_held(
     job_id: JobId,
     attempt: i32,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query(sql!("claim/assert_lock")).bind(job_id).execute(&mut *connection).await?;
-    let held =
-        sqlx::query(sql!("claim/assert")).bind(worker_id).bind(claim_id).bind(job_id).bind(attempt).fetch_optional(connection).await?;
+    around("claim/assert_lock", sqlx::query(sql!("claim/assert_lock")).bind(job_id).execute(&mut *connection)).await?;
+    let proof = sqlx::query(sql!("claim/assert")).bind(worker_id).bind(claim_id).bind(job_id).bind(attempt).fetch_optional(connection);
+    let held = around("claim/assert", proof).await?;
     Ok(held.is_some())
 }
 
@@ -198,7 +198,7 @@ pub struct Orphan {
 /// # Errors
 /// The database's.
 pub async fn orphans(connection: &mut PgConnection, limit: i64) -> Result<Vec<Orphan>, sqlx::Error> {
-    sqlx::query_as(sql!("claim/orphans")).bind(limit).fetch_all(connection).await
+    around("claim/orphans", sqlx::query_as(sql!("claim/orphans")).bind(limit).fetch_all(connection)).await
 }
 
 /// Gives back the unfinished jobs of an orphan; returns how many attempts it ended.
@@ -221,12 +221,13 @@ pub async fn rescue(connection: &mut PgConnection, orphan: Orphan) -> Result<i64
 async fn rescue_whole(connection: &mut PgConnection, orphan: Orphan) -> Result<i64, sqlx::Error> {
     let mut tx = connection.begin().await?;
     sqlx::query(sql!("claim/lock_timeout")).execute(&mut *tx).await?;
-    if sqlx::query(sql!("claim/lock")).bind(orphan.worker_id).bind(orphan.id).fetch_optional(&mut *tx).await?.is_none() {
+    let locking = sqlx::query(sql!("claim/lock")).bind(orphan.worker_id).bind(orphan.id).fetch_optional(&mut *tx);
+    if around("claim/lock", locking).await?.is_none() {
         return Ok(0);
     }
     let ended = rescue_jobs(&mut tx, orphan, None).await?;
     close_one(&mut tx, orphan).await?;
-    tx.commit().await?;
+    around("claim/rescue commit", tx.commit()).await?;
     Ok(ended)
 }
 
@@ -248,23 +249,23 @@ async fn rescue_one_by_one(connection: &mut PgConnection, orphan: Orphan) -> Res
 async fn rescue_job(connection: &mut PgConnection, orphan: Orphan, id: i64) -> Result<i64, sqlx::Error> {
     let mut tx = connection.begin().await?;
     sqlx::query(sql!("claim/lock_timeout")).execute(&mut *tx).await?;
-    let free: bool = sqlx::query_scalar(sql!("claim/lock_job")).bind(id).fetch_one(&mut *tx).await?;
+    let free: bool = around("claim/lock_job", sqlx::query_scalar(sql!("claim/lock_job")).bind(id).fetch_one(&mut *tx)).await?;
     if !free {
         return Ok(0);
     }
     let ended = rescue_jobs(&mut tx, orphan, Some(&[id])).await?;
-    tx.commit().await?;
+    around("claim/rescue one commit", tx.commit()).await?;
     Ok(ended)
 }
 
 async fn rescue_jobs(connection: &mut PgConnection, orphan: Orphan, only: Option<&[i64]>) -> Result<i64, sqlx::Error> {
-    let (ended, _woken): (i64, i64) =
-        sqlx::query_as(sql!("claim/rescue")).bind(orphan.worker_id).bind(orphan.id).bind(only).fetch_one(connection).await?;
+    let rescuing = sqlx::query_as(sql!("claim/rescue")).bind(orphan.worker_id).bind(orphan.id).bind(only).fetch_one(connection);
+    let (ended, _woken): (i64, i64) = around("claim/rescue", rescuing).await?;
     Ok(ended)
 }
 
 async fn close_one(connection: &mut PgConnection, orphan: Orphan) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("claim/close_one")).bind(orphan.worker_id).bind(orphan.id).execute(connection).await?;
+    around("claim/close_one", sqlx::query(sql!("claim/close_one")).bind(orphan.worker_id).bind(orphan.id).execute(connection)).await?;
     Ok(())
 }
 
@@ -273,5 +274,5 @@ async fn close_one(connection: &mut PgConnection, orphan: Orphan) -> Result<(), 
 /// # Errors
 /// The database's.
 pub async fn close_finished(connection: &mut PgConnection, age_ms: i64) -> Result<u64, sqlx::Error> {
-    Ok(sqlx::query(sql!("claim/close")).bind(age_ms).execute(connection).await?.rows_affected())
+    Ok(around("claim/close", sqlx::query(sql!("claim/close")).bind(age_ms).execute(connection)).await?.rows_affected())
 }

@@ -6,7 +6,7 @@ use sqlx::{PgPool, postgres::PgDatabaseError, types::Json};
 use uuid::Uuid;
 
 use super::{StoreError, job, sql, storable};
-use crate::{Enqueued, JobId};
+use crate::{Enqueued, JobId, failpoint::around};
 
 /// A dead letter.
 #[derive(Debug, Clone, serde::Serialize, sqlx::FromRow)]
@@ -84,13 +84,8 @@ pub async fn show(pool: &PgPool, id: Uuid) -> Result<Letter, StoreError> {
 /// [`StoreError::LetterResolved`], [`StoreError::LetterKeyHeld`], [`StoreError::NoSuchLetter`],
 /// [`StoreError::LetterWithoutJob`]; otherwise the database's.
 pub async fn requeue(pool: &PgPool, id: Uuid, by: &str, args: Option<Box<RawValue>>) -> Result<Enqueued, StoreError> {
-    let job: JobId = sqlx::query_scalar(sql!("dead_letter/requeue"))
-        .bind(id)
-        .bind(by)
-        .bind(args.map(Json))
-        .fetch_one(pool)
-        .await
-        .map_err(|error| refused(id, error))?;
+    let requeueing = sqlx::query_scalar(sql!("dead_letter/requeue")).bind(id).bind(by).bind(args.map(Json)).fetch_one(pool);
+    let job: JobId = around("dead_letter/requeue", requeueing).await.map_err(|error| refused(id, error))?;
     Ok(Enqueued { id: job, created: true })
 }
 

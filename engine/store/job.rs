@@ -11,7 +11,7 @@ use super::{
     note::{self, LogLine, Progress},
     sql,
 };
-use crate::{Enqueued, JobId, NewJob};
+use crate::{Enqueued, JobId, NewJob, failpoint::around};
 
 /// Enqueues one job in the caller's transaction.
 ///
@@ -19,7 +19,7 @@ use crate::{Enqueued, JobId, NewJob};
 /// [`StoreError::KeyReused`] for an idempotency key with other arguments; otherwise the database's.
 pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqueued, StoreError> {
     let (producer, key) = job.idempotency_key.as_ref().map(|(producer, key)| (producer, key)).unzip();
-    sqlx::query_as(sql!("job/enqueue"))
+    let enqueueing = sqlx::query_as(sql!("job/enqueue"))
         .bind(&job.kind)
         .bind(Json(&job.args))
         .bind(&job.queue)
@@ -32,9 +32,8 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqu
         .bind(job.max_attempts)
         .bind(job.parent)
         .bind(&job.trace_parent)
-        .fetch_one(connection)
-        .await
-        .map_err(refused)
+        .fetch_one(connection);
+    around("job/enqueue", enqueueing).await.map_err(refused)
 }
 
 /// Enqueues many jobs in the caller's transaction; `None` where a unique key was taken.
@@ -52,7 +51,7 @@ pub async fn enqueue_many(connection: &mut PgConnection, jobs: &[NewJob]) -> Res
     let unique_keys: Vec<Option<&str>> = jobs.iter().map(|job| job.unique_key.as_deref()).collect();
     let limit_keys: Vec<Option<&str>> = jobs.iter().map(|job| job.limit_key.as_deref()).collect();
     let max_attempts: Vec<Option<i16>> = jobs.iter().map(|job| job.max_attempts).collect();
-    let rows: Vec<(i64, Option<JobId>)> = sqlx::query_as(sql!("job/enqueue_many"))
+    let enqueueing = sqlx::query_as(sql!("job/enqueue_many"))
         .bind(lanes)
         .bind(kinds)
         .bind(args)
@@ -60,9 +59,8 @@ pub async fn enqueue_many(connection: &mut PgConnection, jobs: &[NewJob]) -> Res
         .bind(unique_keys)
         .bind(limit_keys)
         .bind(max_attempts)
-        .fetch_all(connection)
-        .await
-        .map_err(refused)?;
+        .fetch_all(connection);
+    let rows: Vec<(i64, Option<JobId>)> = around("job/enqueue_many", enqueueing).await.map_err(refused)?;
     Ok(rows.into_iter().map(|(_, id)| id).collect())
 }
 

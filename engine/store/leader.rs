@@ -3,6 +3,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::sql;
+use crate::failpoint::around;
 
 /// One holder's claim to a duty, as it was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub struct Lead {
 /// # Errors
 /// The database's.
 pub async fn lead(pool: &PgPool, duty: &str, holder: i64, lease_ms: i64) -> Result<Option<Lead>, sqlx::Error> {
-    let term: Option<i64> = sqlx::query_scalar(sql!("leader/lead")).bind(duty).bind(holder).bind(lease_ms).fetch_optional(pool).await?;
+    let leading = sqlx::query_scalar(sql!("leader/lead")).bind(duty).bind(holder).bind(lease_ms).fetch_optional(pool);
+    let term: Option<i64> = around("leader/lead", leading).await?;
     Ok(term.map(|term| Lead { duty: duty.to_string(), holder, term }))
 }
 
@@ -30,7 +32,8 @@ pub async fn lead(pool: &PgPool, duty: &str, holder: i64, lease_ms: i64) -> Resu
 /// # Errors
 /// The database's.
 pub async fn still_leads(connection: &mut PgConnection, lead: &Lead) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query(sql!("leader/assert")).bind(&lead.duty).bind(lead.holder).bind(lead.term).fetch_optional(connection).await?;
+    let proof = sqlx::query(sql!("leader/assert")).bind(&lead.duty).bind(lead.holder).bind(lead.term).fetch_optional(connection);
+    let row = around("leader/assert", proof).await?;
     Ok(row.is_some())
 }
 

@@ -57,9 +57,17 @@ pub enum StoreError {
 }
 
 /// The text of `sql/<path>.sql`.
+#[cfg(not(feature = "planted"))]
 macro_rules! sql {
     ($path:literal) => {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $path, ".sql"))
+    };
+}
+/// The text of `sql/<path>.sql`, with what a test planted in it.
+#[cfg(feature = "planted")]
+macro_rules! sql {
+    ($path:literal) => {
+        crate::planted::statement($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $path, ".sql")))
     };
 }
 pub(crate) use sql;

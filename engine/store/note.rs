@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
 use super::{sql, storable};
-use crate::JobId;
+use crate::{JobId, failpoint::around};
 
 /// The most lines that the log of one job keeps.
 pub const LINES: i32 = 100;
@@ -53,7 +53,7 @@ pub async fn progress(
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let note = note.map(|note| storable(note, LINE_LIMIT));
     let statement = sqlx::query(sql!("note/progress")).bind(job_id).bind(attempt).bind(count(done)).bind(total.map(count)).bind(note);
-    statement.execute(connection).await.map(drop)
+    around("note/progress", statement.execute(connection)).await.map(drop)
 }
 
 /// Appends lines to a job's log, of which the last [`LINES`] stay.
@@ -62,7 +62,7 @@ pub async fn progress(
 /// The database's.
 pub async fn log(connection: &mut PgConnection, job_id: JobId, attempt: i32, text: &str) -> Result<(), sqlx::Error> {
     let lines: Vec<String> = text.lines().map(|line| storable(line, LINE_LIMIT)).collect();
-    sqlx::query(sql!("note/log")).bind(job_id).bind(attempt).bind(lines).bind(LINES).execute(connection).await.map(drop)
+    around("note/log", sqlx::query(sql!("note/log")).bind(job_id).bind(attempt).bind(lines).bind(LINES).execute(connection)).await.map(drop)
 }
 
 /// How far a job is, if it said so.

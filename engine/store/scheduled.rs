@@ -4,14 +4,15 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::sql;
+use crate::failpoint::around;
 
 /// Moves due jobs later than `floor` into `ready`; returns how many left and the latest due time among them.
 ///
 /// # Errors
 /// The database's.
 pub async fn promote(connection: &mut PgConnection, floor: DateTime<Utc>, limit: i64) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
-    let (moved, last, _woken): (i64, Option<DateTime<Utc>>, i64) =
-        sqlx::query_as(sql!("scheduled/promote")).bind(floor).bind(limit).fetch_one(connection).await?;
+    let promoting = sqlx::query_as(sql!("scheduled/promote")).bind(floor).bind(limit).fetch_one(connection);
+    let (moved, last, _woken): (i64, Option<DateTime<Utc>>, i64) = around("scheduled/promote", promoting).await?;
     Ok((moved, last))
 }
 

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::sql;
-use crate::JobId;
+use crate::{JobId, failpoint::around};
 
 /// Registers a worker with a lease of `lease_ms`; returns its id.
 ///
 /// # Errors
 /// The database's.
 pub async fn register(connection: &mut PgConnection, name: &str, lease_ms: i64, info: &serde_json::Value) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(sql!("worker/register")).bind(name).bind(lease_ms).bind(info).fetch_one(connection).await
+    around("worker/register", sqlx::query_scalar(sql!("worker/register")).bind(name).bind(lease_ms).bind(info).fetch_one(connection)).await
 }
 
 /// Renews a lease. `None`: the worker was declared dead. Otherwise the jobs it holds that should stop.
@@ -19,7 +19,7 @@ pub async fn register(connection: &mut PgConnection, name: &str, lease_ms: i64, 
 /// # Errors
 /// The database's.
 pub async fn renew(connection: &mut PgConnection, worker_id: i64, lease_ms: i64) -> Result<Option<Vec<JobId>>, sqlx::Error> {
-    sqlx::query_scalar(sql!("worker/renew")).bind(worker_id).bind(lease_ms).fetch_optional(connection).await
+    around("worker/renew", sqlx::query_scalar(sql!("worker/renew")).bind(worker_id).bind(lease_ms).fetch_optional(connection)).await
 }
 
 /// One worker's lease as a sweeper sees it.
@@ -48,8 +48,8 @@ pub async fn leases(connection: &mut PgConnection) -> Result<Vec<Lease>, sqlx::E
 /// # Errors
 /// The database's.
 pub async fn declare_dead(connection: &mut PgConnection, lease: Lease) -> Result<bool, sqlx::Error> {
-    let declared: Option<i64> =
-        sqlx::query_scalar(sql!("worker/declare_dead")).bind(lease.id).bind(lease.lease_until).fetch_optional(connection).await?;
+    let declaring = sqlx::query_scalar(sql!("worker/declare_dead")).bind(lease.id).bind(lease.lease_until).fetch_optional(connection);
+    let declared: Option<i64> = around("worker/declare_dead", declaring).await?;
     Ok(declared.is_some())
 }
 
@@ -63,7 +63,7 @@ pub fn session_name(worker_id: i64) -> String {
 /// # Errors
 /// The database's.
 pub async fn end_sessions(connection: &mut PgConnection, worker_id: i64) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(sql!("worker/end_sessions")).bind(session_name(worker_id)).fetch_one(connection).await
+    around("worker/end_sessions", sqlx::query_scalar(sql!("worker/end_sessions")).bind(session_name(worker_id)).fetch_one(connection)).await
 }
 
 /// Forgets a worker that ended in good order.
@@ -71,7 +71,7 @@ pub async fn end_sessions(connection: &mut PgConnection, worker_id: i64) -> Resu
 /// # Errors
 /// The database's.
 pub async fn leave(connection: &mut PgConnection, worker_id: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("worker/leave")).bind(worker_id).execute(connection).await.map(drop)
+    around("worker/leave", sqlx::query(sql!("worker/leave")).bind(worker_id).execute(connection)).await.map(drop)
 }
 
 /// Forgets workers dead for a day.
@@ -87,7 +87,7 @@ pub async fn prune(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
 /// # Errors
 /// The database's.
 pub async fn sleep(connection: &mut PgConnection, worker_id: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("worker/sleep")).bind(worker_id).execute(connection).await.map(drop)
+    around("worker/sleep", sqlx::query(sql!("worker/sleep")).bind(worker_id).execute(connection)).await.map(drop)
 }
 
 /// Says that a worker is busy again.

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     metrics,
+    planted::planted,
     store::{self, claim::Claimed},
 };
 
@@ -206,7 +207,7 @@ impl Claimer {
         let begun = Instant::now();
         let program = self.session.program.clone();
         while !self.session.is_over() {
-            while !self.session.open_claims().is_empty() {
+            while !self.session.open_claims().is_empty() && !planted!("suspects run among others") {
                 if begun.elapsed() > self.turns.patience() || self.session.is_over() {
                     self.turns.gave_up(Instant::now(), rand::rng().random_range(1.0..2.0));
                     self.session.suspects.store(false, Ordering::Release);

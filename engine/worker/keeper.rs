@@ -12,7 +12,10 @@ use rand::RngExt;
 use sqlx::PgConnection;
 
 use super::{patience, session::Session};
-use crate::store::{self, worker::Lease};
+use crate::{
+    planted::planted,
+    store::{self, worker::Lease},
+};
 
 const TICK: Duration = Duration::from_millis(50);
 const PROMOTE_BATCH: i64 = 2000;
@@ -71,7 +74,8 @@ impl Watched {
                 if entry.0 != seen.lease_until {
                     *entry = (seen.lease_until, now);
                 }
-                seen.overdue && now.duration_since(entry.1) >= lease.max(Duration::from_millis(seen.lease_ms.max(0) as u64))
+                let long_enough = now.duration_since(entry.1) >= lease.max(Duration::from_millis(seen.lease_ms.max(0) as u64));
+                seen.overdue && (long_enough || planted!("a lease that ran out is proof of death"))
             })
             .copied()
             .collect()
@@ -119,7 +123,7 @@ impl Keeper {
         let session = self.session.clone();
         while !session.is_over() {
             duty("promote", patience::answer(&session, self.promote(connection)).await)?;
-            if self.sweep.is_due() {
+            if self.sweep.is_due() && !planted!("nobody sweeps") {
                 duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
                 duty("rescue", patience::answer(&session, rescue_orphans(connection)).await)?;
             }
@@ -135,11 +139,13 @@ impl Keeper {
     }
 
     async fn promote(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if self.promote_everywhere.is_due() {
+        if self.promote_everywhere.is_due() && !planted!("promotion never looks back") {
             self.promoted_to = None;
         }
         for _ in 0..PROMOTE_ROUNDS {
-            let floor = self.promoted_to.map_or(DateTime::UNIX_EPOCH, |last| last - PROMOTE_MARGIN);
+            let floor = self
+                .promoted_to
+                .map_or(DateTime::UNIX_EPOCH, |last| if planted!("promotion never looks back") { last } else { last - PROMOTE_MARGIN });
             match store::scheduled::promote(connection, floor, PROMOTE_BATCH).await {
                 Ok((moved, last)) => {
                     self.promoted_to = self.promoted_to.max(last);

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     JobId, Kinds,
+    planted::planted,
     store::{attempt::Ended, claim::Claimed, lane, worker as store},
 };
 
@@ -263,6 +264,9 @@ async fn finish(session: Arc<Session>, recorder: tokio::task::JoinHandle<()>, le
         recorder::close(&session).await;
         recorder.await
     };
+    if planted!("a shutdown does not wait for the recorder") {
+        abort.abort();
+    }
     if tokio::time::timeout(session.program.config.grace, flushed).await.is_err() {
         tracing::error!(worker.id = worker_id, "the database is away: results are given up, their jobs will run again");
         abort.abort();
