@@ -42,11 +42,12 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
 
 /// The statements that have a place before and after them, by the names of their files or of what they commit.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 34] = [
+pub const STATEMENTS: [&str; 35] = [
     "attempt/complete",
     "attempt/settle",
     "cancel_request/ask",
     "cancel_request/remove",
+    "cancel_request/settle",
     "claim/assert",
     "claim/assert_lock",
     "claim/close",

@@ -9,6 +9,7 @@ use std::{
 };
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Enqueued, Failure, JobId, JobResult, NewJob, Outcome, failpoint::around, store};
 
@@ -22,6 +23,14 @@ pub struct Run {
     pub(crate) attempt: i32,
     pub(crate) started: std::time::Instant,
     pub(crate) settled: Arc<AtomicBool>,
+    pub(crate) stop: Stop,
+}
+
+/// How a handler learns that it should stop, and how the worker learns that it listens.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop {
+    pub(crate) token: CancellationToken,
+    pub(crate) heard: Arc<AtomicBool>,
 }
 
 /// A transaction of one attempt. It began with proof that the attempt is still this worker's, and while it is
@@ -67,6 +76,22 @@ impl Run {
     /// The worker that runs it, in this life.
     pub const fn worker_id(&self) -> i64 {
         self.worker_id
+    }
+
+    /// Waits until the attempt should stop: somebody cancelled the job, it ran out of its time, or the worker shuts down
+    /// or was declared dead.
+    ///
+    /// A handler that never asks is dropped at its next await. One that has called this, or [`Run::stop_token`], has two
+    /// seconds to end by itself: what it completes within them counts.
+    pub async fn cancelled(&self) {
+        self.stop.heard.store(true, Ordering::Release);
+        self.stop.token.cancelled().await;
+    }
+
+    /// As [`Run::cancelled`], for code that cannot await: blocking work asks `is_cancelled` from time to time.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.heard.store(true, Ordering::Release);
+        self.stop.token.clone()
     }
 
     /// Connections for reading. Writes go through [`Run::begin`], which is fenced.

@@ -3490,6 +3490,40 @@ select case
 end
 $$;
 
+create function engine.settle_cancels(most integer DEFAULT 100) returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    asked record;
+    settled integer := 0;
+begin
+    for asked in
+        select r.job_id, r.requested_by, r.reason from engine.cancel_request r
+        where r.requested_at < engine.now() - interval '1 second'
+          and not exists (
+              select from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
+              where u.job_id = r.job_id
+                and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt))
+        order by r.job_id
+        limit most
+    loop
+        begin
+            if engine.cancel_waiting(asked.job_id,
+                    concat_ws(': ', format('cancelled by %s', asked.requested_by), asked.reason)) <> 'running' then
+                settled := settled + 1;
+            elsif not exists (select from engine.job j where j.id = asked.job_id) then
+                delete from engine.cancel_request r where r.job_id = asked.job_id;
+                settled := settled + 1;
+            end if;
+        exception when others then
+            raise warning 'the request to cancel job % stands: %', asked.job_id, sqlerrm;
+        end;
+    end loop;
+    return settled;
+end
+$$;
+
 create function engine.wake() returns void
 language plpgsql
 as $$
@@ -5492,6 +5526,7 @@ grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops
 grant execute on function engine.put_in_place(bigint,integer,integer,timestamp with time zone,text) to rawops_runtime;
 grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.settle_cancels(integer) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
 grant execute on function raw_ops.allocate_order_to_batches(uuid) to rawops_runtime;
 grant execute on function raw_ops.allocation_outcome(uuid,raw_ops.order_status) to rawops_runtime;

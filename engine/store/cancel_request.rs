@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::{StoreError, sql};
 use crate::{JobId, failpoint::around};
@@ -40,4 +40,15 @@ pub async fn cancel(pool: &PgPool, id: JobId, by: &str, reason: Option<&str>) ->
         }
     }
     Ok(Cancelled::Requested)
+}
+
+/// Deals with up to `limit` requests that stand beside a job which does not run; returns how many.
+///
+/// A request that was made while the end of an attempt was being committed is seen by neither side.
+///
+/// # Errors
+/// The database's.
+pub async fn settle(connection: &mut PgConnection, limit: i32) -> Result<i32, sqlx::Error> {
+    let settling = sqlx::query_scalar(sql!("cancel_request/settle")).bind(limit).fetch_one(connection);
+    around("cancel_request/settle", settling).await
 }

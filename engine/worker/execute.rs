@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Category, Failure, JobResult, Outcome, Run,
     planted::planted,
+    run,
     store::{
         attempt::{Ended, Verdict},
         claim::Claimed,
@@ -23,6 +24,8 @@ use crate::{
 
 /// How long a handler that is told to stop may take to reach its next await.
 const YIELD: Duration = Duration::from_secs(5);
+/// How long a handler that listens may take to end by itself.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The handler that apalis calls for each job.
 pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
@@ -31,7 +34,7 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
     let key = (job.job_id, job.attempt);
     session.running.lock().expect("no holder of this lock panics").insert(key, stop);
     let begun = Instant::now();
-    let verdict = if session.lost.is_cancelled() { None } else { run(session, &job, begun, stopped).await };
+    let verdict = if session.lost.is_cancelled() { None } else { attempt(session, &job, begun, stopped).await };
     session.running.lock().expect("no holder of this lock panics").remove(&key);
     session.pace.ran(job.lane_id, begun.elapsed());
 
@@ -50,7 +53,7 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
 }
 
 /// Runs the handler on a task of its own. `None`: the job is somebody else's by now, so nothing is to be recorded.
-async fn run(session: &Arc<Session>, job: &Claimed, started: Instant, mut stopped: watch::Receiver<Option<Stop>>) -> Option<Verdict> {
+async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut stopped: watch::Receiver<Option<Stop>>) -> Option<Verdict> {
     let Some(kind) = session.program.kinds.get(&job.kind) else {
         return Some(Verdict::Released);
     };
@@ -58,6 +61,7 @@ async fn run(session: &Arc<Session>, job: &Claimed, started: Instant, mut stoppe
         return Some(failed(Failure::bug("the job's description is gone from engine.job")));
     };
     let settled = Arc::new(AtomicBool::new(false));
+    let asked = run::Stop::default();
     let run = Run {
         pool: session.pool.clone(),
         worker_id: session.worker_id,
@@ -66,6 +70,7 @@ async fn run(session: &Arc<Session>, job: &Claimed, started: Instant, mut stoppe
         attempt: job.attempt,
         started,
         settled: settled.clone(),
+        stop: asked.clone(),
     };
     if planted!("a job is recorded before it runs") {
         tokio::spawn((kind.handler)(args, run));
@@ -78,6 +83,12 @@ async fn run(session: &Arc<Session>, job: &Claimed, started: Instant, mut stoppe
         why = stop_reason(&mut stopped) => why,
         () = tokio::time::sleep(kind.timeout) => Stop::Timeout,
     };
+    asked.token.cancel();
+    if asked.heard.load(Ordering::Acquire)
+        && let Ok(end) = tokio::time::timeout(LAST_WORDS, &mut handler).await
+    {
+        return if settled.load(Ordering::Acquire) { Some(Verdict::Settled) } else { last_word(end, stop, kind.timeout) };
+    }
     handler.abort();
     if tokio::time::timeout(YIELD, &mut handler).await.is_err() {
         tracing::warn!(job.id = %job.job_id, job.kind = job.kind, "the handler was told to stop and does not yield");
@@ -90,11 +101,24 @@ async fn run(session: &Arc<Session>, job: &Claimed, started: Instant, mut stoppe
     if settled.load(Ordering::Acquire) {
         return Some(Verdict::Settled);
     }
+    verdict_of_stop(stop, kind.timeout)
+}
+
+fn verdict_of_stop(stop: Stop, timeout: Duration) -> Option<Verdict> {
     match stop {
         Stop::Cancel => Some(Verdict::Cancelled("cancelled while it ran".into())),
-        Stop::Timeout => Some(failed(Failure::timeout(format!("the attempt ran longer than {} s", kind.timeout.as_secs_f64())))),
+        Stop::Timeout => Some(failed(Failure::timeout(format!("the attempt ran longer than {} s", timeout.as_secs_f64())))),
         Stop::Release => Some(Verdict::Released),
         Stop::Lost => None,
+    }
+}
+
+/// What a handler that was told to stop, and listened, made of it: work that it finished counts, and so does a cancel of
+/// its own; anything else is what the stop was for.
+fn last_word(end: TaskEnd, stop: Stop, timeout: Duration) -> Option<Verdict> {
+    match end {
+        Ok(Ok(Ok(outcome @ (Outcome::Done(_) | Outcome::Cancel(_))))) if stop != Stop::Lost => Some(verdict_of(Ok(outcome))),
+        _ => verdict_of_stop(stop, timeout),
     }
 }
 

@@ -21,6 +21,8 @@ const TICK: Duration = Duration::from_millis(50);
 const PROMOTE_BATCH: i64 = 2000;
 /// Rounds a tick: a flood of due jobs must not keep the rescue waiting.
 const PROMOTE_ROUNDS: usize = 5;
+/// Requests to cancel that are looked at again in one go.
+const CANCELS: i32 = 100;
 const PARTITION_WIDTH: i64 = 10_000_000;
 const PARTITIONS_AHEAD: i64 = 50_000_000;
 /// How far behind the last due time a promotion begins, since rows commit out of order.
@@ -33,6 +35,7 @@ struct Keeper {
     promote_everywhere: Every,
     sweep: Every,
     suspects: Every,
+    cancels: Every,
     house: Every,
 }
 
@@ -92,6 +95,7 @@ pub(super) async fn run(session: Arc<Session>) {
             promote_everywhere: Every::new(Duration::from_secs(5)),
             sweep: Every::new(session.program.config.lease / 4),
             suspects: Every::new(Duration::from_millis(250)),
+            cancels: Every::new(Duration::from_secs(1)),
             house: Every::new(Duration::from_secs(30)),
         };
         let keeping = async {
@@ -129,6 +133,9 @@ impl Keeper {
             }
             if self.suspects.is_due() {
                 duty("look for suspects", patience::answer(&session, self.look_for_suspects(connection)).await)?;
+            }
+            if self.cancels.is_due() {
+                duty("settle cancels", patience::answer(&session, store::cancel_request::settle(connection, CANCELS)).await.map(drop))?;
             }
             if self.house.is_due() {
                 keep_house(&session, connection).await?;

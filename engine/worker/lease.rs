@@ -11,6 +11,9 @@ use super::{
 };
 use crate::{JobId, planted::planted, store::worker as store};
 
+/// A renewal also brings the cancels of running jobs, so it is made at least this often.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The thread that renews one lease.
 pub(super) struct LeaseThread {
     stop: CancellationToken,
@@ -64,7 +67,7 @@ async fn renew_until(session: &Session, stop: &CancellationToken) {
                     give_up_stalled(session);
                     return Ok(());
                 }
-                tokio::time::sleep(lease / 4).await;
+                tokio::time::sleep((lease / 4).min(LOOK)).await;
             }
         };
         let outcome: Result<(), sqlx::Error> = tokio::select! {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{
-    Client, Job, JobId, NewJob, Worker, WorkerConfig,
+    Client, Job, JobId, Kinds, NewJob, Worker, WorkerConfig,
     store::{cancel_request, dead_letter},
 };
 use sqlx::PgPool;
@@ -23,9 +23,14 @@ pub struct Running {
 
 impl Running {
     pub fn start(pool: &PgPool, concurrency: usize) -> Self {
-        let config = WorkerConfig { queues: vec!["default".into()], concurrency, ..WorkerConfig::default() };
+        Self::with(pool, kinds::kinds(), WorkerConfig { concurrency, ..WorkerConfig::default() })
+    }
+
+    /// A worker of other kinds, or told otherwise.
+    pub fn with(pool: &PgPool, kinds: Kinds, config: WorkerConfig) -> Self {
+        let config = WorkerConfig { queues: vec!["default".into()], ..config };
         let stop = CancellationToken::new();
-        Self { task: tokio::spawn(Worker::new(pool.clone(), kinds::kinds(), config).run(stop.clone())), stop }
+        Self { task: tokio::spawn(Worker::new(pool.clone(), kinds, config).run(stop.clone())), stop }
     }
 
     pub async fn stop(self) {

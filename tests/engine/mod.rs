@@ -1,6 +1,7 @@
 //! The engine, feature by feature; `storage.rs` holds one test for each fault of the storage's prototype.
 
 pub mod alone;
+mod cancels;
 mod dead_letters;
 mod edges;
 mod enqueue;

@@ -87,6 +87,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.now", &["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"]),
     Functions("engine.enqueue engine.put_in_place engine.lane_of engine.wake engine.extend_partitions", &["rawops_runtime"]),
     Functions("engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter", &["rawops_operator"]),
+    Functions("engine.settle_cancels", &["rawops_runtime"]),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
     Functions("raw_ops.release_batch raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_operator"]),
     Functions("engine.error_categories engine.retry_policy_fault", &["rawops_runtime", "rawops_operator", "rawops_reader"]),

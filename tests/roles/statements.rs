@@ -19,6 +19,7 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("occurrence", "alive" | "last" | "list")
         | ("schedule", "load")
         | ("retry_policy", "deciding" | "failures" | "fault" | "history" | "list") => LOOK,
+        ("cancel_request", "settle") => RUNTIME,
         ("cancel_request" | "dead_letter" | "retry_policy", _) | ("schedule", "edit" | "ensure") => OPERATE,
         ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
         ("metrics", _) => &["rawops_runtime", "rawops_ingest", "rawops_reader", "rawops_operator"],
