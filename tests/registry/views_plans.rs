@@ -1,4 +1,6 @@
 //! The views of monitors stay quick when the tables are large: none reads a large table from end to end.
+//!
+//! `RAWOPS_VIEW_ORDERS=1000000 cargo test --test all views_plans` asks it of a million orders, and takes some minutes.
 
 use std::time::Instant;
 
@@ -7,16 +9,16 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::support::Database;
 
-/// A hundred thousand orders, webhooks and messages of the last 400 days, as a healthy company has them.
+/// So many orders, webhooks and messages of the last 400 days, as a healthy company has them.
 const ROWS: [&str; 9] = [
     "insert into raw_ops.customers (shopify_customer_id, email)
-     select n::text, 'customer' || n || '@example.com' from generate_series(1, 20000) n",
+     select n::text, 'customer' || n || '@example.com' from generate_series(1, {customers}) n",
     "insert into raw_ops.orders (shopify_order_id, customer_id, ordered_at, created_at, status, total_inc_vat, total_gbp)
-     select o.n::text, c.id, now() - o.n * interval '400 days' / 100000, now() - o.n * interval '400 days' / 100000,
+     select o.n::text, c.id, now() - o.n * interval '400 days' / {orders}, now() - o.n * interval '400 days' / {orders},
          case when o.n > 60 then 'DELIVERED'
              when o.n > 40 then 'EXPORTED' when o.n > 20 then 'ALLOCATED' else 'PAID' end::raw_ops.order_status,
          60, 60
-     from generate_series(1, 100000) o (n) join raw_ops.customers c on c.shopify_customer_id = (1 + o.n % 20000)::text",
+     from generate_series(1, {orders}) o (n) join raw_ops.customers c on c.shopify_customer_id = (1 + o.n % {customers})::text",
     "insert into raw_ops.order_items (order_id, qty, unit_price_ex_vat) select id, 1, 50 from raw_ops.orders
      where ordered_at > now() - interval '80 days'",
     "insert into raw_ops.batches (batch_code, produced_at, status, qty_on_hand, qty_reserved)
@@ -29,14 +31,14 @@ const ROWS: [&str; 9] = [
             last_error, processing_attempts)
      select 'orders/create', '{}', '{\"id\": 1}', at, case when n % 2000 = 7 then 'failed' else 'success' end,
          case when n % 2000 <> 7 then at + interval '1 second' end, n % 900, case when n % 2000 = 7 then 'no answer after ' || n end, 1
-     from generate_series(1, 100000) n cross join lateral (select now() - n * interval '400 days' / 100000 as at) t",
+     from generate_series(1, {orders}) n cross join lateral (select now() - n * interval '400 days' / {orders} as at) t",
     "insert into raw_ops.outbox (target, event_type, payload_json, state, created_at, last_sent_at)
      select 'customerio', 'order_dispatched', '{}', case when n <= 20 then 'pending' when n % 5000 = 0 then 'failed' else 'sent' end, at,
          case when n > 20 and n % 5000 <> 0 then at + interval '1 minute' end
-     from generate_series(1, 100000) n cross join lateral (select now() - n * interval '400 days' / 100000 as at) t",
+     from generate_series(1, {orders}) n cross join lateral (select now() - n * interval '400 days' / {orders} as at) t",
     "insert into raw_ops.monitoring_runs (check_name, run_at, status)
      select (array['outbox_health', 'daily_snapshot', 'stock_levels'])[1 + n % 3], now() - n * interval '20 minutes', 'success'
-     from generate_series(1, 20000) n",
+     from generate_series(1, {customers}) n",
     "insert into raw_ops.support_tickets (customer_email, subject, status, created_at)
      select 'customer' || n || '@example.com', 'Where is my order?', case when n <= 30 then 'pending' else 'closed' end,
          now() - n * interval '12 minutes'
@@ -60,10 +62,12 @@ const QUESTIONS: [&str; 10] = [
 const LARGE: [&str; 6] = ["orders", "webhook_inbox", "outbox", "order_items", "allocations", "support_tickets"];
 
 async fn fill(pool: &PgPool) {
+    let orders: u32 = std::env::var("RAWOPS_VIEW_ORDERS").map_or(100_000, |text| text.parse().expect("RAWOPS_VIEW_ORDERS is a number"));
     let mut tx = pool.begin().await.expect("a transaction can begin");
     sqlx::raw_sql("set local rawops.seeding = 'on'").execute(&mut *tx).await.expect("a session can be told");
     for statement in ROWS {
-        sqlx::raw_sql(statement).execute(&mut *tx).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        let statement = statement.replace("{orders}", &orders.to_string()).replace("{customers}", &(orders / 5).to_string());
+        sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *tx).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
     tx.commit().await.expect("rows can be kept");
     sqlx::raw_sql("vacuum analyze").execute(pool).await.expect("a database can be analysed");
