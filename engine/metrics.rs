@@ -3,14 +3,18 @@
 use std::{
     fmt::Write,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::{
     Category,
-    store::{attempt::Verdict, claim::Claimed, sql},
+    store::{self, attempt::Verdict, claim::Claimed, sql},
 };
+
+/// Figures older than this are measured by whoever asks for them.
+const STALE: Duration = Duration::from_secs(10);
 
 static LATE: AtomicU64 = AtomicU64::new(0);
 static PICKUP_SUM_US: AtomicU64 = AtomicU64::new(0);
@@ -47,6 +51,23 @@ pub(crate) fn ended(verdict: &Verdict) {
     }
 }
 
+/// Counts what stands where, for everybody to look up, unless that was done within `fresh`; false when it was. Workers do
+/// it once a second, one for all of them.
+///
+/// # Errors
+/// The database's.
+pub async fn measure(connection: &mut PgConnection, fresh: Duration) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(sql!("metrics/measure")).bind(fresh.as_millis() as i32).fetch_one(connection).await
+}
+
+/// Counts the attempts that ended since the last call into their minutes; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn roll_up(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(sql!("metrics/roll_up")).fetch_one(connection).await
+}
+
 /// The metrics of this process and of the database, in Prometheus' text format.
 ///
 /// # Errors
@@ -59,30 +80,60 @@ pub async fn render(pool: &PgPool) -> Result<String, sqlx::Error> {
 }
 
 async fn database(pool: &PgPool, out: &mut String) -> Result<(), sqlx::Error> {
-    let queues: Vec<(String, i64, f64)> = sqlx::query_as(sql!("metrics/queues")).fetch_all(pool).await?;
+    // Where no worker lives nobody measures, and just then it matters; a role that may not measure shows what there is.
+    if let Err(error) = measure(&mut *pool.acquire().await?, STALE).await {
+        if error.as_database_error().is_none() {
+            return Err(error);
+        }
+        tracing::debug!(%error, "the figures are shown as they were last measured");
+    }
+    let queues: Vec<(String, i64, f64, i64)> = sqlx::query_as(sql!("metrics/queues")).fetch_all(pool).await?;
     head(out, "rawops_queue_ready", "gauge", "Jobs that may run now.");
-    for (queue, depth, _) in &queues {
+    for (queue, depth, ..) in &queues {
         line(out, "rawops_queue_ready", &[("queue", queue)], *depth as f64);
     }
     head(out, "rawops_queue_oldest_seconds", "gauge", "Age of the oldest job that may run now.");
-    for (queue, _, age) in &queues {
+    for (queue, _, age, _) in &queues {
         line(out, "rawops_queue_oldest_seconds", &[("queue", queue)], *age);
+    }
+    head(out, "rawops_queue_scheduled", "gauge", "Jobs that run at a time.");
+    for (queue, .., scheduled) in &queues {
+        line(out, "rawops_queue_scheduled", &[("queue", queue)], *scheduled as f64);
     }
     let attempts: Vec<(String, String, i64)> = sqlx::query_as(sql!("metrics/attempts")).fetch_all(pool).await?;
     head(out, "rawops_attempts_last_hour", "gauge", "Attempts that ended in the last hour, by outcome and category.");
     for (outcome, category, count) in &attempts {
         line(out, "rawops_attempts_last_hour", &[("outcome", outcome), ("category", category)], *count as f64);
     }
-    let (scheduled, claims, dead): (i64, i64, i64) = sqlx::query_as(sql!("metrics/places")).fetch_one(pool).await?;
+    let (scheduled, claims, claimed, dead, age): (i64, i64, i64, i64, Option<f64>) =
+        sqlx::query_as(sql!("metrics/places")).fetch_one(pool).await?;
     for (name, help, value) in [
-        ("rawops_scheduled_jobs", "Jobs that run at a time.", scheduled),
-        ("rawops_claims", "Batches that workers hold.", claims),
-        ("rawops_dead_letters_open", "Dead letters nobody has dealt with.", dead),
+        ("rawops_scheduled_jobs", "Jobs that run at a time.", scheduled as f64),
+        ("rawops_claims", "Batches that workers hold.", claims as f64),
+        ("rawops_claimed_jobs", "Jobs of those batches.", claimed as f64),
+        ("rawops_dead_letters_open", "Dead letters nobody has dealt with.", dead as f64),
+        ("rawops_figures_age_seconds", "How long ago the database's figures were measured.", age.unwrap_or(f64::NAN)),
     ] {
         head(out, name, "gauge", help);
-        line(out, name, &[], value as f64);
+        line(out, name, &[], value);
     }
+    duties(&store::duty::list(pool).await?, out);
     Ok(())
+}
+
+fn duties(duties: &[store::duty::Health], out: &mut String) {
+    head(out, "rawops_duty_seconds_since_success", "gauge", "How long ago each duty of the house succeeded.");
+    for duty in duties {
+        line(out, "rawops_duty_seconds_since_success", &[("duty", &duty.name)], duty.seconds_since_success);
+    }
+    head(out, "rawops_duty_failures", "gauge", "How often each duty has failed in a row.");
+    for duty in duties {
+        line(out, "rawops_duty_failures", &[("duty", &duty.name)], f64::from(duty.failures));
+    }
+    head(out, "rawops_duty_overdue", "gauge", "1 when a duty has not succeeded for five of its periods and half a minute.");
+    for duty in duties {
+        line(out, "rawops_duty_overdue", &[("duty", &duty.name)], f64::from(u8::from(duty.overdue)));
+    }
 }
 
 fn process(out: &mut String) {

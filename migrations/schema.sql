@@ -46,6 +46,15 @@ comment on column engine.attempt.category is 'The error category of failed and d
 
 create table engine.attempt_kept partition of engine.attempt default;
 
+create table engine.attempt_minute (
+    minute timestamp with time zone not null,
+    outcome text not null,
+    category text not null,
+    ended bigint not null,
+    constraint attempt_minute_pkey primary key (minute, outcome, category)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 70);
+comment on table engine.attempt_minute is 'Attempts that ended in each minute of the last two days, by outcome and category.';
+
 create table engine.cancel_request (
     job_id bigint not null,
     requested_at timestamp with time zone default engine.now() not null,
@@ -65,6 +74,25 @@ create table engine.claim (
     constraint claim_pkey primary key (worker_id, id)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 comment on table engine.claim is 'One row a claimed batch: these jobs run on that worker until each has an attempt row.';
+
+create table engine.duty (
+    name text not null,
+    period_ms bigint not null,
+    succeeded_at timestamp with time zone,
+    failed_at timestamp with time zone,
+    failures integer default 0 not null,
+    error text,
+    took_ms double precision,
+    did bigint,
+    worker_id bigint,
+    term bigint,
+    since timestamp with time zone default engine.now() not null,
+    constraint duty_pkey primary key (name),
+    constraint duty_period_ms_check check (period_ms > 0)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 50);
+comment on table engine.duty is 'The acts of the house, each by one process at a time, and the health of each.';
+comment on column engine.duty.failures is 'How often it failed in a row.';
+comment on column engine.duty.did is 'How many rows or objects the last success dealt with.';
 
 create table engine.enqueue_key (
     producer text not null,
@@ -117,6 +145,18 @@ create table engine.lane (
 );
 comment on table engine.lane is 'One row per queue, kind and priority that was ever used: jobs of a lane run in order of position.';
 
+create table engine.lane_figures (
+    lane_id integer not null,
+    ready bigint default 0 not null,
+    floor bigint default 0 not null,
+    oldest_at timestamp with time zone,
+    scheduled bigint default 0 not null,
+    constraint lane_figures_pkey primary key (lane_id)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 50);
+comment on table engine.lane_figures is 'How many jobs stand in each lane; engine.measure_figures keeps it.';
+comment on column engine.lane_figures.floor is 'Nothing stands at or below this position of `ready`, and nothing can come there.';
+comment on column engine.lane_figures.oldest_at is 'When the job at the head of the lane was enqueued.';
+
 create table engine.leader (
     duty text not null,
     worker_id bigint not null,
@@ -135,6 +175,29 @@ create table engine.log_line (
     constraint log_line_pkey primary key (job_id, "position")
 );
 comment on table engine.log_line is 'The last lines that each job logged.';
+
+create table engine.measured (
+    one boolean default true not null,
+    measured_at timestamp with time zone,
+    safe_position bigint default 0 not null,
+    mark_position bigint default 0 not null,
+    mark_xid bigint default 0 not null,
+    deep_at timestamp with time zone,
+    deep_ms double precision default 0 not null,
+    slow_at timestamp with time zone,
+    slow_ms double precision default 0 not null,
+    claims bigint default 0 not null,
+    claimed bigint default 0 not null,
+    dead bigint default 0 not null,
+    rolled_to timestamp with time zone,
+    constraint measured_pkey primary key (one),
+    constraint measured_one_check check (one)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 50);
+comment on table engine.measured is 'One row: when figures were measured, and those of the whole engine.';
+comment on column engine.measured.safe_position is 'No transaction that is open can still add a position up to here.';
+comment on column engine.measured.deep_ms is 'How long the last count of deep lanes took; the next comes after twenty times as long.';
+comment on column engine.measured.claimed is 'Jobs in claims: those that run and those of batches that are not closed yet.';
+comment on column engine.measured.rolled_to is 'Attempts that finished up to here are in engine.attempt_minute.';
 
 create table engine.occurrence (
     schedule text not null,
@@ -2692,9 +2755,9 @@ comment on column raw_ops.webhook_inbox.replay_of is 'The earlier row with the s
 -- Views
 
 create view engine.attempt_figures as
-select outcome, coalesce(category, '') as category, count(*) as ended
-from engine.attempt
-where finished_at > (select engine.now()) - interval '1 hour'
+select outcome, category, sum(ended)::bigint as ended
+from engine.attempt_minute
+where minute > (select engine.now()) - interval '1 hour'
 group by 1, 2;
 comment on view engine.attempt_figures is 'Attempts that ended in the last hour, by outcome and category.';
 
@@ -2703,6 +2766,14 @@ select id, source, topic, payload, error_message, retries, created_at, resolved,
     fingerprint, attempts, priority, unique_key, limit_key, requeued_job_id, resolved_by, resolution
 from raw_ops.dead_letter_queue;
 comment on view engine.dead_letter_queue is 'Jobs that ended without success and wait for a person.';
+
+create view engine.duty_health as
+select d.name, d.period_ms, d.succeeded_at, d.failed_at, d.failures, d.error, d.took_ms, d.did, d.worker_id, d.term,
+    greatest(extract(epoch from (select engine.now()) - coalesce(d.succeeded_at, d.since)), 0)::float8 as seconds_since_success,
+    coalesce(d.succeeded_at, d.since) < (select engine.now()) - (5 * d.period_ms + 30000) * interval '1 millisecond' as overdue
+from engine.duty d
+offset 0;
+comment on view engine.duty_health is 'Duties and how they are; overdue after five periods and half a minute without a success.';
 
 create view engine.job_state as
 select
@@ -2749,21 +2820,22 @@ comment on view engine.place is 'Every place that a job stands in, and the attem
 
 create view engine.place_figures as
 select
-    (select count(*) from engine.scheduled) as scheduled,
-    (select count(*) from engine.claim) as claims,
-    (select count(*) from engine.dead_letter_queue where not resolved) as dead;
-comment on view engine.place_figures is 'How many jobs stand elsewhere than in ready.';
+    (select coalesce(sum(f.scheduled), 0)::bigint from engine.lane_figures f) as scheduled,
+    m.claims, m.dead, m.claimed,
+    extract(epoch from (select engine.now()) - m.measured_at)::float8 as age_seconds
+from engine.measured m
+-- So that nobody can write through it.
+offset 0;
+comment on view engine.place_figures is 'How many jobs stand elsewhere than in ready, and how old all figures are.';
 
 create view engine.queue_figures as
-select l.queue, coalesce(sum(r.depth), 0)::bigint as depth,
-    coalesce(max(extract(epoch from engine.now() - j.created_at)), 0)::float8 as oldest_seconds
+select l.queue, coalesce(sum(f.ready), 0)::bigint as depth,
+    greatest(coalesce(extract(epoch from (select engine.now()) - min(f.oldest_at)), 0), 0)::float8 as oldest_seconds,
+    coalesce(sum(f.scheduled), 0)::bigint as scheduled
 from engine.lane l
-left join lateral (
-    select count(*) as depth, min(job_id) as oldest from engine.ready where lane_id = l.id
-) r on true
-left join engine.job j on j.id = r.oldest
+left join engine.lane_figures f on f.lane_id = l.id
 group by l.queue;
-comment on view engine.queue_figures is 'Depth and oldest age of each queue.';
+comment on view engine.queue_figures is 'Depth and oldest age of each queue, as last measured.';
 
 create view engine.retry_config as
 select error_category, max_attempts, backoff_seconds, alert_on_attempt, escalate_on_attempt, description, version
@@ -3376,6 +3448,90 @@ begin
 end
 $$;
 
+create function engine.measure_figures(older_than_ms integer DEFAULT 1000) returns boolean
+language plpgsql security definer
+set jit = off
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    was engine.measured;
+    at timestamptz := engine.now();
+    position_now bigint;
+    xmin_now bigint;
+    xmax_now bigint;
+    deep boolean;
+    begun timestamptz;
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended('engine.measure_figures', 0)) then
+        return false;
+    end if;
+    select * into was from engine.measured;
+    -- A moment after now was written before the clock was set back.
+    if was.measured_at between at - older_than_ms * interval '1 millisecond' and at then
+        return false;
+    end if;
+
+    -- The position first: whoever was given one by now has an id below the snapshot's end.
+    select p.last_value into position_now from engine.position p;
+    select pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint into xmin_now, xmax_now from pg_current_snapshot() s;
+    if xmin_now >= was.mark_xid then
+        was.safe_position := was.mark_position;
+        was.mark_position := position_now;
+        was.mark_xid := xmax_now;
+    end if;
+
+    deep := was.deep_at is null or at not between was.deep_at and was.deep_at + 20 * was.deep_ms * interval '1 millisecond';
+    begun := clock_timestamp();
+    with lane as materialized (
+        select l.id, coalesce(f.floor, 0) as floor, f.ready, deep or coalesce(f.ready, 0) <= 20000 as whole
+        from engine.lane l left join engine.lane_figures f on f.lane_id = l.id
+    ),
+    counted as (
+        select l.id, h.position,
+            case when l.whole then n.ready when h.position is null then 0 else l.ready end as ready,
+            greatest(l.floor, least(coalesce(h.position - 1, was.safe_position), was.safe_position)) as floor,
+            (select j.created_at from engine.job j where j.id = h.job_id) as oldest_at
+        from lane l
+        left join lateral (
+            select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position > l.floor order by r.position limit 1
+        ) h on true
+        cross join lateral (
+            select count(*) as ready from engine.ready r where r.lane_id = l.id and r.position > l.floor and l.whole
+        ) n
+    )
+    insert into engine.lane_figures as f (lane_id, ready, floor, oldest_at)
+    select c.id, c.ready, c.floor, c.oldest_at from counted c
+    on conflict (lane_id) do update set ready = excluded.ready, floor = excluded.floor, oldest_at = excluded.oldest_at
+    where (f.ready, f.floor, f.oldest_at) is distinct from (excluded.ready, excluded.floor, excluded.oldest_at);
+    if deep then
+        was.deep_at := at;
+        was.deep_ms := 1000 * extract(epoch from clock_timestamp() - begun);
+    end if;
+
+    if was.slow_at is null or at not between was.slow_at and was.slow_at + 20 * was.slow_ms * interval '1 millisecond' then
+        begun := clock_timestamp();
+        with counted as materialized (
+            select s.lane_id, count(*) as scheduled from engine.scheduled s group by s.lane_id
+        )
+        update engine.lane_figures f set scheduled = n.scheduled
+        from (select g.lane_id, coalesce(c.scheduled, 0) as scheduled
+              from engine.lane_figures g left join counted c on c.lane_id = g.lane_id) n
+        where n.lane_id = f.lane_id and n.scheduled <> f.scheduled;
+        select count(*), coalesce(sum(cardinality(c.ids)), 0) into was.claims, was.claimed from engine.claim c;
+        select count(*) into was.dead from engine.dead_letter_queue d where not d.resolved;
+        was.slow_at := at;
+        was.slow_ms := 1000 * extract(epoch from clock_timestamp() - begun);
+    end if;
+
+    update engine.measured m
+    set measured_at = at, safe_position = was.safe_position, mark_position = was.mark_position, mark_xid = was.mark_xid,
+        deep_at = was.deep_at, deep_ms = was.deep_ms, slow_at = was.slow_at, slow_ms = was.slow_ms,
+        claims = was.claims, claimed = was.claimed, dead = was.dead;
+    return true;
+end
+$$;
+comment on function engine.measure_figures(integer) is 'Counts what stands in each lane into engine.lane_figures, unless somebody did so a moment ago.';
+
 create function engine.note_retry_policy() returns trigger
 language plpgsql
 as $$
@@ -3489,6 +3645,43 @@ select case
         then format('escalate_on_attempt is %s and must not come before alert_on_attempt, %s', escalate_on_attempt, alert_on_attempt)
 end
 $$;
+
+create function engine.roll_up_attempts() returns bigint
+language plpgsql security definer
+set jit = off
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    from_at timestamptz;
+    to_at timestamptz := engine.now() - interval '2 seconds';
+    added bigint;
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended('engine.roll_up_attempts', 0)) then
+        return 0;
+    end if;
+    select coalesce(m.rolled_to, to_at - interval '1 hour') into from_at from engine.measured m;
+    -- After the clock was set back, wait for it for a minute; then go by it.
+    if from_at > to_at and from_at < to_at + interval '1 minute' then
+        return 0;
+    end if;
+    with ended as (
+        select date_trunc('minute', a.finished_at) as minute, a.outcome, coalesce(a.category, '') as category, count(*) as ended
+        from engine.attempt a
+        where a.finished_at > from_at and a.finished_at <= to_at
+        group by 1, 2, 3
+    ),
+    noted as (
+        insert into engine.attempt_minute as m (minute, outcome, category, ended)
+        select e.minute, e.outcome, e.category, e.ended from ended e
+        on conflict (minute, outcome, category) do update set ended = m.ended + excluded.ended
+    )
+    select coalesce(sum(e.ended), 0)::bigint into added from ended e;
+    update engine.measured set rolled_to = to_at;
+    delete from engine.attempt_minute m where m.minute < to_at - interval '2 days';
+    return added;
+end
+$$;
+comment on function engine.roll_up_attempts() is 'Counts the attempts that ended since it was called last into engine.attempt_minute.';
 
 create function engine.settle_cancels(most integer DEFAULT 100) returns integer
 language plpgsql security definer
@@ -5232,12 +5425,16 @@ grant select on engine.attempt to rawops_operator, rawops_reader;
 grant select, insert on engine.attempt to rawops_runtime;
 grant select on engine.attempt_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.attempt_kept to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.attempt_minute to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.cancel_request to rawops_operator, rawops_reader;
 grant select, delete on engine.cancel_request to rawops_runtime;
 grant select on engine.claim to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.claim to rawops_runtime;
 grant select on engine.dead_letter_queue to rawops_operator, rawops_reader;
 grant select, insert on engine.dead_letter_queue to rawops_runtime;
+grant select on engine.duty to rawops_operator, rawops_reader;
+grant select, insert, update on engine.duty to rawops_runtime;
+grant select on engine.duty_health to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.enqueue_key to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.enqueue_key to rawops_runtime;
 grant select on engine.idle to rawops_operator, rawops_reader;
@@ -5249,10 +5446,12 @@ grant select on engine.job_state to rawops_operator, rawops_reader, rawops_runti
 grant select on engine.lane to rawops_reader;
 grant select, insert on engine.lane to rawops_runtime;
 grant select, update (paused) on engine.lane to rawops_operator;
+grant select on engine.lane_figures to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.leader to rawops_operator, rawops_reader;
 grant select, insert, update on engine.leader to rawops_runtime;
 grant select on engine.log_line to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.log_line to rawops_runtime;
+grant select on engine.measured to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.occurrence to rawops_operator, rawops_reader;
 grant select, insert, delete on engine.occurrence to rawops_runtime;
 grant select on engine.place to rawops_operator, rawops_reader, rawops_runtime;
@@ -5522,10 +5721,12 @@ grant execute on function engine.enqueue(text,jsonb,text,smallint,timestamp with
 grant execute on function engine.error_categories() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
+grant execute on function engine.measure_figures(integer) to rawops_ingest, rawops_runtime;
 grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.put_in_place(bigint,integer,integer,timestamp with time zone,text) to rawops_runtime;
 grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.roll_up_attempts() to rawops_runtime;
 grant execute on function engine.settle_cancels(integer) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
 grant execute on function raw_ops.allocate_order_to_batches(uuid) to rawops_runtime;

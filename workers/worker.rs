@@ -12,8 +12,8 @@ use crate::{
     settings::{ConfigError, Reader},
 };
 
-/// Connections beside those of handlers: claimer, recorder, keeper, listener, lease, and one to spare.
-const OWN_CONNECTIONS: u32 = 6;
+/// Connections beside those of handlers: claimer, recorder, keeper, house, listener, lease, and one to spare.
+const OWN_CONNECTIONS: u32 = 7;
 
 /// Settings of a worker process.
 #[derive(Debug, Clone, Default)]

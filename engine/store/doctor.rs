@@ -102,6 +102,8 @@ const CHECKS: &[Check] = checks![
     Warning "roles_not_set_up",
     Warning "schedule_broken",
     Warning "scheduler_missing",
+    Warning "duty_overdue",
+    Warning "house_unkept",
 ];
 
 /// The names of all checks.

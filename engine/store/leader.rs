@@ -1,6 +1,6 @@
 //! Leadership: who does a duty that only one may do, until when, in which term.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 
 use super::sql;
 use crate::failpoint::around;
@@ -20,10 +20,18 @@ pub struct Lead {
 ///
 /// # Errors
 /// The database's.
-pub async fn lead(pool: &PgPool, duty: &str, holder: i64, lease_ms: i64) -> Result<Option<Lead>, sqlx::Error> {
-    let leading = sqlx::query_scalar(sql!("leader/lead")).bind(duty).bind(holder).bind(lease_ms).fetch_optional(pool);
+pub async fn lead(executor: impl PgExecutor<'_>, duty: &str, holder: i64, lease_ms: i64) -> Result<Option<Lead>, sqlx::Error> {
+    let leading = sqlx::query_scalar(sql!("leader/lead")).bind(duty).bind(holder).bind(lease_ms).fetch_optional(executor);
     let term: Option<i64> = around("leader/lead", leading).await?;
     Ok(term.map(|term| Lead { duty: duty.to_string(), holder, term }))
+}
+
+/// Whether a duty may be taken, for `lease_ms`. Asking costs less than trying, which writes.
+///
+/// # Errors
+/// The database's.
+pub async fn is_free(executor: impl PgExecutor<'_>, duty: &str, lease_ms: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(sql!("leader/is_free")).bind(duty).bind(lease_ms).fetch_one(executor).await
 }
 
 /// Proves, inside the transaction of an act, that the holder still leads in this term. Nobody can take over before the
@@ -41,6 +49,6 @@ pub async fn still_leads(connection: &mut PgConnection, lead: &Lead) -> Result<b
 ///
 /// # Errors
 /// The database's.
-pub async fn resign(pool: &PgPool, duty: &str, holder: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("leader/resign")).bind(duty).bind(holder).execute(pool).await.map(drop)
+pub async fn resign(executor: impl PgExecutor<'_>, duty: &str, holder: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("leader/resign")).bind(duty).bind(holder).execute(executor).await.map(drop)
 }

@@ -6,6 +6,7 @@ pub mod claim;
 pub mod clock;
 pub mod dead_letter;
 pub mod doctor;
+pub mod duty;
 pub mod enqueue_key;
 pub mod job;
 pub mod lane;

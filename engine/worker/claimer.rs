@@ -73,17 +73,8 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         };
         if let Err(error) = patience::unless_over(&session, claiming).await {
             tracing::warn!(worker.id = session.worker_id, %error, "claiming stopped, connecting anew");
-            pause(&session, Duration::from_millis(200)).await;
+            patience::pause(&session, Duration::from_millis(200)).await;
         }
-    }
-}
-
-/// Waits, but not past the end of the session.
-async fn pause(session: &Session, time: Duration) {
-    tokio::select! {
-        () = tokio::time::sleep(time) => (),
-        () = session.draining.cancelled() => (),
-        () = session.lost.cancelled() => (),
     }
 }
 
@@ -197,7 +188,7 @@ impl Claimer {
     async fn until_nudged(&self, longest: Duration) {
         tokio::select! {
             () = self.session.nudge.notified() => (),
-            () = pause(&self.session, longest) => (),
+            () = patience::pause(&self.session, longest) => (),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The keeper: promotes what is due, rescues what the dead held, and keeps house. Every worker has one; all of
-//! their acts are safe beside each other.
+//! The keeper: promotes what is due and rescues what the dead held. Every worker has one; all of their acts are safe
+//! beside each other.
 
 use std::{
     collections::HashMap,
@@ -23,8 +23,6 @@ const PROMOTE_BATCH: i64 = 2000;
 const PROMOTE_ROUNDS: usize = 5;
 /// Requests to cancel that are looked at again in one go.
 const CANCELS: i32 = 100;
-const PARTITION_WIDTH: i64 = 10_000_000;
-const PARTITIONS_AHEAD: i64 = 50_000_000;
 /// How far behind the last due time a promotion begins, since rows commit out of order.
 const PROMOTE_MARGIN: TimeDelta = TimeDelta::seconds(5);
 
@@ -36,7 +34,6 @@ struct Keeper {
     sweep: Every,
     suspects: Every,
     cancels: Every,
-    house: Every,
 }
 
 /// Something done from time to time.
@@ -96,7 +93,6 @@ pub(super) async fn run(session: Arc<Session>) {
             sweep: Every::new(session.program.config.lease / 4),
             suspects: Every::new(Duration::from_millis(250)),
             cancels: Every::new(Duration::from_secs(1)),
-            house: Every::new(Duration::from_secs(30)),
         };
         let keeping = async {
             let mut connection = session.connect().await?;
@@ -136,9 +132,6 @@ impl Keeper {
             }
             if self.cancels.is_due() {
                 duty("settle cancels", patience::answer(&session, store::cancel_request::settle(connection, CANCELS)).await.map(drop))?;
-            }
-            if self.house.is_due() {
-                keep_house(&session, connection).await?;
             }
             tokio::time::sleep(TICK.mul_f64(jitter())).await;
         }
@@ -205,16 +198,6 @@ async fn rescue_orphans(connection: &mut PgConnection) -> Result<(), sqlx::Error
         tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, jobs = ended, "jobs of a dead worker rescued");
     }
     Ok(())
-}
-
-async fn keep_house(session: &Session, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    duty("close claims", patience::answer(session, store::claim::close_finished(connection, 10_000)).await.map(drop))?;
-    duty("forget notes", patience::answer(session, store::note::prune(connection, 1000)).await.map(drop))?;
-    duty("forget dead workers", patience::answer(session, store::worker::prune(connection)).await.map(drop))?;
-    duty(
-        "make partitions",
-        patience::answer(session, store::partition::extend(connection, PARTITION_WIDTH, PARTITIONS_AHEAD)).await.map(drop),
-    )
 }
 
 #[cfg(test)]

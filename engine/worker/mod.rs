@@ -1,14 +1,17 @@
 //! Worker processes: claim, run, record, renew, rescue.
 //!
-//! One [`Worker`] holds one lease at a time. Four tasks and a thread serve it: the claimer takes jobs while there
-//! is room, apalis runs them, the recorder writes how they ended, the keeper promotes and rescues, and the lease
-//! is renewed on a thread and a connection of its own, which no handler can starve.
+//! One [`Worker`] holds one lease at a time. Five tasks and a thread serve it: the claimer takes jobs while there
+//! is room, apalis runs them, the recorder writes how they ended, the keeper promotes and rescues, the house does
+//! what one worker does for all, and the lease is renewed on a thread and a connection of its own, which no handler can starve.
 
 mod backend;
 mod claimer;
+mod complaint;
 mod config;
+mod duty;
 mod execute;
 mod floor;
+mod house;
 mod keeper;
 mod lease;
 mod pace;

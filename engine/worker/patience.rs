@@ -23,6 +23,15 @@ pub(super) async fn unless_over(session: &Session, body: impl Future<Output = Re
     }
 }
 
+/// Waits, but not past the end of the session.
+pub(super) async fn pause(session: &Session, time: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => (),
+        () = session.draining.cancelled() => (),
+        () = session.lost.cancelled() => (),
+    }
+}
+
 pub(super) fn no_answer() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time"))
 }

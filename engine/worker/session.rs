@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
 use super::{
-    WorkerConfig, WorkerError, backend::Intake, claimer, execute, keeper, lease, pace::Pace, patience, pulse::Pulse, recorder, wakeup,
+    WorkerConfig, WorkerError, backend::Intake, claimer, execute, house, keeper, lease, pace::Pace, patience, pulse::Pulse, recorder,
+    wakeup,
 };
 use crate::{
     JobId, Kinds,
@@ -220,6 +221,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
     let helpers = [
         tokio::spawn(guarded(session.lost.clone(), claimer::run(session.clone(), hand_over))),
         tokio::spawn(guarded(session.lost.clone(), keeper::run(session.clone()))),
+        tokio::spawn(guarded(session.lost.clone(), house::run(session.clone()))),
         tokio::spawn(guarded(session.lost.clone(), wakeup::run(session.clone()))),
         tokio::spawn(guarded(session.lost.clone(), stopper(session.clone(), shutdown.clone()))),
     ];

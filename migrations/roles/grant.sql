@@ -104,7 +104,7 @@ grant insert, update, delete on engine.ready, engine.scheduled, engine.claim, en
 grant insert, update on engine.leader to rawops_runtime;
 grant delete on engine.cancel_request to rawops_runtime;
 grant insert, update, delete on engine.progress, engine.log_line to rawops_runtime;
-grant insert, update on engine.schedule to rawops_runtime;
+grant insert, update on engine.schedule, engine.duty to rawops_runtime;
 grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
@@ -113,7 +113,8 @@ revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock
 -- The HTTP process: new rows of the inboxes, and figures for /metrics without the jobs behind them.
 grant insert on raw_ops.webhook_inbox, raw_ops.seal_webhook_inbox to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks to rawops_ingest;
-grant select on engine.queue_figures, engine.attempt_figures, engine.place_figures to rawops_ingest;
+grant select on engine.queue_figures, engine.attempt_figures, engine.place_figures, engine.duty_health to rawops_ingest;
+grant execute on function engine.measure_figures to rawops_ingest;
 
 -- Numbered partitions are reached through their parents, also those that are made between two migrations. The views of the
 -- business are for reading. Trigger functions need no right to be called: whoever had it could hang one on another table.

@@ -198,6 +198,16 @@ a_broken_promise_is_found! {
     schedule_broken warning [
         "insert into engine.schedule (name, line, problem) values ('sweep', '', 'its job is refused') returning null::bigint"
     ];
+    duty_overdue warning [
+        "insert into engine.duty (name, period_ms, succeeded_at, failed_at, failures, error)
+         values ('measure', 1000, engine.now() - interval '1 minute', engine.now(), 7, 'no') on conflict (name) do update
+         set succeeded_at = excluded.succeeded_at, failures = 7, error = 'no' returning null::bigint"
+    ];
+    house_unkept warning [
+        "delete from engine.worker",
+        "insert into engine.duty (name, period_ms, succeeded_at) values ('sweep', 1000, engine.now() - interval '1 minute')
+         returning null::bigint"
+    ];
     scheduler_missing warning [
         "insert into engine.schedule (name, line) values ('sweep', '0 0 * * * (UTC)')",
         "insert into engine.leader (duty, worker_id, term, until)

@@ -5,6 +5,7 @@ mod cancels;
 mod dead_letters;
 mod edges;
 mod enqueue;
+mod figures;
 mod hand;
 mod jobs;
 mod retry_policy;

@@ -41,7 +41,7 @@ async fn every_kind_of_change_shows() {
         ),
         ("comment on column raw_ops.orders.id is 'It''s an id'", "comment on column raw_ops.orders.id is 'It''s an id';"),
         (
-            "create or replace view engine.place_figures as select 1::bigint as scheduled, 2::bigint as claims, 3::bigint as dead",
+            "create or replace view engine.place_figures as select 1::bigint as scheduled, 2::bigint as claims, 3::bigint as dead, 4::bigint as claimed, 5::float8 as age_seconds",
             "create view engine.place_figures as",
         ),
         ("alter function engine.wake() stable security definer", "language plpgsql stable security definer"),

@@ -61,7 +61,7 @@ async fn permits(connection: &mut PgConnection, statement: &str) -> Option<bool>
         Some("42501") => Some(false),
         Some("55000") => None,
         // What is wrong with the row, not with who inserts it.
-        None | Some("22023" | "23502" | "23503" | "23514" | "0A000") => Some(true),
+        None | Some("22023" | "23502" | "23503" | "23505" | "23514" | "0A000") => Some(true),
         Some(other) => panic!("{statement}: SQLSTATE {other}"),
     }
 }

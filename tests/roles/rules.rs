@@ -18,7 +18,7 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.ready engine.scheduled engine.claim engine.worker engine.enqueue_key", ["siud", "", "s", "s"]),
     Tables("engine.unique_key engine.idle", ["sid", "", "s", "s"]),
     Tables("engine.cancel_request", ["sd", "", "s", "s"]),
-    Tables("engine.leader", ["siu", "", "s", "s"]),
+    Tables("engine.leader engine.duty", ["siu", "", "s", "s"]),
     // What recurs: the scheduler notes how far it is, operators change what the program says.
     Tables("engine.schedule", ["siu", "", "siu", "s"]),
     Tables("engine.occurrence", ["sid", "", "s", "s"]),
@@ -34,7 +34,9 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.dead_letter_queue", ["si", "", "s", "s"]),
     Tables("raw_ops.dead_letter_queue", ["s", "", "s", "s"]),
     // Figures without the jobs behind them, for the /metrics of the HTTP process.
-    Tables("engine.queue_figures engine.attempt_figures engine.place_figures", ["s", "s", "s", "s"]),
+    Tables("engine.queue_figures engine.attempt_figures engine.place_figures engine.duty_health", ["s", "s", "s", "s"]),
+    // Written by the functions that measure.
+    Tables("engine.lane_figures engine.measured engine.attempt_minute", ["s", "", "s", "s"]),
     Tables("raw_ops.webhook_inbox raw_ops.seal_webhook_inbox", ["siud", "i", "s", "s"]),
     // What lets its bearer act as a customer.
     Tables("raw_ops.portal_sessions raw_ops.calculator_tokens", ["siud", "", "", ""]),
@@ -86,6 +88,8 @@ pub struct Functions(pub &'static str, pub &'static [&'static str]);
 pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.now", &["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"]),
     Functions("engine.enqueue engine.put_in_place engine.lane_of engine.wake engine.extend_partitions", &["rawops_runtime"]),
+    Functions("engine.roll_up_attempts", &["rawops_runtime"]),
+    Functions("engine.measure_figures", &["rawops_runtime", "rawops_ingest"]),
     Functions("engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter", &["rawops_operator"]),
     Functions("engine.settle_cancels", &["rawops_runtime"]),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),

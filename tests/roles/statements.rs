@@ -22,11 +22,14 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         ("cancel_request", "settle") => RUNTIME,
         ("cancel_request" | "dead_letter" | "retry_policy", _) | ("schedule", "edit" | "ensure") => OPERATE,
         ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
-        ("metrics", _) => &["rawops_runtime", "rawops_ingest", "rawops_reader", "rawops_operator"],
+        ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],
+        ("duty", "list") | ("metrics", "attempts" | "places" | "queues") => {
+            &["rawops_runtime", "rawops_ingest", "rawops_reader", "rawops_operator"]
+        }
         ("partition", "retire") => &["rawops_owner"],
         (
-            "attempt" | "claim" | "clock" | "enqueue_key" | "job" | "lane" | "leader" | "note" | "occurrence" | "partition" | "place"
-            | "schedule" | "scheduled" | "worker",
+            "attempt" | "claim" | "clock" | "duty" | "enqueue_key" | "job" | "lane" | "leader" | "metrics" | "note" | "occurrence"
+            | "partition" | "place" | "schedule" | "scheduled" | "worker",
             _,
         ) => RUNTIME,
         _ => return None,

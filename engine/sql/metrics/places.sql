@@ -1,3 +1,3 @@
--- How many jobs stand elsewhere than in ready.
+-- How many jobs stand elsewhere than in ready, and how old the figures are.
 -- Caller: metrics.rs
-select scheduled, claims, dead from engine.place_figures
+select scheduled, claims, claimed, dead, age_seconds from engine.place_figures

@@ -1,3 +1,3 @@
--- Depth and oldest age of each queue.
+-- Depth, oldest age and scheduled jobs of each queue.
 -- Caller: metrics.rs
-select queue, depth, oldest_seconds from engine.queue_figures order by queue
+select queue, depth, oldest_seconds, scheduled from engine.queue_figures order by queue

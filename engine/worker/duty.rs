@@ -1,0 +1,96 @@
+//! What is done in the house: each duty with its period and the time it may take.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use crate::{metrics, store};
+
+const PARTITION_WIDTH: i64 = 10_000_000;
+const PARTITIONS_AHEAD: i64 = 50_000_000;
+/// How many rows one act forgets at most: some 50 ms of locks.
+const BATCH: i64 = 2000;
+/// A claim younger than this is its worker's to close.
+const CLAIM_AGE_MS: i64 = 10_000;
+/// For how many days a producer may retry an enqueue whose outcome it does not know.
+const KEYS_KEPT_DAYS: i32 = 7;
+
+/// One duty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// Count what stands where.
+    Measure,
+    /// Count the attempts of each minute.
+    RollUpAttempts,
+    /// Make the partitions ahead.
+    MakePartitions,
+    /// Drop claims whose attempts are all recorded.
+    CloseClaims,
+    /// Forget what jobs said that are gone.
+    ForgetNotes,
+    /// Forget workers that are long dead.
+    ForgetWorkers,
+    /// Forget idempotency keys that no producer will use again.
+    ForgetKeys,
+}
+
+impl Duty {
+    /// In the order in which they are done when all are due.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Measure,
+        Self::MakePartitions,
+        Self::CloseClaims,
+        Self::RollUpAttempts,
+        Self::ForgetWorkers,
+        Self::ForgetNotes,
+        Self::ForgetKeys,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Measure => "measure",
+            Self::RollUpAttempts => "roll_up_attempts",
+            Self::MakePartitions => "make_partitions",
+            Self::CloseClaims => "close_claims",
+            Self::ForgetNotes => "forget_notes",
+            Self::ForgetWorkers => "forget_workers",
+            Self::ForgetKeys => "forget_keys",
+        }
+    }
+
+    pub(super) const fn period(self) -> Duration {
+        match self {
+            Self::Measure => Duration::from_secs(1),
+            Self::RollUpAttempts => Duration::from_secs(5),
+            Self::MakePartitions | Self::CloseClaims | Self::ForgetNotes => Duration::from_secs(30),
+            Self::ForgetWorkers | Self::ForgetKeys => Duration::from_mins(1),
+        }
+    }
+
+    /// How long one act may take.
+    pub(super) const fn limit(self) -> Duration {
+        match self {
+            // A hundred million jobs are counted in some 15 s.
+            Self::Measure | Self::RollUpAttempts => Duration::from_mins(1),
+            _ => Duration::from_secs(10),
+        }
+    }
+
+    /// Whether an act that dealt with so much has left something.
+    pub(super) const fn has_more(self, did: i64) -> bool {
+        matches!(self, Self::ForgetNotes | Self::ForgetKeys) && did >= BATCH
+    }
+
+    /// Does it once; returns how much it dealt with.
+    pub(super) async fn act(self, tx: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        match self {
+            Self::Measure => metrics::measure(tx, Duration::ZERO).await.map(i64::from),
+            Self::RollUpAttempts => metrics::roll_up(tx).await,
+            Self::MakePartitions => store::partition::extend(tx, PARTITION_WIDTH, PARTITIONS_AHEAD).await.map(i64::from),
+            Self::CloseClaims => store::claim::close_finished(tx, CLAIM_AGE_MS).await.map(|gone| gone as i64),
+            Self::ForgetNotes => store::note::prune(tx, BATCH).await,
+            Self::ForgetWorkers => store::worker::prune(tx).await.map(|gone| gone as i64),
+            Self::ForgetKeys => store::enqueue_key::prune(tx, KEYS_KEPT_DAYS, BATCH).await.map(|gone| gone as i64),
+        }
+    }
+}
