@@ -24,7 +24,7 @@ pub enum Command {
     /// List jobs, newest first
     List {
         /// Only jobs in this state
-        #[arg(long, value_parser = ["ready", "scheduled", "running", "completed", "cancelled", "dead"])]
+        #[arg(long, value_parser = ["ready", "scheduled", "parked", "running", "completed", "cancelled", "dead"])]
         state: Option<String>,
         /// Only jobs of this kind, such as orders.process_order
         #[arg(long)]

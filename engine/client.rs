@@ -9,7 +9,7 @@ use crate::{Ending, Enqueued, JobId, NewJob, StoreError, store};
 /// Enqueues through a pool of connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pool: PgPool,
+    pub(crate) pool: PgPool,
 }
 
 impl Client {

@@ -42,7 +42,7 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
 
 /// The statements that have a place before and after them, by the names of their files or of what they commit.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 35] = [
+pub const STATEMENTS: [&str; 46] = [
     "attempt/complete",
     "attempt/settle",
     "cancel_request/ask",
@@ -62,16 +62,27 @@ pub const STATEMENTS: [&str; 35] = [
     "claim/take",
     "claim/take_alone",
     "dead_letter/requeue",
+    "event/emit",
+    "event/next",
+    "event_wait/put",
+    "event_wait/remove",
     "job/enqueue",
     "job/enqueue_many",
     "leader/assert",
     "leader/lead",
     "note/log",
     "note/progress",
+    "parked/wake_due",
     "run/commit",
     "run/complete commit",
     "schedule/fire commit",
     "scheduled/promote",
+    "step/keep",
+    "step/load",
+    "step/receive",
+    "step/sleep",
+    "step/wait",
+    "topic/touch",
     "worker/declare_dead",
     "worker/end_sessions",
     "worker/leave",

@@ -46,6 +46,7 @@ pub mod schedule;
 pub mod store;
 mod together;
 mod worker;
+mod workflow;
 
 pub use arguments::Undecodable;
 pub use client::{Client, enqueue_in, enqueue_many_in};
@@ -54,6 +55,7 @@ pub use failure::{Category, Failure};
 pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};
 pub use kinds::{KindInfo, Kinds};
 pub use run::{Run, Tx};
-pub use store::StoreError;
+pub use store::{StoreError, event::Emitted};
 pub use together::Together;
 pub use worker::{Worker, WorkerConfig, WorkerError};
+pub use workflow::emit_in;

@@ -21,8 +21,8 @@ static PICKUP_SUM_US: AtomicU64 = AtomicU64::new(0);
 /// Upper bounds of the pickup histogram, in seconds.
 const PICKUP_BOUNDS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0];
 static PICKUP: [AtomicU64; 11] = [const { AtomicU64::new(0) }; 11];
-const OUTCOMES: [&str; 5] = ["completed", "failed", "snoozed", "released", "cancelled"];
-static ENDED: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+const OUTCOMES: [&str; 6] = ["completed", "failed", "snoozed", "released", "waiting", "cancelled"];
+static ENDED: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 static FAILED: [AtomicU64; Category::ALL.len()] = [const { AtomicU64::new(0) }; Category::ALL.len()];
 
 pub(crate) fn late() {

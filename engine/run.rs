@@ -11,7 +11,7 @@ use std::{
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Enqueued, Failure, JobId, JobResult, NewJob, Outcome, failpoint::around, store};
+use crate::{Enqueued, Failure, JobId, JobResult, NewJob, Outcome, failpoint::around, store, workflow::Course};
 
 /// One attempt of a job, as its handler sees it.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub struct Run {
     pub(crate) started: std::time::Instant,
     pub(crate) settled: Arc<AtomicBool>,
     pub(crate) stop: Stop,
+    pub(crate) course: Course,
 }
 
 /// How a handler learns that it should stop, and how the worker learns that it listens.
@@ -145,6 +146,9 @@ impl Run {
     /// # Errors
     /// A failure of category `conflict` when the attempt is no longer this worker's; nothing was written then.
     pub async fn complete_in(&self, mut tx: Tx, output: serde_json::Value) -> JobResult {
+        if let Some(left_out) = self.course.left_out() {
+            return Err(left_out);
+        }
         let run_us = self.started.elapsed().as_micros() as i64;
         let late = store::attempt::complete_one(&mut tx, self.worker_id, self.job_id, self.attempt, run_us, &output).await?;
         if late {

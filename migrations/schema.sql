@@ -105,6 +105,35 @@ create table engine.enqueue_key (
 create index enqueue_key_age on engine.enqueue_key using btree (created_at);
 comment on table engine.enqueue_key is 'A producer''s idempotency key, kept after the job ended, so that an unknown COMMIT can be retried.';
 
+create table engine.event (
+    id bigint generated always as identity,
+    name text not null,
+    key text not null,
+    emitted_at timestamp with time zone not null,
+    idempotency_key text,
+    payload jsonb not null,
+    constraint event_pkey primary key (name, key, id),
+    constraint event_idempotency_key_check check (length(idempotency_key) <= 500),
+    constraint event_key_check check (length(key) <= 500),
+    constraint event_name_check check (name <> ''::text and length(name) <= 200),
+    constraint event_payload_size check (octet_length(payload::text) <= 1048576)
+);
+create index event_age on engine.event using btree (emitted_at);
+create unique index event_once on engine.event using btree (name, key, idempotency_key) where idempotency_key is not null;
+comment on table engine.event is 'What happened, by name and correlation key. Of one name and key, ids grow in the order of commits.';
+
+create table engine.event_wait (
+    job_id bigint not null,
+    name text not null,
+    key text not null,
+    after bigint not null,
+    since timestamp with time zone not null,
+    constraint event_wait_pkey primary key (job_id)
+);
+create index event_wait_topic on engine.event_wait using btree (name, key);
+comment on table engine.event_wait is 'The event that each workflow waits for. The row goes when the event comes: then the job does not stay parked.';
+comment on column engine.event_wait.after is 'The last event of this name and key that the job has had.';
+
 create unlogged table engine.idle (
     worker_id bigint not null,
     constraint idle_pkey primary key (worker_id)
@@ -216,6 +245,21 @@ comment on table engine.occurrence is 'Each time a schedule came, and the job th
 comment on column engine.occurrence.job_id is 'Null when it made none; the note says why.';
 comment on column engine.occurrence.by is 'Who asked for it, when it was run by hand.';
 
+create table engine.parked (
+    job_id bigint not null,
+    lane_id integer not null,
+    attempt integer not null,
+    waits_for text not null,
+    children integer[],
+    parked_at timestamp with time zone not null,
+    wake_at timestamp with time zone,
+    constraint parked_pkey primary key (job_id),
+    constraint parked_waits_for_check check (waits_for = any (array['event'::text, 'children'::text]))
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+create index parked_wake on engine.parked using btree (wake_at) where wake_at is not null;
+comment on table engine.parked is 'Workflows that wait for an event or for children.';
+comment on column engine.parked.children is 'The positions of the steps that made the children it waits for.';
+
 create table engine.progress (
     job_id bigint not null,
     attempt integer not null,
@@ -326,6 +370,37 @@ create index scheduled_alone on engine.scheduled using btree (run_at) where alon
 create unique index scheduled_job on engine.scheduled using btree (job_id);
 comment on table engine.scheduled is 'What may run at a time: delayed jobs, retries, snoozes, suspects.';
 comment on column engine.scheduled.alone is 'A suspect: workers died with it more than once, so it runs with nothing beside it.';
+
+create table engine.step (
+    job_id bigint not null,
+    "position" integer not null,
+    attempt integer not null,
+    kind text not null,
+    name text not null,
+    begun_at timestamp with time zone not null,
+    ended_at timestamp with time zone,
+    until timestamp with time zone,
+    key text,
+    event_id bigint,
+    result jsonb,
+    constraint step_pkey primary key (job_id, "position"),
+    constraint step_kind_check check (kind = any (array['step'::text, 'outside'::text, 'value'::text, 'sleep'::text, 'wait'::text, 'emit'::text, 'child'::text, 'join'::text, 'patch'::text, 'undo'::text])),
+    constraint step_name_check check (name <> ''::text and length(name) <= 200),
+    constraint step_position_check check ("position" > 0),
+    constraint step_result_size check (result is null or octet_length(result::text) <= 1048576)
+);
+comment on table engine.step is 'What workflows have done, in order: a step that has ended is never done again. Goes with the job.';
+comment on column engine.step.attempt is 'The attempt that began it.';
+comment on column engine.step.ended_at is 'Null while it waits; a sleep ends at `until`.';
+comment on column engine.step.until is 'When a sleep ends, or a wait gives up.';
+
+create table engine.topic (
+    name text not null,
+    key text not null,
+    touched_at timestamp with time zone not null,
+    constraint topic_pkey primary key (name, key)
+) with (fillfactor = 50);
+comment on table engine.topic is 'Where emit and wait meet: both change this row first, and only then look. It says nothing and may go when idle.';
 
 create table engine.unique_key (
     kind text not null,
@@ -2778,12 +2853,13 @@ comment on view engine.duty_health is 'Duties and how they are; overdue after fi
 create view engine.job_state as
 select
     j.id, l.queue, l.kind, l.priority, j.created_at, j.args, j.unique_key, j.limit_key, j.parent_id, j.requeued_from,
-    coalesce(r.attempt, s.attempt, c.attempt, a.attempt) as attempt,
-    s.run_at, c.worker_id, c.claimed_at, a.finished_at, a.category, a.error, a.output,
+    coalesce(r.attempt, s.attempt, c.attempt, p.attempt, a.attempt) as attempt,
+    coalesce(s.run_at, p.wake_at) as run_at, c.worker_id, c.claimed_at, a.finished_at, a.category, a.error, a.output,
     case
         when r.attempt is not null then 'ready'
         when s.attempt is not null then 'scheduled'
         when c.attempt is not null then 'running'
+        when p.attempt is not null then 'parked'
         when a.outcome in ('completed', 'cancelled', 'dead') then a.outcome
         else 'missing'
     end as state
@@ -2796,6 +2872,7 @@ left join lateral (
     limit 1
 ) r on true
 left join engine.scheduled s on s.job_id = j.id
+left join engine.parked p on p.job_id = j.id
 left join lateral (
     select u.attempt, k.worker_id, k.claimed_at
     from engine.claim k, unnest(k.ids, k.attempts) u (id, attempt)
@@ -2815,7 +2892,9 @@ select job_id, attempt, 'scheduled' from engine.scheduled
 union all
 select u.job_id, u.attempt, format('claim %s of worker %s', c.id, c.worker_id)
 from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
-where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt);
+where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
+union all
+select job_id, attempt, 'parked' from engine.parked;
 comment on view engine.place is 'Every place that a job stands in, and the attempt that comes next there. Reads every place whole.';
 
 create view engine.place_figures as
@@ -3181,10 +3260,13 @@ begin
     later as (
         delete from engine.scheduled s where s.job_id = $1 returning s.attempt
     ),
+    parked as (
+        delete from engine.parked p where p.job_id = $1 returning p.attempt
+    ),
     ended as (
         insert into engine.attempt (job_id, attempt, started_at, finished_at, outcome, error)
         select $1, p.attempt, engine.now(), engine.now(), 'cancelled', $2
-        from (select attempt from place union all select attempt from later) p
+        from (select attempt from place union all select attempt from later union all select attempt from parked) p
         on conflict do nothing
         returning 1
     ),
@@ -3193,6 +3275,9 @@ begin
     ),
     answered as (
         delete from engine.cancel_request r where r.job_id = $1 and exists (select from ended)
+    ),
+    unwaited as (
+        delete from engine.event_wait w where w.job_id = $1 and exists (select from ended)
     )
     select case
         when exists (select from ended) then 'cancelled'
@@ -3262,6 +3347,44 @@ begin
     update engine.dead_letter_queue d
     set resolved = true, resolved_at = engine.now(), resolved_by = $2, resolution = $3
     where d.id = $1;
+end
+$$;
+
+create function engine.emit(name text, key text, payload jsonb DEFAULT 'null'::jsonb, idempotency_key text DEFAULT NULL::text) returns TABLE(id bigint, created boolean, woken integer)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    made bigint;
+    held jsonb;
+    waiters bigint[];
+begin
+    if emit.name is null or emit.key is null or emit.payload is null then
+        raise exception 'an event needs a name, a key and a payload: pass an empty key or a JSON null for none' using errcode = 'RW002';
+    end if;
+    insert into engine.topic (name, key, touched_at) values (emit.name, emit.key, engine.now())
+    on conflict (name, key) do update set touched_at = excluded.touched_at;
+    -- From here on nobody else is between looking and waiting: each statement sees all that came before.
+    insert into engine.event (name, key, emitted_at, idempotency_key, payload)
+    values (emit.name, emit.key, engine.now(), emit.idempotency_key, emit.payload)
+    on conflict do nothing
+    returning event.id into made;
+    if made is null then
+        select e.id, e.payload into made, held from engine.event e
+        where e.name = emit.name and e.key = emit.key and e.idempotency_key = emit.idempotency_key;
+        if held <> emit.payload then
+            raise exception 'idempotency key % was used before for event % with another payload: use a new key', emit.idempotency_key, made
+                using errcode = 'RW001';
+        end if;
+        return query select made, false, 0;
+        return;
+    end if;
+    with gone as (
+        delete from engine.event_wait w where w.name = emit.name and w.key = emit.key returning w.job_id
+    )
+    select array_agg(g.job_id) into waiters from gone g;
+    return query select made, true, engine.unpark(waiters);
 end
 $$;
 
@@ -3714,6 +3837,31 @@ begin
         end;
     end loop;
     return settled;
+end
+$$;
+
+create function engine.unpark(ids bigint[]) returns integer
+language plpgsql
+as $$
+declare
+    gone record;
+    woken integer := 0;
+begin
+    if ids is null or cardinality(ids) = 0 then
+        return 0;
+    end if;
+    -- The claimers' floor trusts that whoever takes a position already has a transaction id.
+    perform pg_current_xact_id();
+    for gone in
+        delete from engine.parked p
+        where p.ctid = any (array(select o.ctid from engine.parked o where o.job_id = any (ids) order by o.job_id for update))
+        returning p.job_id, p.lane_id, p.attempt
+    loop
+        perform engine.put_in_place(gone.job_id, gone.lane_id, gone.attempt, null,
+            (select j.limit_key from engine.job j where j.id = gone.job_id));
+        woken := woken + 1;
+    end loop;
+    return woken;
 end
 $$;
 
@@ -5437,6 +5585,10 @@ grant select, insert, update on engine.duty to rawops_runtime;
 grant select on engine.duty_health to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.enqueue_key to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.enqueue_key to rawops_runtime;
+grant select on engine.event to rawops_operator, rawops_reader;
+grant select, update, delete on engine.event to rawops_runtime;
+grant select on engine.event_wait to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.event_wait to rawops_runtime;
 grant select on engine.idle to rawops_operator, rawops_reader;
 grant select, insert, delete on engine.idle to rawops_runtime;
 grant select on engine.job to rawops_operator, rawops_reader;
@@ -5454,6 +5606,8 @@ grant select, insert, update, delete on engine.log_line to rawops_runtime;
 grant select on engine.measured to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.occurrence to rawops_operator, rawops_reader;
 grant select, insert, delete on engine.occurrence to rawops_runtime;
+grant select on engine.parked to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.parked to rawops_runtime;
 grant select on engine.place to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.place_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.progress to rawops_operator, rawops_reader;
@@ -5473,6 +5627,10 @@ grant select on engine.schedule to rawops_reader;
 grant select, insert, update on engine.schedule to rawops_operator, rawops_runtime;
 grant select on engine.scheduled to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.scheduled to rawops_runtime;
+grant select on engine.step to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.step to rawops_runtime;
+grant select on engine.topic to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.topic to rawops_runtime;
 grant select on engine.unique_key to rawops_operator, rawops_reader;
 grant select, insert, delete on engine.unique_key to rawops_runtime;
 grant select on engine.worker to rawops_operator, rawops_reader;
@@ -5690,6 +5848,8 @@ grant select on sequence engine."position" to rawops_operator, rawops_reader;
 grant usage, select on sequence engine."position" to rawops_runtime;
 grant select on sequence engine.claim_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.claim_id_seq to rawops_runtime;
+grant select on sequence engine.event_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence engine.event_id_seq to rawops_runtime;
 grant select on sequence engine.lane_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.lane_id_seq to rawops_runtime;
 grant select on sequence engine.retry_policy_history_id_seq to rawops_operator, rawops_reader;
@@ -5717,6 +5877,7 @@ grant usage, select on sequence raw_ops.temperature_logger_data_id_seq to rawops
 grant execute on function engine.ask_cancel(bigint,text,text) to rawops_operator;
 grant execute on function engine.cancel_waiting(bigint,text) to rawops_operator;
 grant execute on function engine.discard_letter(uuid,text,text) to rawops_operator;
+grant execute on function engine.emit(text,text,jsonb,text) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function engine.enqueue(text,jsonb,text,smallint,timestamp with time zone,text,text,text,text,smallint,bigint,text,uuid) to rawops_runtime;
 grant execute on function engine.error_categories() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
@@ -5728,6 +5889,7 @@ grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_opera
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.roll_up_attempts() to rawops_runtime;
 grant execute on function engine.settle_cancels(integer) to rawops_runtime;
+grant execute on function engine.unpark(bigint[]) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
 grant execute on function raw_ops.allocate_order_to_batches(uuid) to rawops_runtime;
 grant execute on function raw_ops.allocation_outcome(uuid,raw_ops.order_status) to rawops_runtime;

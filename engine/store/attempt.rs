@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{StoreError, sql, storable};
+use super::{StoreError, parked::Suspension, sql, storable};
 use crate::{Category, Ending, JobId, failpoint::around};
 
 /// The most bytes of an error text that the ledger keeps.
@@ -47,6 +47,8 @@ pub enum Verdict {
     },
     /// Runs again after so many milliseconds, nothing burnt.
     Snoozed(i64),
+    /// A workflow waits: nothing burnt.
+    Waiting(Suspension),
     /// Never ran, or was stopped by a shutdown: ready again, nothing burnt.
     Released,
     /// Stopped for good, and no failure.
@@ -60,6 +62,7 @@ impl Verdict {
             Self::Settled | Self::Completed(_) => "completed",
             Self::Failed { .. } => "failed",
             Self::Snoozed(_) => "snoozed",
+            Self::Waiting(_) => "waiting",
             Self::Released => "released",
             Self::Cancelled(_) => "cancelled",
         }
@@ -163,13 +166,20 @@ pub async fn settle(
             Verdict::Snoozed(delay) => (None, None, Some(*delay), None),
             Verdict::Cancelled(reason) => (None, Some(storable(reason, ERROR_LIMIT)), None, None),
             Verdict::Completed(output) => (None, None, None, storable_output(output)),
-            Verdict::Released | Verdict::Settled => (None, None, None, None),
+            Verdict::Released | Verdict::Waiting(_) | Verdict::Settled => (None, None, None, None),
         };
         categories.push(category);
         errors.push(error);
         delays.push(delay);
         outputs.push(output);
     }
+    let waits: Vec<Option<&Suspension>> = ended
+        .iter()
+        .map(|end| match &end.verdict {
+            Verdict::Waiting(why) => Some(why),
+            _ => None,
+        })
+        .collect();
     let settling = sqlx::query_as(sql!("attempt/settle"))
         .bind(worker_id)
         .bind(ended.iter().map(|end| end.job_id).collect::<Vec<_>>())
@@ -182,6 +192,9 @@ pub async fn settle(
         .bind(jitter)
         .bind(outputs)
         .bind(closing)
+        .bind(waits.iter().map(|wait| wait.and_then(Suspension::wake_at)).collect::<Vec<_>>())
+        .bind(waits.iter().map(|wait| wait.and_then(Suspension::waits_for)).collect::<Vec<_>>())
+        .bind(waits.iter().map(|wait| wait.and_then(Suspension::children)).collect::<Vec<_>>())
         .fetch_all(connection);
     around("attempt/settle", settling).await
 }

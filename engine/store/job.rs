@@ -83,13 +83,13 @@ pub struct Standing {
     pub kind: String,
     /// 0 runs first, 9 last.
     pub priority: i16,
-    /// `ready`, `scheduled`, `running`, `completed`, `cancelled` or `dead`; `missing` is a fault.
+    /// `ready`, `scheduled`, `parked`, `running`, `completed`, `cancelled` or `dead`; `missing` is a fault.
     pub state: String,
     /// The attempt that runs, comes next, or was the last.
     pub attempt: Option<i32>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
-    /// When it runs, while it is scheduled.
+    /// When it runs, while it is scheduled; when it wakes at the latest, while it is parked.
     pub run_at: Option<DateTime<Utc>>,
     /// The worker that runs it, while one does.
     #[serde(serialize_with = "as_text")]
@@ -161,7 +161,7 @@ pub struct Attempt {
 /// Which jobs to list.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only those in this state: `ready`, `scheduled`, `running`, `completed`, `cancelled`, `dead`.
+    /// Only those in this state: `ready`, `scheduled`, `parked`, `running`, `completed`, `cancelled`, `dead`.
     pub state: Option<String>,
     /// Only of this kind.
     pub kind: Option<String>,

@@ -8,18 +8,21 @@ pub mod dead_letter;
 pub mod doctor;
 pub mod duty;
 pub mod enqueue_key;
+pub mod event;
 pub mod job;
 pub mod lane;
 pub mod leader;
 mod look;
 pub mod note;
 pub mod occurrence;
+pub mod parked;
 pub mod partition;
 pub mod payload;
 pub mod place;
 pub mod retry_policy;
 pub mod schedule;
 pub mod scheduled;
+pub mod step;
 pub mod worker;
 
 /// Why the store refused.
@@ -34,6 +37,9 @@ pub enum StoreError {
     /// The arguments are larger than a job's may be.
     #[error("the arguments are larger than 1 MiB: arguments are ids and small facts, so store the rest in a table and pass its id")]
     ArgumentsTooLarge,
+    /// The payload is larger than an event's may be.
+    #[error("the payload is larger than 1 MiB: store it in a table and emit its id")]
+    PayloadTooLarge,
     /// A job in a bulk enqueue carries an idempotency key.
     #[error("job {0} of this bulk enqueue has an idempotency key: enqueue it alone, or give it a unique key")]
     KeyedInBulk(usize),

@@ -14,6 +14,8 @@ const BATCH: i64 = 2000;
 const CLAIM_AGE_MS: i64 = 10_000;
 /// For how many days a producer may retry an enqueue whose outcome it does not know.
 const KEYS_KEPT_DAYS: i32 = 7;
+/// For how many days an event that came first waits for its workflow.
+const EVENTS_KEPT_DAYS: i32 = 90;
 
 /// One duty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +34,15 @@ pub(super) enum Duty {
     ForgetWorkers,
     /// Forget idempotency keys that no producer will use again.
     ForgetKeys,
+    /// Forget what workflows did that are gone.
+    ForgetSteps,
+    /// Forget old events, and waits that nobody waits for.
+    ForgetEvents,
 }
 
 impl Duty {
     /// In the order in which they are done when all are due.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Measure,
         Self::MakePartitions,
         Self::CloseClaims,
@@ -44,6 +50,8 @@ impl Duty {
         Self::ForgetWorkers,
         Self::ForgetNotes,
         Self::ForgetKeys,
+        Self::ForgetSteps,
+        Self::ForgetEvents,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -55,6 +63,8 @@ impl Duty {
             Self::ForgetNotes => "forget_notes",
             Self::ForgetWorkers => "forget_workers",
             Self::ForgetKeys => "forget_keys",
+            Self::ForgetSteps => "forget_steps",
+            Self::ForgetEvents => "forget_events",
         }
     }
 
@@ -63,7 +73,7 @@ impl Duty {
             Self::Measure => Duration::from_secs(1),
             Self::RollUpAttempts => Duration::from_secs(5),
             Self::MakePartitions | Self::CloseClaims | Self::ForgetNotes => Duration::from_secs(30),
-            Self::ForgetWorkers | Self::ForgetKeys => Duration::from_mins(1),
+            Self::ForgetWorkers | Self::ForgetKeys | Self::ForgetSteps | Self::ForgetEvents => Duration::from_mins(1),
         }
     }
 
@@ -78,7 +88,7 @@ impl Duty {
 
     /// Whether an act that dealt with so much has left something.
     pub(super) const fn has_more(self, did: i64) -> bool {
-        matches!(self, Self::ForgetNotes | Self::ForgetKeys) && did >= BATCH
+        matches!(self, Self::ForgetNotes | Self::ForgetKeys | Self::ForgetSteps | Self::ForgetEvents) && did >= BATCH
     }
 
     /// Does it once; returns how much it dealt with.
@@ -90,6 +100,8 @@ impl Duty {
             Self::CloseClaims => store::claim::close_finished(tx, CLAIM_AGE_MS).await.map(|gone| gone as i64),
             Self::ForgetNotes => store::note::prune(tx, BATCH).await,
             Self::ForgetWorkers => store::worker::prune(tx).await.map(|gone| gone as i64),
+            Self::ForgetSteps => store::step::prune(tx, BATCH).await.map(|gone| gone as i64),
+            Self::ForgetEvents => store::event::prune(tx, EVENTS_KEPT_DAYS, BATCH).await.map(|gone| gone as i64),
             Self::ForgetKeys => store::enqueue_key::prune(tx, KEYS_KEPT_DAYS, BATCH).await.map(|gone| gone as i64),
         }
     }

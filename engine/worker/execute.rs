@@ -20,6 +20,7 @@ use crate::{
         attempt::{Ended, Verdict},
         claim::Claimed,
     },
+    workflow::Course,
 };
 
 /// How long a handler that is told to stop may take to reach its next await.
@@ -62,6 +63,7 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
     };
     let settled = Arc::new(AtomicBool::new(false));
     let asked = run::Stop::default();
+    let course = Course::default();
     let run = Run {
         pool: session.pool.clone(),
         worker_id: session.worker_id,
@@ -71,6 +73,7 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
         started,
         settled: settled.clone(),
         stop: asked.clone(),
+        course: course.clone(),
     };
     if planted!("a job is recorded before it runs") {
         tokio::spawn((kind.handler)(args, run));
@@ -79,7 +82,7 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
     let mut handler = tokio::spawn(panic_trace::catch((kind.handler)(args, run)));
     let stop = tokio::select! {
         biased;
-        end = &mut handler => return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end) }),
+        end = &mut handler => return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end, &course) }),
         why = stop_reason(&mut stopped) => why,
         () = tokio::time::sleep(kind.timeout) => Stop::Timeout,
     };
@@ -125,9 +128,19 @@ fn last_word(end: TaskEnd, stop: Stop, timeout: Duration) -> Option<Verdict> {
 /// The end of a handler's task: its result, its panic, or the runtime's end.
 type TaskEnd = Result<Result<JobResult, String>, tokio::task::JoinError>;
 
-fn verdict_of_task(end: TaskEnd) -> Verdict {
+fn verdict_of_task(end: TaskEnd, course: &Course) -> Verdict {
     match end {
-        Ok(Ok(result)) => verdict_of(result),
+        Ok(Ok(result)) => match (result, course.suspended()) {
+            (Err(_), Some(why)) => Verdict::Waiting(why),
+            (Ok(_), Some(_)) => {
+                failed(Failure::bug("the workflow went on although it had to wait: what a step returns is handed on with `?`"))
+            }
+            (Ok(outcome), None) => match course.left_out() {
+                Some(left_out) => failed(left_out),
+                None => verdict_of(Ok(outcome)),
+            },
+            (failure, None) => verdict_of(failure),
+        },
         Ok(Err(_)) if planted!("a panic counts as done") => Verdict::Completed(serde_json::Value::Null),
         Ok(Err(panic)) => failed(Failure::bug(format!("the handler panicked: {panic}"))),
         Err(join) => failed(Failure::bug(format!("the handler's task ended early: {join}"))),

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use sqlx::PgConnection;
 
-use super::{patience, session::Session};
+use super::{patience, session::Session, waking::Waking};
 use crate::{
     planted::planted,
     store::{self, worker::Lease},
@@ -34,6 +34,7 @@ struct Keeper {
     sweep: Every,
     suspects: Every,
     cancels: Every,
+    waking: Waking,
 }
 
 /// Something done from time to time.
@@ -93,6 +94,7 @@ pub(super) async fn run(session: Arc<Session>) {
             sweep: Every::new(session.program.config.lease / 4),
             suspects: Every::new(Duration::from_millis(250)),
             cancels: Every::new(Duration::from_secs(1)),
+            waking: Waking::new(&session),
         };
         let keeping = async {
             let mut connection = session.connect().await?;
@@ -123,6 +125,7 @@ impl Keeper {
         let session = self.session.clone();
         while !session.is_over() {
             duty("promote", patience::answer(&session, self.promote(connection)).await)?;
+            duty("wake workflows", patience::answer(&session, self.waking.look(connection)).await)?;
             if self.sweep.is_due() && !planted!("nobody sweeps") {
                 duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
                 duty("rescue", patience::answer(&session, rescue_orphans(connection)).await)?;

@@ -23,6 +23,7 @@ mod session;
 mod stray;
 mod suspect;
 mod wakeup;
+mod waking;
 
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;

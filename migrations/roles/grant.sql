@@ -104,6 +104,11 @@ grant insert, update, delete on engine.ready, engine.scheduled, engine.claim, en
 grant insert, update on engine.leader to rawops_runtime;
 grant delete on engine.cancel_request to rawops_runtime;
 grant insert, update, delete on engine.progress, engine.log_line to rawops_runtime;
+-- Workflows. `update` on parked, event and event_wait is what their row locks ask for.
+grant insert, update, delete on engine.step, engine.topic, engine.event_wait, engine.parked to rawops_runtime;
+grant update, delete on engine.event to rawops_runtime;
+-- Events are emitted by whoever may call this; it acts with its owner's rights.
+grant execute on function engine.emit to rawops_ingest, rawops_operator;
 grant insert, update on engine.schedule, engine.duty to rawops_runtime;
 grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.

@@ -177,6 +177,19 @@ a_broken_promise_is_found! {
     ];
     idle_worker_gone fault ["insert into engine.idle (worker_id) values (4711) returning null::bigint"];
     due_not_promoted fault ["update engine.scheduled set run_at = engine.now() - interval '1 minute' returning job_id"];
+    parked_not_woken fault [
+        "insert into engine.parked (job_id, lane_id, attempt, waits_for, parked_at)
+         select job_id, lane_id, attempt, 'event', engine.now() - interval '1 minute' from engine.ready",
+        "delete from engine.ready returning job_id"
+    ];
+    steps_with_gap fault [
+        "insert into engine.step (job_id, position, attempt, kind, name, begun_at)
+         select job_id, n, 1, 'step', 'some', engine.now() from engine.ready, unnest('{1,3}'::integer[]) n returning job_id"
+    ];
+    step_without_job fault [
+        "insert into engine.step (job_id, position, attempt, kind, name, begun_at)
+         values (5000000, 1, 1, 'step', 'some', engine.now()) returning job_id"
+    ];
     retry_policy_broken fault [
         "alter table raw_ops.retry_config disable trigger user",
         "delete from raw_ops.retry_config where error_category = 'default' returning null::bigint"];

@@ -19,3 +19,5 @@ mod storage;
 mod storage_upkeep;
 mod together;
 mod told;
+mod workflow_events;
+mod workflows;

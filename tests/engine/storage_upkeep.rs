@@ -147,6 +147,9 @@ async fn fault_15_recording_looks_at_its_own_jobs_only_however_many_there_are() 
         "'{0,0}'",
         "'{null,null}'",
         "'{1}'",
+        "'{null,null}'",
+        "'{null,null}'",
+        "'{null,null}'",
     ];
     let settle = plan(&db, include_str!("../../engine/sql/attempt/settle.sql"), &none).await;
     let rescue = plan(&db, include_str!("../../engine/sql/claim/rescue.sql"), &["1", "1", "null::bigint[]"]).await;

@@ -24,6 +24,9 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.occurrence", ["sid", "", "s", "s"]),
     // Written by the triggers of the policy, for whoever edits it.
     Tables("engine.retry_policy_history", ["s", "", "si", "s"]),
+    // Workflows; events are made by engine.emit alone.
+    Tables("engine.step engine.topic engine.event_wait engine.parked", ["siud", "", "s", "s"]),
+    Tables("engine.event", ["sud", "", "s", "s"]),
     // What jobs say of themselves.
     Tables("engine.progress engine.log_line", ["siud", "", "s", "s"]),
     // The runtime looks tokens up and notes their use; operators make and end them.
@@ -90,6 +93,8 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.enqueue engine.put_in_place engine.lane_of engine.wake engine.extend_partitions", &["rawops_runtime"]),
     Functions("engine.roll_up_attempts", &["rawops_runtime"]),
     Functions("engine.measure_figures", &["rawops_runtime", "rawops_ingest"]),
+    Functions("engine.unpark", &["rawops_runtime"]),
+    Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions("engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter", &["rawops_operator"]),
     Functions("engine.settle_cancels", &["rawops_runtime"]),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),

@@ -28,8 +28,8 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         }
         ("partition", "retire") => &["rawops_owner"],
         (
-            "attempt" | "claim" | "clock" | "duty" | "enqueue_key" | "job" | "lane" | "leader" | "metrics" | "note" | "occurrence"
-            | "partition" | "place" | "schedule" | "scheduled" | "worker",
+            "attempt" | "claim" | "clock" | "duty" | "enqueue_key" | "event" | "event_wait" | "job" | "lane" | "leader" | "metrics"
+            | "note" | "occurrence" | "parked" | "partition" | "place" | "schedule" | "scheduled" | "step" | "topic" | "worker",
             _,
         ) => RUNTIME,
         _ => return None,

@@ -5,7 +5,10 @@ use std::time::Duration;
 use engine::{Category, Failure, Job, JobResult, Kinds, Outcome, Run, Together};
 use serde::{Deserialize, Serialize};
 
-use super::witness::{Stubborn, Tally};
+use super::{
+    flows::Flow,
+    witness::{Stubborn, Tally},
+};
 
 /// All of them.
 pub fn kinds() -> Kinds {
@@ -24,6 +27,7 @@ pub fn kinds() -> Kinds {
         .with::<HangInCommit>()
         .with::<Tally>()
         .with::<Stubborn>()
+        .with::<Flow>()
 }
 
 /// Does nothing.

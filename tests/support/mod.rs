@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod database;
 pub mod drain;
+pub mod flows;
 pub mod kinds;
 pub mod ledger;
 pub mod login;

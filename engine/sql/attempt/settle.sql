@@ -1,21 +1,31 @@
 -- Record attempts of any outcome and do what follows from it, in one statement:
 -- failed -> scheduled by the retry policy, or dead with its letter; snoozed -> scheduled; released -> ready;
--- a cancel request turns all three into cancelled. $2 jobs, $3 attempts, $4 run time (us), $5 outcomes,
--- $6 categories, $7 errors, $8 delays in ms (snooze, Retry-After), $9 jitter 0..1, $10 outputs, $11 claims now finished.
--- The policy: retry_override (kind, category), else retry_config (category), else its row `default`.
+-- waiting -> parked, or scheduled while it sleeps, or ready when its event has come; a cancel request turns all four
+-- into cancelled. $2 jobs, $3 attempts, $4 run time (us), $5 outcomes, $6 categories, $7 errors, $8 delays in ms (snooze,
+-- Retry-After), $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for
+-- (null: the time), $14 the steps that made the children they wait for.
+-- The policy: retry_override (kind, category), else retry_config (category), else its row `default`. A workflow's failures
+-- count since it last got on.
 -- Returns the attempts that were ended by somebody else before.
--- Locks: attempt keys in job order; claims, skip locked. Caller: store/attempt.rs
+-- Locks: waits, skip locked; attempt keys in job order; claims, skip locked. Caller: store/attempt.rs
 with given as materialized (
     select u.*, c.at
     from (select engine.now() as at) c
-    cross join unnest($2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::float8[], $10::jsonb[])
-        u (job_id, attempt, run_us, outcome, category, error, delay_ms, jitter, output)
+    cross join unnest($2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::float8[], $10::jsonb[],
+            $12::timestamptz[], $13::text[], $14::text[])
+        u (job_id, attempt, run_us, outcome, category, error, delay_ms, jitter, output, wake_at, waits_for, children)
+),
+-- A wait that is not here any more, or that somebody takes away at this moment, has its event: the job looks for itself.
+unmet as materialized (
+    select w.job_id from engine.event_wait w
+    where w.job_id in (select job_id from given where waits_for = 'event')
+    for key share skip locked
 ),
 verdict as materialized (
-    select g.job_id, g.attempt, g.run_us, g.at, g.category, g.error, g.output,
+    select g.job_id, g.attempt, g.run_us, g.at, g.category, g.error, g.output, g.wake_at, g.waits_for, g.children,
         j.lane_id, j.args, j.unique_key, j.limit_key, l.queue, l.kind, l.priority, f.used, p.version,
         case
-            when g.outcome in ('failed', 'snoozed', 'released')
+            when g.outcome in ('failed', 'snoozed', 'released', 'waiting')
                 and exists (select from engine.cancel_request r where r.job_id = g.job_id) then 'cancelled'
             when g.outcome = 'failed'
                 and f.used >= least(coalesce(p.max_attempts, 5), coalesce(j.max_attempts, 32767)) then 'dead'
@@ -31,7 +41,9 @@ verdict as materialized (
     cross join lateral (select * from engine.job where id = g.job_id offset 0) j
     join engine.lane l on l.id = j.lane_id
     left join lateral (
-        select 1 + count(*) as used from engine.attempt a where a.job_id = g.job_id and a.outcome = 'failed'
+        select 1 + count(*) as used from engine.attempt a
+        where a.job_id = g.job_id and a.outcome = 'failed' and a.attempt >= coalesce(
+            (select s.attempt from engine.step s where s.job_id = g.job_id order by s.position desc limit 1), 0)
     ) f on g.outcome = 'failed'
     left join lateral (
         select c.max_attempts, c.backoff_seconds, c.version from (
@@ -60,11 +72,18 @@ kept as materialized (
 ),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
-    select lane_id, attempt + 1, nextval('engine.position'), job_id from kept where outcome = 'released'
+    select lane_id, attempt + 1, nextval('engine.position'), job_id from kept
+    where outcome = 'released' or (outcome = 'waiting' and waits_for = 'event' and job_id not in (select job_id from unmet))
 ),
 later as (
     insert into engine.scheduled (run_at, job_id, lane_id, attempt)
-    select run_at, job_id, lane_id, attempt + 1 from kept where outcome in ('failed', 'snoozed')
+    select case when outcome = 'waiting' then wake_at else run_at end, job_id, lane_id, attempt + 1 from kept
+    where outcome in ('failed', 'snoozed') or (outcome = 'waiting' and waits_for is null)
+),
+parked as (
+    insert into engine.parked (job_id, lane_id, attempt, waits_for, children, parked_at, wake_at)
+    select job_id, lane_id, attempt + 1, waits_for, children::integer[], at, wake_at from kept
+    where outcome = 'waiting' and (waits_for = 'children' or job_id in (select job_id from unmet))
 ),
 letters as (
     insert into engine.dead_letter_queue

@@ -11,6 +11,10 @@ with found as materialized (
      where $1 = 'scheduled' and ($2 is null or l.kind = $2) and ($3 is null or l.queue = $3)
      order by s.job_id desc limit $4)
     union all
+    (select p.job_id from engine.parked p join engine.lane l on l.id = p.lane_id
+     where $1 = 'parked' and ($2 is null or l.kind = $2) and ($3 is null or l.queue = $3)
+     order by p.job_id desc limit $4)
+    union all
     (select u.job_id from engine.claim c
      cross join unnest(c.ids, c.attempts) u (job_id, attempt)
      join engine.job j on j.id = u.job_id

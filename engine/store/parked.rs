@@ -1,0 +1,62 @@
+//! Workflows that wait for an event or for children.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::sql;
+use crate::failpoint::around;
+
+/// Why an attempt ends although the workflow goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Suspension {
+    /// It sleeps.
+    Until(DateTime<Utc>),
+    /// It waits for an event, until a time or for ever.
+    Event(Option<DateTime<Utc>>),
+    /// It waits for the children that these steps made, by position.
+    Children(Vec<i32>),
+}
+
+impl Suspension {
+    /// When the workflow is to run again at the latest.
+    pub(crate) const fn wake_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Until(at) => Some(*at),
+            Self::Event(until) => *until,
+            Self::Children(_) => None,
+        }
+    }
+
+    /// What it waits for besides the time.
+    pub(crate) const fn waits_for(&self) -> Option<&'static str> {
+        match self {
+            Self::Until(_) => None,
+            Self::Event(_) => Some("event"),
+            Self::Children(_) => Some("children"),
+        }
+    }
+
+    /// The positions of the steps that made the children it waits for, as PostgreSQL writes an array.
+    pub(crate) fn children(&self) -> Option<String> {
+        match self {
+            Self::Children(steps) => Some(format!("{{{}}}", steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))),
+            _ => None,
+        }
+    }
+}
+
+/// Puts parked jobs whose time is up back into their places, at most `limit`; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn wake_due(connection: &mut PgConnection, limit: i64) -> Result<i32, sqlx::Error> {
+    around("parked/wake_due", sqlx::query_scalar(sql!("parked/wake_due")).bind(limit).fetch_one(connection)).await
+}
+
+/// Puts parked jobs back into their places whose event came and did not wake them, at most `limit`; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn wake_missed(connection: &mut PgConnection, limit: i64) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar(sql!("parked/wake_missed")).bind(limit).fetch_one(connection).await
+}

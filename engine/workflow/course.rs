@@ -1,0 +1,164 @@
+//! How far a workflow is: what is kept of it, at which act the code stands, and whether it has to wait.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::{
+    Failure, JobResult, Run,
+    store::{parked::Suspension, step::Kept},
+};
+
+/// The kinds of act, as they are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Step,
+    Outside,
+    Value,
+    Sleep,
+    Wait,
+    Emit,
+}
+
+impl Act {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Outside => "outside",
+            Self::Value => "value",
+            Self::Sleep => "sleep",
+            Self::Wait => "wait",
+            Self::Emit => "emit",
+        }
+    }
+}
+
+/// What a run knows of its workflow. The run and whoever executes it share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Course(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is kept, loaded at the first act; `None` also when a commit's outcome is unknown.
+    memo: Option<Vec<Kept>>,
+    /// How many acts the code has passed.
+    passed: usize,
+    suspended: Option<Suspension>,
+}
+
+/// What is kept at the place where the code stands.
+pub(crate) enum Met {
+    /// The act was begun, or done, before.
+    Known(Kept),
+    /// It has not been reached before; this is its position.
+    New(i32),
+}
+
+impl Course {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no holder of this lock panics")
+    }
+
+    /// Why the attempt has to end, if it has to.
+    pub(crate) fn suspended(&self) -> Option<Suspension> {
+        self.state().suspended.clone()
+    }
+
+    /// Ends the attempt for a reason; the code is to hand on what this returns.
+    pub(super) fn suspend(&self, why: Suspension) -> Failure {
+        self.state().suspended = Some(why);
+        gone_to_wait()
+    }
+
+    pub(super) fn is_loaded(&self) -> bool {
+        self.state().memo.is_some()
+    }
+
+    pub(super) fn load(&self, kept: Vec<Kept>) {
+        self.state().memo = Some(kept);
+    }
+
+    /// Takes note that a commit failed in an unknown way: what is kept is to be read anew.
+    pub(super) fn doubt(&self) {
+        self.state().memo = None;
+    }
+
+    /// What is kept where the code stands, which is at an act of this kind and name.
+    fn meet(&self, act: Act, name: &str) -> JobResult<Met> {
+        let mut state = self.state();
+        if state.suspended.is_some() {
+            return Err(gone_to_wait());
+        }
+        let State { memo: Some(memo), passed, .. } = &mut *state else {
+            return Err(Failure::bug("a workflow's history is read before its first act"));
+        };
+        let Some(kept) = memo.get(*passed) else {
+            return Ok(Met::New(position(*passed)?));
+        };
+        if kept.position != position(*passed)? {
+            return Err(Failure::bug(format!("the history of this workflow has no step {}: somebody removed it", *passed + 1)));
+        }
+        if kept.kind == act.as_str() && kept.name == name {
+            return Ok(Met::Known(kept.clone()));
+        }
+        Err(Failure::bug(format!(
+            "step {} of this workflow is {} `{}` in its history and {} `{name}` in its code: the code changed while it was on its way",
+            kept.position,
+            kept.kind,
+            kept.name,
+            act.as_str()
+        )))
+    }
+
+    /// Passes the act that was met: it is kept now.
+    pub(super) fn pass(&self, done: Option<Kept>) {
+        let mut state = self.state();
+        let passed = state.passed;
+        if let (Some(memo), Some(done)) = (&mut state.memo, done) {
+            memo.truncate(passed);
+            memo.push(done);
+        }
+        state.passed += 1;
+    }
+
+    /// Whether more is kept than the code has passed.
+    pub(super) fn goes_on(&self) -> bool {
+        let state = self.state();
+        state.memo.as_ref().is_some_and(|memo| memo.len() > state.passed + 1)
+    }
+
+    /// The last event of a name and key that this workflow received.
+    pub(super) fn last_event(&self, name: &str, key: &str) -> i64 {
+        let state = self.state();
+        let received = state.memo.iter().flatten().take(state.passed);
+        let of_topic = received.filter(|kept| kept.kind == "wait" && kept.name == name && kept.key.as_deref() == Some(key));
+        of_topic.filter_map(|kept| kept.event_id).max().unwrap_or(0)
+    }
+
+    /// What the code left out: it ended although the history goes on.
+    pub(crate) fn left_out(&self) -> Option<Failure> {
+        let state = self.state();
+        let next = state.memo.as_ref()?.get(state.passed)?;
+        Some(Failure::bug(format!(
+            "the workflow's code ended after {} steps, and its history goes on with step {}, {} `{}`: the code changed while it was on its way",
+            state.passed, next.position, next.kind, next.name
+        )))
+    }
+}
+
+fn position(passed: usize) -> JobResult<i32> {
+    i32::try_from(passed + 1).map_err(|_| Failure::bug("a workflow has 2,147,483,647 steps at most"))
+}
+
+fn gone_to_wait() -> Failure {
+    Failure::not_ready("the workflow waits: hand this on with `?`, the attempt ends here")
+}
+
+impl Run {
+    /// What is kept of the act of this kind and name at which the code stands.
+    pub(super) async fn meet(&self, act: Act, name: &str) -> JobResult<Met> {
+        if !self.course.is_loaded() {
+            let mut connection = self.pool.acquire().await?;
+            self.course.load(crate::store::step::load(&mut connection, self.job_id).await?);
+        }
+        self.course.meet(act, name)
+    }
+}

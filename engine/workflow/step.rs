@@ -1,0 +1,180 @@
+//! Steps: work that is done once, and whose result later runs are given.
+
+use std::time::Instant;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::course::{Act, Met};
+use crate::{
+    Failure, JobResult, Run, Tx,
+    store::{
+        clock,
+        step::{self, At, Kept},
+    },
+};
+
+impl Run {
+    /// Does a step: its effects in PostgreSQL and the note that it is done commit together, so it is done exactly once.
+    /// A later attempt is given its result.
+    ///
+    /// Names are stored; they need not differ from each other, but they and their order must stay while workflows of
+    /// the kind are on their way.
+    ///
+    /// # Errors
+    /// Those of `work`, after which nothing of it is kept; of category `conflict` when the attempt is no longer this
+    /// worker's; `bug` when the workflow did something else here before; `validation` when the result is no JSON, or
+    /// is larger than 1 MiB.
+    pub async fn step<T>(&mut self, name: &str, work: impl AsyncFnOnce(&mut Tx) -> JobResult<T>) -> JobResult<T>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let position = match self.meet(Act::Step, name).await? {
+            Met::Known(kept) => return self.known(&kept),
+            Met::New(position) => position,
+        };
+        let begun = Instant::now();
+        let mut tx = self.begin().await?;
+        let value = work(&mut tx).await?;
+        self.keep(tx, Act::Step, position, name, begun, &value).await?;
+        Ok(value)
+    }
+
+    /// Does something outside the database, without a transaction, and then keeps its result.
+    ///
+    /// When the worker dies between the two it is done again; `work` is given a key that is the same each time, for the
+    /// other side to know the repetition by.
+    ///
+    /// # Errors
+    /// As [`Run::step`].
+    pub async fn step_outside<T>(&mut self, name: &str, work: impl AsyncFnOnce(String) -> JobResult<T>) -> JobResult<T>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let position = match self.meet(Act::Outside, name).await? {
+            Met::Known(kept) => return self.known(&kept),
+            Met::New(position) => position,
+        };
+        let begun = Instant::now();
+        let value = work(format!("{}-{position}", self.job_id)).await?;
+        let tx = self.begin().await?;
+        self.keep(tx, Act::Outside, position, name, begun, &value).await?;
+        Ok(value)
+    }
+
+    /// Keeps a value that would be another one the next time: what `make` returns now is what every later run is given.
+    ///
+    /// # Errors
+    /// As [`Run::step`].
+    pub async fn value<T>(&mut self, name: &str, make: impl FnOnce() -> T) -> JobResult<T>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let position = match self.meet(Act::Value, name).await? {
+            Met::Known(kept) => return self.known(&kept),
+            Met::New(position) => position,
+        };
+        let begun = Instant::now();
+        let value = make();
+        let tx = self.begin().await?;
+        self.keep(tx, Act::Value, position, name, begun, &value).await?;
+        Ok(value)
+    }
+
+    /// The time by the database's clock when the workflow first came here.
+    ///
+    /// # Errors
+    /// As [`Run::step`].
+    pub async fn now(&mut self, name: &str) -> JobResult<chrono::DateTime<chrono::Utc>> {
+        let position = match self.meet(Act::Value, name).await? {
+            Met::Known(kept) => return self.known(&kept),
+            Met::New(position) => position,
+        };
+        let begun = Instant::now();
+        let mut tx = self.begin().await?;
+        let now = clock::now_in(&mut tx).await?;
+        self.keep(tx, Act::Value, position, name, begun, &now).await?;
+        Ok(now)
+    }
+
+    /// A random number, drawn when the workflow first came here.
+    ///
+    /// # Errors
+    /// As [`Run::step`].
+    pub async fn random(&mut self, name: &str) -> JobResult<u64> {
+        self.value(name, rand::random).await
+    }
+
+    /// Commits what a new act did together with its result.
+    pub(super) async fn keep<T: Serialize>(
+        &self,
+        mut tx: Tx,
+        act: Act,
+        position: i32,
+        name: &str,
+        begun: Instant,
+        value: &T,
+    ) -> JobResult<()> {
+        let result = storable(name, value)?;
+        let at = self.at(position, name);
+        step::keep(&mut tx, at, act.as_str(), begun.elapsed().as_micros() as i64, &result).await?;
+        self.commit_act(tx, act, at).await
+    }
+
+    /// Commits an act that was met and passes it.
+    pub(super) async fn commit_act(&self, tx: Tx, act: Act, at: At<'_>) -> JobResult<()> {
+        if let Err(failure) = tx.commit().await {
+            self.course.doubt();
+            return Err(failure);
+        }
+        self.course.pass(Some(Kept {
+            position: at.position,
+            attempt: at.attempt,
+            kind: act.as_str().into(),
+            name: at.name.into(),
+            ended: true,
+            until: None,
+            key: None,
+            event_id: None,
+            result: None,
+        }));
+        Ok(())
+    }
+
+    pub(super) const fn at<'a>(&self, position: i32, name: &'a str) -> At<'a> {
+        At { job_id: self.job_id, attempt: self.attempt, position, name }
+    }
+
+    /// The result of an act that is kept; passes it.
+    pub(super) fn known<T: DeserializeOwned>(&self, kept: &Kept) -> JobResult<T> {
+        let value = decode(kept)?;
+        self.course.pass(None);
+        Ok(value)
+    }
+}
+
+/// A result as it is stored.
+fn storable<T: Serialize>(name: &str, value: &T) -> JobResult<serde_json::Value> {
+    let result = serde_json::to_value(value).map_err(|error| Failure::validation(format!("the result of `{name}` is no JSON: {error}")))?;
+    let text = result.to_string();
+    if text.len() > 1 << 20 {
+        let size = text.len();
+        return Err(Failure::validation(format!(
+            "the result of `{name}` has {size} bytes, and 1 MiB is kept at most: store it and return its id"
+        )));
+    }
+    // jsonb takes no NUL, which serde writes as \u0000.
+    if text.contains("\\u0000") {
+        return Err(Failure::validation(format!("the result of `{name}` holds a NUL character, which cannot be stored")));
+    }
+    Ok(result)
+}
+
+/// What a kept act returned.
+fn decode<T: DeserializeOwned>(kept: &Kept) -> JobResult<T> {
+    serde_json::from_str(kept.result.as_deref().unwrap_or("null")).map_err(|error| {
+        Failure::bug(format!(
+            "step {}, {} `{}`, returned something before that its code does not know now: {error}",
+            kept.position, kept.kind, kept.name
+        ))
+    })
+}

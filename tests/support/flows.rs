@@ -1,0 +1,125 @@
+//! Workflows made for testing: programs whose acts are their arguments.
+
+use std::time::Duration;
+
+use engine::{Failure, Job, JobResult, Outcome, Run, Tx};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+/// A workflow that does these acts in order and returns what each returned.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Flow {
+    pub acts: Vec<Act>,
+}
+
+/// What a [`Flow`] can do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// A row in `test_trace`, in a step of this name.
+    Step(String),
+    /// The same outside a transaction, with its idempotency key.
+    Outside(String),
+    /// So many steps of one name, numbered.
+    Steps(u32),
+    /// The number of the attempt that came here first.
+    Value(String),
+    /// A sleep of so many milliseconds.
+    Sleep(u64),
+    /// A wait for an event of this name and key, perhaps with a timeout in milliseconds.
+    Wait(String, String, Option<u64>),
+    /// An event of this name and key, with the job's id as its payload.
+    Emit(String, String),
+    /// A failure of category network, in the runs up to this one.
+    Fail(i32),
+    /// A wait whose suspension is not handed on.
+    Swallow(String),
+}
+
+impl Job for Flow {
+    const KIND: &'static str = "test.flow";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let mut returned = Vec::new();
+        for act in &self.acts {
+            returned.push(act.perform(run).await?);
+        }
+        Ok(Outcome::Done(returned.into()))
+    }
+}
+
+impl Act {
+    async fn perform(&self, run: &mut Run) -> JobResult<Value> {
+        match self {
+            Self::Step(name) => step(run, name).await,
+            Self::Outside(name) => {
+                let pool = run.pool().clone();
+                let (job, attempt) = (run.job_id(), run.attempt());
+                run.step_outside(name, async move |key| {
+                    sqlx::query("insert into test_trace (job_id, attempt, name) values ($1, $2, $3)")
+                        .bind(job)
+                        .bind(attempt)
+                        .bind(&key)
+                        .execute(&pool)
+                        .await?;
+                    Ok(json!(key))
+                })
+                .await
+            }
+            Self::Steps(count) => {
+                for _ in 0..*count {
+                    step(run, "again").await?;
+                }
+                Ok(json!(count))
+            }
+            Self::Value(name) => {
+                let attempt = run.attempt();
+                run.value(name, || json!(attempt)).await
+            }
+            Self::Sleep(ms) => run.sleep("sleep", Duration::from_millis(*ms)).await.map(|()| Value::Null),
+            Self::Wait(name, key, timeout) => {
+                let event: Option<Value> = run.wait_event(name, key, timeout.map(Duration::from_millis)).await?;
+                Ok(json!(event))
+            }
+            Self::Emit(name, key) => run.emit(name, key, &run.job_id()).await.map(|()| Value::Null),
+            Self::Fail(until) if run.attempt() <= *until => Err(Failure::network("failed on purpose")),
+            Self::Fail(_) => Ok(Value::Null),
+            Self::Swallow(name) => {
+                let _ = run.wait_event::<Value>(name, "", None).await;
+                Ok(Value::Null)
+            }
+        }
+    }
+}
+
+async fn step(run: &mut Run, name: &str) -> JobResult<Value> {
+    let (job, attempt) = (run.job_id(), run.attempt());
+    run.step(name, async |tx: &mut Tx| {
+        sqlx::query("insert into test_trace (job_id, attempt, name) values ($1, $2, $3)")
+            .bind(job)
+            .bind(attempt)
+            .bind(name)
+            .execute(&mut **tx)
+            .await?;
+        Ok(json!(attempt))
+    })
+    .await
+}
+
+/// The table that steps write to.
+pub async fn make_trace_table(pool: &PgPool) {
+    sqlx::query("create table test_trace (n bigint generated always as identity, job_id bigint not null, attempt integer not null, name text not null)")
+        .execute(pool)
+        .await
+        .expect("a table can be created");
+}
+
+/// What was written by a job, in order.
+pub async fn trace(pool: &PgPool, job: engine::JobId) -> Vec<(String, i32)> {
+    sqlx::query_as("select name, attempt from test_trace where job_id = $1 order by n")
+        .bind(job)
+        .fetch_all(pool)
+        .await
+        .expect("the trace can be read")
+}
