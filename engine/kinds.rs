@@ -1,12 +1,13 @@
 //! The kinds of job that a program can run.
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{any::Any, collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
 use crate::{
     Failure, Job, JobResult, Outcome, Run,
     arguments::{self, Undecodable},
+    shared::Shared,
     together::{Gatherer, Together},
 };
 
@@ -45,6 +46,7 @@ pub struct KindInfo {
 #[derive(Clone, Default)]
 pub struct Kinds {
     by_name: HashMap<&'static str, Kind>,
+    pub(crate) shared: Shared,
 }
 
 impl Kinds {
@@ -73,6 +75,13 @@ impl Kinds {
             let gatherer = gatherer.clone();
             Box::pin(decode_and_run(args, run, async |job, run| gatherer.run(job, run).await))
         }))
+    }
+
+    /// Hands a value to every handler, which finds it by its type: [`Run::shared`]. For clients of outside systems and
+    /// settings; a second value of one type takes the place of the first.
+    #[must_use]
+    pub fn sharing<T: Any + Send + Sync>(self, value: T) -> Self {
+        Self { shared: self.shared.with(value), ..self }
     }
 
     fn add<J: Job>(mut self, handler: Handler) -> Self {

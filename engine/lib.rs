@@ -43,6 +43,7 @@ mod planted;
 pub mod retry;
 mod run;
 pub mod schedule;
+mod shared;
 pub mod store;
 mod together;
 mod worker;

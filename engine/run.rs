@@ -1,6 +1,7 @@
 //! What a handler is given: the facts of its attempt, and transactions that only its own attempt may commit.
 
 use std::{
+    any::{Any, type_name},
     ops::{Deref, DerefMut},
     sync::{
         Arc,
@@ -11,7 +12,7 @@ use std::{
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Enqueued, Failure, JobId, JobResult, NewJob, Outcome, failpoint::around, store, workflow::Course};
+use crate::{Enqueued, Failure, JobId, JobResult, NewJob, Outcome, failpoint::around, shared::Shared, store, workflow::Course};
 
 /// One attempt of a job, as its handler sees it.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Run {
     pub(crate) attempt: i32,
     pub(crate) started: std::time::Instant,
     pub(crate) settled: Arc<AtomicBool>,
+    pub(crate) shared: Shared,
     pub(crate) stop: Stop,
     pub(crate) course: Course,
 }
@@ -98,6 +100,14 @@ impl Run {
     /// Connections for reading. Writes go through [`Run::begin`], which is fenced.
     pub const fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// What the program handed to [`crate::Kinds::sharing`].
+    ///
+    /// # Errors
+    /// A failure of category `not_ready` when this worker was given nothing of the type: another may have been.
+    pub fn shared<T: Any>(&self) -> JobResult<&T> {
+        self.shared.get().ok_or_else(|| Failure::not_ready(format!("this worker was started without {}", type_name::<T>())))
     }
 
     /// Begins a transaction, fenced: it fails when this attempt was rescued, cancelled or has ended.

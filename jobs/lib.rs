@@ -1,6 +1,7 @@
 //! The pipelines of Protocol Raw, one file a kind of job: `orders.process_order` is `orders/process_order.rs`.
 
 pub mod allocation;
+pub mod clients;
 pub mod health;
 pub mod orders;
 

@@ -16,7 +16,6 @@ pub mod api;
 mod config;
 mod health;
 mod metrics;
-mod secret;
 mod server;
 mod state;
 pub mod webhooks;
@@ -26,7 +25,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 
 pub use config::{Config, ConfigError};
-pub use secret::Secret;
+pub use jobs::clients::Secret;
 pub use server::{ServeError, bind, run, serve};
 pub use state::AppState;
 

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use engine::{Worker, WorkerConfig, WorkerError};
+use jobs::clients::{self, Outside, OutsideError};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Where `/metrics` is served, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// Where the outside systems are, and the keys to them.
+    pub clients: clients::Settings,
 }
 
 /// Why a worker process ended.
@@ -36,6 +39,9 @@ pub enum Error {
     /// `METRICS_BIND` cannot be listened on.
     #[error("cannot serve metrics on {0}: {1}; set METRICS_BIND to a free address of this machine")]
     Metrics(SocketAddr, std::io::Error),
+    /// The clients of outside systems cannot be set up.
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     /// The engine could not begin.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -55,6 +61,7 @@ impl Config {
     /// # Errors
     /// Every setting that is not usable.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let clients = clients::Settings::read(&lookup);
         let mut reader = Reader::new(lookup);
         let mut worker = WorkerConfig::default();
         if let Some(name) = reader.text("WORKER_NAME") {
@@ -82,7 +89,11 @@ impl Config {
         if let Err(error) = worker.validate() {
             reader.problem(error);
         }
-        reader.finish(Self { worker, metrics })
+        let clients = clients.unwrap_or_else(|error| {
+            error.0.iter().for_each(|problem| reader.problem(problem));
+            clients::Settings::default()
+        });
+        reader.finish(Self { worker, metrics, clients })
     }
 
     /// Checks settings that were put together in code.
@@ -105,6 +116,7 @@ impl Config {
 /// What keeps it from beginning; nothing was touched then.
 pub async fn run(config: Config, pool: PgPool, shutdown: CancellationToken) -> Result<(), Error> {
     config.validate()?;
+    let kinds = jobs::kinds().sharing(Outside::new(&config.clients)?);
     let metrics = match config.metrics {
         Some(address) => Some(tokio::net::TcpListener::bind(address).await.map_err(|error| Error::Metrics(address, error))?),
         None => None,
@@ -116,7 +128,7 @@ pub async fn run(config: Config, pool: PgPool, shutdown: CancellationToken) -> R
         let router = Router::new().route("/metrics", get(show_metrics)).with_state(pool.clone());
         tokio::spawn(web::run(listener, router, shutdown.clone()));
     }
-    Ok(Worker::new(pool, jobs::kinds(), config.worker).run(shutdown).await?)
+    Ok(Worker::new(pool, kinds, config.worker).run(shutdown).await?)
 }
 
 async fn show_metrics(State(pool): State<PgPool>) -> impl IntoResponse {

@@ -72,6 +72,7 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
         attempt: job.attempt,
         started,
         settled: settled.clone(),
+        shared: session.program.kinds.shared.clone(),
         stop: asked.clone(),
         course: course.clone(),
     };

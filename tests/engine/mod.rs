@@ -14,6 +14,7 @@ mod schedule_edits;
 mod schedule_oracle;
 mod schedule_times;
 mod schedules;
+mod shared;
 pub mod statements;
 mod storage;
 mod storage_upkeep;

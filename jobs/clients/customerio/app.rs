@@ -1,0 +1,151 @@
+//! Mails to one person: `POST /v1/send/email`.
+
+use engine::{Category, Run};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    super::http::{Call, CallError, Method, Reached},
+    CustomerIo,
+};
+
+/// The header that says which row of the outbox a mail is. The reports of mails show it, when the reporting webhook is set
+/// to include headers.
+pub const MESSAGE_HEADER: &str = "X-Rawops-Message";
+
+/// What their API takes of a mail.
+const FIELDS: [&str; 19] = [
+    "to",
+    "identifiers",
+    "transactional_message_id",
+    "message_data",
+    "body",
+    "body_plain",
+    "subject",
+    "from",
+    "preheader",
+    "language",
+    "reply_to",
+    "cc",
+    "bcc",
+    "headers",
+    "attachments",
+    "send_to_unsubscribed",
+    "tracked",
+    "disable_message_retention",
+    "queue_draft",
+];
+/// What a row of the outbox may hold beside the mail: whose it is, and which once-key it uses up.
+const OURS: [&str; 3] = ["customer_id", "subscription_id", "billing_date"];
+
+/// A mail as their API takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Email {
+    fields: Map<String, Value>,
+}
+
+/// What came of a mail that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Sent {
+    /// Their id of the mail, which reports name.
+    pub delivery_id: String,
+}
+
+impl Email {
+    /// The mail that a row of the outbox describes.
+    ///
+    /// # Errors
+    /// What is wrong with the description, in a sentence without personal data.
+    pub fn of(payload: &Value) -> Result<Self, String> {
+        let mut fields = payload.as_object().ok_or("the payload is no object")?.clone();
+        fields.retain(|name, value| !OURS.contains(&name.as_str()) && !value.is_null());
+        if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            return Err(format!("the payload has a field {unknown:?}, which no mail has"));
+        }
+        let to = fields.get("to").and_then(Value::as_str).map(str::trim).unwrap_or_default();
+        if !to.contains('@') {
+            return Err("the payload has no address in `to`".into());
+        }
+        let has_template = fields.contains_key("transactional_message_id");
+        let has_text = ["body", "subject", "from"].iter().all(|name| fields.contains_key(*name));
+        if !has_template && !has_text {
+            return Err("the payload has neither `transactional_message_id` nor `body`, `subject` and `from`".into());
+        }
+        let to = to.to_owned();
+        fields.entry("identifiers").or_insert_with(|| json!({ "email": to }));
+        Ok(Self { fields })
+    }
+
+    /// Marks the mail as this row of the outbox.
+    #[must_use]
+    pub fn marked(mut self, message: Uuid) -> Self {
+        let headers = self.fields.entry("headers").or_insert_with(|| json!({}));
+        if let Some(headers) = headers.as_object_mut() {
+            headers.insert(MESSAGE_HEADER.into(), message.to_string().into());
+        }
+        self
+    }
+}
+
+impl CustomerIo {
+    /// Sends a mail, once.
+    ///
+    /// # Errors
+    /// [`CallError::did_nothing`] says whether it may be sent again; if not, it may have been taken.
+    pub async fn send_email(&self, email: &Email, run: &Run) -> Result<Sent, CallError> {
+        let key = self.key(self.settings.app_key.as_ref(), "CUSTOMERIO_APP_KEY")?;
+        let call = Call::new(Method::Post, ["send", "email"]).bearer(key).on_behalf_of(run).json(&email.fields);
+        let call = call.map_err(|error| self.app.error(Reached::Nothing, Category::Validation, error.to_string()))?;
+        let answer = self.app.send(&call).await?;
+        answer.json().map_err(|_| {
+            let message =
+                format!("answered {} without a delivery id: {}", answer.status, self.app.clean(&String::from_utf8_lossy(&answer.body)));
+            self.app.error(Reached::Unknown, Category::Upstream, message)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_is_what_the_row_says_without_what_is_ours() {
+        let row = json!({
+            "to": "ann@example.com", "transactional_message_id": "order_dispatched", "message_data": { "order": "#1" },
+            "customer_id": Uuid::nil(), "subscription_id": null, "billing_date": "2026-03-01", "reply_to": null,
+        });
+        let email = Email::of(&row).expect("a mail").marked(Uuid::nil());
+        assert_eq!(
+            Value::Object(email.fields),
+            json!({
+                "to": "ann@example.com", "identifiers": { "email": "ann@example.com" }, "transactional_message_id": "order_dispatched",
+                "message_data": { "order": "#1" }, "headers": { "X-Rawops-Message": Uuid::nil() },
+            })
+        );
+    }
+
+    #[test]
+    fn headers_and_identifiers_that_are_given_stay() {
+        let row = json!({ "to": "a@b.de", "identifiers": { "id": "7" }, "body": "b", "subject": "s", "from": "f", "headers": { "In-Reply-To": "<x>" } });
+        let email = Email::of(&row).expect("a mail").marked(Uuid::nil());
+        assert_eq!(email.fields["identifiers"], json!({ "id": "7" }));
+        assert_eq!(email.fields["headers"], json!({ "In-Reply-To": "<x>", "X-Rawops-Message": Uuid::nil() }));
+    }
+
+    #[test]
+    fn what_is_no_mail_is_refused_without_naming_anybody() {
+        for (row, why) in [
+            (json!([]), "no object"),
+            (json!({ "transactional_message_id": 1 }), "no address"),
+            (json!({ "to": "ann", "transactional_message_id": 1 }), "no address"),
+            (json!({ "to": "ann@example.com" }), "neither"),
+            (json!({ "to": "ann@example.com", "body": "b", "subject": "s" }), "neither"),
+            (json!({ "to": "ann@example.com", "template": 1 }), "\"template\""),
+        ] {
+            let refusal = Email::of(&row).expect_err("no mail");
+            assert!(refusal.contains(why) && !refusal.contains("ann"), "{refusal}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Where Customer.io is, and the keys to it.
+
+use super::{
+    super::{
+        Secret,
+        http::{Target, TargetError},
+    },
+    SYSTEM,
+};
+
+/// Where the account's data lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Region {
+    /// The United States.
+    #[default]
+    Us,
+    /// The European Union.
+    Eu,
+}
+
+/// Settings of the clients.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// The account's region.
+    pub region: Region,
+    /// The App API in place of the region's, such as a sandbox's.
+    pub app_url: Option<String>,
+    /// The Track API in place of the region's.
+    pub track_url: Option<String>,
+    /// The key of the App API.
+    pub app_key: Option<Secret>,
+    /// The site id of the Track API.
+    pub site_id: Option<Secret>,
+    /// The key of the Track API.
+    pub track_key: Option<Secret>,
+    /// Where a sandbox may redirect to, beside the vendor's own hosts.
+    pub origins: Vec<String>,
+}
+
+impl Settings {
+    pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Self {
+        let region = match lookup("CUSTOMERIO_REGION").as_deref() {
+            None | Some("us") => Region::Us,
+            Some("eu") => Region::Eu,
+            Some(other) => {
+                problems.push(format!("CUSTOMERIO_REGION is {other:?}; expected us or eu"));
+                Region::Us
+            }
+        };
+        let mut secret = |name: &str| {
+            let secret = lookup(name).map(Secret::new)?;
+            problems.extend(secret.problem(name));
+            Some(secret)
+        };
+        Self {
+            region,
+            app_key: secret("CUSTOMERIO_APP_KEY"),
+            site_id: secret("CUSTOMERIO_SITE_ID"),
+            track_key: secret("CUSTOMERIO_TRACK_KEY"),
+            app_url: lookup("CUSTOMERIO_APP_URL"),
+            track_url: lookup("CUSTOMERIO_TRACK_URL"),
+            origins: Vec::new(),
+        }
+    }
+
+    /// The two APIs: of an account in the other region than was said, the answer is a redirect to a host of the same
+    /// family, which is followed.
+    pub(crate) fn targets(&self) -> Result<(Target, Target), TargetError> {
+        let (app, track) = match self.region {
+            Region::Us => ("https://api.customer.io/v1", "https://track.customer.io"),
+            Region::Eu => ("https://api-eu.customer.io/v1", "https://track-eu.customer.io"),
+        };
+        let target = |url: &str| {
+            let target = Target::new(SYSTEM, url)?.family("customer.io");
+            Ok(self.origins.iter().fold(target, Target::origin))
+        };
+        Ok((target(self.app_url.as_deref().unwrap_or(app))?, target(self.track_url.as_deref().unwrap_or(track))?))
+    }
+
+    /// What no error may show.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        [&self.app_key, &self.site_id, &self.track_key].into_iter().flatten()
+    }
+}

@@ -1,0 +1,10 @@
+//! The outside systems: one folder a vendor, and `http`, the one client that all of them call through.
+
+pub mod customerio;
+pub mod http;
+mod outside;
+mod secret;
+pub mod slack;
+
+pub use outside::{Outside, OutsideError, Settings, SettingsError};
+pub use secret::Secret;

@@ -1,0 +1,113 @@
+//! Every outside system, as the environment describes them.
+//!
+//! A system whose keys are not set is there all the same: its calls fail without being made, and the failure names the
+//! setting. A worker that never sends a mail needs no key for it.
+
+use std::fmt;
+
+use super::{
+    customerio::{self, CustomerIo},
+    http::{ClientError, TargetError},
+    slack::{self, Slack},
+};
+
+/// What a worker hands to its jobs: a client of each outside system. A clone shares the connections.
+#[derive(Clone)]
+pub struct Outside {
+    /// Mails and events.
+    pub customerio: CustomerIo,
+    /// Alerts.
+    pub slack: Slack,
+}
+
+/// Where the systems are, and the keys to them.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// Customer.io.
+    pub customerio: customerio::Settings,
+    /// Slack.
+    pub slack: slack::Settings,
+}
+
+impl fmt::Debug for Settings {
+    /// Keys are not shown, nor which are set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings of outside systems")
+    }
+}
+
+/// Everything that is wrong with the settings, one sentence each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct SettingsError(pub Vec<String>);
+
+impl Settings {
+    /// Reads settings by name; an empty value counts as absent.
+    ///
+    /// # Errors
+    /// Every setting that is not usable.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let mut problems = Vec::new();
+        let settings =
+            Self { customerio: customerio::Settings::read(lookup, &mut problems), slack: slack::Settings::read(lookup, &mut problems) };
+        // What can only be found out by putting the clients together.
+        if let Err(error) = settings.customerio.targets() {
+            problems.push(error.to_string());
+        }
+        problems.extend(settings.slack.targets().err().map(|error| error.to_string()));
+        if problems.is_empty() { Ok(settings) } else { Err(SettingsError(problems)) }
+    }
+}
+
+/// Why there are no clients.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// An address is none.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// No HTTP client can be had.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+impl Outside {
+    /// A client of each system.
+    ///
+    /// # Errors
+    /// An address that is none, or TLS that cannot be set up.
+    pub fn new(settings: &Settings) -> Result<Self, OutsideError> {
+        Ok(Self { customerio: CustomerIo::new(&settings.customerio)?, slack: Slack::new(&settings.slack)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::read(|name| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn nothing_need_be_set() {
+        assert!(Outside::new(&read(&[]).expect("no setting is wrong")).is_ok());
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_without_the_keys() {
+        let wrong = read(&[
+            ("CUSTOMERIO_REGION", "mars"),
+            ("CUSTOMERIO_APP_KEY", "hidden\n"),
+            ("CUSTOMERIO_TRACK_URL", "http://track.customer.io"),
+            ("SLACK_WEBHOOK_OPS_URGENT", "https://example.com/services/hidden"),
+        ]);
+        let problems = wrong.expect_err("four settings are wrong").0;
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        for (place, name) in ["CUSTOMERIO_REGION", "CUSTOMERIO_APP_KEY", "Customer.io", "SLACK_WEBHOOK_OPS_URGENT"].into_iter().enumerate()
+        {
+            assert!(problems[place].contains(name), "{name}: {problems:?}");
+        }
+        assert!(!problems.concat().contains("hidden"), "{problems:?}");
+    }
+}
