@@ -5,4 +5,9 @@
 
 mod chance;
 pub mod company;
+pub mod customerio;
+mod front;
 pub mod shopify;
+pub mod slack;
+
+pub use front::{Fault, FaultRates};
