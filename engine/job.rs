@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Failure, Run, arguments};
+use crate::{Failure, Run, arguments, unique::Uniqueness};
 
 /// The identity of a job. Grows with time; travels as a string in JSON, because JavaScript rounds above 2^53.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
@@ -99,7 +99,8 @@ pub struct NewJob {
     pub(crate) queue: String,
     pub(crate) priority: i16,
     pub(crate) run_at: Option<DateTime<Utc>>,
-    pub(crate) unique_key: Option<String>,
+    pub(crate) deadline: Option<DateTime<Utc>>,
+    pub(crate) unique: Uniqueness,
     pub(crate) idempotency_key: Option<(String, String)>,
     pub(crate) limit_key: Option<String>,
     pub(crate) max_attempts: Option<i16>,
@@ -124,7 +125,8 @@ impl NewJob {
             queue: "default".into(),
             priority: 5,
             run_at: None,
-            unique_key: None,
+            deadline: None,
+            unique: Uniqueness::default(),
             idempotency_key: None,
             limit_key: None,
             max_attempts: None,
@@ -154,10 +156,11 @@ impl NewJob {
         self
     }
 
-    /// At most one live job of this kind has this key; a second enqueue returns the first job.
+    /// Worth nothing after this time, by the database's clock: no attempt begins after it. A job that has not started by
+    /// then ends as cancelled, of category `deadline`; one that fails and could not be tried again in time is dead at once.
     #[must_use]
-    pub fn unique_key(mut self, key: impl Into<String>) -> Self {
-        self.unique_key = Some(key.into());
+    pub const fn deadline(mut self, at: DateTime<Utc>) -> Self {
+        self.deadline = Some(at);
         self
     }
 

@@ -46,6 +46,7 @@ pub mod schedule;
 mod shared;
 pub mod store;
 mod together;
+mod unique;
 mod worker;
 mod workflow;
 

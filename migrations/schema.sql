@@ -151,12 +151,14 @@ create table engine.job (
     parent_id bigint,
     trace_parent text,
     requeued_from uuid,
+    deadline timestamp with time zone,
     constraint job_pkey primary key (id),
     constraint job_args_size check (octet_length(args::text) <= 1048576),
     constraint job_max_attempts_check check (max_attempts > 0)
 ) partition by range (id);
 comment on table engine.job is 'What a job is. Inserted once, never updated.';
 comment on column engine.job.max_attempts is 'An optional cap under the retry policy''s own.';
+comment on column engine.job.deadline is 'After this moment no attempt of it begins: it is dropped instead, as cancelled of category deadline.';
 
 create table engine.job_kept partition of engine.job default;
 
@@ -406,10 +408,22 @@ create table engine.unique_key (
     kind text not null,
     key text not null,
     job_id bigint not null,
+    since timestamp with time zone,
     constraint unique_key_pkey primary key (kind, key),
     constraint unique_key_job_id_key unique (job_id)
 );
 comment on table engine.unique_key is 'One live job a key. Only jobs with a key pay.';
+comment on column engine.unique_key.since is 'When the first of the jobs that replaced each other was enqueued: what bounds a debounce.';
+
+create table engine.unique_period (
+    kind text not null,
+    key text not null,
+    job_id bigint not null,
+    until timestamp with time zone not null,
+    constraint unique_period_pkey primary key (kind, key)
+);
+create index unique_period_until on engine.unique_period using btree (until);
+comment on table engine.unique_period is 'No second job of the key is made until then, whether this one lives or not.';
 
 create table engine.worker (
     id bigint generated always as identity,
@@ -3232,6 +3246,10 @@ comment on column raw_ops.v_working_capital_metrics.batches_without_cost is 'The
 
 -- Functions
 
+create function engine.args_key(args jsonb) returns text
+language sql immutable
+as $$ select 'args ' || encode(sha256(convert_to(args::text, 'UTF8')), 'hex') $$;
+
 create function engine.ask_cancel(job_id bigint, asked_by text, reason text DEFAULT NULL::text) returns boolean
 language sql security definer
 set search_path = pg_catalog, pg_temp
@@ -3338,6 +3356,28 @@ begin
 end
 $$;
 
+create function engine.collapse_snoozes(job_ids bigint[]) returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    gone bigint;
+begin
+    delete from engine.attempt a
+    using (
+        select i.job_id, max(l.attempt) as last
+        from unnest(job_ids) i (job_id)
+        join engine.attempt l on l.job_id = i.job_id
+        group by i.job_id
+    ) known
+    where a.job_id = known.job_id and a.outcome = 'snoozed' and a.attempt <= known.last - 16
+      and a.finished_at < engine.now() - interval '10 minutes'
+      and not exists (select from engine.claim c, unnest(c.ids, c.attempts) u (id, attempt) where u.id = a.job_id and u.attempt = a.attempt);
+    get diagnostics gone = row_count;
+    return gone;
+end
+$$;
+
 create function engine.discard_letter(letter uuid, asked_by text, reason text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -3388,7 +3428,7 @@ begin
 end
 $$;
 
-create function engine.enqueue(kind text, args jsonb, queue text DEFAULT 'default'::text, priority smallint DEFAULT 5, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_key text DEFAULT NULL::text, producer text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, limit_key text DEFAULT NULL::text, max_attempts smallint DEFAULT NULL::smallint, parent_id bigint DEFAULT NULL::bigint, trace_parent text DEFAULT NULL::text, requeued_from uuid DEFAULT NULL::uuid) returns TABLE(id bigint, created boolean)
+create function engine.enqueue(kind text, args jsonb, queue text DEFAULT 'default'::text, priority smallint DEFAULT 5, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_key text DEFAULT NULL::text, producer text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, limit_key text DEFAULT NULL::text, max_attempts smallint DEFAULT NULL::smallint, parent_id bigint DEFAULT NULL::bigint, trace_parent text DEFAULT NULL::text, requeued_from uuid DEFAULT NULL::uuid, deadline timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_args boolean DEFAULT false, unique_for interval DEFAULT NULL::interval, unique_until_started boolean DEFAULT false, replaces boolean DEFAULT false, debounce interval DEFAULT NULL::interval, debounce_max interval DEFAULT NULL::interval) returns TABLE(id bigint, created boolean)
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -3399,9 +3439,21 @@ declare
     hash bytea;
     lane integer;
     due timestamptz := engine.now();
+    the_key text := case when enqueue.unique_args then engine.args_key(enqueue.args) else enqueue.unique_key end;
+    starts timestamptz := enqueue.run_at;
 begin
     if enqueue.args is null then
         raise exception 'a job of kind % needs arguments: pass {} for none', enqueue.kind using errcode = 'RW002';
+    end if;
+    if the_key is null and (enqueue.unique_for is not null or enqueue.unique_until_started or enqueue.replaces or enqueue.debounce is not null) then
+        raise exception 'what a job of kind % is unique by is not said: pass unique_key or unique_args', enqueue.kind using errcode = '22023';
+    end if;
+    if enqueue.unique_for is not null and (enqueue.unique_until_started or enqueue.debounce is not null) then
+        raise exception 'a job that is unique for a time is so whether it has started or not: leave out unique_until_started and debounce'
+            using errcode = '22023';
+    end if;
+    if enqueue.debounce is not null and (enqueue.run_at is not null or enqueue.debounce <= interval '0' or enqueue.debounce_max < enqueue.debounce) then
+        raise exception 'a debounce is a positive time, debounce_max no shorter, and run_at follows from them' using errcode = '22023';
     end if;
 
     -- The claimers' floor trusts that whoever takes a position already has a transaction id.
@@ -3425,34 +3477,25 @@ begin
         end if;
     end if;
 
-    if enqueue.unique_key is not null then
-        for turn in 1..100 loop
-            insert into engine.unique_key (kind, key, job_id)
-            values (enqueue.kind, enqueue.unique_key, new_id)
-            on conflict (kind, key) do nothing;
-            exit when found;
-            select u.job_id into held_id from engine.unique_key u
-            where u.kind = enqueue.kind and u.key = enqueue.unique_key;
-            if found then
-                update engine.enqueue_key k set job_id = held_id
-                where k.producer = coalesce(enqueue.producer, '') and k.key = enqueue.idempotency_key;
-                return query select held_id, false;
-                return;
-            end if;
-            -- Its holder ended between the two statements: the key is free again.
-            if turn = 100 then
-                raise exception 'unique key % of kind % changed hands 100 times: try again',
-                    enqueue.unique_key, enqueue.kind using errcode = '40001';
-            end if;
-        end loop;
+    if the_key is not null then
+        select h.held_id, coalesce(h.run_at, starts) into held_id, starts
+        from engine.hold_unique_key(enqueue.kind, the_key, new_id, enqueue.unique_until_started or enqueue.debounce is not null,
+            enqueue.replaces or enqueue.debounce is not null, enqueue.debounce,
+            case when enqueue.debounce is not null then coalesce(enqueue.debounce_max, 10 * enqueue.debounce) end, enqueue.unique_for) h;
+        if held_id is not null then
+            update engine.enqueue_key k set job_id = held_id
+            where k.producer = coalesce(enqueue.producer, '') and k.key = enqueue.idempotency_key;
+            return query select held_id, false;
+            return;
+        end if;
     end if;
 
     lane := engine.lane_of(enqueue.queue, enqueue.kind, enqueue.priority);
-    insert into engine.job (id, lane_id, max_attempts, created_at, args, unique_key, limit_key, parent_id, trace_parent, requeued_from)
-    values (new_id, lane, enqueue.max_attempts, due, enqueue.args, enqueue.unique_key, enqueue.limit_key,
-            enqueue.parent_id, enqueue.trace_parent, enqueue.requeued_from);
+    insert into engine.job (id, lane_id, max_attempts, created_at, args, unique_key, limit_key, parent_id, trace_parent, requeued_from, deadline)
+    values (new_id, lane, enqueue.max_attempts, due, enqueue.args, the_key, enqueue.limit_key,
+            enqueue.parent_id, enqueue.trace_parent, enqueue.requeued_from, enqueue.deadline);
 
-    perform engine.put_in_place(new_id, lane, 1, case when enqueue.run_at > due then enqueue.run_at end, enqueue.limit_key);
+    perform engine.put_in_place(new_id, lane, 1, case when starts > due then starts end, enqueue.limit_key);
     return query select new_id, true;
 end
 $$;
@@ -3501,6 +3544,85 @@ begin
     end loop;
     return made;
 end
+$$;
+
+create function engine.hold_unique_key(kind text, key text, new_id bigint, until_started boolean, replaces boolean, wait interval, at_most interval, period interval, OUT held_id bigint, OUT run_at timestamp with time zone) returns record
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    at timestamptz := engine.now();
+    chain timestamptz;
+    holder engine.unique_key;
+    replaced_id bigint;
+    standing text;
+begin
+    for turn in 1..200 loop
+        insert into engine.unique_key (kind, key, job_id, since)
+        values ($1, $2, $3, case when wait is not null then coalesce(chain, at) end)
+        on conflict do nothing;
+        exit when found;
+        if turn = 200 then
+            raise exception 'unique key % of kind % changed hands 200 times: try again', $2, $1 using errcode = '40001';
+        end if;
+        select * into holder from engine.unique_key u where u.kind = $1 and u.key = $2;
+        if not found then
+            -- Its holder ended between the two statements: the key is free again.
+            chain := null;
+            continue;
+        end if;
+        held_id := holder.job_id;
+        if not (until_started or replaces) then
+            return;
+        end if;
+
+        if wait is not null and holder.since + at_most <= at then
+            standing := 'overdue';
+        elsif replaces then
+            standing := engine.cancel_waiting(held_id, format('replaced by job %s', new_id));
+        else
+            standing := case
+                when engine.is_running(held_id) then 'running'
+                when not exists (
+                    select from engine.attempt a where a.job_id = held_id and a.outcome in ('completed', 'cancelled', 'dead')) then 'pending'
+            end;
+        end if;
+        case
+            when standing = 'cancelled' then
+                chain := holder.since;
+                replaced_id := held_id;
+            when standing = 'pending' or (standing = 'running' and not until_started) then
+                return;
+            when standing in ('running', 'overdue') then
+                exit when engine.take_over_unique_key($1, $2, held_id, new_id, case when wait is not null then at end, standing = 'running');
+            else
+                -- It moves between two places at this moment, or its end is about to free the key.
+                perform pg_sleep(0.002);
+        end case;
+    end loop;
+    held_id := null;
+    run_at := least(at + wait, coalesce(chain, at) + at_most);
+
+    if period is not null then
+        insert into engine.unique_period as p (kind, key, job_id, until)
+        values ($1, $2, $3, at + period)
+        on conflict on constraint unique_period_pkey do update set job_id = excluded.job_id, until = excluded.until
+        where p.until <= at or p.job_id = replaced_id;
+        if not found then
+            delete from engine.unique_key u where u.kind = $1 and u.key = $2 and u.job_id = $3;
+            select p.job_id into held_id from engine.unique_period p where p.kind = $1 and p.key = $2;
+        end if;
+    end if;
+end
+$$;
+
+create function engine.is_running(job_id bigint) returns boolean
+language sql
+as $$
+    select exists (
+        select from engine.claim c, unnest(c.ids, c.attempts) u (id, attempt)
+        where c.ids @> array[$1] and u.id = $1
+          and not exists (select from engine.attempt a where a.job_id = u.id and a.attempt = u.attempt))
 $$;
 
 create function engine.keep_retry_default() returns trigger
@@ -3837,6 +3959,25 @@ begin
         end;
     end loop;
     return settled;
+end
+$$;
+
+create function engine.take_over_unique_key(kind text, key text, from_id bigint, to_id bigint, since timestamp with time zone, runs boolean) returns boolean
+language plpgsql
+as $$
+begin
+    perform from engine.unique_key u where u.kind = $1 and u.key = $2 and u.job_id = from_id for update;
+    if not found then
+        return false;
+    end if;
+    -- The end of an attempt looks at the key, locks it for that, and decides by it whether the job comes back.
+    if runs and not engine.is_running(from_id) then
+        raise exception 'it runs no more' using errcode = 'RW098';
+    end if;
+    update engine.unique_key u set job_id = to_id, since = $5 where u.kind = $1 and u.key = $2;
+    return true;
+exception when sqlstate 'RW098' then
+    return false;
 end
 $$;
 
@@ -5632,7 +5773,9 @@ grant select, insert, update, delete on engine.step to rawops_runtime;
 grant select on engine.topic to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.topic to rawops_runtime;
 grant select on engine.unique_key to rawops_operator, rawops_reader;
-grant select, insert, delete on engine.unique_key to rawops_runtime;
+grant select, insert, update, delete on engine.unique_key to rawops_runtime;
+grant select on engine.unique_period to rawops_operator, rawops_reader;
+grant select, update, delete on engine.unique_period to rawops_runtime;
 grant select on engine.worker to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.worker to rawops_runtime;
 grant select on raw_ops.ad_accounts to rawops_operator, rawops_reader;
@@ -5874,13 +6017,17 @@ grant select on sequence raw_ops.packing_instructions_id_seq to rawops_operator,
 grant usage, select on sequence raw_ops.packing_instructions_id_seq to rawops_runtime;
 grant select on sequence raw_ops.temperature_logger_data_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence raw_ops.temperature_logger_data_id_seq to rawops_runtime;
+grant execute on function engine.args_key(jsonb) to rawops_runtime;
 grant execute on function engine.ask_cancel(bigint,text,text) to rawops_operator;
 grant execute on function engine.cancel_waiting(bigint,text) to rawops_operator;
+grant execute on function engine.collapse_snoozes(bigint[]) to rawops_runtime;
 grant execute on function engine.discard_letter(uuid,text,text) to rawops_operator;
 grant execute on function engine.emit(text,text,jsonb,text) to rawops_ingest, rawops_operator, rawops_runtime;
-grant execute on function engine.enqueue(text,jsonb,text,smallint,timestamp with time zone,text,text,text,text,smallint,bigint,text,uuid) to rawops_runtime;
+grant execute on function engine.enqueue(text,jsonb,text,smallint,timestamp with time zone,text,text,text,text,smallint,bigint,text,uuid,timestamp with time zone,boolean,interval,boolean,boolean,interval,interval) to rawops_runtime;
 grant execute on function engine.error_categories() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
+grant execute on function engine.hold_unique_key(text,text,bigint,boolean,boolean,interval,interval,interval) to rawops_runtime;
+grant execute on function engine.is_running(bigint) to rawops_runtime;
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
 grant execute on function engine.measure_figures(integer) to rawops_ingest, rawops_runtime;
 grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;

@@ -53,6 +53,8 @@ pub enum Verdict {
     Released,
     /// Stopped for good, and no failure.
     Cancelled(String),
+    /// Came up after its deadline, and did not run.
+    Stale,
 }
 
 impl Verdict {
@@ -64,7 +66,7 @@ impl Verdict {
             Self::Snoozed(_) => "snoozed",
             Self::Waiting(_) => "waiting",
             Self::Released => "released",
-            Self::Cancelled(_) => "cancelled",
+            Self::Cancelled(_) | Self::Stale => "cancelled",
         }
     }
 }
@@ -165,6 +167,7 @@ pub async fn settle(
             }
             Verdict::Snoozed(delay) => (None, None, Some(*delay), None),
             Verdict::Cancelled(reason) => (None, Some(storable(reason, ERROR_LIMIT)), None, None),
+            Verdict::Stale => (Some("deadline"), Some("its deadline had passed when it came up".into()), None, None),
             Verdict::Completed(output) => (None, None, None, storable_output(output)),
             Verdict::Released | Verdict::Waiting(_) | Verdict::Settled => (None, None, None, None),
         };

@@ -50,6 +50,8 @@ pub struct Claimed {
     pub created_at: Option<DateTime<Utc>>,
     /// Whether it holds a unique key.
     pub unique_key: bool,
+    /// Whether its deadline had passed.
+    pub stale: bool,
 }
 
 /// What a claim saw of the database, by which floors are moved.
@@ -80,6 +82,7 @@ struct Row {
     args: Option<String>,
     created_at: Option<DateTime<Utc>>,
     unique_key: Option<bool>,
+    stale: Option<bool>,
 }
 
 /// Claims ready jobs.
@@ -119,6 +122,7 @@ fn claimed(row: Row) -> Option<Claimed> {
         args: row.args,
         created_at: row.created_at,
         unique_key: row.unique_key.unwrap_or(false),
+        stale: row.stale.unwrap_or(false),
     })
 }
 
@@ -132,10 +136,10 @@ pub async fn take_alone(
     kinds: &[String],
     queues: &[String],
 ) -> Result<Option<Claimed>, sqlx::Error> {
-    type Suspect = (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>);
+    type Suspect = (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>, Option<bool>);
     let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(connection);
     let row: Option<Suspect> = around("claim/take_alone", taking).await?;
-    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key)| Claimed {
+    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key, stale)| Claimed {
         claim_id,
         lane_id,
         position: 0,
@@ -145,6 +149,7 @@ pub async fn take_alone(
         args,
         created_at,
         unique_key: unique_key.unwrap_or(false),
+        stale: stale.unwrap_or(false),
     }))
 }
 

@@ -1,5 +1,7 @@
 //! Jobs: described once, never changed; and where they stand, for people.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -25,13 +27,20 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqu
         .bind(&job.queue)
         .bind(job.priority)
         .bind(job.run_at)
-        .bind(&job.unique_key)
+        .bind(&job.unique.key)
         .bind(producer)
         .bind(key)
         .bind(&job.limit_key)
         .bind(job.max_attempts)
         .bind(job.parent)
         .bind(&job.trace_parent)
+        .bind(job.deadline)
+        .bind(job.unique.by_args)
+        .bind(job.unique.period.map(milliseconds))
+        .bind(job.unique.until_started)
+        .bind(job.unique.replaces)
+        .bind(job.unique.debounce.map(|(wait, _)| milliseconds(wait)))
+        .bind(job.unique.debounce.map(|(_, at_most)| milliseconds(at_most)))
         .fetch_one(connection);
     around("job/enqueue", enqueueing).await.map_err(refused)
 }
@@ -44,24 +53,44 @@ pub async fn enqueue_many(connection: &mut PgConnection, jobs: &[NewJob]) -> Res
     if let Some(index) = jobs.iter().position(|job| job.idempotency_key.is_some()) {
         return Err(StoreError::KeyedInBulk(index));
     }
+    let mut ids = vec![None; jobs.len()];
+    let (mut special, plain): (Vec<usize>, Vec<usize>) = (0..jobs.len()).partition(|index| jobs[*index].unique.is_special());
+    let together: Vec<&NewJob> = plain.iter().map(|index| &jobs[*index]).collect();
+    for (index, id) in plain.iter().zip(enqueue_together(connection, &together).await?) {
+        ids[*index] = id;
+    }
+    // In one order for everybody, so that two batches wait for each other's keys and never deadlock.
+    special.sort_by(|a, b| (&jobs[*a].kind, &jobs[*a].unique.key, a).cmp(&(&jobs[*b].kind, &jobs[*b].unique.key, b)));
+    for index in special {
+        let enqueued = enqueue(connection, &jobs[index]).await?;
+        ids[index] = enqueued.created.then_some(enqueued.id);
+    }
+    Ok(ids)
+}
+
+async fn enqueue_together(connection: &mut PgConnection, jobs: &[&NewJob]) -> Result<Vec<Option<JobId>>, StoreError> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
     let lanes = lane::of_jobs(connection, jobs).await?;
-    let kinds: Vec<&str> = jobs.iter().map(|job| job.kind.as_str()).collect();
     let args: Vec<Json<&RawValue>> = jobs.iter().map(|job| Json(&*job.args)).collect();
-    let run_at: Vec<Option<DateTime<Utc>>> = jobs.iter().map(|job| job.run_at).collect();
-    let unique_keys: Vec<Option<&str>> = jobs.iter().map(|job| job.unique_key.as_deref()).collect();
-    let limit_keys: Vec<Option<&str>> = jobs.iter().map(|job| job.limit_key.as_deref()).collect();
-    let max_attempts: Vec<Option<i16>> = jobs.iter().map(|job| job.max_attempts).collect();
     let enqueueing = sqlx::query_as(sql!("job/enqueue_many"))
         .bind(lanes)
-        .bind(kinds)
+        .bind(jobs.iter().map(|job| job.kind.as_str()).collect::<Vec<_>>())
         .bind(args)
-        .bind(run_at)
-        .bind(unique_keys)
-        .bind(limit_keys)
-        .bind(max_attempts)
+        .bind(jobs.iter().map(|job| job.run_at).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|job| job.unique.key.as_deref()).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|job| job.limit_key.as_deref()).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|job| job.max_attempts).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|job| job.deadline).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|job| job.unique.by_args).collect::<Vec<_>>())
         .fetch_all(connection);
     let rows: Vec<(i64, Option<JobId>)> = around("job/enqueue_many", enqueueing).await.map_err(refused)?;
     Ok(rows.into_iter().map(|(_, id)| id).collect())
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 pub(super) fn refused(error: sqlx::Error) -> StoreError {
@@ -119,6 +148,8 @@ pub struct Shown {
     pub unique_key: Option<String>,
     /// The key whose limit it counts against.
     pub limit_key: Option<String>,
+    /// No attempt begins after this time.
+    pub deadline: Option<DateTime<Utc>>,
     /// The job on whose behalf it was made.
     pub parent_id: Option<JobId>,
     /// The dead letter that it was made from.

@@ -11,9 +11,9 @@ use crate::NewJob;
 ///
 /// # Errors
 /// The database's.
-pub async fn of_jobs(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<i32>, sqlx::Error> {
+pub async fn of_jobs(connection: &mut PgConnection, jobs: &[&NewJob]) -> Result<Vec<i32>, sqlx::Error> {
     // In one order for everybody: two batches that make lanes wait for each other and never deadlock.
-    let mut lanes: Vec<_> = jobs.iter().map(NewJob::lane).collect();
+    let mut lanes: Vec<_> = jobs.iter().map(|job| job.lane()).collect();
     lanes.sort_unstable();
     lanes.dedup();
     let ids = ensure(connection, &lanes).await?;

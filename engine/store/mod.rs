@@ -23,6 +23,7 @@ pub mod retry_policy;
 pub mod schedule;
 pub mod scheduled;
 pub mod step;
+pub mod unique_period;
 pub mod worker;
 
 /// Why the store refused.

@@ -32,7 +32,7 @@ pub(super) enum Duty {
     ForgetNotes,
     /// Forget workers that are long dead.
     ForgetWorkers,
-    /// Forget idempotency keys that no producer will use again.
+    /// Forget idempotency keys that no producer will use again, and unique keys whose time is over.
     ForgetKeys,
     /// Forget what workflows did that are gone.
     ForgetSteps,
@@ -102,7 +102,10 @@ impl Duty {
             Self::ForgetWorkers => store::worker::prune(tx).await.map(|gone| gone as i64),
             Self::ForgetSteps => store::step::prune(tx, BATCH).await.map(|gone| gone as i64),
             Self::ForgetEvents => store::event::prune(tx, EVENTS_KEPT_DAYS, BATCH).await.map(|gone| gone as i64),
-            Self::ForgetKeys => store::enqueue_key::prune(tx, KEYS_KEPT_DAYS, BATCH).await.map(|gone| gone as i64),
+            Self::ForgetKeys => {
+                let gone = store::enqueue_key::prune(tx, KEYS_KEPT_DAYS, BATCH).await?.max(store::unique_period::prune(tx, BATCH).await?);
+                Ok(gone as i64)
+            }
         }
     }
 }

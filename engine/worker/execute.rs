@@ -58,6 +58,9 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
     let Some(kind) = session.program.kinds.get(&job.kind) else {
         return Some(Verdict::Released);
     };
+    if job.stale {
+        return Some(Verdict::Stale);
+    }
     let Some(args) = job.args.clone() else {
         return Some(failed(Failure::bug("the job's description is gone from engine.job")));
     };

@@ -162,6 +162,7 @@ mod tests {
             args: None,
             created_at: None,
             unique_key: false,
+            stale: false,
         }
     }
 

@@ -96,11 +96,12 @@ revoke all on raw_ops.server_key from rawops_runtime;
 revoke insert, delete on raw_ops.api_tokens from rawops_runtime;
 -- Audit trails: written once, never changed.
 revoke update, delete on raw_ops.batch_status_history, raw_ops.inventory_movements, raw_ops.manual_override_audit from rawops_runtime;
--- The ledger: written once, never changed. `update` on ready, scheduled and claim is what their row locks ask for.
+-- The ledger: written once, never changed. `update` on ready, scheduled, claim and unique_key is what their row locks ask for.
 grant select on all tables in schema engine to rawops_runtime;
 grant insert on engine.job, engine.attempt, engine.lane, engine.dead_letter_queue to rawops_runtime;
-grant insert, delete on engine.unique_key, engine.idle to rawops_runtime;
-grant insert, update, delete on engine.ready, engine.scheduled, engine.claim, engine.worker, engine.enqueue_key to rawops_runtime;
+grant insert, delete on engine.idle to rawops_runtime;
+grant update, delete on engine.unique_period to rawops_runtime;
+grant insert, update, delete on engine.unique_key, engine.ready, engine.scheduled, engine.claim, engine.worker, engine.enqueue_key to rawops_runtime;
 grant insert, update on engine.leader to rawops_runtime;
 grant delete on engine.cancel_request to rawops_runtime;
 grant insert, update, delete on engine.progress, engine.log_line to rawops_runtime;
@@ -113,7 +114,7 @@ grant insert, update on engine.schedule, engine.duty to rawops_runtime;
 grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
-    engine.retire_partition, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment, raw_ops.store_shopify_webhooks from rawops_runtime;
+    engine.retire_partition, engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment, raw_ops.store_shopify_webhooks from rawops_runtime;
 
 -- The HTTP process: new rows of the inboxes, and figures for /metrics without the jobs behind them.
 grant insert on raw_ops.webhook_inbox, raw_ops.seal_webhook_inbox to rawops_ingest;

@@ -31,6 +31,31 @@ async fn a_job_is_enqueued_as_its_kind_says_and_can_be_asked_for() {
 }
 
 #[tokio::test]
+async fn jobs_are_unique_replaced_and_debounced_over_http() {
+    let api = Api::start(&BOTH).await;
+    let send = async |options: Value| {
+        let mut job = prune();
+        job.as_object_mut().expect("an object").extend(options.as_object().expect("an object").clone());
+        api.post("/v1/jobs", &job).await
+    };
+    let (_, first) = send(json!({ "unique_args": true, "unique_for_seconds": 3600, "deadline": "2100-01-01T00:00:00Z" })).await;
+    let (status, again) = send(json!({ "unique_args": true })).await;
+    assert_eq!((status, &again["id"]), (200, &first["id"]));
+    let (status, second) = send(json!({ "unique_args": true, "replace": true })).await;
+    assert_eq!((status, &second["created"]), (201, &json!(true)), "{second}");
+    let (_, shown) = api.get(&format!("/v1/jobs/{}", first["id"].as_str().expect("an id"))).await;
+    assert_eq!((&shown["state"], &shown["deadline"]), (&json!("cancelled"), &json!("2100-01-01T00:00:00Z")), "{shown}");
+
+    let debounce = json!({ "unique_key": "d", "debounce": { "wait_seconds": 60, "at_most_seconds": 300 } });
+    let (_, early) = send(debounce.clone()).await;
+    let (_, late) = send(debounce).await;
+    assert_ne!(early["id"], late["id"]);
+    assert_eq!(count(api.edge.pool(), "select count(*) from engine.scheduled").await, 1);
+    let (status, refused) = send(json!({ "replace": true })).await;
+    assert_eq!(status, 422, "{refused}");
+}
+
+#[tokio::test]
 async fn a_request_that_is_sent_again_with_its_key_makes_no_second_job() {
     let api = Api::start(&BOTH).await;
     let send =

@@ -15,10 +15,11 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.job engine.attempt engine.lane", ["si", "", "s", "s"]),
     Tables("engine.job_kept engine.attempt_kept engine.job_state engine.place", ["s", "", "s", "s"]),
     // Places and leases. Row locks ask for u.
-    Tables("engine.ready engine.scheduled engine.claim engine.worker engine.enqueue_key", ["siud", "", "s", "s"]),
-    Tables("engine.unique_key engine.idle", ["sid", "", "s", "s"]),
+    Tables("engine.ready engine.scheduled engine.claim engine.worker engine.enqueue_key engine.unique_key", ["siud", "", "s", "s"]),
+    Tables("engine.idle", ["sid", "", "s", "s"]),
     Tables("engine.cancel_request", ["sd", "", "s", "s"]),
     Tables("engine.leader engine.duty", ["siu", "", "s", "s"]),
+    Tables("engine.unique_period", ["sud", "", "s", "s"]),
     // What recurs: the scheduler notes how far it is, operators change what the program says.
     Tables("engine.schedule", ["siu", "", "siu", "s"]),
     Tables("engine.occurrence", ["sid", "", "s", "s"]),
@@ -96,11 +97,14 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.unpark", &["rawops_runtime"]),
     Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions("engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter", &["rawops_operator"]),
-    Functions("engine.settle_cancels", &["rawops_runtime"]),
+    Functions(
+        "engine.settle_cancels engine.args_key engine.is_running engine.hold_unique_key engine.collapse_snoozes",
+        &["rawops_runtime"],
+    ),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
     Functions("raw_ops.release_batch raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_operator"]),
     Functions("engine.error_categories engine.retry_policy_fault", &["rawops_runtime", "rawops_operator", "rawops_reader"]),
-    Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition", &[]),
+    Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
     Functions("raw_ops.store_shopify_webhooks", &["rawops_ingest"]),
     // What a dashboard asks, and what that asks.
     Functions(

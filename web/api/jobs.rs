@@ -1,5 +1,7 @@
 //! `/v1/jobs`: enqueue, ask, cancel.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -39,11 +41,37 @@ struct JobRequest {
     /// Not before this time.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     run_at: Option<DateTime<Utc>>,
+    /// Dropped if it has not started by then.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    deadline: Option<DateTime<Utc>>,
     /// At most one live job of the kind has this key.
     unique_key: Option<String>,
+    /// At most one live job of the kind has these arguments.
+    #[serde(default)]
+    unique_args: bool,
+    /// Nor is another one made for so many seconds, whatever became of this one.
+    unique_for_seconds: Option<u32>,
+    /// The key is held only until the job starts.
+    #[serde(default)]
+    unique_until_started: bool,
+    /// A job that holds the key and has not started is cancelled, and this one takes its place.
+    #[serde(default)]
+    replace: bool,
+    /// Waits for the last of many with the key.
+    debounce: Option<Debounce>,
     /// A cap under the retry policy's own.
     #[schemars(range(min = 1))]
     max_attempts: Option<i16>,
+}
+
+/// How long to wait for another of the same key, which takes this one's place.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Debounce {
+    /// From the last one.
+    wait_seconds: u32,
+    /// From the first one.
+    at_most_seconds: u32,
 }
 
 /// One job, or many that are enqueued together or not at all.
@@ -147,28 +175,51 @@ async fn enqueue_all(state: &AppState, caller: &Caller, jobs: Vec<JobRequest>, k
     Ok(enqueued)
 }
 
-fn describe(kinds: &Kinds, job: JobRequest) -> Result<NewJob, String> {
+fn describe(kinds: &Kinds, mut job: JobRequest) -> Result<NewJob, String> {
     kinds.check(&job.kind, job.args.get())?;
     let known = kinds.describe(&job.kind).ok_or_else(|| format!("this program knows no kind {}", job.kind))?;
     let priority = job.priority.unwrap_or(known.priority);
     if !(0..=9).contains(&priority) {
         return Err("priority: a number from 0, which runs first, to 9".into());
     }
-    let queue = job.queue.unwrap_or_else(|| known.queue.into());
+    let queue = job.queue.take().unwrap_or_else(|| known.queue.into());
     if queue.is_empty() {
         return Err("queue: a name, or leave it out".into());
     }
+    if job.max_attempts.is_some_and(|attempts| attempts < 1) {
+        return Err("max_attempts: a number from 1".into());
+    }
+    Ok(with_options(job, queue, priority))
+}
+
+fn with_options(job: JobRequest, queue: String, priority: i16) -> NewJob {
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     let mut new = NewJob::raw(job.kind, job.args).queue(queue).priority(priority);
+    for (asked, option) in [
+        (job.unique_args, NewJob::unique_args as fn(NewJob) -> NewJob),
+        (job.unique_until_started, NewJob::unique_until_started),
+        (job.replace, NewJob::replace),
+    ] {
+        new = if asked { option(new) } else { new };
+    }
     if let Some(at) = job.run_at {
         new = new.run_at(at);
+    }
+    if let Some(at) = job.deadline {
+        new = new.deadline(at);
     }
     if let Some(key) = job.unique_key {
         new = new.unique_key(key);
     }
+    if let Some(period) = job.unique_for_seconds {
+        new = new.unique_for(seconds(period));
+    }
+    if let Some(debounce) = job.debounce {
+        new = new.debounce(seconds(debounce.wait_seconds), seconds(debounce.at_most_seconds));
+    }
     match job.max_attempts {
-        Some(attempts) if attempts < 1 => Err("max_attempts: a number from 1".into()),
-        Some(attempts) => Ok(new.max_attempts(attempts)),
-        None => Ok(new),
+        Some(attempts) => new.max_attempts(attempts),
+        None => new,
     }
 }
 

@@ -1,8 +1,9 @@
 -- Record attempts of any outcome and do what follows from it, in one statement:
 -- failed -> scheduled by the retry policy, or dead with its letter; snoozed -> scheduled; released -> ready;
 -- waiting -> parked, or scheduled while it sleeps, or ready when its event has come; a cancel request turns all four
--- into cancelled. $2 jobs, $3 attempts, $4 run time (us), $5 outcomes, $6 categories, $7 errors, $8 delays in ms (snooze,
--- Retry-After), $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for
+-- into cancelled, and so does, but for the last, a newer job that took the unique key over meanwhile. A retry that would
+-- come after the deadline is not made, and the hundred thousandth snooze of a job is its last: both die.
+-- $2 jobs, $3 attempts, $4 run time (us), $5 outcomes, $6 categories, $7 errors, $8 delays in ms (snooze, Retry-After), $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for
 -- (null: the time), $14 the steps that made the children they wait for.
 -- The policy: retry_override (kind, category), else retry_config (category), else its row `default`. A workflow's failures
 -- count since it last got on.
@@ -22,21 +23,23 @@ unmet as materialized (
     for key share skip locked
 ),
 verdict as materialized (
-    select g.job_id, g.attempt, g.run_us, g.at, g.category, g.error, g.output, g.wake_at, g.waits_for, g.children,
+    select g.job_id, g.attempt, g.run_us, g.at, g.output, g.wake_at, g.waits_for, g.children, d.run_at,
         j.lane_id, j.args, j.unique_key, j.limit_key, l.queue, l.kind, l.priority, f.used, p.version,
         case
             when g.outcome in ('failed', 'snoozed', 'released', 'waiting')
                 and exists (select from engine.cancel_request r where r.job_id = g.job_id) then 'cancelled'
-            when g.outcome = 'failed'
-                and f.used >= least(coalesce(p.max_attempts, 5), coalesce(j.max_attempts, 32767)) then 'dead'
+            when g.outcome in ('failed', 'snoozed', 'released') and k.superseded then 'cancelled'
+            when g.outcome = 'failed' and (d.run_at > j.deadline
+                or f.used >= least(coalesce(p.max_attempts, 5), coalesce(j.max_attempts, 32767))) then 'dead'
+            when z.snoozes >= 100000 then 'dead'
             else g.outcome
         end as outcome,
-        -- A delay is the policy's, or what the other side or the handler asked for; ten years at most, so that it stays a date.
-        g.at + make_interval(secs => least(315360000, greatest(
-            case when g.outcome = 'failed'
-                then g.jitter * coalesce(p.backoff_seconds[least(f.used, cardinality(p.backoff_seconds))], 10)
-                else 0 end,
-            coalesce(g.delay_ms, 0) / 1000.0))) as run_at
+        case when z.snoozes >= 100000 then 'bug' else g.category end as category,
+        case
+            when k.superseded then coalesce(format('job %s took its unique key over', k.by_id), 'a newer job took its unique key over')
+            when z.snoozes >= 100000 then format('snoozed %s times, as often as a job may', z.snoozes)
+            else g.error
+        end as error
     from given g
     cross join lateral (select * from engine.job where id = g.job_id offset 0) j
     join engine.lane l on l.id = j.lane_id
@@ -57,6 +60,24 @@ verdict as materialized (
             from engine.retry_config r where r.error_category = 'default'
         ) c order by c.rank limit 1
     ) p on g.outcome = 'failed'
+    left join lateral (
+        -- What is not there any more of the attempts before this one are snoozes.
+        select g.attempt - count(*) as snoozes from engine.attempt a where a.job_id = g.job_id and a.outcome <> 'snoozed'
+    ) z on g.outcome = 'snoozed'
+    left join lateral (
+        select not exists (select from engine.unique_key u where u.job_id = g.job_id for key share) as superseded,
+            (select u.job_id from engine.unique_key u where u.kind = l.kind and u.key = j.unique_key) as by_id
+    ) k on j.unique_key is not null and g.outcome in ('failed', 'snoozed', 'released')
+    cross join lateral (
+        -- A delay is the policy's, or what the other side or the handler asked for; ten years at most, so that it stays a
+        -- date. A handler that does little but snooze is slowed down.
+        select g.at + make_interval(secs => least(315360000, greatest(
+            case when g.outcome = 'failed'
+                then g.jitter * coalesce(p.backoff_seconds[least(f.used, cardinality(p.backoff_seconds))], 10)
+                when z.snoozes > 100 then 1
+                else 0 end,
+            coalesce(g.delay_ms, 0) / 1000.0))) as run_at
+    ) d
 ),
 done as (
     insert into engine.attempt
@@ -88,7 +109,7 @@ parked as (
 letters as (
     insert into engine.dead_letter_queue
         (source, topic, payload, error_message, retries, job_id, queue, category, fingerprint, attempts, priority, unique_key, limit_key)
-    select 'engine', kind, args, error, used - 1, job_id, queue, category,
+    select 'engine', kind, args, error, coalesce(used, 1) - 1, job_id, queue, category,
         md5(concat_ws('|', kind, category, regexp_replace(split_part(error, E'\n', 1), '[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]+', '#', 'g'))),
         attempt, priority, unique_key, limit_key
     from kept where outcome = 'dead'
@@ -114,6 +135,10 @@ closed as (
               select n.id from unproven n
               where not exists (select from engine.attempt a where a.job_id = n.job_id and a.attempt = n.attempt))
         for update of c skip locked))
+),
+thinned as materialized (
+    select engine.collapse_snoozes(array_agg(job_id)) from kept where outcome = 'snoozed' and attempt % 16 = 0 having count(*) > 0
 )
 select job_id, attempt from given
 where (job_id, attempt) not in (select job_id, attempt from done)
+  and (select count(*) from thinned) >= 0

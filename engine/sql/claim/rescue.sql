@@ -1,6 +1,6 @@
 -- Give back the unfinished jobs of claim $2 of dead worker $1; only those in $3, when it is given.
 -- Lost for the first time: ready again at once. Lost again: scheduled to run alone after 1 s, then 5 s.
--- Lost three times while alone: a dead letter of category poison. Asked to cancel: cancelled.
+-- Lost three times while alone: a dead letter of category poison. Asked to cancel, or its unique key taken over: cancelled.
 -- The claim goes when every attempt of it is recorded. Returns how many attempts this call ended.
 -- Locks: the claim, unless single jobs are named; attempt keys in job order. Caller: store/claim.rs
 with held as materialized (
@@ -14,6 +14,8 @@ verdict as materialized (
         l.queue, l.kind, l.priority, p.lost, p.lost_alone + h.alone::integer as lost_alone,
         case
             when exists (select from engine.cancel_request r where r.job_id = h.job_id) then 'cancelled'
+            when j.unique_key is not null
+                and not exists (select from engine.unique_key u where u.job_id = h.job_id for key share) then 'cancelled'
             when p.lost_alone + h.alone::integer >= 3 then 'dead'
             else 'lost'
         end as outcome
