@@ -42,12 +42,14 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
 
 /// The statements that have a place before and after them, by the names of their files or of what they commit.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 46] = [
+pub const STATEMENTS: [&str; 51] = [
+    "aftermath/settle",
     "attempt/complete",
     "attempt/settle",
     "cancel_request/ask",
     "cancel_request/remove",
     "cancel_request/settle",
+    "child/add",
     "claim/assert",
     "claim/assert_lock",
     "claim/close",
@@ -61,6 +63,8 @@ pub const STATEMENTS: [&str; 46] = [
     "claim/strays",
     "claim/take",
     "claim/take_alone",
+    "compensation/add",
+    "compensation/done",
     "dead_letter/requeue",
     "event/emit",
     "event/next",
@@ -73,6 +77,7 @@ pub const STATEMENTS: [&str; 46] = [
     "note/log",
     "note/progress",
     "parked/wake_due",
+    "parked/wake_parents",
     "run/commit",
     "run/complete commit",
     "schedule/fire commit",

@@ -106,6 +106,7 @@ pub struct NewJob {
     pub(crate) max_attempts: Option<i16>,
     pub(crate) parent: Option<JobId>,
     pub(crate) trace_parent: Option<String>,
+    pub(crate) outlives_parent: bool,
 }
 
 impl NewJob {
@@ -132,6 +133,7 @@ impl NewJob {
             max_attempts: None,
             parent: None,
             trace_parent: None,
+            outlives_parent: false,
         }
     }
 
@@ -182,6 +184,13 @@ impl NewJob {
     #[must_use]
     pub const fn parent(mut self, parent: JobId) -> Self {
         self.parent = Some(parent);
+        self
+    }
+
+    /// As the child of a workflow: goes on when the workflow is cancelled or dies, which otherwise cancels it.
+    #[must_use]
+    pub const fn outlives_parent(mut self) -> Self {
+        self.outlives_parent = true;
         self
     }
 

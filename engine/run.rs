@@ -12,7 +12,13 @@ use std::{
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Enqueued, Failure, JobId, JobResult, NewJob, Outcome, failpoint::around, shared::Shared, store, workflow::Course};
+use crate::{
+    Enqueued, Failure, JobId, JobResult, NewJob, Outcome,
+    failpoint::around,
+    shared::Shared,
+    store,
+    workflow::{Course, Undoing},
+};
 
 /// One attempt of a job, as its handler sees it.
 #[derive(Debug)]
@@ -39,19 +45,23 @@ pub(crate) struct Stop {
 /// A transaction of one attempt. It began with proof that the attempt is still this worker's, and while it is
 /// open nobody can rescue the job.
 #[derive(Debug)]
-pub struct Tx(Transaction<'static, Postgres>);
+pub struct Tx {
+    inner: Transaction<'static, Postgres>,
+    /// The step of a workflow that it belongs to.
+    pub(crate) undoing: Option<Undoing>,
+}
 
 impl Deref for Tx {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.0
+        &self.inner
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.0
+        &mut self.inner
     }
 }
 
@@ -61,7 +71,7 @@ impl Tx {
     /// # Errors
     /// When the connection fails the outcome is unknown, and the job runs again.
     pub async fn commit(self) -> JobResult<()> {
-        Ok(around("run/commit", self.0.commit()).await?)
+        Ok(around("run/commit", self.inner.commit()).await?)
     }
 }
 
@@ -119,7 +129,7 @@ impl Run {
         if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt).await? {
             return Err(Failure::lease_lost());
         }
-        Ok(Tx(tx))
+        Ok(Tx { inner: tx, undoing: None })
     }
 
     /// Enqueues a follow-up job in the same transaction as the effects that call for it.
@@ -164,7 +174,7 @@ impl Run {
         if late {
             return Err(Failure::lease_lost());
         }
-        around("run/complete commit", tx.0.commit()).await?;
+        around("run/complete commit", tx.inner.commit()).await?;
         self.settled.store(true, Ordering::Release);
         Ok(Outcome::Done(output))
     }

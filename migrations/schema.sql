@@ -26,6 +26,15 @@ create sequence engine."position" as bigint start 1 increment 1 cache 1;
 
 -- Tables
 
+create table engine.aftermath (
+    job_id bigint not null,
+    ended_at timestamp with time zone not null,
+    reached boolean default false not null,
+    constraint aftermath_pkey primary key (job_id)
+);
+comment on table engine.aftermath is 'Workflows that were cancelled or died, until their children are stopped and their undoing is enqueued.';
+comment on column engine.aftermath.reached is 'Every child was asked to stop.';
+
 create table engine.attempt (
     job_id bigint not null,
     attempt integer not null,
@@ -64,6 +73,33 @@ create table engine.cancel_request (
 );
 comment on table engine.cancel_request is 'Asked to stop; every statement that would let a job go on honours it.';
 
+create table engine.child (
+    job_id bigint not null,
+    parent_id bigint not null,
+    "position" integer not null,
+    n integer not null,
+    stays boolean default false not null,
+    constraint child_pkey primary key (job_id)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+create index child_open on engine.child using btree (parent_id, "position");
+comment on table engine.child is 'Children of workflows that have not ended, by the step that made them.';
+comment on column engine.child.stays is 'It goes on when its parent is cancelled or dies.';
+
+create table engine.child_end (
+    parent_id bigint not null,
+    "position" integer not null,
+    n integer not null,
+    job_id bigint not null,
+    ended_at timestamp with time zone not null,
+    outcome text not null,
+    category text,
+    error text,
+    output jsonb,
+    constraint child_end_pkey primary key (parent_id, "position", n),
+    constraint child_end_outcome_check check (outcome = any (array['completed'::text, 'cancelled'::text, 'dead'::text]))
+);
+comment on table engine.child_end is 'How children of workflows ended, for their parents to read. Goes with the parent.';
+
 create table engine.claim (
     id bigint generated always as identity,
     worker_id bigint not null,
@@ -74,6 +110,22 @@ create table engine.claim (
     constraint claim_pkey primary key (worker_id, id)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 comment on table engine.claim is 'One row a claimed batch: these jobs run on that worker until each has an attempt row.';
+
+create table engine.compensation (
+    job_id bigint not null,
+    "position" integer not null,
+    n integer not null,
+    queue text not null,
+    kind text not null,
+    priority smallint not null,
+    max_attempts smallint,
+    args jsonb not null,
+    undone_at timestamp with time zone,
+    undone_by bigint,
+    constraint compensation_pkey primary key (job_id, "position", n)
+);
+comment on table engine.compensation is 'The jobs that undo what a workflow did, should it die or be cancelled; the last one first.';
+comment on column engine.compensation.undone_by is 'The job that undid it.';
 
 create table engine.duty (
     name text not null,
@@ -258,6 +310,7 @@ create table engine.parked (
     constraint parked_pkey primary key (job_id),
     constraint parked_waits_for_check check (waits_for = any (array['event'::text, 'children'::text]))
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+create index parked_parents on engine.parked using btree (job_id) where waits_for = 'children'::text;
 create index parked_wake on engine.parked using btree (wake_at) where wake_at is not null;
 comment on table engine.parked is 'Workflows that wait for an event or for children.';
 comment on column engine.parked.children is 'The positions of the steps that made the children it waits for.';
@@ -3286,7 +3339,7 @@ begin
         select $1, p.attempt, engine.now(), engine.now(), 'cancelled', $2
         from (select attempt from place union all select attempt from later union all select attempt from parked) p
         on conflict do nothing
-        returning 1
+        returning finished_at
     ),
     freed as (
         delete from engine.unique_key u where u.job_id = $1 and exists (select from ended)
@@ -3296,6 +3349,18 @@ begin
     ),
     unwaited as (
         delete from engine.event_wait w where w.job_id = $1 and exists (select from ended)
+    ),
+    child as (
+        delete from engine.child c where c.job_id = $1 and exists (select from ended) returning c.*
+    ),
+    told as (
+        insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome, error)
+        select c.parent_id, c.position, c.n, c.job_id, e.finished_at, 'cancelled', $2 from child c, ended e
+    ),
+    followed as (
+        insert into engine.aftermath (job_id, ended_at)
+        select $1, e.finished_at from ended e where exists (select from engine.step s where s.job_id = $1)
+        on conflict do nothing
     )
     select case
         when exists (select from ended) then 'cancelled'
@@ -3497,6 +3562,22 @@ begin
 
     perform engine.put_in_place(new_id, lane, 1, case when starts > due then starts end, enqueue.limit_key);
     return query select new_id, true;
+end
+$$;
+
+create function engine.enqueue_unwind(workflow bigint) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from engine.compensation c where c.job_id = workflow and c.undone_at is null) then
+        perform e.id
+        from engine.job j
+        join engine.lane l on l.id = j.lane_id
+        cross join lateral engine.enqueue('engine.unwind', jsonb_build_object('workflow', workflow::text), l.queue, l.priority,
+            unique_key => workflow::text, parent_id => workflow) e
+        where j.id = workflow;
+    end if;
 end
 $$;
 
@@ -3928,6 +4009,39 @@ end
 $$;
 comment on function engine.roll_up_attempts() is 'Counts the attempts that ended since it was called last into engine.attempt_minute.';
 
+create function engine.settle_aftermath(most integer DEFAULT 500) returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    ended record;
+    dealt_with integer := 0;
+begin
+    for ended in
+        select a.job_id, a.reached from engine.aftermath a
+        where not a.reached
+           or not exists (select from engine.child c where c.parent_id = a.job_id and not c.stays)
+        order by a.job_id
+        limit most
+        for update skip locked
+    loop
+        exit when dealt_with >= most;
+        begin
+            if ended.reached then
+                perform engine.enqueue_unwind(ended.job_id);
+                delete from engine.aftermath a where a.job_id = ended.job_id;
+                dealt_with := dealt_with + 1;
+            else
+                dealt_with := dealt_with + 1 + engine.stop_children(ended.job_id, most - dealt_with);
+            end if;
+        exception when others then
+            raise warning 'what is left after workflow % waits: %', ended.job_id, sqlerrm;
+        end;
+    end loop;
+    return dealt_with;
+end
+$$;
+
 create function engine.settle_cancels(most integer DEFAULT 100) returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -3959,6 +4073,34 @@ begin
         end;
     end loop;
     return settled;
+end
+$$;
+
+create function engine.stop_children(parent bigint, most integer) returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    open record;
+    asked integer := 0;
+    words text := format('its workflow %s was cancelled or died', parent);
+begin
+    for open in
+        select c.job_id from engine.child c
+        where c.parent_id = parent and not c.stays and not exists (select from engine.cancel_request r where r.job_id = c.job_id)
+        order by c.job_id
+        limit most
+    loop
+        insert into engine.cancel_request (job_id, requested_by, reason) values (open.job_id, 'the engine', words)
+        on conflict do nothing;
+        -- What is between two places at this moment, or runs, meets the request later.
+        perform engine.cancel_waiting(open.job_id, words);
+        asked := asked + 1;
+    end loop;
+    if asked < most then
+        update engine.aftermath a set reached = true where a.job_id = parent;
+    end if;
+    return asked;
 end
 $$;
 
@@ -5710,6 +5852,8 @@ $$;
 
 grant usage on schema engine to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant usage on schema raw_ops to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.aftermath to rawops_operator, rawops_reader;
+grant select, insert on engine.aftermath to rawops_runtime;
 grant select on engine.attempt to rawops_operator, rawops_reader;
 grant select, insert on engine.attempt to rawops_runtime;
 grant select on engine.attempt_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
@@ -5717,8 +5861,14 @@ grant select on engine.attempt_kept to rawops_operator, rawops_reader, rawops_ru
 grant select on engine.attempt_minute to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.cancel_request to rawops_operator, rawops_reader;
 grant select, delete on engine.cancel_request to rawops_runtime;
+grant select on engine.child to rawops_operator, rawops_reader;
+grant select, insert, delete on engine.child to rawops_runtime;
+grant select on engine.child_end to rawops_operator, rawops_reader;
+grant select, insert, delete on engine.child_end to rawops_runtime;
 grant select on engine.claim to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.claim to rawops_runtime;
+grant select on engine.compensation to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.compensation to rawops_runtime;
 grant select on engine.dead_letter_queue to rawops_operator, rawops_reader;
 grant select, insert on engine.dead_letter_queue to rawops_runtime;
 grant select on engine.duty to rawops_operator, rawops_reader;
@@ -6035,6 +6185,7 @@ grant execute on function engine.put_in_place(bigint,integer,integer,timestamp w
 grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.roll_up_attempts() to rawops_runtime;
+grant execute on function engine.settle_aftermath(integer) to rawops_runtime;
 grant execute on function engine.settle_cancels(integer) to rawops_runtime;
 grant execute on function engine.unpark(bigint[]) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;

@@ -25,6 +25,8 @@ pub struct Ended {
     pub run_us: i64,
     /// Whether the job holds a unique key.
     pub unique_key: bool,
+    /// Whether the job was made on behalf of another, whose child it may be.
+    pub has_parent: bool,
     /// What came of it.
     pub verdict: Verdict,
 }
@@ -125,6 +127,7 @@ pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[En
         .bind(outputs)
         .bind(ended.iter().filter(|end| end.unique_key).map(|end| end.job_id).collect::<Vec<_>>())
         .bind(closing)
+        .bind(ended.iter().filter(|end| end.has_parent).map(|end| end.job_id).collect::<Vec<_>>())
         .fetch_all(connection);
     around("attempt/complete", completing).await
 }
@@ -141,7 +144,16 @@ pub async fn complete_one(
     run_us: i64,
     output: &serde_json::Value,
 ) -> Result<bool, sqlx::Error> {
-    let ended = Ended { claim_id: 0, lane_id: 0, job_id, attempt, run_us, unique_key: true, verdict: Verdict::Completed(output.clone()) };
+    let ended = Ended {
+        claim_id: 0,
+        lane_id: 0,
+        job_id,
+        attempt,
+        run_us,
+        unique_key: true,
+        has_parent: true,
+        verdict: Verdict::Completed(output.clone()),
+    };
     Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())
 }
 

@@ -52,6 +52,8 @@ pub struct Claimed {
     pub unique_key: bool,
     /// Whether its deadline had passed.
     pub stale: bool,
+    /// Whether it was made on behalf of another job.
+    pub has_parent: bool,
 }
 
 /// What a claim saw of the database, by which floors are moved.
@@ -83,6 +85,7 @@ struct Row {
     created_at: Option<DateTime<Utc>>,
     unique_key: Option<bool>,
     stale: Option<bool>,
+    has_parent: Option<bool>,
 }
 
 /// Claims ready jobs.
@@ -123,6 +126,7 @@ fn claimed(row: Row) -> Option<Claimed> {
         created_at: row.created_at,
         unique_key: row.unique_key.unwrap_or(false),
         stale: row.stale.unwrap_or(false),
+        has_parent: row.has_parent.unwrap_or(false),
     })
 }
 
@@ -136,10 +140,10 @@ pub async fn take_alone(
     kinds: &[String],
     queues: &[String],
 ) -> Result<Option<Claimed>, sqlx::Error> {
-    type Suspect = (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>, Option<bool>);
+    type Suspect = (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>, Option<bool>, Option<bool>);
     let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(connection);
     let row: Option<Suspect> = around("claim/take_alone", taking).await?;
-    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key, stale)| Claimed {
+    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key, stale, has_parent)| Claimed {
         claim_id,
         lane_id,
         position: 0,
@@ -150,6 +154,7 @@ pub async fn take_alone(
         created_at,
         unique_key: unique_key.unwrap_or(false),
         stale: stale.unwrap_or(false),
+        has_parent: has_parent.unwrap_or(false),
     }))
 }
 

@@ -96,6 +96,8 @@ const CHECKS: &[Check] = checks![
     Fault "parked_not_woken",
     Fault "steps_with_gap",
     Fault "step_without_job",
+    Fault "child_of_ended_job",
+    Fault "aftermath_left",
     Fault "retry_policy_broken",
     Fault "partitions_short",
     Fault "id_beyond_partitions",

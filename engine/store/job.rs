@@ -84,6 +84,7 @@ async fn enqueue_together(connection: &mut PgConnection, jobs: &[&NewJob]) -> Re
         .bind(jobs.iter().map(|job| job.max_attempts).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| job.deadline).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| job.unique.by_args).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|job| job.parent).collect::<Vec<_>>())
         .fetch_all(connection);
     let rows: Vec<(i64, Option<JobId>)> = around("job/enqueue_many", enqueueing).await.map_err(refused)?;
     Ok(rows.into_iter().map(|(_, id)| id).collect())

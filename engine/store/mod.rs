@@ -2,8 +2,10 @@
 
 pub mod attempt;
 pub mod cancel_request;
+pub mod child;
 pub mod claim;
 pub mod clock;
+pub mod compensation;
 pub mod dead_letter;
 pub mod doctor;
 pub mod duty;
@@ -38,6 +40,9 @@ pub enum StoreError {
     /// The arguments are larger than a job's may be.
     #[error("the arguments are larger than 1 MiB: arguments are ids and small facts, so store the rest in a table and pass its id")]
     ArgumentsTooLarge,
+    /// A batch's callback has no place for the counts.
+    #[error("the arguments of a batch's callback are an object, to which the counts are added")]
+    CallbackArguments,
     /// The payload is larger than an event's may be.
     #[error("the payload is larger than 1 MiB: store it in a table and emit its id")]
     PayloadTooLarge,

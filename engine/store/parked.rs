@@ -60,3 +60,20 @@ pub async fn wake_due(connection: &mut PgConnection, limit: i64) -> Result<i32, 
 pub async fn wake_missed(connection: &mut PgConnection, limit: i64) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar(sql!("parked/wake_missed")).bind(limit).fetch_one(connection).await
 }
+
+/// Puts parents whose children have all ended back into their places, at most `limit`; returns how many. Nobody looks while
+/// another session does.
+///
+/// # Errors
+/// The database's.
+pub async fn wake_parents(connection: &mut PgConnection, limit: i64) -> Result<i32, sqlx::Error> {
+    around("parked/wake_parents", sqlx::query_scalar(sql!("parked/wake_parents")).bind(limit).fetch_one(connection)).await
+}
+
+/// Does what is left after workflows were cancelled or died, at most `limit` workflows and children; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn settle_aftermath(connection: &mut PgConnection, limit: i32) -> Result<i32, sqlx::Error> {
+    around("aftermath/settle", sqlx::query_scalar(sql!("aftermath/settle")).bind(limit).fetch_one(connection)).await
+}

@@ -44,6 +44,7 @@ impl Intake {
             attempt: job.attempt,
             run_us: 0,
             unique_key: job.unique_key,
+            has_parent: job.has_parent,
             verdict: Verdict::Released,
         };
         tokio::spawn(async move { session.ended(released).await });

@@ -100,7 +100,7 @@ impl Duty {
             Self::CloseClaims => store::claim::close_finished(tx, CLAIM_AGE_MS).await.map(|gone| gone as i64),
             Self::ForgetNotes => store::note::prune(tx, BATCH).await,
             Self::ForgetWorkers => store::worker::prune(tx).await.map(|gone| gone as i64),
-            Self::ForgetSteps => store::step::prune(tx, BATCH).await.map(|gone| gone as i64),
+            Self::ForgetSteps => Ok(store::step::prune(tx, BATCH).await? as i64 + store::child::prune(tx, BATCH).await?),
             Self::ForgetEvents => store::event::prune(tx, EVENTS_KEPT_DAYS, BATCH).await.map(|gone| gone as i64),
             Self::ForgetKeys => {
                 let gone = store::enqueue_key::prune(tx, KEYS_KEPT_DAYS, BATCH).await?.max(store::unique_period::prune(tx, BATCH).await?);

@@ -48,6 +48,7 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
         attempt: job.attempt,
         run_us: begun.elapsed().as_micros() as i64,
         unique_key: job.unique_key,
+        has_parent: job.has_parent,
         verdict,
     };
     session.ended(ended).await;

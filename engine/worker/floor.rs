@@ -163,6 +163,7 @@ mod tests {
             created_at: None,
             unique_key: false,
             stale: false,
+            has_parent: false,
         }
     }
 

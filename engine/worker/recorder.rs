@@ -20,7 +20,16 @@ const BATCH: usize = 2000;
 
 /// Marks the end of the results: nothing comes after it.
 pub(super) async fn close(session: &Session) {
-    let last = Ended { claim_id: -1, lane_id: 0, job_id: JobId(-1), attempt: -1, run_us: 0, unique_key: false, verdict: Verdict::Settled };
+    let last = Ended {
+        claim_id: -1,
+        lane_id: 0,
+        job_id: JobId(-1),
+        attempt: -1,
+        run_us: 0,
+        unique_key: false,
+        has_parent: false,
+        verdict: Verdict::Settled,
+    };
     let _ = session.record.send(last).await;
 }
 

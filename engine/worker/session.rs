@@ -23,6 +23,7 @@ use crate::{
     JobId, Kinds,
     planted::planted,
     store::{attempt::Ended, claim::Claimed, lane, worker as store},
+    workflow::{Batch, Unwind},
 };
 
 /// How long a session's end waits for a farewell that nobody needs.
@@ -41,6 +42,8 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn new(pool: PgPool, kinds: Kinds, config: WorkerConfig) -> Arc<Self> {
+        // The engine's own kinds run in whatever queues the worker serves.
+        let kinds = kinds.with::<Unwind>().with::<Batch>();
         let mut queues = config.queues.clone();
         if queues.is_empty() {
             queues = kinds.queues();

@@ -52,7 +52,18 @@ impl Strays {
             // Should it come up again, it cannot be recorded.
             session.leave_to_rescue(stray.claim_id);
             let (claim_id, job_id, attempt) = (stray.claim_id, stray.job_id, stray.attempt);
-            session.ended(Ended { claim_id, lane_id: 0, job_id, attempt, run_us: 0, unique_key: false, verdict: Verdict::Released }).await;
+            session
+                .ended(Ended {
+                    claim_id,
+                    lane_id: 0,
+                    job_id,
+                    attempt,
+                    run_us: 0,
+                    unique_key: false,
+                    has_parent: false,
+                    verdict: Verdict::Released,
+                })
+                .await;
         }
         Ok(())
     }

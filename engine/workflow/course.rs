@@ -16,6 +16,10 @@ pub(crate) enum Act {
     Sleep,
     Wait,
     Emit,
+    Child,
+    Join,
+    Patch,
+    Undo,
 }
 
 impl Act {
@@ -27,6 +31,10 @@ impl Act {
             Self::Sleep => "sleep",
             Self::Wait => "wait",
             Self::Emit => "emit",
+            Self::Child => "child",
+            Self::Join => "join",
+            Self::Patch => "patch",
+            Self::Undo => "undo",
         }
     }
 }
@@ -90,6 +98,10 @@ impl Course {
         let State { memo: Some(memo), passed, .. } = &mut *state else {
             return Err(Failure::bug("a workflow's history is read before its first act"));
         };
+        // A patch that the code asks for no more: nobody is left who goes the old way.
+        while memo.get(*passed).is_some_and(|kept| kept.kind == Act::Patch.as_str()) {
+            *passed += 1;
+        }
         let Some(kept) = memo.get(*passed) else {
             return Ok(Met::New(position(*passed)?));
         };
@@ -106,6 +118,19 @@ impl Course {
             kept.name,
             act.as_str()
         )))
+    }
+
+    /// What is kept of a patch where the code stands; `None` when the workflow went past here before there was one.
+    fn meet_patch(&self, name: &str) -> JobResult<Option<Met>> {
+        let state = self.state();
+        if state.suspended.is_some() {
+            return Err(gone_to_wait());
+        }
+        Ok(match state.memo.as_ref().and_then(|memo| memo.get(state.passed)) {
+            None => Some(Met::New(position(state.passed)?)),
+            Some(kept) if kept.kind == Act::Patch.as_str() && kept.name == name => Some(Met::Known(kept.clone())),
+            Some(_) => None,
+        })
     }
 
     /// Passes the act that was met: it is kept now.
@@ -136,7 +161,7 @@ impl Course {
     /// What the code left out: it ended although the history goes on.
     pub(crate) fn left_out(&self) -> Option<Failure> {
         let state = self.state();
-        let next = state.memo.as_ref()?.get(state.passed)?;
+        let next = state.memo.as_ref()?.iter().skip(state.passed).find(|kept| kept.kind != Act::Patch.as_str())?;
         Some(Failure::bug(format!(
             "the workflow's code ended after {} steps, and its history goes on with step {}, {} `{}`: the code changed while it was on its way",
             state.passed, next.position, next.kind, next.name
@@ -155,10 +180,21 @@ fn gone_to_wait() -> Failure {
 impl Run {
     /// What is kept of the act of this kind and name at which the code stands.
     pub(super) async fn meet(&self, act: Act, name: &str) -> JobResult<Met> {
+        self.remember().await?;
+        self.course.meet(act, name)
+    }
+
+    /// What is kept of a patch of this name at which the code stands; `None` when the workflow is past it.
+    pub(super) async fn meet_patch(&self, name: &str) -> JobResult<Option<Met>> {
+        self.remember().await?;
+        self.course.meet_patch(name)
+    }
+
+    async fn remember(&self) -> JobResult<()> {
         if !self.course.is_loaded() {
             let mut connection = self.pool.acquire().await?;
             self.course.load(crate::store::step::load(&mut connection, self.job_id).await?);
         }
-        self.course.meet(act, name)
+        Ok(())
     }
 }

@@ -5,10 +5,18 @@
 //! that is kept returns what it returned. Code that asks for another act than the one that is kept at its place is told
 //! so: it changed while the workflow was on its way.
 
+mod batch;
+mod children;
+mod compensate;
 mod course;
 mod emit;
+mod patch;
 mod step;
 mod wait;
 
+pub(crate) use batch::Batch;
+pub use batch::{Batched, enqueue_batch_in};
+pub use children::{Child, Children};
+pub(crate) use compensate::{Undoing, Unwind};
 pub(crate) use course::Course;
 pub use emit::emit_in;

@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::course::{Act, Met};
+use super::{
+    Undoing,
+    course::{Act, Met},
+};
 use crate::{
     Failure, JobResult, Run, Tx,
     store::{
@@ -34,6 +37,7 @@ impl Run {
         };
         let begun = Instant::now();
         let mut tx = self.begin().await?;
+        tx.undoing = Some(Undoing { workflow: self.job_id, position, noted: 0 });
         let value = work(&mut tx).await?;
         self.keep(tx, Act::Step, position, name, begun, &value).await?;
         Ok(value)

@@ -108,13 +108,16 @@ grant insert, update, delete on engine.progress, engine.log_line to rawops_runti
 -- Workflows. `update` on parked, event and event_wait is what their row locks ask for.
 grant insert, update, delete on engine.step, engine.topic, engine.event_wait, engine.parked to rawops_runtime;
 grant update, delete on engine.event to rawops_runtime;
+grant insert, delete on engine.child, engine.child_end to rawops_runtime;
+grant insert, update, delete on engine.compensation to rawops_runtime;
+grant insert on engine.aftermath to rawops_runtime;
 -- Events are emitted by whoever may call this; it acts with its owner's rights.
 grant execute on function engine.emit to rawops_ingest, rawops_operator;
 grant insert, update on engine.schedule, engine.duty to rawops_runtime;
 grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
-    engine.retire_partition, engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment, raw_ops.store_shopify_webhooks from rawops_runtime;
+    engine.stop_children, engine.enqueue_unwind, engine.retire_partition, engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment, raw_ops.store_shopify_webhooks from rawops_runtime;
 
 -- The HTTP process: new rows of the inboxes, and figures for /metrics without the jobs behind them.
 grant insert on raw_ops.webhook_inbox, raw_ops.seal_webhook_inbox to rawops_ingest;

@@ -190,6 +190,14 @@ a_broken_promise_is_found! {
         "insert into engine.step (job_id, position, attempt, kind, name, begun_at)
          values (5000000, 1, 1, 'step', 'some', engine.now()) returning job_id"
     ];
+    child_of_ended_job fault [
+        "insert into engine.child (job_id, parent_id, position, n)
+         select min(a.job_id), min(r.job_id), 1, 1 from engine.attempt a, engine.ready r where a.outcome = 'completed' returning job_id"
+    ];
+    aftermath_left fault [
+        "insert into engine.aftermath (job_id, ended_at, reached)
+         select min(job_id), engine.now() - interval '10 minutes', true from engine.attempt returning job_id"
+    ];
     retry_policy_broken fault [
         "alter table raw_ops.retry_config disable trigger user",
         "delete from raw_ops.retry_config where error_category = 'default' returning null::bigint"];

@@ -63,6 +63,7 @@ pub fn ended(job: &Claimed, verdict: Verdict) -> Ended {
         attempt: job.attempt,
         run_us: 10,
         unique_key: job.unique_key,
+        has_parent: job.has_parent,
         verdict,
     }
 }

@@ -24,5 +24,7 @@ mod together;
 mod told;
 mod uniqueness;
 mod uniqueness_races;
+mod workflow_children;
 mod workflow_events;
+mod workflow_undo;
 mod workflows;

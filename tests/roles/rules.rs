@@ -28,6 +28,9 @@ pub const TABLES: &[Tables] = &[
     // Workflows; events are made by engine.emit alone.
     Tables("engine.step engine.topic engine.event_wait engine.parked", ["siud", "", "s", "s"]),
     Tables("engine.event", ["sud", "", "s", "s"]),
+    Tables("engine.child engine.child_end", ["sid", "", "s", "s"]),
+    Tables("engine.compensation", ["siud", "", "s", "s"]),
+    Tables("engine.aftermath", ["si", "", "s", "s"]),
     // What jobs say of themselves.
     Tables("engine.progress engine.log_line", ["siud", "", "s", "s"]),
     // The runtime looks tokens up and notes their use; operators make and end them.
@@ -94,7 +97,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.enqueue engine.put_in_place engine.lane_of engine.wake engine.extend_partitions", &["rawops_runtime"]),
     Functions("engine.roll_up_attempts", &["rawops_runtime"]),
     Functions("engine.measure_figures", &["rawops_runtime", "rawops_ingest"]),
-    Functions("engine.unpark", &["rawops_runtime"]),
+    Functions("engine.unpark engine.settle_aftermath", &["rawops_runtime"]),
     Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions("engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter", &["rawops_operator"]),
     Functions(
@@ -104,6 +107,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
     Functions("raw_ops.release_batch raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_operator"]),
     Functions("engine.error_categories engine.retry_policy_fault", &["rawops_runtime", "rawops_operator", "rawops_reader"]),
+    Functions("engine.stop_children engine.enqueue_unwind", &[]),
     Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
     Functions("raw_ops.store_shopify_webhooks", &["rawops_ingest"]),
     // What a dashboard asks, and what that asks.

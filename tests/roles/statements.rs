@@ -28,9 +28,9 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         }
         ("partition", "retire") => &["rawops_owner"],
         (
-            "attempt" | "claim" | "clock" | "duty" | "enqueue_key" | "event" | "event_wait" | "job" | "lane" | "leader" | "metrics"
-            | "note" | "occurrence" | "parked" | "partition" | "place" | "schedule" | "scheduled" | "step" | "topic" | "unique_period"
-            | "worker",
+            "aftermath" | "attempt" | "child" | "compensation" | "claim" | "clock" | "duty" | "enqueue_key" | "event" | "event_wait"
+            | "job" | "lane" | "leader" | "metrics" | "note" | "occurrence" | "parked" | "partition" | "place" | "schedule" | "scheduled"
+            | "step" | "topic" | "unique_period" | "worker",
             _,
         ) => RUNTIME,
         _ => return None,

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use engine::{Failure, Job, JobResult, Outcome, Run, Tx};
+use engine::{Failure, Job, JobResult, NewJob, Outcome, Run, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+
+use super::kinds::NoOp;
 
 /// A workflow that does these acts in order and returns what each returned.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +35,20 @@ pub enum Act {
     Emit(String, String),
     /// A failure of category network, in the runs up to this one.
     Fail(i32),
+    /// Children that run these flows, joined; returns how each ended.
+    Children(Vec<Flow>),
+    /// The same, not joined; marked, they outlive their parent.
+    Leave(Vec<Flow>, bool),
+    /// So many children that do nothing, counted as they end.
+    Crowd(i64),
+    /// A job that writes this to the trace when the workflow is undone.
+    Undo(String),
+    /// A step, which a job of this name undoes.
+    Undoable(String),
+    /// Goes another way when the patch is in.
+    Patch(String),
+    /// A failure for good.
+    Die,
     /// A wait whose suspension is not handed on.
     Swallow(String),
 }
@@ -85,12 +101,41 @@ impl Act {
             Self::Emit(name, key) => run.emit(name, key, &run.job_id()).await.map(|()| Value::Null),
             Self::Fail(until) if run.attempt() <= *until => Err(Failure::network("failed on purpose")),
             Self::Fail(_) => Ok(Value::Null),
+            Self::Children(flows) => {
+                let children = run.children("children", &jobs(flows)?).await?;
+                Ok(json!(run.join_all(&children).await?))
+            }
+            Self::Leave(flows, stay) => {
+                let jobs: Vec<NewJob> = jobs(flows)?.into_iter().map(|job| if *stay { job.outlives_parent() } else { job }).collect();
+                Ok(json!(run.children("left", &jobs).await?.jobs()))
+            }
+            Self::Crowd(count) => {
+                let jobs: Vec<NewJob> = (0..*count).map(|n| NewJob::of(&NoOp { n })).collect::<Result<_, _>>()?;
+                let children = run.children("crowd", &jobs).await?;
+                Ok(json!(run.join_counts(&children).await?))
+            }
+            Self::Undo(name) => run.compensate_with(name, &undoing(name)?).await.map(|()| Value::Null),
+            Self::Undoable(name) => {
+                let undo = undoing(&format!("undo {name}"))?;
+                run.step(name, async |tx: &mut Tx| tx.compensate_with(&undo).await).await.map(|()| Value::Null)
+            }
+            Self::Patch(name) => Ok(json!(run.patch(name).await?)),
+            Self::Die => Err(Failure::validation("died on purpose")),
             Self::Swallow(name) => {
                 let _ = run.wait_event::<Value>(name, "", None).await;
                 Ok(Value::Null)
             }
         }
     }
+}
+
+fn jobs(flows: &[Flow]) -> JobResult<Vec<NewJob>> {
+    Ok(flows.iter().map(NewJob::of).collect::<Result<_, _>>()?)
+}
+
+/// The job that undoes something by writing its name.
+fn undoing(name: &str) -> JobResult<NewJob> {
+    Ok(NewJob::of(&Flow { acts: vec![Act::Step(name.into())] })?)
 }
 
 async fn step(run: &mut Run, name: &str) -> JobResult<Value> {

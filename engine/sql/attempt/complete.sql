@@ -1,5 +1,6 @@
 -- Record attempts that completed: $2 jobs, $3 attempts, $4 run time in microseconds, $5 outputs.
--- $6 are the jobs among them that hold a unique key, $7 the claims whose jobs are now all finished.
+-- $6 are the jobs among them that hold a unique key, $7 the claims whose jobs are now all finished, $8 the jobs made on
+-- behalf of another, among them children of workflows.
 -- Returns the attempts that were ended by somebody else before: their results came too late.
 -- Locks: attempt keys in job order; claims, skip locked. Caller: store/attempt.rs
 with given as materialized (
@@ -20,6 +21,13 @@ freed as (
 ),
 answered as (
     delete from engine.cancel_request where job_id in (select job_id from done)
+),
+child as (
+    delete from engine.child where job_id = any ($8) and job_id in (select job_id from done) returning *
+),
+told as (
+    insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome, output)
+    select c.parent_id, c.position, c.n, c.job_id, g.at, 'completed', g.output from child c join given g on g.job_id = c.job_id
 ),
 unproven as materialized (
     select c.id, u.job_id, u.attempt

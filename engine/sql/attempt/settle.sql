@@ -122,6 +122,18 @@ answered as (
     delete from engine.cancel_request
     where job_id in (select job_id from kept where outcome in ('completed', 'cancelled', 'dead'))
 ),
+child as (
+    delete from engine.child where job_id in (select job_id from kept where outcome in ('completed', 'cancelled', 'dead')) returning *
+),
+told as (
+    insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome, category, error, output)
+    select c.parent_id, c.position, c.n, c.job_id, k.at, k.outcome, k.category, k.error, k.output from child c join kept k on k.job_id = c.job_id
+),
+followed as (
+    insert into engine.aftermath (job_id, ended_at)
+    select k.job_id, k.at from kept k where k.outcome in ('cancelled', 'dead') and exists (select from engine.step s where s.job_id = k.job_id)
+    on conflict do nothing
+),
 unproven as materialized (
     select c.id, u.job_id, u.attempt
     from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)

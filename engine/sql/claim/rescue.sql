@@ -62,6 +62,18 @@ freed as (
 answered as (
     delete from engine.cancel_request where job_id in (select job_id from kept where outcome in ('cancelled', 'dead'))
 ),
+child as (
+    delete from engine.child where job_id in (select job_id from kept where outcome in ('cancelled', 'dead')) returning *
+),
+told as (
+    insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome, category, error, output)
+    select c.parent_id, c.position, c.n, c.job_id, k.at, k.outcome, case when k.outcome = 'dead' then 'poison' end, case when k.outcome = 'dead' then format('the worker died %s times while it ran this job alone', k.lost_alone) end, null::jsonb from child c join kept k on k.job_id = c.job_id
+),
+followed as (
+    insert into engine.aftermath (job_id, ended_at)
+    select k.job_id, k.at from kept k where k.outcome in ('cancelled', 'dead') and exists (select from engine.step s where s.job_id = k.job_id)
+    on conflict do nothing
+),
 woken as (
     select engine.wake() from (select 1 from back limit 1) any_back
 )

@@ -39,11 +39,12 @@ select
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
     s.last_value as last_position,
     case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id) from head) end as looked_at,
-    c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.stale
+    c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.stale, c.has_parent
 from engine.position s
 left join (
     select head.rank, held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, j.args::text as args, j.created_at,
-           j.unique_key is not null as unique_key, j.deadline is not null and j.deadline < engine.now() as stale
+           j.unique_key is not null as unique_key, j.deadline is not null and j.deadline < engine.now() as stale,
+           j.parent_id is not null as has_parent
     from held
     cross join picked p
     join head on head.id = p.lane_id

@@ -1,5 +1,5 @@
 -- Workflows that should have gone on more than 30 s ago and are still parked, while a worker lives that should have woken
--- them: their time is up, their event is there, or they wait for none. Reads parked whole. Caller: store/doctor.rs
+-- them: their time is up, their event or children are there, or they wait for none. Reads parked whole. Caller: store/doctor.rs
 with late as materialized (
     select engine.now() - interval '30 seconds' as at
 ),
@@ -19,6 +19,14 @@ stuck as materialized (
       and exists (
           select from engine.event e
           where e.name = w.name and e.key = w.key and e.id > w.after and e.emitted_at < (select at from late))
+    union all
+    select p.job_id, 'is parked, and the children that it waits for have ended'
+    from engine.parked p
+    where p.waits_for = 'children' and p.parked_at < (select at from late)
+      and not exists (select from engine.child c where c.parent_id = p.job_id and c.position = any (p.children))
+      and not exists (
+          select from engine.child_end e
+          where e.parent_id = p.job_id and e.position = any (p.children) and e.ended_at > (select at from late))
 )
 select job_id, detail from stuck
 where exists (

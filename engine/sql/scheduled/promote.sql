@@ -24,6 +24,18 @@ freed as (
 answered as (
     delete from engine.cancel_request where job_id in (select job_id from stopped)
 ),
+child as (
+    delete from engine.child where job_id in (select job_id from stopped) returning *
+),
+told as (
+    insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome, category, error, output)
+    select c.parent_id, c.position, c.n, c.job_id, engine.now(), 'cancelled', null, null, null::jsonb from child c join stopped k on k.job_id = c.job_id
+),
+followed as (
+    insert into engine.aftermath (job_id, ended_at)
+    select k.job_id, engine.now() from stopped k where exists (select from engine.step s where s.job_id = k.job_id)
+    on conflict do nothing
+),
 moved as (
     insert into engine.ready (lane_id, attempt, position, job_id)
     select lane_id, attempt, nextval('engine.position'), job_id from due

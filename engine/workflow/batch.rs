@@ -1,0 +1,92 @@
+//! Batches: many jobs, and one that is enqueued when all of them have ended.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sqlx::{Connection, PgConnection};
+
+use crate::{
+    Client, Failure, Job, JobId, JobResult, NewJob, Outcome, Run, StoreError, Tx,
+    store::{
+        child, job,
+        step::{self, At},
+    },
+};
+
+/// The name of the step that made the jobs.
+const JOBS: &str = "jobs";
+
+/// What came of enqueueing a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Batched {
+    /// The batch, a job itself: cancelling it cancels what has not ended, and then nothing is called back.
+    pub id: JobId,
+    /// The jobs in order; `None` where a live job already holds the unique key, which is then no part of the batch.
+    pub jobs: Vec<Option<JobId>>,
+}
+
+impl Client {
+    /// Enqueues jobs and, once all of them have ended, `callback`: its arguments, which are an object, get a member
+    /// `batch` with the batch's id and how many jobs completed, were cancelled and died.
+    ///
+    /// # Errors
+    /// As [`enqueue_batch_in`].
+    pub async fn enqueue_batch(&self, jobs: &[NewJob], callback: &NewJob) -> Result<Batched, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        enqueue_batch_in(&mut connection, jobs, callback).await
+    }
+}
+
+/// As [`Client::enqueue_batch`], in the caller's transaction when there is one: all of it or nothing.
+///
+/// # Errors
+/// [`StoreError::CallbackArguments`] when the callback's arguments are no object; [`StoreError::KeyedInBulk`] when a job has
+/// an idempotency key; otherwise the database's.
+pub async fn enqueue_batch_in(connection: &mut PgConnection, jobs: &[NewJob], callback: &NewJob) -> Result<Batched, StoreError> {
+    if !callback.args.get().trim_start().starts_with('{') {
+        return Err(StoreError::CallbackArguments);
+    }
+    let mut tx = connection.begin().await?;
+    let batch = Batch {
+        queue: callback.queue.clone(),
+        kind: callback.kind.clone(),
+        priority: callback.priority,
+        args: serde_json::from_str(callback.args.get())?,
+    };
+    let id = job::enqueue(&mut tx, &NewJob::of(&batch)?.queue(&callback.queue).priority(callback.priority)).await?.id;
+    let parts: Vec<NewJob> = jobs.iter().map(|part| part.clone().parent(id)).collect();
+    let made = if parts.is_empty() { Vec::new() } else { job::enqueue_many(&mut tx, &parts).await? };
+    let own: Vec<JobId> = made.iter().flatten().copied().collect();
+    child::add(&mut tx, id, 1, &own, &vec![false; own.len()]).await?;
+    step::keep(&mut tx, At { job_id: id, attempt: 0, position: 1, name: JOBS }, "child", 0, &serde_json::to_value(&own)?).await?;
+    tx.commit().await?;
+    Ok(Batched { id, jobs: made })
+}
+
+/// Waits for the jobs of a batch and calls back: every worker knows this kind.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Batch {
+    queue: String,
+    kind: String,
+    priority: i16,
+    args: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Job for Batch {
+    const KIND: &'static str = "engine.batch";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let id = run.job_id();
+        let jobs = run.children(JOBS, &[]).await?;
+        let counts = run.join_counts(&jobs).await?;
+        let mut args = self.args.clone();
+        args.insert(
+            "batch".into(),
+            serde_json::json!({ "id": id, "completed": counts.completed, "cancelled": counts.cancelled, "dead": counts.dead }),
+        );
+        let args = RawValue::from_string(serde_json::Value::Object(args).to_string())?;
+        let callback = NewJob::raw(&self.kind, args).queue(&self.queue).priority(self.priority).parent(id);
+        let called =
+            run.step("call back", async move |tx: &mut Tx| Ok(job::enqueue(tx, &callback).await.map_err(Failure::from)?.id)).await?;
+        Ok(Outcome::Done(serde_json::json!({ "callback": called, "endings": counts })))
+    }
+}

@@ -1,0 +1,130 @@
+//! Children: jobs that a workflow makes and whose ends it waits for.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::course::{Act, Met};
+use crate::{
+    Ending, Failure, JobId, JobResult, NewJob, Run, Tx,
+    store::{
+        child::{self, Endings},
+        job,
+        parked::Suspension,
+    },
+};
+
+/// A child of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child(Children);
+
+impl Child {
+    /// The job.
+    pub fn job_id(&self) -> JobId {
+        self.0.jobs[0]
+    }
+}
+
+/// Children that one act of a workflow made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Children {
+    name: String,
+    position: i32,
+    jobs: Vec<JobId>,
+}
+
+impl Children {
+    /// The jobs, in the order in which they were given.
+    pub fn jobs(&self) -> &[JobId] {
+        &self.jobs
+    }
+}
+
+/// What is kept of the act that made children.
+#[derive(Serialize, Deserialize)]
+struct Made(Vec<JobId>);
+
+impl Run {
+    /// Makes a child: a job of its own, once, whose end [`Run::join`] waits for. It is cancelled when this workflow is
+    /// cancelled or dies, unless it [outlives its parent](NewJob::outlives_parent).
+    ///
+    /// # Errors
+    /// `validation` when the job has a unique or an idempotency key, which this act does not need; otherwise as
+    /// [`Run::step`].
+    pub async fn child(&mut self, name: &str, job: &NewJob) -> JobResult<Child> {
+        self.children(name, std::slice::from_ref(job)).await.map(Child)
+    }
+
+    /// Makes many children in one act: ten thousand are no trouble.
+    ///
+    /// # Errors
+    /// As [`Run::child`].
+    pub async fn children(&mut self, name: &str, jobs: &[NewJob]) -> JobResult<Children> {
+        let position = match self.meet(Act::Child, name).await? {
+            Met::Known(kept) => {
+                let position = kept.position;
+                let Made(jobs) = self.known(&kept)?;
+                return Ok(Children { name: name.into(), position, jobs });
+            }
+            Met::New(position) => position,
+        };
+        let begun = Instant::now();
+        let mut tx = self.begin().await?;
+        let made = make(&mut tx, self.job_id(), position, jobs).await?;
+        self.keep(tx, Act::Child, position, name, begun, &made).await?;
+        Ok(Children { name: name.into(), position, jobs: made.0 })
+    }
+
+    /// Waits until a child has ended, and says how.
+    ///
+    /// # Errors
+    /// While it waits: hand it on with `?`, the attempt ends there. Otherwise as [`Run::step`].
+    pub async fn join(&mut self, child: &Child) -> JobResult<Ending> {
+        let mut endings = self.join_all(&child.0).await?;
+        endings.pop().ok_or_else(|| Failure::bug(format!("the end of child {} is not kept", child.job_id())))
+    }
+
+    /// Waits until all these children have ended, and says how each did, in their order.
+    ///
+    /// # Errors
+    /// As [`Run::join`].
+    pub async fn join_all(&mut self, children: &Children) -> JobResult<Vec<Ending>> {
+        self.join_counts(children).await?;
+        let endings = child::endings(&mut *self.pool.acquire().await?, self.job_id, children.position).await?;
+        Ok(endings.into_iter().map(|(_, ending)| ending).collect())
+    }
+
+    /// Waits until all these children have ended, and counts how they did: cheaper than their outputs.
+    ///
+    /// # Errors
+    /// As [`Run::join`].
+    pub async fn join_counts(&mut self, children: &Children) -> JobResult<Endings> {
+        let position = match self.meet(Act::Join, &children.name).await? {
+            Met::Known(kept) => return self.known(&kept),
+            Met::New(position) => position,
+        };
+        let begun = Instant::now();
+        let mut tx = self.begin().await?;
+        if child::any_open(&mut tx, self.job_id, &[children.position]).await? {
+            return Err(self.course.suspend(Suspension::Children(vec![children.position])));
+        }
+        let counts = child::counts(&mut tx, self.job_id, children.position).await?;
+        self.keep(tx, Act::Join, position, &children.name, begun, &counts).await?;
+        Ok(counts)
+    }
+}
+
+/// Enqueues the children of a step in its transaction.
+async fn make(tx: &mut Tx, parent: JobId, position: i32, jobs: &[NewJob]) -> JobResult<Made> {
+    if let Some(keyed) = jobs.iter().find(|job| job.unique.key.is_some() || job.unique.by_args || job.idempotency_key.is_some()) {
+        return Err(Failure::validation(format!(
+            "a child of kind {} has a key: a workflow makes each child once, and waits for no job of others",
+            keyed.kind
+        )));
+    }
+    let jobs: Vec<NewJob> = jobs.iter().map(|job| job.clone().parent(parent)).collect();
+    let made: Vec<JobId> = job::enqueue_many(tx, &jobs).await?.into_iter().flatten().collect();
+    let stays: Vec<bool> = jobs.iter().map(|job| job.outlives_parent).collect();
+    child::add(tx, parent, position, &made, &stays).await?;
+    Ok(Made(made))
+}

@@ -1,0 +1,88 @@
+//! Compensation: what undoes the steps of a workflow that is cancelled or fails for good.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::course::{Act, Met};
+use crate::{Ending, Failure, Job, JobId, JobResult, NewJob, Outcome, Run, Tx, store::compensation};
+
+impl Run {
+    /// Takes note of a job that undoes what follows, should the workflow be cancelled or fail for good: then these jobs
+    /// run one after another, the last one first. Note it before the act that it undoes; it must do no harm when that
+    /// act did not happen.
+    ///
+    /// # Errors
+    /// `validation` when the job has a unique or an idempotency key; otherwise as [`Run::step`].
+    pub async fn compensate_with(&mut self, name: &str, job: &NewJob) -> JobResult<()> {
+        let position = match self.meet(Act::Undo, name).await? {
+            Met::Known(kept) => return self.known(&kept),
+            Met::New(position) => position,
+        };
+        let begun = Instant::now();
+        let mut tx = self.begin().await?;
+        tx.undoing = Some(Undoing { workflow: self.job_id, position, noted: 0 });
+        tx.compensate_with(job).await?;
+        self.keep(tx, Act::Undo, position, name, begun, &()).await
+    }
+}
+
+/// Of which step a transaction notes compensations, and how many it has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Undoing {
+    pub(super) workflow: JobId,
+    pub(super) position: i32,
+    /// How many it has.
+    pub(super) noted: i32,
+}
+
+impl Tx {
+    /// In a step: takes note of a job that undoes the step, should the workflow be cancelled or fail for good. It is
+    /// noted if, and only if, the step's effects are committed.
+    ///
+    /// # Errors
+    /// `bug` outside a step; `validation` when the job has a unique or an idempotency key; otherwise the database's.
+    pub async fn compensate_with(&mut self, job: &NewJob) -> JobResult<()> {
+        let Some(undoing) = &mut self.undoing else {
+            return Err(Failure::bug("only a step of a workflow is compensated for, and this transaction is of none"));
+        };
+        if job.unique.key.is_some() || job.unique.by_args || job.idempotency_key.is_some() {
+            return Err(Failure::validation(format!("a compensation of kind {} has a key: it runs once as it is", job.kind)));
+        }
+        undoing.noted += 1;
+        let Undoing { workflow, position, noted } = *undoing;
+        Ok(compensation::add(self, workflow, position, noted, job).await?)
+    }
+}
+
+/// Undoes what a workflow did that was cancelled or died: every worker knows this kind.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Unwind {
+    workflow: JobId,
+}
+
+impl Job for Unwind {
+    const KIND: &'static str = "engine.unwind";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let workflow = self.workflow;
+        let undone = run.step("list", async move |tx: &mut Tx| Ok(compensation::open(tx, workflow).await?)).await?;
+        for undo in &undone {
+            let job = undo.job()?;
+            let child = run.child(&undo.kind, &job).await?;
+            let ending = run.join(&child).await?;
+            if !matches!(ending, Ending::Completed(_)) {
+                return Err(Failure::business_rule(format!(
+                    "step {} of workflow {workflow} is not undone: job {} of kind {} did not complete. Requeue this letter when \
+                     the reason is mended; what was undone before stays so",
+                    undo.position,
+                    child.job_id(),
+                    undo.kind
+                )));
+            }
+            let by = child.job_id();
+            run.step("undone", async move |tx: &mut Tx| Ok(compensation::done(tx, workflow, undo, by).await?)).await?;
+        }
+        Ok(Outcome::Done(serde_json::json!({ "undone": undone.len() })))
+    }
+}
