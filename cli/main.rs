@@ -77,6 +77,8 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // The one that is compiled in; HTTP clients that are built without naming one take it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
     let url = cli.database_url.as_deref();
     let ended = match cli.command {

@@ -11,3 +11,10 @@ pub mod shopify;
 pub mod slack;
 
 pub use front::{Fault, FaultRates};
+
+/// An HTTP client to be. Whoever builds the first one in a process says which cryptography it has.
+fn http() -> reqwest::ClientBuilder {
+    // One that is there already stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}

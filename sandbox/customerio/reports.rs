@@ -52,7 +52,7 @@ struct Sender {
 
 impl Reporter {
     pub fn start(reporting: Reporting, shutdown: CancellationToken) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy().build()?;
+        let http = crate::http().timeout(TIMEOUT).redirect(Policy::none()).no_proxy().build()?;
         let sender = Arc::new(Sender { http, reporting, places: Semaphore::new(AT_ONCE) });
         Ok(Self { sender, under_way: Arc::default(), shutdown })
     }

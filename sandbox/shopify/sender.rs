@@ -30,12 +30,7 @@ impl Sender {
     /// When the system gives no HTTP client.
     pub fn new(options: &Options) -> reqwest::Result<Self> {
         Ok(Self {
-            http: reqwest::Client::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .timeout(TIMEOUT)
-                .redirect(Policy::none())
-                .no_proxy()
-                .build()?,
+            http: crate::http().connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT).redirect(Policy::none()).no_proxy().build()?,
             url: options.url.clone(),
             secret: options.secret.clone(),
             shop_domain: options.shop_domain.clone(),

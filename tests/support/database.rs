@@ -35,6 +35,8 @@ impl Database {
 
     async fn create(clause: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        // As the program does at its start: HTTP clients that are built without naming one take it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let name = format!("t_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut admin = admin().await;
         let strategy = if clause.is_empty() || !has_strategies(&mut admin).await { "" } else { "strategy file_copy" };
