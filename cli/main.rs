@@ -9,6 +9,7 @@ mod logging;
 mod migrate;
 mod output;
 mod processes;
+mod retention;
 mod retry;
 mod schedules;
 mod seed;
@@ -65,6 +66,9 @@ enum Command {
     /// See, change and try out what follows a failure
     #[command(subcommand)]
     Retry(retry::Command),
+    /// See and change how long what has ended is kept
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// Check every promise of the ledger on the live database: exit code 0 clean, 1 faults, 2 could not look
     Doctor(doctor::Args),
     /// Make, see and revoke the tokens of callers over HTTP
@@ -92,6 +96,7 @@ async fn main() -> ExitCode {
         Command::Dead(command) => dead::run(url, command).await,
         Command::Schedules(command) => schedules::run(url, command).await,
         Command::Retry(command) => retry::run(url, command).await,
+        Command::Retention(command) => retention::run(url, command).await,
         Command::Doctor(args) => doctor::run(url, &args).await,
         Command::Tokens(command) => tokens::run(url, command).await,
         Command::Db(command) => db::run(command).await,

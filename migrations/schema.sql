@@ -70,7 +70,7 @@ create table engine.cancel_request (
     requested_by text not null,
     reason text,
     constraint cancel_request_pkey primary key (job_id)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 comment on table engine.cancel_request is 'Asked to stop; every statement that would let a job go on honours it.';
 
 create table engine.child (
@@ -153,7 +153,7 @@ create table engine.enqueue_key (
     args_hash bytea not null,
     created_at timestamp with time zone default engine.now() not null,
     constraint enqueue_key_pkey primary key (producer, key)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 create index enqueue_key_age on engine.enqueue_key using btree (created_at);
 comment on table engine.enqueue_key is 'A producer''s idempotency key, kept after the job ended, so that an unknown COMMIT can be retried.';
 
@@ -169,7 +169,7 @@ create table engine.event (
     constraint event_key_check check (length(key) <= 500),
     constraint event_name_check check (name <> ''::text and length(name) <= 200),
     constraint event_payload_size check (octet_length(payload::text) <= 1048576)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
 create index event_age on engine.event using btree (emitted_at);
 create unique index event_once on engine.event using btree (name, key, idempotency_key) where idempotency_key is not null;
 comment on table engine.event is 'What happened, by name and correlation key. Of one name and key, ids grow in the order of commits.';
@@ -181,7 +181,7 @@ create table engine.event_wait (
     after bigint not null,
     since timestamp with time zone not null,
     constraint event_wait_pkey primary key (job_id)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 create index event_wait_topic on engine.event_wait using btree (name, key);
 comment on table engine.event_wait is 'The event that each workflow waits for. The row goes when the event comes: then the job does not stay parked.';
 comment on column engine.event_wait.after is 'The last event of this name and key that the job has had.';
@@ -246,7 +246,7 @@ create table engine.leader (
     term bigint not null,
     until timestamp with time zone not null,
     constraint leader_pkey primary key (duty)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
 comment on table engine.leader is 'Who does a duty, until when, in which term. Every act of a leader checks its term.';
 
 create table engine.log_line (
@@ -256,7 +256,7 @@ create table engine.log_line (
     logged_at timestamp with time zone not null,
     line text not null,
     constraint log_line_pkey primary key (job_id, "position")
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 comment on table engine.log_line is 'The last lines that each job logged.';
 
 create table engine.measured (
@@ -325,7 +325,7 @@ create table engine.progress (
     constraint progress_pkey primary key (job_id),
     constraint progress_done_check check (done >= 0),
     constraint progress_total_check check (total >= 0)
-) with (fillfactor = 70);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, fillfactor = 70);
 comment on table engine.progress is 'How far a job is, by its own word. Kept until the job''s partition goes.';
 
 create table engine.queue (
@@ -344,6 +344,19 @@ create table engine.ready (
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 1000000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, vacuum_truncate = off);
 create unique index ready_returned on engine.ready using btree (job_id) where "position" <> job_id;
 comment on table engine.ready is 'What may run now.';
+
+create table engine.retention (
+    what text not null,
+    kept interval,
+    says text not null,
+    changed_at timestamp with time zone,
+    changed_by text,
+    constraint retention_pkey primary key (what),
+    constraint retention_kept_check check (kept >= '01:00:00'::interval and kept <= '100 years'::interval),
+    constraint retention_what_check check (what = any (array['completed'::text, 'cancelled'::text, 'dead'::text, 'resolved_letters'::text, 'open_letters'::text, 'enqueue_keys'::text, 'dead_workers'::text]))
+);
+comment on table engine.retention is 'How long what has ended is kept. Live data: an edit decides the next act of the house.';
+comment on column engine.retention.kept is 'Counted from its end; null: for ever.';
 
 create table engine.retry_override (
     kind text not null,
@@ -443,7 +456,7 @@ create table engine.step (
     constraint step_name_check check (name <> ''::text and length(name) <= 200),
     constraint step_position_check check ("position" > 0),
     constraint step_result_size check (result is null or octet_length(result::text) <= 1048576)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 comment on table engine.step is 'What workflows have done, in order: a step that has ended is never done again. Goes with the job.';
 comment on column engine.step.attempt is 'The attempt that began it.';
 comment on column engine.step.ended_at is 'Null while it waits; a sleep ends at `until`.';
@@ -454,7 +467,7 @@ create table engine.topic (
     key text not null,
     touched_at timestamp with time zone not null,
     constraint topic_pkey primary key (name, key)
-) with (fillfactor = 50);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, fillfactor = 50);
 comment on table engine.topic is 'Where emit and wait meet: both change this row first, and only then look. It says nothing and may go when idle.';
 
 create table engine.unique_key (
@@ -464,7 +477,7 @@ create table engine.unique_key (
     since timestamp with time zone,
     constraint unique_key_pkey primary key (kind, key),
     constraint unique_key_job_id_key unique (job_id)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 comment on table engine.unique_key is 'One live job a key. Only jobs with a key pay.';
 comment on column engine.unique_key.since is 'When the first of the jobs that replaced each other was enqueued: what bounds a debounce.';
 
@@ -474,7 +487,7 @@ create table engine.unique_period (
     job_id bigint not null,
     until timestamp with time zone not null,
     constraint unique_period_pkey primary key (kind, key)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 create index unique_period_until on engine.unique_period using btree (until);
 comment on table engine.unique_period is 'No second job of the key is made until then, whether this one lives or not.';
 
@@ -486,7 +499,7 @@ create table engine.worker (
     name text not null,
     info jsonb default '{}'::jsonb not null,
     constraint worker_pkey primary key (id)
-) with (fillfactor = 50);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
 comment on table engine.worker is 'One row a worker process: its lease. dead_at is the verdict; until it is set the worker may renew.';
 
 create table raw_ops.ad_accounts (
@@ -3455,6 +3468,38 @@ begin
 end
 $$;
 
+create function engine.drop_expired_partition() returns bigint
+language plpgsql security definer
+set jit = off
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    bound bigint;
+    recent boolean;
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended('engine.drop_expired_partition', 0)) then
+        return null;
+    end if;
+    for bound in
+        select (regexp_match(c.relname, '_(\d+)$'))[1]::bigint as ends_at
+        from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'engine.job'::regclass and c.relname ~ '^job_\d+$'
+          and (regexp_match(c.relname, '_(\d+)$'))[1]::bigint <= (select p.last_value from engine.position p)
+        order by 1
+    loop
+        execute format($q$
+            select exists (select from engine.attempt_%1$s a where a.outcome = 'completed' and a.finished_at >= $1)
+                or exists (select from engine.attempt_%1$s a where a.outcome = 'cancelled' and a.finished_at >= $2)
+            $q$, bound) into recent using engine.kept_since('completed'), engine.kept_since('cancelled');
+        if not recent and engine.retire_partition(bound, true) >= 0 then
+            return bound;
+        end if;
+    end loop;
+    return null;
+end
+$$;
+comment on function engine.drop_expired_partition() is 'Drops the oldest pair of partitions that engine.retention lets go.';
+
 create function engine.emit(name text, key text, payload jsonb DEFAULT 'null'::jsonb, idempotency_key text DEFAULT NULL::text) returns TABLE(id bigint, created boolean, woken integer)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -3597,6 +3642,7 @@ declare
     bound bigint;
     last_id bigint;
     made integer := 0;
+    brin regclass;
 begin
     if width < 1000000 or ahead < width or ahead > 100 * width then
         raise exception 'partitions of % ids, % ahead: the width is a million or more, and 1 to 100 widths are made ahead', width, ahead
@@ -3620,12 +3666,80 @@ begin
                        bound + width, bound, bound + width);
         execute format('create table engine.attempt_%s partition of engine.attempt for values from (%s) to (%s)',
                        bound + width, bound, bound + width);
+        for brin in select x.indexrelid from pg_index x join pg_class c on c.oid = x.indexrelid join pg_am a on a.oid = c.relam
+            where x.indrelid = format('engine.attempt_%s', bound + width)::regclass and a.amname = 'brin'
+        loop
+            execute format('alter index %s set (autosummarize = on)', brin);
+        end loop;
         bound := bound + width;
         made := made + 1;
     end loop;
     return made;
 end
 $$;
+
+create function engine.forget_ended(batch integer DEFAULT 1000) returns bigint
+language plpgsql security definer
+set jit = off
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    part text;
+    gone bigint := 0;
+    past bigint[];
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended('engine.forget_ended', 0)) then
+        return 0;
+    end if;
+    for part in
+        select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'engine.attempt'::regclass
+          and (c.relname !~ '^attempt_\d+$'
+               or ((regexp_match(c.relname, '_(\d+)$'))[1]::bigint > (select p.last_value from engine.position p) and pg_relation_size(c.oid) > 0))
+    loop
+        execute format($q$
+            select array(
+                select a.job_id from engine.%I a join engine.job j on j.id = a.job_id
+                where ((a.outcome = 'completed' and a.finished_at < $2) or (a.outcome = 'cancelled' and a.finished_at < $3)
+                    or (a.outcome = 'dead' and a.finished_at < $4))
+                  and a.job_id not in (select unnest(c.ids) from engine.claim c)
+                  and (j.parent_id is null or not exists (select from engine.job p where p.id = j.parent_id)
+                       or exists (select from engine.attempt f where f.job_id = j.parent_id and f.outcome in ('completed', 'cancelled', 'dead')))
+                limit $1)$q$, part)
+            into past using batch - gone, engine.kept_since('completed'), engine.kept_since('cancelled'), engine.kept_since('dead');
+        -- The attempts first: a job of which they are left is a fault, and one without them is none that lives.
+        delete from engine.attempt a where a.job_id = any (past);
+        delete from engine.job j where j.id = any (past);
+        gone := gone + cardinality(past);
+        exit when gone >= batch;
+    end loop;
+    return gone;
+end
+$$;
+comment on function engine.forget_ended(integer) is 'Forgets ended jobs that engine.retention lets go and no partition will take along soon.';
+
+create function engine.forget_letters(batch integer DEFAULT 1000) returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    resolved_since timestamptz := engine.kept_since('resolved_letters');
+    open_since timestamptz := engine.kept_since('open_letters');
+    gone bigint;
+begin
+    with past as materialized (
+        select d.id from engine.dead_letter_queue d
+        where ((d.resolved and coalesce(d.resolved_at, d.created_at) < resolved_since)
+            or (not d.resolved and d.created_at < open_since))
+          and not exists (select from engine.job j where j.id = d.job_id)
+        limit batch
+    )
+    delete from engine.dead_letter_queue d where d.id in (select p.id from past p);
+    get diagnostics gone = row_count;
+    return gone;
+end
+$$;
+comment on function engine.forget_letters(integer) is 'Forgets dead letters that engine.retention lets go.';
 
 create function engine.hold_unique_key(kind text, key text, new_id bigint, until_started boolean, replaces boolean, wait interval, at_most interval, period interval, OUT held_id bigint, OUT run_at timestamp with time zone) returns record
 language plpgsql security definer
@@ -3736,6 +3850,13 @@ begin
 end
 $$;
 comment on function engine.keep_retry_policy(regclass) is 'To be called once for a table that takes the place of engine.retry_config.';
+
+create function engine.kept_since(what text) returns timestamp with time zone
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce((select engine.now() - r.kept from engine.retention r where r.what = $1), '-infinity')
+$$;
 
 create function engine.lane_of(queue text, kind text, priority smallint) returns integer
 language plpgsql
@@ -3924,26 +4045,50 @@ begin
 end
 $$;
 
-create function engine.retire_partition(bound bigint) returns bigint
-language plpgsql
+create function engine.retire_partition(bound bigint, by_retention boolean DEFAULT false) returns bigint
+language plpgsql security definer
+set jit = off
 set lock_timeout = 100ms
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     low bigint;
-    live bigint[];
+    living bigint[];
+    ended bigint[] := '{}';
     kept bigint;
 begin
     select (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''?(\d+)'))[1]::bigint into low
     from pg_class c where c.oid = format('engine.job_%s', bound)::regclass;
+    -- Who has made a job of this range and not committed it is waited for. Nobody else comes: ids only grow.
+    execute format('lock table engine.job_%s in share mode', bound);
+    -- From here on jobs of this range end, and none begins. A claim that still stands is asked for its attempts, recorded or not.
+    select coalesce(array_agg(distinct p.job_id), '{}') into living
+    from (select job_id from engine.place union all select unnest(ids) from engine.claim) p
+    where p.job_id >= low and p.job_id < bound;
+    if by_retention then
+        execute format($q$
+            select coalesce(array_agg(k.job_id), '{}') from (
+                select a.job_id from engine.attempt_%1$s a
+                where (a.outcome = 'completed' and a.finished_at >= $2) or (a.outcome = 'cancelled' and a.finished_at >= $3)
+                    or (a.outcome = 'dead' and a.finished_at >= $4)
+                union
+                select j.id from engine.job_%1$s j join engine.place p on p.job_id = j.parent_id
+                limit 100001) k
+            where k.job_id <> all ($1)$q$, bound)
+            into ended using living, engine.kept_since('completed'), engine.kept_since('cancelled'), engine.kept_since('dead');
+        if cardinality(ended) > 100000 then
+            return -1;
+        end if;
+    end if;
+    execute format('create temporary table kept_jobs on commit drop as select * from engine.job_%s where id = any ($1)', bound)
+        using living || ended;
+    execute format('create temporary table kept_attempts on commit drop as select * from engine.attempt_%s where job_id = any ($1)', bound)
+        using ended;
+
     -- Parents first, as every other statement locks them: otherwise a claim that waits for the partition deadlocks with the drop.
     lock table only engine.job, only engine.attempt in access exclusive mode;
     execute format('lock table engine.job_kept, engine.attempt_kept, engine.job_%s, engine.attempt_%s in access exclusive mode', bound, bound);
-    -- A claim that still stands is asked for its attempts, recorded or not.
-    select coalesce(array_agg(distinct p.job_id), '{}') into live
-    from (select job_id from engine.place union all select unnest(ids) from engine.claim) p
-    where p.job_id >= low and p.job_id < bound;
-    execute format('create temporary table kept_jobs on commit drop as select * from engine.job_%s where id = any ($1)', bound) using live;
-    execute format('create temporary table kept_attempts on commit drop as select * from engine.attempt_%s where job_id = any ($1)', bound) using live;
+    execute format('insert into kept_attempts select * from engine.attempt_%s where job_id = any ($1)', bound) using living;
     execute format('drop table engine.job_%s, engine.attempt_%s', bound, bound);
     insert into engine.job select * from kept_jobs;
     get diagnostics kept = row_count;
@@ -3952,6 +4097,7 @@ begin
     return kept;
 end
 $$;
+comment on function engine.retire_partition(bigint,boolean) is 'Drops a pair of partitions; what lives moves to the default ones.';
 
 create function engine.retry_policy_fault(max_attempts integer, backoff_seconds integer[], alert_on_attempt integer, escalate_on_attempt integer) returns text
 language sql immutable
@@ -5908,6 +6054,8 @@ grant select, insert, update, delete on engine.queue to rawops_operator;
 grant select on engine.queue_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.ready to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.ready to rawops_runtime;
+grant select on engine.retention to rawops_reader, rawops_runtime;
+grant select, update on engine.retention to rawops_operator;
 grant select on engine.retry_config to rawops_reader, rawops_runtime;
 grant select, insert, update, delete on engine.retry_config to rawops_operator;
 grant select on engine.retry_override to rawops_reader, rawops_runtime;
@@ -6172,12 +6320,16 @@ grant execute on function engine.ask_cancel(bigint,text,text) to rawops_operator
 grant execute on function engine.cancel_waiting(bigint,text) to rawops_operator;
 grant execute on function engine.collapse_snoozes(bigint[]) to rawops_runtime;
 grant execute on function engine.discard_letter(uuid,text,text) to rawops_operator;
+grant execute on function engine.drop_expired_partition() to rawops_runtime;
 grant execute on function engine.emit(text,text,jsonb,text) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function engine.enqueue(text,jsonb,text,smallint,timestamp with time zone,text,text,text,text,smallint,bigint,text,uuid,timestamp with time zone,boolean,interval,boolean,boolean,interval,interval) to rawops_runtime;
 grant execute on function engine.error_categories() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
+grant execute on function engine.forget_ended(integer) to rawops_runtime;
+grant execute on function engine.forget_letters(integer) to rawops_runtime;
 grant execute on function engine.hold_unique_key(text,text,bigint,boolean,boolean,interval,interval,interval) to rawops_runtime;
 grant execute on function engine.is_running(bigint) to rawops_runtime;
+grant execute on function engine.kept_since(text) to rawops_runtime;
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
 grant execute on function engine.measure_figures(integer) to rawops_ingest, rawops_runtime;
 grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;

@@ -21,6 +21,7 @@ pub mod parked;
 pub mod partition;
 pub mod payload;
 pub mod place;
+pub mod retention;
 pub mod retry_policy;
 pub mod schedule;
 pub mod scheduled;

@@ -74,7 +74,7 @@ pub async fn leave(connection: &mut PgConnection, worker_id: i64) -> Result<(), 
     around("worker/leave", sqlx::query(sql!("worker/leave")).bind(worker_id).execute(connection)).await.map(drop)
 }
 
-/// Forgets workers dead for a day.
+/// Forgets workers that have been dead for as long as they are kept.
 ///
 /// # Errors
 /// The database's.

@@ -12,8 +12,6 @@ const PARTITIONS_AHEAD: i64 = 50_000_000;
 const BATCH: i64 = 2000;
 /// A claim younger than this is its worker's to close.
 const CLAIM_AGE_MS: i64 = 10_000;
-/// For how many days a producer may retry an enqueue whose outcome it does not know.
-const KEYS_KEPT_DAYS: i32 = 7;
 /// For how many days an event that came first waits for its workflow.
 const EVENTS_KEPT_DAYS: i32 = 90;
 
@@ -26,8 +24,14 @@ pub(super) enum Duty {
     RollUpAttempts,
     /// Make the partitions ahead.
     MakePartitions,
+    /// Drop partitions that the policy lets go.
+    DropPartitions,
     /// Drop claims whose attempts are all recorded.
     CloseClaims,
+    /// Forget ended jobs that no partition takes along.
+    ForgetEnded,
+    /// Forget dead letters that are past their time.
+    ForgetLetters,
     /// Forget what jobs said that are gone.
     ForgetNotes,
     /// Forget workers that are long dead.
@@ -42,7 +46,7 @@ pub(super) enum Duty {
 
 impl Duty {
     /// In the order in which they are done when all are due.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Measure,
         Self::MakePartitions,
         Self::CloseClaims,
@@ -52,6 +56,9 @@ impl Duty {
         Self::ForgetKeys,
         Self::ForgetSteps,
         Self::ForgetEvents,
+        Self::ForgetLetters,
+        Self::ForgetEnded,
+        Self::DropPartitions,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -59,7 +66,10 @@ impl Duty {
             Self::Measure => "measure",
             Self::RollUpAttempts => "roll_up_attempts",
             Self::MakePartitions => "make_partitions",
+            Self::DropPartitions => "drop_partitions",
             Self::CloseClaims => "close_claims",
+            Self::ForgetEnded => "forget_ended",
+            Self::ForgetLetters => "forget_letters",
             Self::ForgetNotes => "forget_notes",
             Self::ForgetWorkers => "forget_workers",
             Self::ForgetKeys => "forget_keys",
@@ -73,7 +83,10 @@ impl Duty {
             Self::Measure => Duration::from_secs(1),
             Self::RollUpAttempts => Duration::from_secs(5),
             Self::MakePartitions | Self::CloseClaims | Self::ForgetNotes => Duration::from_secs(30),
-            Self::ForgetWorkers | Self::ForgetKeys | Self::ForgetSteps | Self::ForgetEvents => Duration::from_mins(1),
+            Self::ForgetWorkers | Self::ForgetKeys | Self::ForgetSteps | Self::ForgetEvents | Self::DropPartitions | Self::ForgetEnded => {
+                Duration::from_mins(1)
+            }
+            Self::ForgetLetters => Duration::from_mins(10),
         }
     }
 
@@ -82,13 +95,21 @@ impl Duty {
         match self {
             // A hundred million jobs are counted in some 15 s.
             Self::Measure | Self::RollUpAttempts => Duration::from_mins(1),
+            // Before it locks anything it looks through a partition.
+            Self::DropPartitions => Duration::from_mins(2),
             _ => Duration::from_secs(10),
         }
     }
 
     /// Whether an act that dealt with so much has left something.
     pub(super) const fn has_more(self, did: i64) -> bool {
-        matches!(self, Self::ForgetNotes | Self::ForgetKeys | Self::ForgetSteps | Self::ForgetEvents) && did >= BATCH
+        match self {
+            Self::ForgetNotes | Self::ForgetKeys | Self::ForgetSteps | Self::ForgetEvents | Self::ForgetEnded | Self::ForgetLetters => {
+                did >= BATCH
+            }
+            Self::DropPartitions => did > 0,
+            _ => false,
+        }
     }
 
     /// Does it once; returns how much it dealt with.
@@ -97,13 +118,16 @@ impl Duty {
             Self::Measure => metrics::measure(tx, Duration::ZERO).await.map(i64::from),
             Self::RollUpAttempts => metrics::roll_up(tx).await,
             Self::MakePartitions => store::partition::extend(tx, PARTITION_WIDTH, PARTITIONS_AHEAD).await.map(i64::from),
+            Self::DropPartitions => store::partition::drop_expired(tx).await.map(|bound| i64::from(bound.is_some())),
+            Self::ForgetEnded => store::retention::forget_ended(tx, BATCH as i32).await,
+            Self::ForgetLetters => store::retention::forget_letters(tx, BATCH as i32).await,
             Self::CloseClaims => store::claim::close_finished(tx, CLAIM_AGE_MS).await.map(|gone| gone as i64),
             Self::ForgetNotes => store::note::prune(tx, BATCH).await,
             Self::ForgetWorkers => store::worker::prune(tx).await.map(|gone| gone as i64),
             Self::ForgetSteps => Ok(store::step::prune(tx, BATCH).await? as i64 + store::child::prune(tx, BATCH).await?),
             Self::ForgetEvents => store::event::prune(tx, EVENTS_KEPT_DAYS, BATCH).await.map(|gone| gone as i64),
             Self::ForgetKeys => {
-                let gone = store::enqueue_key::prune(tx, KEYS_KEPT_DAYS, BATCH).await?.max(store::unique_period::prune(tx, BATCH).await?);
+                let gone = store::enqueue_key::prune(tx, BATCH).await?.max(store::unique_period::prune(tx, BATCH).await?);
                 Ok(gone as i64)
             }
         }

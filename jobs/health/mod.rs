@@ -2,4 +2,4 @@
 
 mod prune_enqueue_keys;
 
-pub use prune_enqueue_keys::{KEPT_DAYS, PruneEnqueueKeys};
+pub use prune_enqueue_keys::PruneEnqueueKeys;

@@ -1,6 +1,6 @@
 //! Forget the idempotency keys that no producer will use again.
 //!
-//! keys older than a week -> gone, a batch a transaction
+//! keys past the time that `rawops retention` sets -> gone, a batch a transaction
 //!
 //! Started by  schedules, every hour
 //! Unique by   itself: one at a time
@@ -11,12 +11,10 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// How long a producer may retry an enqueue whose outcome it does not know, in days.
-pub const KEPT_DAYS: i32 = 7;
 /// Keys of one transaction: some 20 ms of locks.
 const BATCH: u64 = 5_000;
 
-/// Deletes what is older than [`KEPT_DAYS`].
+/// Deletes what no producer may try again.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
 pub struct PruneEnqueueKeys {}
 
@@ -43,7 +41,7 @@ impl Job for PruneEnqueueKeys {
 
 async fn prune_batch(run: &Run) -> JobResult<u64> {
     let mut tx = run.begin().await?;
-    let pruned = enqueue_key::prune(&mut tx, KEPT_DAYS, BATCH as i64).await?;
+    let pruned = enqueue_key::prune(&mut tx, BATCH as i64).await?;
     tx.commit().await?;
     Ok(pruned)
 }

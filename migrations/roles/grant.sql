@@ -79,6 +79,7 @@ grant execute on function raw_ops.get_low_stock_alerts, raw_ops.get_current_inve
 grant insert, update, delete on engine.queue, engine.retry_override, engine.retry_config, raw_ops.retry_config to rawops_operator;
 grant update (paused) on engine.lane to rawops_operator;
 grant insert, update on raw_ops.api_tokens, engine.schedule to rawops_operator;
+grant update on engine.retention to rawops_operator;
 -- By the triggers that keep the policy.
 grant insert on engine.retry_policy_history to rawops_operator;
 grant execute on function engine.error_categories, engine.retry_policy_fault to rawops_operator, rawops_reader;

@@ -7,6 +7,7 @@ mod jobs;
 mod migrate;
 mod processes;
 pub mod program;
+mod retention;
 mod retry;
 mod schedules;
 mod up;

@@ -9,6 +9,7 @@ mod enqueue;
 mod figures;
 mod hand;
 mod jobs;
+mod retention;
 mod retry_policy;
 mod retry_simulation;
 mod schedule_edits;

@@ -42,6 +42,7 @@ pub const TABLES: &[Tables] = &[
     Tables("raw_ops.dead_letter_queue", ["s", "", "s", "s"]),
     // Figures without the jobs behind them, for the /metrics of the HTTP process.
     Tables("engine.queue_figures engine.attempt_figures engine.place_figures engine.duty_health", ["s", "s", "s", "s"]),
+    Tables("engine.retention", ["s", "", "su", "s"]),
     // Written by the functions that measure.
     Tables("engine.lane_figures engine.measured engine.attempt_minute", ["s", "", "s", "s"]),
     Tables("raw_ops.webhook_inbox raw_ops.seal_webhook_inbox", ["siud", "i", "s", "s"]),
@@ -95,7 +96,10 @@ pub struct Functions(pub &'static str, pub &'static [&'static str]);
 pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.now", &["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"]),
     Functions("engine.enqueue engine.put_in_place engine.lane_of engine.wake engine.extend_partitions", &["rawops_runtime"]),
-    Functions("engine.roll_up_attempts", &["rawops_runtime"]),
+    Functions(
+        "engine.roll_up_attempts engine.kept_since engine.drop_expired_partition engine.forget_ended engine.forget_letters",
+        &["rawops_runtime"],
+    ),
     Functions("engine.measure_figures", &["rawops_runtime", "rawops_ingest"]),
     Functions("engine.unpark engine.settle_aftermath", &["rawops_runtime"]),
     Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),

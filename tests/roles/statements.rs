@@ -18,9 +18,10 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("doctor" | "look" | "payload", _)
         | ("occurrence", "alive" | "last" | "list")
         | ("schedule", "load")
+        | ("retention", "list")
         | ("retry_policy", "deciding" | "failures" | "fault" | "history" | "list") => LOOK,
         ("cancel_request", "settle") => RUNTIME,
-        ("cancel_request" | "dead_letter" | "retry_policy", _) | ("schedule", "edit" | "ensure") => OPERATE,
+        ("cancel_request" | "dead_letter" | "retry_policy", _) | ("schedule", "edit" | "ensure") | ("retention", "put") => OPERATE,
         ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
         ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],
         ("duty", "list") | ("metrics", "attempts" | "places" | "queues") => {
@@ -29,8 +30,8 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         ("partition", "retire") => &["rawops_owner"],
         (
             "aftermath" | "attempt" | "child" | "compensation" | "claim" | "clock" | "duty" | "enqueue_key" | "event" | "event_wait"
-            | "job" | "lane" | "leader" | "metrics" | "note" | "occurrence" | "parked" | "partition" | "place" | "schedule" | "scheduled"
-            | "step" | "topic" | "unique_period" | "worker",
+            | "job" | "lane" | "leader" | "metrics" | "note" | "occurrence" | "parked" | "partition" | "place" | "retention" | "schedule"
+            | "scheduled" | "step" | "topic" | "unique_period" | "worker",
             _,
         ) => RUNTIME,
         _ => return None,
