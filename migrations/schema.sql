@@ -31,7 +31,7 @@ create table engine.aftermath (
     ended_at timestamp with time zone not null,
     reached boolean default false not null,
     constraint aftermath_pkey primary key (job_id)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 comment on table engine.aftermath is 'Workflows that were cancelled or died, until their children are stopped and their undoing is enqueued.';
 comment on column engine.aftermath.reached is 'Every child was asked to stop.';
 
@@ -97,7 +97,7 @@ create table engine.child_end (
     output jsonb,
     constraint child_end_pkey primary key (parent_id, "position", n),
     constraint child_end_outcome_check check (outcome = any (array['completed'::text, 'cancelled'::text, 'dead'::text]))
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 comment on table engine.child_end is 'How children of workflows ended, for their parents to read. Goes with the parent.';
 
 create table engine.claim (
@@ -123,7 +123,7 @@ create table engine.compensation (
     undone_at timestamp with time zone,
     undone_by bigint,
     constraint compensation_pkey primary key (job_id, "position", n)
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
 comment on table engine.compensation is 'The jobs that undo what a workflow did, should it die or be cancelled; the last one first.';
 comment on column engine.compensation.undone_by is 'The job that undid it.';
 
