@@ -128,11 +128,11 @@ async fn requeue(pool: &PgPool, id: Uuid, args: Option<String>, format: Format) 
         Some(text) => Some(checked(pool, id, text).await?),
         None => None,
     };
-    let enqueued = dead_letter::requeue(pool, id, &who(), args).await?;
+    let job_id = dead_letter::requeue(pool, id, &who(), args).await?;
     if format.json {
-        return output::json(&json!({ "requeued": id, "job_id": enqueued.id }));
+        return output::json(&json!({ "requeued": id, "job_id": job_id }));
     }
-    output::print(format!("dead letter {id} runs again as job {}", enqueued.id))
+    output::print(format!("dead letter {id} runs again as job {job_id}"))
 }
 
 /// Arguments that are JSON and that this program's job of that kind can decode.
@@ -156,7 +156,7 @@ async fn requeue_all(pool: &PgPool, filter: Filter, format: Format) -> anyhow::R
         }
         for id in fresh {
             match dead_letter::requeue(pool, id, &who(), None).await {
-                Ok(enqueued) => requeued.push(json!({ "requeued": id, "job_id": enqueued.id })),
+                Ok(job_id) => requeued.push(json!({ "requeued": id, "job_id": job_id })),
                 // Another operator was quicker.
                 Err(StoreError::LetterResolved(..)) => {}
                 Err(StoreError::Database(error)) if error.as_database_error().is_none() => return Err(error.into()),

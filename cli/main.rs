@@ -9,6 +9,7 @@ mod logging;
 mod migrate;
 mod output;
 mod processes;
+mod queues;
 mod retention;
 mod retry;
 mod schedules;
@@ -57,6 +58,9 @@ enum Command {
     /// See and stop jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// See how deep the queues are, and limit how deep they may become
+    #[command(subcommand)]
+    Queues(queues::Command),
     /// See dead letters, run them again or put them away
     #[command(subcommand)]
     Dead(dead::Command),
@@ -93,6 +97,7 @@ async fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(url, &args).await,
         Command::Seed(args) => seed::run(url, &args).await,
         Command::Jobs(command) => jobs::run(url, command).await,
+        Command::Queues(command) => queues::run(url, command).await,
         Command::Dead(command) => dead::run(url, command).await,
         Command::Schedules(command) => schedules::run(url, command).await,
         Command::Retry(command) => retry::run(url, command).await,

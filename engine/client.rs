@@ -64,6 +64,17 @@ impl Client {
         tx.commit().await?;
         Ok(ids)
     }
+
+    /// Enqueues jobs by the hundred thousand in one transaction, by COPY: all or none. The answer has one id a job, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::NotForCopy`] when one has a unique, idempotency or limit key; otherwise as [`Client::enqueue`].
+    pub async fn enqueue_copy(&self, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let ids = enqueue_copy_in(&mut tx, jobs).await?;
+        tx.commit().await?;
+        Ok(ids)
+    }
 }
 
 /// Enqueues one job in the caller's transaction: it exists if, and only if, that transaction commits.
@@ -81,4 +92,12 @@ pub async fn enqueue_in(connection: &mut PgConnection, job: &NewJob) -> Result<E
 /// As [`enqueue_in`]; [`StoreError::KeyedInBulk`] when a job carries an idempotency key, which only single enqueues honour.
 pub async fn enqueue_many_in(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Option<JobId>>, StoreError> {
     store::job::enqueue_many(connection, jobs).await
+}
+
+/// As [`Client::enqueue_copy`], in the caller's transaction.
+///
+/// # Errors
+/// As [`Client::enqueue_copy`]. After an error the transaction can only be rolled back.
+pub async fn enqueue_copy_in(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
+    store::copy::enqueue(connection, jobs).await
 }

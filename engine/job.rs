@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::{Failure, Run, arguments, unique::Uniqueness};
 
 /// The identity of a job. Grows with time; travels as a string in JSON, because JavaScript rounds above 2^53.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct JobId(pub i64);
 
@@ -207,6 +207,12 @@ pub struct Enqueued {
     pub id: JobId,
     /// Whether this call made it.
     pub created: bool,
+    /// How many jobs of its queue may run now, as counted a second ago.
+    #[sqlx(default)]
+    pub queue_depth: i64,
+    /// For how many milliseconds the first of them has been there.
+    #[sqlx(default)]
+    pub queue_age_ms: i64,
 }
 
 impl<'de> Deserialize<'de> for JobId {

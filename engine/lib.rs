@@ -51,7 +51,7 @@ mod worker;
 mod workflow;
 
 pub use arguments::Undecodable;
-pub use client::{Client, enqueue_in, enqueue_many_in};
+pub use client::{Client, enqueue_copy_in, enqueue_in, enqueue_many_in};
 pub use ending::Ending;
 pub use failure::{Category, Failure};
 pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};

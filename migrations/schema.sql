@@ -331,9 +331,12 @@ comment on table engine.progress is 'How far a job is, by its own word. Kept unt
 create table engine.queue (
     name text not null,
     paused boolean default false not null,
-    constraint queue_pkey primary key (name)
+    depth_limit bigint,
+    constraint queue_pkey primary key (name),
+    constraint queue_depth_limit_check check (depth_limit > 0)
 );
 comment on table engine.queue is 'Operators'' settings of a queue. Only queues that need a setting have a row.';
+comment on column engine.queue.depth_limit is 'With so many jobs ready, it takes no more: RW020. Null: no limit.';
 
 create table engine.ready (
     lane_id integer not null,
@@ -3538,7 +3541,7 @@ begin
 end
 $$;
 
-create function engine.enqueue(kind text, args jsonb, queue text DEFAULT 'default'::text, priority smallint DEFAULT 5, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_key text DEFAULT NULL::text, producer text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, limit_key text DEFAULT NULL::text, max_attempts smallint DEFAULT NULL::smallint, parent_id bigint DEFAULT NULL::bigint, trace_parent text DEFAULT NULL::text, requeued_from uuid DEFAULT NULL::uuid, deadline timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_args boolean DEFAULT false, unique_for interval DEFAULT NULL::interval, unique_until_started boolean DEFAULT false, replaces boolean DEFAULT false, debounce interval DEFAULT NULL::interval, debounce_max interval DEFAULT NULL::interval) returns TABLE(id bigint, created boolean)
+create function engine.enqueue(kind text, args jsonb, queue text DEFAULT 'default'::text, priority smallint DEFAULT 5, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_key text DEFAULT NULL::text, producer text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, limit_key text DEFAULT NULL::text, max_attempts smallint DEFAULT NULL::smallint, parent_id bigint DEFAULT NULL::bigint, trace_parent text DEFAULT NULL::text, requeued_from uuid DEFAULT NULL::uuid, deadline timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_args boolean DEFAULT false, unique_for interval DEFAULT NULL::interval, unique_until_started boolean DEFAULT false, replaces boolean DEFAULT false, debounce interval DEFAULT NULL::interval, debounce_max interval DEFAULT NULL::interval) returns TABLE(id bigint, created boolean, queue_depth bigint, queue_age_ms bigint)
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -3551,6 +3554,9 @@ declare
     due timestamptz := engine.now();
     the_key text := case when enqueue.unique_args then engine.args_key(enqueue.args) else enqueue.unique_key end;
     starts timestamptz := enqueue.run_at;
+    depth bigint;
+    age_ms bigint;
+    most bigint;
 begin
     if enqueue.args is null then
         raise exception 'a job of kind % needs arguments: pass {} for none', enqueue.kind using errcode = 'RW002';
@@ -3565,6 +3571,10 @@ begin
     if enqueue.debounce is not null and (enqueue.run_at is not null or enqueue.debounce <= interval '0' or enqueue.debounce_max < enqueue.debounce) then
         raise exception 'a debounce is a positive time, debounce_max no shorter, and run_at follows from them' using errcode = '22023';
     end if;
+
+    select coalesce(sum(f.ready), 0), coalesce(1000 * extract(epoch from due - min(f.oldest_at)), 0) into depth, age_ms
+    from engine.lane l join engine.lane_figures f on f.lane_id = l.id
+    where l.queue = enqueue.queue;
 
     -- The claimers' floor trusts that whoever takes a position already has a transaction id.
     perform pg_current_xact_id();
@@ -3582,7 +3592,7 @@ begin
                 raise exception 'idempotency key % was used before for job % with other arguments: use a new key',
                     enqueue.idempotency_key, held_id using errcode = 'RW001';
             end if;
-            return query select held_id, false;
+            return query select held_id, false, depth, age_ms;
             return;
         end if;
     end if;
@@ -3595,9 +3605,16 @@ begin
         if held_id is not null then
             update engine.enqueue_key k set job_id = held_id
             where k.producer = coalesce(enqueue.producer, '') and k.key = enqueue.idempotency_key;
-            return query select held_id, false;
+            return query select held_id, false, depth, age_ms;
             return;
         end if;
+    end if;
+
+    -- Whoever asks again for a job that is there was answered above.
+    select q.depth_limit into most from engine.queue q where q.name = enqueue.queue;
+    if depth >= most then
+        raise exception 'queue % is full: % jobs of it are ready, and its limit is %', enqueue.queue, depth, most
+            using errcode = 'RW020', hint = 'Try again when some have run, or let an operator raise the limit.';
     end if;
 
     lane := engine.lane_of(enqueue.queue, enqueue.kind, enqueue.priority);
@@ -3606,7 +3623,7 @@ begin
             enqueue.parent_id, enqueue.trace_parent, enqueue.requeued_from, enqueue.deadline);
 
     perform engine.put_in_place(new_id, lane, 1, case when starts > due then starts end, enqueue.limit_key);
-    return query select new_id, true;
+    return query select new_id, true, depth, age_ms;
 end
 $$;
 

@@ -76,12 +76,13 @@ impl Verdict {
 /// Attempts that somebody else ended first.
 pub type Late = Vec<(JobId, i32)>;
 
-fn storable_output(output: &serde_json::Value) -> Option<Json<serde_json::Value>> {
+fn storable_output(job_id: JobId, output: &serde_json::Value) -> Option<Json<serde_json::Value>> {
     if output.is_null() {
         return None;
     }
     let text = output.to_string();
     if text.len() > OUTPUT_LIMIT {
+        tracing::warn!(job.id = %job_id, bytes = text.len(), limit = OUTPUT_LIMIT, "the output is not kept: it is too large");
         return Some(Json(serde_json::json!({ "cut": format!("the output had {} bytes, {OUTPUT_LIMIT} are kept at most", text.len()) })));
     }
     // jsonb takes no NUL, which serde writes as \u0000.
@@ -115,7 +116,7 @@ pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[En
     let outputs: Vec<Option<Json<serde_json::Value>>> = ended
         .iter()
         .map(|end| match &end.verdict {
-            Verdict::Completed(output) => storable_output(output),
+            Verdict::Completed(output) => storable_output(end.job_id, output),
             _ => None,
         })
         .collect();
@@ -180,7 +181,7 @@ pub async fn settle(
             Verdict::Snoozed(delay) => (None, None, Some(*delay), None),
             Verdict::Cancelled(reason) => (None, Some(storable(reason, ERROR_LIMIT)), None, None),
             Verdict::Stale => (Some("deadline"), Some("its deadline had passed when it came up".into()), None, None),
-            Verdict::Completed(output) => (None, None, None, storable_output(output)),
+            Verdict::Completed(output) => (None, None, None, storable_output(end.job_id, output)),
             Verdict::Released | Verdict::Waiting(_) | Verdict::Settled => (None, None, None, None),
         };
         categories.push(category);

@@ -21,8 +21,10 @@ pub struct Wanted<'a> {
     pub lanes: Vec<i32>,
     /// Below which position nothing is left, one a lane.
     pub floors: Vec<i64>,
-    /// The most jobs it takes, one a lane.
-    pub quotas: Vec<i64>,
+    /// The most jobs it takes, one a lane; `None`: as of a lane it has not met.
+    pub quotas: Vec<Option<i64>>,
+    /// By how many priorities each counts as more urgent, since it was not looked at for long.
+    pub boosts: Vec<i32>,
     /// The most jobs of a lane it has not met.
     pub new_lane_quota: i64,
     /// Turns the order among lanes of equal priority.
@@ -30,7 +32,7 @@ pub struct Wanted<'a> {
 }
 
 /// A job that this worker holds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Claimed {
     /// The claim it belongs to.
     pub claim_id: i64,
@@ -65,7 +67,7 @@ pub struct Snapshot {
     pub xmax: i64,
     /// The last position given out.
     pub last_position: i64,
-    /// The lanes it may have looked at: known to the worker and not paused.
+    /// The lanes it may have looked at, in that order: known to the worker and not paused.
     pub lanes: Vec<i32>,
 }
 
@@ -103,6 +105,7 @@ pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<
         .bind(&wanted.quotas)
         .bind(wanted.new_lane_quota)
         .bind(wanted.turn)
+        .bind(&wanted.boosts)
         .fetch_all(connection);
     let mut rows: Vec<Row> = around("claim/take", taking).await?;
     let snapshot = rows.first_mut().map_or_else(Snapshot::default, |row| Snapshot {

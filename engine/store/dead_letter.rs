@@ -6,7 +6,7 @@ use sqlx::{PgPool, postgres::PgDatabaseError, types::Json};
 use uuid::Uuid;
 
 use super::{StoreError, job, sql, storable};
-use crate::{Enqueued, JobId, failpoint::around};
+use crate::{JobId, failpoint::around};
 
 /// A dead letter.
 #[derive(Debug, Clone, serde::Serialize, sqlx::FromRow)]
@@ -83,10 +83,9 @@ pub async fn show(pool: &PgPool, id: Uuid) -> Result<Letter, StoreError> {
 /// # Errors
 /// [`StoreError::LetterResolved`], [`StoreError::LetterKeyHeld`], [`StoreError::NoSuchLetter`],
 /// [`StoreError::LetterWithoutJob`]; otherwise the database's.
-pub async fn requeue(pool: &PgPool, id: Uuid, by: &str, args: Option<Box<RawValue>>) -> Result<Enqueued, StoreError> {
+pub async fn requeue(pool: &PgPool, id: Uuid, by: &str, args: Option<Box<RawValue>>) -> Result<JobId, StoreError> {
     let requeueing = sqlx::query_scalar(sql!("dead_letter/requeue")).bind(id).bind(by).bind(args.map(Json)).fetch_one(pool);
-    let job: JobId = around("dead_letter/requeue", requeueing).await.map_err(|error| refused(id, error))?;
-    Ok(Enqueued { id: job, created: true })
+    around("dead_letter/requeue", requeueing).await.map_err(|error| refused(id, error))
 }
 
 /// Puts a dead letter away for good, for a reason that stays with it.

@@ -97,6 +97,7 @@ fn milliseconds(time: Duration) -> i64 {
 pub(super) fn refused(error: sqlx::Error) -> StoreError {
     match error.as_database_error() {
         Some(database) if database.code().as_deref() == Some("RW001") => StoreError::KeyReused(database.message().to_string()),
+        Some(database) if database.code().as_deref() == Some("RW020") => StoreError::QueueFull(database.message().to_string()),
         Some(database) if database.constraint() == Some("job_args_size") => StoreError::ArgumentsTooLarge,
         _ => error.into(),
     }

@@ -6,6 +6,7 @@ pub mod child;
 pub mod claim;
 pub mod clock;
 pub mod compensation;
+pub(crate) mod copy;
 pub mod dead_letter;
 pub mod doctor;
 pub mod duty;
@@ -21,6 +22,7 @@ pub mod parked;
 pub mod partition;
 pub mod payload;
 pub mod place;
+pub mod queue;
 pub mod retention;
 pub mod retry_policy;
 pub mod schedule;
@@ -38,6 +40,9 @@ pub enum StoreError {
     /// The idempotency key was used before with other arguments.
     #[error("{0}")]
     KeyReused(String),
+    /// The queue takes no more jobs for now, by the limit that an operator gave it.
+    #[error("{0}")]
+    QueueFull(String),
     /// The arguments are larger than a job's may be.
     #[error("the arguments are larger than 1 MiB: arguments are ids and small facts, so store the rest in a table and pass its id")]
     ArgumentsTooLarge,
@@ -50,6 +55,9 @@ pub enum StoreError {
     /// A job in a bulk enqueue carries an idempotency key.
     #[error("job {0} of this bulk enqueue has an idempotency key: enqueue it alone, or give it a unique key")]
     KeyedInBulk(usize),
+    /// A job of a COPY asks for more than to be stored.
+    #[error("job {0} of this COPY has {1}: enqueue it alone or with enqueue_many")]
+    NotForCopy(usize, &'static str),
     /// The dead letter does not exist.
     #[error("there is no dead letter {0}: `rawops dead list` shows them")]
     NoSuchLetter(uuid::Uuid),

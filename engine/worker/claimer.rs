@@ -1,6 +1,7 @@
 //! The claimer: takes jobs while there is room, and sleeps when there are none.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -10,6 +11,7 @@ use sqlx::PgConnection;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
+    ageing::Ageing,
     floor::{Floors, Look},
     pace::Room,
     patience,
@@ -35,6 +37,7 @@ struct Claimer {
     session: Arc<Session>,
     hand_over: UnboundedSender<Claimed>,
     floors: Floors,
+    ageing: Ageing,
     looked_again: Instant,
     looked_back: Instant,
     back_every: Duration,
@@ -53,6 +56,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         session: session.clone(),
         hand_over,
         floors: Floors::default(),
+        ageing: Ageing::new(session.program.config.ageing),
         looked_again: now,
         looked_back: now,
         back_every: Duration::from_secs(3),
@@ -107,14 +111,16 @@ impl Claimer {
         let look = self.look();
         self.turn = (self.turn + 1) % 101;
         let session = self.session.clone();
+        let lanes = Lanes::of(room, self.ageing.boosts(Instant::now()));
         let wanted = store::claim::Wanted {
             worker_id: session.worker_id,
             kinds: &session.program.kind_names,
             queues: &session.program.queues,
             limit: room.limit as i64,
-            lanes: room.lanes.iter().map(|(lane, _)| *lane).collect(),
-            floors: room.lanes.iter().map(|(lane, _)| self.floors.of(*lane, look)).collect(),
-            quotas: room.lanes.iter().map(|(_, quota)| *quota as i64).collect(),
+            floors: lanes.ids.iter().map(|lane| self.floors.of(*lane, look)).collect(),
+            lanes: lanes.ids,
+            quotas: lanes.quotas,
+            boosts: lanes.boosts,
             new_lane_quota: room.new_lane as i64,
             turn: self.turn,
         };
@@ -126,6 +132,7 @@ impl Claimer {
             self.looked_back = Instant::now();
         }
         self.floors.learn(&snapshot, &jobs, room.is_exhausted_by(&jobs), Instant::now());
+        self.ageing.learn(&snapshot.lanes, &jobs, jobs.len() >= room.limit, Instant::now());
         let took = jobs.len();
         self.hand_over(jobs);
         Ok(took)
@@ -215,6 +222,33 @@ impl Claimer {
         }
         self.session.suspects.store(false, Ordering::Release);
         Ok(())
+    }
+}
+
+/// What a claim is told of the lanes that this worker knows something of.
+#[derive(Default)]
+struct Lanes {
+    ids: Vec<i32>,
+    quotas: Vec<Option<i64>>,
+    boosts: Vec<i32>,
+}
+
+impl Lanes {
+    fn of(room: &Room, mut boosts: HashMap<i32, i32>) -> Self {
+        let mut lanes = Self::default();
+        for (lane, quota) in &room.lanes {
+            lanes.add(*lane, Some(*quota as i64), boosts.remove(lane).unwrap_or(0));
+        }
+        for (lane, boost) in boosts {
+            lanes.add(lane, None, boost);
+        }
+        lanes
+    }
+
+    fn add(&mut self, lane: i32, quota: Option<i64>, boost: i32) {
+        self.ids.push(lane);
+        self.quotas.push(quota);
+        self.boosts.push(boost);
     }
 }
 

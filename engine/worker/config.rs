@@ -27,6 +27,9 @@ pub struct WorkerConfig {
     /// How long handlers may block every thread of the runtime before the worker gives up its lease, so that others
     /// run what it holds.
     pub stall_limit: Duration,
+    /// How long a lane that claims do not get to, for jobs that are more urgent, waits until it counts as one priority more
+    /// urgent. Its first job is looked at after (priority + 1) times this, whatever comes before it. Zero: never.
+    pub ageing: Duration,
     /// Whether to LISTEN. Not through a pooler in transaction mode.
     pub listen: bool,
 }
@@ -43,6 +46,7 @@ impl Default for WorkerConfig {
             poll_interval_deaf: Duration::from_millis(25),
             grace: Duration::from_secs(20),
             stall_limit: Duration::from_secs(30),
+            ageing: Duration::from_secs(10),
             listen: true,
         }
     }

@@ -7,6 +7,7 @@ mod jobs;
 mod migrate;
 mod processes;
 pub mod program;
+mod queues;
 mod retention;
 mod retry;
 mod schedules;

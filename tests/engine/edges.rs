@@ -62,3 +62,24 @@ async fn a_completed_job_leaves_no_cancel_request_behind() {
     assert!(hand.complete(&[ended(&job, done())]).await.is_empty());
     assert_eq!(count(db.pool(), "select count(*) from engine.cancel_request").await, 0);
 }
+
+#[tokio::test]
+async fn an_output_of_ten_megabytes_is_left_out_and_said_so() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    enqueue(db.pool(), 3).await;
+    let jobs = hand.take(3).await;
+    let large = serde_json::Value::String("x".repeat(10 << 20));
+    let ends = [ended(&jobs[0], Verdict::Completed(large)), ended(&jobs[1], Verdict::Completed(serde_json::json!({ "kept": true })))];
+    assert!(hand.complete(&ends).await.is_empty());
+    let words = "y".repeat(10 << 20);
+    hand.settle(&[ended(&jobs[2], Verdict::Failed { category: engine::Category::Validation, message: words, retry_after_ms: None })]).await;
+    let outputs: Vec<String> = sqlx::query_scalar("select output::text from engine.attempt where outcome = 'completed' order by job_id")
+        .fetch_all(db.pool())
+        .await
+        .expect("outputs");
+    assert_eq!(outputs[0], r#"{"cut": "the output had 10485762 bytes, 1048576 are kept at most"}"#);
+    assert_eq!(outputs[1], r#"{"kept": true}"#);
+    assert_eq!(count(db.pool(), "select max(octet_length(error))::bigint from engine.attempt").await, 16 * 1024);
+    assert_eq!(count(db.pool(), "select max(octet_length(error_message))::bigint from engine.dead_letter_queue").await, 16 * 1024);
+}

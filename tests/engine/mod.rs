@@ -1,9 +1,12 @@
 //! The engine, feature by feature; `storage.rs` holds one test for each fault of the storage's prototype.
 
+mod ageing;
 pub mod alone;
+mod bulk;
 mod cancels;
 mod dead_letters;
 mod deadlines;
+mod depth;
 mod edges;
 mod enqueue;
 mod figures;

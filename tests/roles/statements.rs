@@ -18,10 +18,13 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("doctor" | "look" | "payload", _)
         | ("occurrence", "alive" | "last" | "list")
         | ("schedule", "load")
-        | ("retention", "list")
+        | ("retention" | "queue", "list")
         | ("retry_policy", "deciding" | "failures" | "fault" | "history" | "list") => LOOK,
         ("cancel_request", "settle") => RUNTIME,
-        ("cancel_request" | "dead_letter" | "retry_policy", _) | ("schedule", "edit" | "ensure") | ("retention", "put") => OPERATE,
+        ("cancel_request" | "dead_letter" | "retry_policy", _)
+        | ("schedule", "edit" | "ensure")
+        | ("retention", "put")
+        | ("queue", "set_limit") => OPERATE,
         ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
         ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],
         ("duty", "list") | ("metrics", "attempts" | "places" | "queues") => {

@@ -99,6 +99,10 @@ struct EnqueueAnswer {
     id: JobId,
     /// Whether this request made it.
     created: bool,
+    /// How many jobs of its queue may run now, as counted a second ago.
+    queue_depth: i64,
+    /// For how many milliseconds the first of them has been there.
+    queue_age_ms: i64,
 }
 
 pub(super) fn request_schema() -> Value {
@@ -138,7 +142,7 @@ pub(super) async fn enqueue(
 }
 
 fn answer(enqueued: Enqueued) -> EnqueueAnswer {
-    EnqueueAnswer { id: enqueued.id, created: enqueued.created }
+    EnqueueAnswer { id: enqueued.id, created: enqueued.created, queue_depth: enqueued.queue_depth, queue_age_ms: enqueued.queue_age_ms }
 }
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {

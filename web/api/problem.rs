@@ -33,6 +33,10 @@ impl IntoResponse for Problem {
             StatusCode::UNAUTHORIZED => {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
+            // The figures that decide are a second old.
+            StatusCode::TOO_MANY_REQUESTS => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
             StatusCode::SERVICE_UNAVAILABLE => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             }
@@ -52,6 +56,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
             StoreError::KeyReused(_) => StatusCode::CONFLICT,
+            StoreError::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
             StoreError::NoSuchJob(_) => StatusCode::NOT_FOUND,
             StoreError::ArgumentsTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             StoreError::Database(error) => return error.into(),

@@ -1,13 +1,14 @@
 -- Claim up to $4 ready jobs of kinds $2 and queues $3 for worker $1.
 -- $5..$7 are what the worker knows of lanes: the floor below which nothing is left, and how many it wants;
--- a lane it has not met yet starts at 0 and gives up to $8. $9 turns the order of equal priorities.
+-- a lane it has not met yet starts at 0 and gives up to $8. $9 turns the order of equal priorities. $10: by how many
+-- priorities each lane counts as more urgent, since claims have not got to it for long.
 -- The first row carries the snapshot by which the floors are moved and the lanes that were not paused; its job
 -- columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
 with head as materialized (
-    select row_number() over (order by l.priority, (l.id + $9) % 101) as rank, l.id, l.kind, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
+    select row_number() over (order by l.priority - coalesce(f.boost, 0), (l.id + $9) % 101) as rank, l.id, l.kind, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
     from engine.lane l
-    left join unnest($5::integer[], $6::bigint[], $7::bigint[]) f (lane_id, floor, quota) on f.lane_id = l.id
+    left join unnest($5::integer[], $6::bigint[], $7::bigint[], $10::integer[]) f (lane_id, floor, quota, boost) on f.lane_id = l.id
     where l.kind = any ($2) and l.queue = any ($3) and not l.paused
       and not exists (select from engine.queue q where q.name = l.queue and q.paused)
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
@@ -38,7 +39,7 @@ select
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
     s.last_value as last_position,
-    case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id) from head) end as looked_at,
+    case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by rank) from head) end as looked_at,
     c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.stale, c.has_parent
 from engine.position s
 left join (

@@ -1,0 +1,3 @@
+-- Wake sleeping workers.
+-- Caller: store/copy.rs
+select count(*) as woken from (select engine.wake()) w

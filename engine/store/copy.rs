@@ -1,0 +1,118 @@
+//! Jobs by the hundred thousand: the rows of `job` and of their places as two COPYs in the caller's transaction.
+//!
+//! PostgreSQL does not prepare COPY, so its statements are here and not in `engine/sql`.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{StoreError, job::refused, lane, sql};
+use crate::{JobId, NewJob};
+
+const JOBS: &str = "copy engine.job (id, lane_id, max_attempts, created_at, args, parent_id, trace_parent, deadline) from stdin";
+const READY: &str = "copy engine.ready (lane_id, attempt, position, job_id) from stdin";
+const SCHEDULED: &str = "copy engine.scheduled (run_at, job_id, lane_id, attempt) from stdin";
+
+/// Rows of one COPY: a few megabytes of text.
+const CHUNK: usize = 20_000;
+/// A row's end, and the mark of a null.
+const NULL: &str = "\\N";
+
+/// Stores jobs; the answer has one id a job, in order.
+///
+/// # Errors
+/// [`StoreError::NotForCopy`] when one has a key, which has to be looked up; [`StoreError::QueueFull`]; otherwise the database's.
+pub async fn enqueue(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
+    if let Some(refusal) = jobs.iter().enumerate().find_map(|(index, job)| Some(StoreError::NotForCopy(index, key_of(job)?))) {
+        return Err(refusal);
+    }
+    let (at, _xid): (DateTime<Utc>, String) = sqlx::query_as(sql!("job/copy_begin")).fetch_one(&mut *connection).await?;
+    let mut ids = Vec::with_capacity(jobs.len());
+    for chunk in jobs.chunks(CHUNK) {
+        let lanes = lane::of_jobs(connection, &chunk.iter().collect::<Vec<_>>()).await?;
+        let new: Vec<JobId> = sqlx::query_scalar(sql!("job/copy_ids")).bind(chunk.len() as i32).fetch_all(&mut *connection).await?;
+        let rows = Rows::of(chunk, &lanes, &new, at);
+        copy(connection, JOBS, rows.jobs).await?;
+        copy(connection, READY, rows.ready).await?;
+        copy(connection, SCHEDULED, rows.scheduled).await?;
+        ids.extend(new);
+    }
+    sqlx::query(sql!("job/wake")).execute(connection).await?;
+    Ok(ids)
+}
+
+/// The key that keeps a job out of a COPY.
+const fn key_of(job: &NewJob) -> Option<&'static str> {
+    if job.idempotency_key.is_some() {
+        Some("an idempotency key")
+    } else if job.unique.key.is_some() || job.unique.by_args || job.unique.is_special() {
+        Some("a unique key")
+    } else if job.limit_key.is_some() {
+        Some("a limit key")
+    } else {
+        None
+    }
+}
+
+async fn copy(connection: &mut PgConnection, statement: &str, rows: String) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut sink = connection.copy_in_raw(statement).await?;
+    match sink.send(rows.into_bytes()).await {
+        Ok(_) => sink.finish().await.map(drop).map_err(refused),
+        Err(error) => {
+            sink.abort("the rows could not be sent").await?;
+            Err(refused(error))
+        }
+    }
+}
+
+/// The rows of each table, as COPY reads them.
+#[derive(Default)]
+struct Rows {
+    jobs: String,
+    ready: String,
+    scheduled: String,
+}
+
+impl Rows {
+    fn of(jobs: &[NewJob], lanes: &[i32], ids: &[JobId], at: DateTime<Utc>) -> Self {
+        let mut rows = Self::default();
+        for ((job, lane), id) in jobs.iter().zip(lanes).zip(ids) {
+            rows.add(job, *lane, *id, at);
+        }
+        rows
+    }
+
+    fn add(&mut self, job: &NewJob, lane: i32, id: JobId, at: DateTime<Utc>) {
+        let (args, trace) = (escaped(job.args.get()), job.trace_parent.as_deref().map(escaped));
+        let (most, parent, deadline) = (or_null(job.max_attempts), or_null(job.parent), or_null(job.deadline.map(|at| at.to_rfc3339())));
+        let trace = trace.as_deref().unwrap_or(NULL);
+        let _ = writeln!(self.jobs, "{id}\t{lane}\t{most}\t{}\t{args}\t{parent}\t{trace}\t{deadline}", at.to_rfc3339());
+        let _ = match job.run_at.filter(|run_at| *run_at > at) {
+            Some(run_at) => writeln!(self.scheduled, "{}\t{id}\t{lane}\t1", run_at.to_rfc3339()),
+            None => writeln!(self.ready, "{lane}\t1\t{id}\t{id}"),
+        };
+    }
+}
+
+fn or_null(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| NULL.into(), |value| value.to_string())
+}
+
+/// A text in which COPY finds no end of a column or a row.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' => escaped.push_str("\\\\"),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
