@@ -206,49 +206,55 @@ pub struct Orphan {
     pub id: i64,
 }
 
-/// Claims whose worker is declared dead or gone, oldest first.
+/// The next `limit` claims after claim `after` whose worker is declared dead or gone, oldest first.
 ///
 /// # Errors
 /// The database's.
-pub async fn orphans(connection: &mut PgConnection, limit: i64) -> Result<Vec<Orphan>, sqlx::Error> {
-    around("claim/orphans", sqlx::query_as(sql!("claim/orphans")).bind(limit).fetch_all(connection)).await
+pub async fn orphans(connection: &mut PgConnection, after: i64, limit: i64) -> Result<Vec<Orphan>, sqlx::Error> {
+    around("claim/orphans", sqlx::query_as(sql!("claim/orphans")).bind(after).bind(limit).fetch_all(connection)).await
 }
 
 /// Gives back the unfinished jobs of an orphan; returns how many attempts it ended.
 ///
 /// A handler's transaction may hold the claim, or a row may be bad: then the jobs go one by one, so that one
-/// never keeps the others.
+/// never keeps the others. It waits for no such transaction, and for no other rescuer.
 ///
 /// # Errors
 /// The database's, when not even single jobs can be looked at.
 pub async fn rescue(connection: &mut PgConnection, orphan: Orphan) -> Result<i64, sqlx::Error> {
     match rescue_whole(connection, orphan).await {
+        Ok(Some(ended)) => Ok(ended),
+        Ok(None) => rescue_one_by_one(connection, orphan).await,
         Err(error) if error.as_database_error().is_some() => {
             tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, %error, "claim cannot be rescued as a whole, going job by job");
             rescue_one_by_one(connection, orphan).await
         }
-        whole => whole,
+        Err(error) => Err(error),
     }
 }
 
-async fn rescue_whole(connection: &mut PgConnection, orphan: Orphan) -> Result<i64, sqlx::Error> {
+/// `None`: a handler's transaction holds the claim, or it is gone.
+async fn rescue_whole(connection: &mut PgConnection, orphan: Orphan) -> Result<Option<i64>, sqlx::Error> {
     let mut tx = connection.begin().await?;
     sqlx::query(sql!("claim/lock_timeout")).execute(&mut *tx).await?;
+    let ours: bool = sqlx::query_scalar(sql!("claim/lock_rescue")).bind(orphan.id).fetch_one(&mut *tx).await?;
+    if !ours {
+        return Ok(Some(0));
+    }
     let locking = sqlx::query(sql!("claim/lock")).bind(orphan.worker_id).bind(orphan.id).fetch_optional(&mut *tx);
     if around("claim/lock", locking).await?.is_none() {
-        return Ok(0);
+        return Ok(None);
     }
     let ended = rescue_jobs(&mut tx, orphan, None).await?;
     close_one(&mut tx, orphan).await?;
     around("claim/rescue commit", tx.commit()).await?;
-    Ok(ended)
+    Ok(Some(ended))
 }
 
 async fn rescue_one_by_one(connection: &mut PgConnection, orphan: Orphan) -> Result<i64, sqlx::Error> {
-    let ids: Option<Vec<i64>> =
-        sqlx::query_scalar(sql!("claim/ids")).bind(orphan.worker_id).bind(orphan.id).fetch_optional(&mut *connection).await?;
+    let ids: Vec<i64> = sqlx::query_scalar(sql!("claim/ids")).bind(orphan.worker_id).bind(orphan.id).fetch_all(&mut *connection).await?;
     let mut ended = 0;
-    for id in ids.unwrap_or_default() {
+    for id in ids {
         match rescue_job(connection, orphan, id).await {
             Ok(one) => ended += one,
             Err(error) if error.as_database_error().is_some() => tracing::warn!(job.id = id, %error, "job cannot be rescued yet"),

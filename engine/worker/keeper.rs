@@ -21,6 +21,8 @@ const TICK: Duration = Duration::from_millis(50);
 const PROMOTE_BATCH: i64 = 2000;
 /// Rounds a tick: a flood of due jobs must not keep the rescue waiting.
 const PROMOTE_ROUNDS: usize = 5;
+/// Claims of the dead that are looked at between two promotions.
+const ORPHANS: i64 = 100;
 /// Requests to cancel that are looked at again in one go.
 const CANCELS: i32 = 100;
 /// How far behind the last due time a promotion begins, since rows commit out of order.
@@ -128,7 +130,7 @@ impl Keeper {
             duty("wake workflows", patience::answer(&session, self.waking.look(connection)).await)?;
             if self.sweep.is_due() && !planted!("nobody sweeps") {
                 duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
-                duty("rescue", patience::answer(&session, rescue_orphans(connection)).await)?;
+                self.rescue(connection).await?;
             }
             if self.suspects.is_due() {
                 duty("look for suspects", patience::answer(&session, self.look_for_suspects(connection)).await)?;
@@ -183,6 +185,28 @@ impl Keeper {
         Ok(())
     }
 
+    /// Rescues what the dead held, page by page; what cannot be rescued yet holds up nothing, neither other claims nor
+    /// what is due.
+    async fn rescue(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let session = self.session.clone();
+        let mut after = 0;
+        loop {
+            let page = patience::answer(&session, store::claim::orphans(connection, after, ORPHANS)).await?;
+            for orphan in &page {
+                match patience::answer(&session, store::claim::rescue(connection, *orphan)).await {
+                    Ok(0) => (),
+                    Ok(jobs) => {
+                        tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, jobs, "jobs of a dead worker rescued");
+                    }
+                    failed => duty("rescue", failed.map(drop))?,
+                }
+            }
+            let Some(last) = page.last().filter(|_| page.len() as i64 == ORPHANS && !session.is_over()) else { return Ok(()) };
+            after = last.id;
+            duty("promote", patience::answer(&session, self.promote(connection)).await)?;
+        }
+    }
+
     async fn look_for_suspects(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let program = &self.session.program;
         let due = store::scheduled::suspects_due(connection, &program.kind_names, &program.queues).await?;
@@ -193,14 +217,6 @@ impl Keeper {
 
 fn jitter() -> f64 {
     rand::rng().random_range(0.75..1.25)
-}
-
-async fn rescue_orphans(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    for orphan in store::claim::orphans(connection, 100).await? {
-        let ended = store::claim::rescue(connection, orphan).await?;
-        tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, jobs = ended, "jobs of a dead worker rescued");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ async fn fault_2_an_overdue_lease_alone_makes_nobody_dead() {
         .execute(db.pool())
         .await
         .expect("expired, as after an outage");
-    assert!(claim::orphans(&mut hand.connection, 10).await.expect("read").is_empty(), "nobody has watched the lease yet");
+    assert!(claim::orphans(&mut hand.connection, 0, 10).await.expect("read").is_empty(), "nobody has watched the lease yet");
     let seen = worker::leases(&mut hand.connection).await.expect("read").remove(0);
     assert!(seen.overdue);
     assert!(worker::renew(&mut hand.connection, hand.id, 2000).await.expect("renewed").is_some(), "it renews after the outage");
@@ -110,7 +110,7 @@ async fn fault_3_neighbours_of_a_killer_are_not_blamed() {
     let ids = enqueue(db.pool(), 5).await;
     let rescue_all = async |hand: &mut Hand| {
         hand.die().await;
-        for orphan in claim::orphans(&mut hand.connection, 10).await.expect("read") {
+        for orphan in claim::orphans(&mut hand.connection, 0, 10).await.expect("read") {
             claim::rescue(&mut hand.connection, orphan).await.expect("rescued");
         }
     };
@@ -157,6 +157,31 @@ async fn fault_4_one_hung_transaction_keeps_only_its_own_job() {
     hung.rollback().await.expect("ended");
     assert_eq!(claim::rescue(&mut hand.connection, orphan).await.expect("rescued"), 1);
     assert_eq!(count(db.pool(), "select count(*) from engine.claim").await, 0);
+}
+
+#[tokio::test]
+async fn two_hundred_claims_that_cannot_be_rescued_hold_up_no_other() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    let ids = enqueue(db.pool(), 201).await;
+    let mut hung = db.pool().begin().await.expect("a transaction");
+    for _ in 0..200 {
+        let job = hand.take(1).await.remove(0);
+        assert!(claim::assert_held(&mut hung, hand.id, job.claim_id, job.job_id, 1).await.expect("asked"));
+    }
+    assert_eq!(hand.take(1).await.len(), 1, "the last one is held by nobody's transaction");
+    hand.die().await;
+    let begun = std::time::Instant::now();
+    let worker = super::jobs::Running::start(db.pool(), 1);
+    super::jobs::until_state(db.pool(), ids[200], "completed").await;
+    println!("rescued and run {:?} after the start of a worker", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(count(db.pool(), "select count(*) from engine.claim").await, 200, "nobody else was touched");
+    hung.rollback().await.expect("ended");
+    for id in &ids[..200] {
+        super::jobs::until_state(db.pool(), *id, "completed").await;
+    }
+    worker.stop().await;
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn a_job_that_is_unique_until_it_starts_is_not_tried_again_beside_its_succ
     assert_eq!(running.job_id, second.id);
     let third = put(db.pool(), until_started(5)).await;
     hand.die().await;
-    for orphan in claim::orphans(&mut hand.connection, 10).await.expect("read") {
+    for orphan in claim::orphans(&mut hand.connection, 0, 10).await.expect("read") {
         claim::rescue(&mut hand.connection, orphan).await.expect("rescued");
     }
     assert_eq!(state_of(db.pool(), second.id).await, "cancelled", "nor after its worker died");
