@@ -24,7 +24,7 @@ pub enum Command {
     /// List jobs, newest first
     List {
         /// Only jobs in this state
-        #[arg(long, value_parser = ["ready", "scheduled", "parked", "running", "completed", "cancelled", "dead"])]
+        #[arg(long, value_parser = ["ready", "scheduled", "waiting", "parked", "running", "completed", "cancelled", "dead"])]
         state: Option<String>,
         /// Only jobs of this kind, such as orders.process_order
         #[arg(long)]
@@ -81,7 +81,7 @@ async fn answer(pool: &PgPool, command: Command) -> anyhow::Result<ExitCode> {
 }
 
 /// A job's id as typed.
-fn id(text: &str) -> Result<JobId, String> {
+pub fn id(text: &str) -> Result<JobId, String> {
     text.parse().map_err(|_| "a job's id is a whole number, as `rawops jobs list` shows it".to_string())
 }
 

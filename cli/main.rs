@@ -5,9 +5,11 @@ mod db;
 mod dead;
 mod doctor;
 mod jobs;
+mod limits;
 mod logging;
 mod migrate;
 mod output;
+mod pause;
 mod processes;
 mod queues;
 mod retention;
@@ -17,6 +19,7 @@ mod seed;
 mod shutdown;
 mod tokens;
 mod up;
+mod why;
 
 use std::process::ExitCode;
 
@@ -61,6 +64,15 @@ enum Command {
     /// See how deep the queues are, and limit how deep they may become
     #[command(subcommand)]
     Queues(queues::Command),
+    /// Say what keeps a job from running, and when it should start
+    Why(why::Args),
+    /// See and change how many jobs of a limit key run at once
+    #[command(subcommand)]
+    Limits(limits::Command),
+    /// Hold the jobs of a queue, a kind or a limit key: from now or for a maintenance window; what runs goes on
+    Pause(pause::Pause),
+    /// Let the jobs of a queue, a kind or a limit key go on
+    Resume(pause::What),
     /// See dead letters, run them again or put them away
     #[command(subcommand)]
     Dead(dead::Command),
@@ -98,6 +110,10 @@ async fn main() -> ExitCode {
         Command::Seed(args) => seed::run(url, &args).await,
         Command::Jobs(command) => jobs::run(url, command).await,
         Command::Queues(command) => queues::run(url, command).await,
+        Command::Why(args) => why::run(url, args).await,
+        Command::Limits(command) => limits::run(url, command).await,
+        Command::Pause(args) => pause::pause(url, args).await,
+        Command::Resume(args) => pause::resume(url, args).await,
         Command::Dead(command) => dead::run(url, command).await,
         Command::Schedules(command) => schedules::run(url, command).await,
         Command::Retry(command) => retry::run(url, command).await,

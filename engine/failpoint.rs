@@ -42,7 +42,7 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
 
 /// The statements that have a place before and after them, by the names of their files or of what they commit.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 51] = [
+pub const STATEMENTS: [&str; 53] = [
     "aftermath/settle",
     "attempt/complete",
     "attempt/settle",
@@ -88,6 +88,8 @@ pub const STATEMENTS: [&str; 51] = [
     "step/sleep",
     "step/wait",
     "topic/touch",
+    "waiting/admit",
+    "waiting/admit commit",
     "worker/declare_dead",
     "worker/end_sessions",
     "worker/leave",

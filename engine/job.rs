@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Failure, Run, arguments, unique::Uniqueness};
+use crate::{Failure, Limit, Run, arguments, unique::Uniqueness};
 
 /// The identity of a job. Grows with time; travels as a string in JSON, because JavaScript rounds above 2^53.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
@@ -46,6 +46,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The version of the arguments' shape. Raise it with a change that old rows do not decode as, and let
     /// [`Job::upcast`] bring them along; a worker that does not know a version yet leaves the job to those that do.
     const VERSION: u32 = 1;
+    /// The limits of its keys, as long as no operator says otherwise.
+    const LIMITS: &'static [Limit] = &[];
     /// How long one attempt may run before it fails with category `timeout`.
     const TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -170,6 +172,14 @@ impl NewJob {
     #[must_use]
     pub fn idempotency_key(mut self, producer: impl Into<String>, key: impl Into<String>) -> Self {
         self.idempotency_key = Some((producer.into(), key.into()));
+        self
+    }
+
+    /// Counts against the limit of this key, such as `shop:42`: of all jobs with the key, of whatever kind, so many run
+    /// at once as its limit says, in the order in which they came. See [`Limit`].
+    #[must_use]
+    pub fn limit_key(mut self, key: impl Into<String>) -> Self {
+        self.limit_key = Some(key.into());
         self
     }
 

@@ -5,7 +5,7 @@ use std::{any::Any, collections::HashMap, future::Future, pin::Pin, sync::Arc, t
 use serde::Serialize;
 
 use crate::{
-    Failure, Job, JobResult, Outcome, Run,
+    Failure, Job, JobResult, Limit, Outcome, Run,
     arguments::{self, Undecodable},
     shared::Shared,
     together::{Gatherer, Together},
@@ -47,6 +47,7 @@ pub struct KindInfo {
 pub struct Kinds {
     by_name: HashMap<&'static str, Kind>,
     pub(crate) shared: Shared,
+    limits: Vec<Limit>,
 }
 
 impl Kinds {
@@ -88,7 +89,25 @@ impl Kinds {
         let kind =
             Kind { queue: J::QUEUE, priority: J::PRIORITY, timeout: J::TIMEOUT, handler, decodes: decodes::<J>, describe: describe::<J> };
         assert!(self.by_name.insert(J::KIND, kind).is_none(), "two job types are called {}", J::KIND);
+        J::LIMITS.iter().fold(self, |kinds, limit| kinds.limit(*limit))
+    }
+
+    /// Declares a limit, as [`Job::LIMITS`] does for a kind; workers write it down when they begin.
+    ///
+    /// # Panics
+    /// When two declarations of one limit differ: a mistake in the program, found at its start.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        match self.limits.iter().find(|known| (known.scope, known.name) == (limit.scope, limit.name)) {
+            Some(known) => assert!(*known == limit, "the limit {} is declared twice, and not the same", limit.name),
+            None => self.limits.push(limit),
+        }
         self
+    }
+
+    /// The declared limits.
+    pub(crate) fn limits(&self) -> &[Limit] {
+        &self.limits
     }
 
     /// The names of the kinds, sorted.

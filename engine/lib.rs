@@ -35,6 +35,7 @@ mod failpoint;
 mod failure;
 mod job;
 mod kinds;
+mod limit;
 pub mod metrics;
 #[cfg(feature = "planted")]
 pub mod planted;
@@ -47,6 +48,7 @@ mod shared;
 pub mod store;
 mod together;
 mod unique;
+pub mod why;
 mod worker;
 mod workflow;
 
@@ -56,6 +58,7 @@ pub use ending::Ending;
 pub use failure::{Category, Failure};
 pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};
 pub use kinds::{KindInfo, Kinds};
+pub use limit::Limit;
 pub use run::{Run, Tx};
 pub use store::{StoreError, child::Endings, event::Emitted};
 pub use together::Together;

@@ -249,6 +249,27 @@ create table engine.leader (
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
 comment on table engine.leader is 'Who does a duty, until when, in which term. Every act of a leader checks its term.';
 
+create table engine.limit_setting (
+    id integer generated always as identity,
+    scope text not null,
+    name text not null,
+    cap integer,
+    in_order boolean default false not null,
+    declared jsonb,
+    changed_at timestamp with time zone default engine.now() not null,
+    changed_by text not null,
+    constraint limit_setting_pkey primary key (id),
+    constraint limit_setting_scope_name_key unique (scope, name),
+    constraint limit_setting_cap_check check (cap >= 1 and cap <= 10000),
+    constraint limit_setting_name_check check (name <> ''::text and octet_length(name) <= 500),
+    constraint limit_setting_scope_check check (scope = 'key'::text)
+);
+create index limit_setting_pattern on engine.limit_setting using btree (name) where "right"(name, 1) = '*'::text;
+comment on table engine.limit_setting is 'What limits jobs: a key, or all keys that begin with what stands before a final *. The longest name wins.';
+comment on column engine.limit_setting.cap is 'How many of its jobs may stand in ready or run at once. Null: 100, so that no key fills ready.';
+comment on column engine.limit_setting.in_order is 'Whether a job keeps its slot while it waits for a retry, so that a cap of 1 keeps the order of jobs.';
+comment on column engine.limit_setting.declared is 'What a program says of it; null when only operators do.';
+
 create table engine.log_line (
     job_id bigint not null,
     "position" bigint not null,
@@ -314,6 +335,25 @@ create index parked_parents on engine.parked using btree (job_id) where waits_fo
 create index parked_wake on engine.parked using btree (wake_at) where wake_at is not null;
 comment on table engine.parked is 'Workflows that wait for an event or for children.';
 comment on column engine.parked.children is 'The positions of the steps that made the children it waits for.';
+
+create table engine.pause (
+    id bigint generated always as identity,
+    scope text not null,
+    name text not null,
+    starts_at timestamp with time zone not null,
+    ends_at timestamp with time zone,
+    paused_by text not null,
+    reason text,
+    resumed_at timestamp with time zone,
+    resumed_by text,
+    constraint pause_pkey primary key (id),
+    constraint pause_check check (ends_at > starts_at),
+    constraint pause_name_check check (name <> ''::text and octet_length(name) <= 500),
+    constraint pause_scope_check check (scope = any (array['queue'::text, 'kind'::text, 'key'::text]))
+);
+create index pause_open on engine.pause using btree (scope, name) where resumed_at is null;
+comment on table engine.pause is 'What operators hold, and held: one row a pause. Change it with engine.pause_work and engine.resume_work.';
+comment on column engine.pause.name is 'A queue, a kind, or a limit key; of keys also all that begin with what stands before a final *.';
 
 create table engine.progress (
     job_id bigint not null,
@@ -435,12 +475,24 @@ create table engine.scheduled (
     lane_id integer not null,
     attempt integer not null,
     alone boolean default false not null,
+    keyed boolean,
     constraint scheduled_pkey primary key (run_at, job_id)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, vacuum_truncate = off);
 create index scheduled_alone on engine.scheduled using btree (run_at) where alone;
 create unique index scheduled_job on engine.scheduled using btree (job_id);
 comment on table engine.scheduled is 'What may run at a time: delayed jobs, retries, snoozes, suspects.';
 comment on column engine.scheduled.alone is 'A suspect: workers died with it more than once, so it runs with nothing beside it.';
+comment on column engine.scheduled.keyed is 'Whether the job has a limit key. Null: whoever put it here did not say.';
+
+create table engine.slot (
+    limit_key text not null,
+    n integer not null,
+    job_id bigint not null,
+    constraint slot_pkey primary key (limit_key, n),
+    constraint slot_job_id_key unique (job_id),
+    constraint slot_n_check check (n > 0)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, fillfactor = 70, vacuum_truncate = off);
+comment on table engine.slot is 'One row a job that stands in ready or runs and has a limit key; also kept until the retry where the limit says in_order.';
 
 create table engine.step (
     job_id bigint not null,
@@ -493,6 +545,18 @@ create table engine.unique_period (
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 create index unique_period_until on engine.unique_period using btree (until);
 comment on table engine.unique_period is 'No second job of the key is made until then, whether this one lives or not.';
+
+create table engine.waiting (
+    "position" bigint not null,
+    job_id bigint not null,
+    lane_id integer not null,
+    attempt integer not null,
+    limit_key text not null,
+    constraint waiting_pkey primary key ("position")
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 1000000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, vacuum_truncate = off);
+create unique index waiting_returned on engine.waiting using btree (job_id) where "position" <> job_id;
+create unique index waiting_turn on engine.waiting using btree (limit_key, "position");
+comment on table engine.waiting is 'What may run as soon as its key has a free slot, in the order of position.';
 
 create table engine.worker (
     id bigint generated always as identity,
@@ -2936,13 +3000,14 @@ comment on view engine.duty_health is 'Duties and how they are; overdue after fi
 create view engine.job_state as
 select
     j.id, l.queue, l.kind, l.priority, j.created_at, j.args, j.unique_key, j.limit_key, j.parent_id, j.requeued_from,
-    coalesce(r.attempt, s.attempt, c.attempt, p.attempt, a.attempt) as attempt,
+    coalesce(r.attempt, s.attempt, c.attempt, p.attempt, w.attempt, a.attempt) as attempt,
     coalesce(s.run_at, p.wake_at) as run_at, c.worker_id, c.claimed_at, a.finished_at, a.category, a.error, a.output,
     case
         when r.attempt is not null then 'ready'
         when s.attempt is not null then 'scheduled'
         when c.attempt is not null then 'running'
         when p.attempt is not null then 'parked'
+        when w.attempt is not null then 'waiting'
         when a.outcome in ('completed', 'cancelled', 'dead') then a.outcome
         else 'missing'
     end as state
@@ -2964,14 +3029,31 @@ left join lateral (
     limit 1
 ) c on true
 left join lateral (
+    select attempt from engine.waiting where position = j.id and j.limit_key is not null
+    union all
+    select attempt from engine.waiting where job_id = j.id and position <> job_id and j.limit_key is not null
+    limit 1
+) w on true
+left join lateral (
     select * from engine.attempt where job_id = j.id order by attempt desc limit 1
 ) a on true;
 comment on view engine.job_state is 'Where each job stands. Ask by id, or with a limit: it looks into every place for each job.';
+
+create view engine.paused as
+select scope, name, starts_at as since, ends_at as until, paused_by, reason
+from engine.pause
+where resumed_at is null and starts_at <= (select engine.now()) and (ends_at is null or ends_at > (select engine.now()))
+union all
+select 'queue', name, null, null, 'whoever set engine.queue.paused', null
+from engine.queue where paused;
+comment on view engine.paused is 'What is held at this moment.';
 
 create view engine.place as
 select job_id, attempt, 'ready' as name from engine.ready
 union all
 select job_id, attempt, 'scheduled' from engine.scheduled
+union all
+select job_id, attempt, 'waiting' from engine.waiting
 union all
 select u.job_id, u.attempt, format('claim %s of worker %s', c.id, c.worker_id)
 from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
@@ -3347,13 +3429,17 @@ begin
     later as (
         delete from engine.scheduled s where s.job_id = $1 returning s.attempt
     ),
+    queued as (
+        delete from engine.waiting w where w.job_id = $1 and (w.position = $1 or w.position <> w.job_id) returning w.attempt
+    ),
     parked as (
         delete from engine.parked p where p.job_id = $1 returning p.attempt
     ),
     ended as (
         insert into engine.attempt (job_id, attempt, started_at, finished_at, outcome, error)
         select $1, p.attempt, engine.now(), engine.now(), 'cancelled', $2
-        from (select attempt from place union all select attempt from later union all select attempt from parked) p
+        from (select attempt from place union all select attempt from later union all select attempt from queued
+              union all select attempt from parked) p
         on conflict do nothing
         returning finished_at
     ),
@@ -3389,7 +3475,9 @@ begin
             where a.job_id = $1 and a.outcome in ('completed', 'cancelled', 'dead')
             limit 1)
     end into standing;
-    if standing like 'already %' then
+    if standing = 'cancelled' then
+        perform engine.give_back(array[$1]);
+    elsif standing like 'already %' then
         delete from engine.cancel_request r where r.job_id = $1;
     end if;
     return standing;
@@ -3758,6 +3846,61 @@ end
 $$;
 comment on function engine.forget_letters(integer) is 'Forgets dead letters that engine.retention lets go.';
 
+create function engine.give_back(jobs bigint[]) returns integer
+language plpgsql
+set enable_seqscan = off
+as $$
+declare
+    moved integer;
+begin
+    with freed as materialized (
+        select s.limit_key, s.n, row_number() over (partition by s.limit_key order by s.n) as turn
+        from engine.slot s where s.job_id = any (give_back.jobs)
+    ),
+    usable as materialized (
+        select f.limit_key, count(*) as places
+        from (select k.limit_key, l.cap from (select distinct limit_key from freed) k cross join lateral engine.limit_of_key(k.limit_key) l) c
+        join freed f on f.limit_key = c.limit_key and f.n <= c.cap
+        group by f.limit_key
+    ),
+    heads as materialized (
+        select u.limit_key, h.position, h.job_id, h.lane_id, h.attempt,
+            row_number() over (partition by u.limit_key order by h.position) as turn
+        from usable u
+        cross join lateral (
+            select w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
+            where w.limit_key = u.limit_key
+            order by w.position
+            limit u.places
+            for update skip locked
+        ) h
+    ),
+    handed as (
+        update engine.slot s set job_id = h.job_id
+        from freed f join heads h on h.limit_key = f.limit_key and h.turn = f.turn
+        where s.limit_key = f.limit_key and s.n = f.n
+    ),
+    dropped as (
+        delete from engine.slot s using freed f
+        where s.limit_key = f.limit_key and s.n = f.n
+          and not exists (select from heads h where h.limit_key = f.limit_key and h.turn = f.turn)
+    ),
+    gone as (
+        delete from engine.waiting w using heads h where w.position = h.position
+    ),
+    entered as (
+        insert into engine.ready (lane_id, attempt, position, job_id)
+        select h.lane_id, h.attempt, nextval('engine.position'), h.job_id from heads h
+        returning 1
+    )
+    select count(*) into moved from entered;
+    if moved > 0 then
+        perform engine.wake();
+    end if;
+    return moved;
+end
+$$;
+
 create function engine.hold_unique_key(kind text, key text, new_id bigint, until_started boolean, replaces boolean, wait interval, at_most interval, period interval, OUT held_id bigint, OUT run_at timestamp with time zone) returns record
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -3894,6 +4037,26 @@ begin
 end
 $$;
 
+create function engine.limit_of_key(limit_key text) returns TABLE(cap integer, in_order boolean)
+language sql stable
+as $$
+select
+    case when exists (
+        select from engine.paused p
+        where p.scope = 'key' and (p.name = $1 or (right(p.name, 1) = '*' and starts_with($1, left(p.name, -1)))))
+    then 0 else coalesce(l.cap, 100) end,
+    coalesce(l.in_order, false)
+from (select 1) one
+left join lateral (
+    select s.cap, s.in_order from engine.limit_setting s where s.scope = 'key' and s.name = $1
+    union all
+    (select s.cap, s.in_order from engine.limit_setting s
+     where s.scope = 'key' and right(s.name, 1) = '*' and starts_with($1, left(s.name, -1))
+     order by length(s.name) desc limit 1)
+    limit 1
+) l on true
+$$;
+
 create function engine.lock_letter(letter uuid) returns engine.dead_letter_queue
 language plpgsql
 as $$
@@ -4018,21 +4181,64 @@ create function engine.now() returns timestamp with time zone
 language sql
 as $$select clock_timestamp()$$;
 
+create function engine.pause_work(scope text, name text, asked_by text, reason text DEFAULT NULL::text, starts_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ends_at timestamp with time zone DEFAULT NULL::timestamp with time zone) returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    at timestamptz := engine.now();
+    made bigint;
+begin
+    if pause_work.scope is null or pause_work.scope not in ('queue', 'kind', 'key') or coalesce(pause_work.name, '') = '' then
+        raise exception 'a pause is of a queue, a kind or a key, which has a name' using errcode = '22023';
+    end if;
+    if pause_work.ends_at <= greatest(at, coalesce(pause_work.starts_at, at)) then
+        raise exception 'the pause would end at %, before it begins', pause_work.ends_at using errcode = '22023';
+    end if;
+    insert into engine.pause (scope, name, starts_at, ends_at, paused_by, reason)
+    values (pause_work.scope, pause_work.name, coalesce(pause_work.starts_at, at), pause_work.ends_at, pause_work.asked_by, pause_work.reason)
+    returning id into made;
+    if pause_work.scope = 'key' and coalesce(pause_work.starts_at, at) <= at then
+        with back as (
+            delete from engine.ready r using engine.slot s
+            where s.job_id = r.job_id and r.position <> r.job_id
+              and (s.limit_key = pause_work.name
+                   or (right(pause_work.name, 1) = '*' and starts_with(s.limit_key, left(pause_work.name, -1))))
+            returning r.job_id, r.lane_id, r.attempt, s.limit_key
+        ),
+        -- Its own id is a position that nobody else can have, and before all that came later.
+        waits as (
+            insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
+            select b.job_id, b.job_id, b.lane_id, b.attempt, b.limit_key from back b
+        )
+        delete from engine.slot where job_id in (select b.job_id from back b);
+    end if;
+    return made;
+end
+$$;
+
 create function engine.put_in_place(job_id bigint, lane_id integer, attempt integer, run_at timestamp with time zone, limit_key text) returns void
 language plpgsql
 as $$
+declare
+    -- A new job stands at its own id; one that returns enters at the right edge.
+    place bigint := case when put_in_place.attempt = 1 then put_in_place.job_id else nextval('engine.position') end;
 begin
     if put_in_place.run_at is not null then
-        insert into engine.scheduled (run_at, job_id, lane_id, attempt)
-        values (put_in_place.run_at, put_in_place.job_id, put_in_place.lane_id, put_in_place.attempt);
-    else
-        -- A new job stands at its own id; one that returns enters at the right edge.
-        insert into engine.ready (lane_id, position, job_id, attempt)
-        values (put_in_place.lane_id,
-                case when put_in_place.attempt = 1 then put_in_place.job_id else nextval('engine.position') end,
-                put_in_place.job_id, put_in_place.attempt);
-        perform engine.wake();
+        insert into engine.scheduled (run_at, job_id, lane_id, attempt, keyed)
+        values (put_in_place.run_at, put_in_place.job_id, put_in_place.lane_id, put_in_place.attempt, put_in_place.limit_key is not null);
+        return;
     end if;
+    if put_in_place.limit_key is not null
+        and not exists (select from engine.slot s where s.job_id = put_in_place.job_id) then
+        insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
+        values (place, put_in_place.job_id, put_in_place.lane_id, put_in_place.attempt, put_in_place.limit_key);
+    else
+        insert into engine.ready (lane_id, position, job_id, attempt)
+        values (put_in_place.lane_id, place, put_in_place.job_id, put_in_place.attempt);
+    end if;
+    perform engine.wake();
 end
 $$;
 
@@ -4059,6 +4265,36 @@ begin
         resolution = case when $3 is null then 'requeued' else 'requeued with other arguments' end
     where d.id = $1;
     return fresh.id;
+end
+$$;
+
+create function engine.resume_work(scope text, name text, asked_by text) returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    ended integer;
+begin
+    with over as (
+        update engine.pause p set resumed_at = engine.now(), resumed_by = resume_work.asked_by
+        where p.scope = resume_work.scope and p.name = resume_work.name and p.resumed_at is null
+          and (p.ends_at is null or p.ends_at > engine.now())
+        returning 1
+    ),
+    queues as (
+        update engine.queue q set paused = false
+        where resume_work.scope = 'queue' and q.name = resume_work.name and q.paused
+        returning 1
+    ),
+    lanes as (
+        update engine.lane l set paused = false
+        where resume_work.scope = 'kind' and l.kind = resume_work.name and l.paused
+        returning 1
+    )
+    select (select count(*) from over) + (select count(*) from queues) + (select count(*) from lanes) into ended;
+    perform engine.wake();
+    return ended;
 end
 $$;
 
@@ -6055,6 +6291,9 @@ grant select, update (paused) on engine.lane to rawops_operator;
 grant select on engine.lane_figures to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.leader to rawops_operator, rawops_reader;
 grant select, insert, update on engine.leader to rawops_runtime;
+grant select on engine.limit_setting to rawops_reader;
+grant select, insert, update on engine.limit_setting to rawops_runtime;
+grant select, insert, update, delete on engine.limit_setting to rawops_operator;
 grant select on engine.log_line to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.log_line to rawops_runtime;
 grant select on engine.measured to rawops_operator, rawops_reader, rawops_runtime;
@@ -6062,6 +6301,8 @@ grant select on engine.occurrence to rawops_operator, rawops_reader;
 grant select, insert, delete on engine.occurrence to rawops_runtime;
 grant select on engine.parked to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.parked to rawops_runtime;
+grant select on engine.pause to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.paused to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.place to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.place_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.progress to rawops_operator, rawops_reader;
@@ -6083,6 +6324,8 @@ grant select on engine.schedule to rawops_reader;
 grant select, insert, update on engine.schedule to rawops_operator, rawops_runtime;
 grant select on engine.scheduled to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.scheduled to rawops_runtime;
+grant select on engine.slot to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.slot to rawops_runtime;
 grant select on engine.step to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.step to rawops_runtime;
 grant select on engine.topic to rawops_operator, rawops_reader;
@@ -6091,6 +6334,8 @@ grant select on engine.unique_key to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.unique_key to rawops_runtime;
 grant select on engine.unique_period to rawops_operator, rawops_reader;
 grant select, update, delete on engine.unique_period to rawops_runtime;
+grant select on engine.waiting to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.waiting to rawops_runtime;
 grant select on engine.worker to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.worker to rawops_runtime;
 grant select on raw_ops.ad_accounts to rawops_operator, rawops_reader;
@@ -6310,6 +6555,10 @@ grant select on sequence engine.event_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.event_id_seq to rawops_runtime;
 grant select on sequence engine.lane_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.lane_id_seq to rawops_runtime;
+grant select on sequence engine.limit_setting_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence engine.limit_setting_id_seq to rawops_runtime;
+grant select on sequence engine.pause_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence engine.pause_id_seq to rawops_runtime;
 grant select on sequence engine.retry_policy_history_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.retry_policy_history_id_seq to rawops_runtime;
 grant select on sequence engine.worker_id_seq to rawops_operator, rawops_reader;
@@ -6344,14 +6593,18 @@ grant execute on function engine.error_categories() to rawops_operator, rawops_r
 grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
 grant execute on function engine.forget_ended(integer) to rawops_runtime;
 grant execute on function engine.forget_letters(integer) to rawops_runtime;
+grant execute on function engine.give_back(bigint[]) to rawops_runtime;
 grant execute on function engine.hold_unique_key(text,text,bigint,boolean,boolean,interval,interval,interval) to rawops_runtime;
 grant execute on function engine.is_running(bigint) to rawops_runtime;
 grant execute on function engine.kept_since(text) to rawops_runtime;
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
+grant execute on function engine.limit_of_key(text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.measure_figures(integer) to rawops_ingest, rawops_runtime;
 grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.pause_work(text,text,text,text,timestamp with time zone,timestamp with time zone) to rawops_operator;
 grant execute on function engine.put_in_place(bigint,integer,integer,timestamp with time zone,text) to rawops_runtime;
 grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
+grant execute on function engine.resume_work(text,text,text) to rawops_operator;
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.roll_up_attempts() to rawops_runtime;
 grant execute on function engine.settle_aftermath(integer) to rawops_runtime;

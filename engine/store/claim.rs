@@ -33,6 +33,7 @@ pub struct Wanted<'a> {
 
 /// A job that this worker holds.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says of one table whether the job has a row there")]
 pub struct Claimed {
     /// The claim it belongs to.
     pub claim_id: i64,
@@ -56,6 +57,8 @@ pub struct Claimed {
     pub stale: bool,
     /// Whether it was made on behalf of another job.
     pub has_parent: bool,
+    /// Whether it has a limit key, and so holds a slot of it.
+    pub limit_key: bool,
 }
 
 /// What a claim saw of the database, by which floors are moved.
@@ -88,6 +91,7 @@ struct Row {
     unique_key: Option<bool>,
     stale: Option<bool>,
     has_parent: Option<bool>,
+    limit_key: Option<bool>,
 }
 
 /// Claims ready jobs.
@@ -130,6 +134,7 @@ fn claimed(row: Row) -> Option<Claimed> {
         unique_key: row.unique_key.unwrap_or(false),
         stale: row.stale.unwrap_or(false),
         has_parent: row.has_parent.unwrap_or(false),
+        limit_key: row.limit_key.unwrap_or(false),
     })
 }
 
@@ -143,10 +148,11 @@ pub async fn take_alone(
     kinds: &[String],
     queues: &[String],
 ) -> Result<Option<Claimed>, sqlx::Error> {
-    type Suspect = (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>, Option<bool>, Option<bool>);
+    type Suspect =
+        (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>, Option<bool>, Option<bool>, Option<bool>);
     let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(connection);
     let row: Option<Suspect> = around("claim/take_alone", taking).await?;
-    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key, stale, has_parent)| Claimed {
+    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key, limit_key, stale, has_parent)| Claimed {
         claim_id,
         lane_id,
         position: 0,
@@ -158,6 +164,7 @@ pub async fn take_alone(
         unique_key: unique_key.unwrap_or(false),
         stale: stale.unwrap_or(false),
         has_parent: has_parent.unwrap_or(false),
+        limit_key: limit_key.unwrap_or(false),
     }))
 }
 

@@ -114,7 +114,8 @@ pub struct Standing {
     pub kind: String,
     /// 0 runs first, 9 last.
     pub priority: i16,
-    /// `ready`, `scheduled`, `parked`, `running`, `completed`, `cancelled` or `dead`; `missing` is a fault.
+    /// `ready`, `scheduled`, `waiting` (for a slot of its limit key), `parked`, `running`, `completed`, `cancelled` or
+    /// `dead`; `missing` is a fault.
     pub state: String,
     /// The attempt that runs, comes next, or was the last.
     pub attempt: Option<i32>,
@@ -194,7 +195,7 @@ pub struct Attempt {
 /// Which jobs to list.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only those in this state: `ready`, `scheduled`, `parked`, `running`, `completed`, `cancelled`, `dead`.
+    /// Only those in this state: `ready`, `scheduled`, `waiting`, `parked`, `running`, `completed`, `cancelled`, `dead`.
     pub state: Option<String>,
     /// Only of this kind.
     pub kind: Option<String>,

@@ -15,11 +15,13 @@ pub mod event;
 pub mod job;
 pub mod lane;
 pub mod leader;
+pub mod limit;
 mod look;
 pub mod note;
 pub mod occurrence;
 pub mod parked;
 pub mod partition;
+pub mod pause;
 pub mod payload;
 pub mod place;
 pub mod queue;
@@ -29,6 +31,8 @@ pub mod schedule;
 pub mod scheduled;
 pub mod step;
 pub mod unique_period;
+pub mod waiting;
+pub mod why;
 pub mod worker;
 
 /// Why the store refused.
@@ -73,9 +77,24 @@ pub enum StoreError {
     /// The job does not exist.
     #[error("there is no job {0}")]
     NoSuchJob(crate::JobId),
+    /// The change makes no sense; the sentence says why.
+    #[error("{0}")]
+    Refused(String),
     /// Arguments must be JSON.
     #[error("the arguments are not JSON: {0}")]
     Arguments(#[from] serde_json::Error),
+}
+
+impl StoreError {
+    /// What the database says of a change that makes no sense, in its own words.
+    pub(crate) fn of_refusal(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(database) if matches!(database.code().as_deref(), Some("22023" | "23514")) => {
+                Self::Refused(database.message().to_string())
+            }
+            _ => error.into(),
+        }
+    }
 }
 
 /// The text of `sql/<path>.sql`.

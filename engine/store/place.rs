@@ -11,6 +11,8 @@ use super::sql;
 pub struct Counts {
     /// Jobs that may run now.
     pub ready: i64,
+    /// Jobs that wait for a slot of their limit key.
+    pub queued: i64,
     /// Jobs that a worker holds.
     pub running: i64,
     /// Jobs that are scheduled to run soon.
@@ -22,7 +24,7 @@ pub struct Counts {
 impl Counts {
     /// Jobs that have not ended and may end soon.
     pub const fn waiting(&self) -> i64 {
-        self.ready + self.running + self.soon
+        self.ready + self.queued + self.running + self.soon
     }
 }
 

@@ -20,12 +20,12 @@ pub async fn promote(connection: &mut PgConnection, floor: DateTime<Utc>, limit:
 ///
 /// # Errors
 /// The connection's; a job's own fault is logged and passed over.
-pub async fn promote_one_by_one(connection: &mut PgConnection, limit: i64) -> Result<u64, sqlx::Error> {
+pub async fn promote_one_by_one(connection: &mut PgConnection, limit: i64) -> Result<i64, sqlx::Error> {
     let due: Vec<(DateTime<Utc>, i64)> = sqlx::query_as(sql!("scheduled/due_one_by_one")).bind(limit).fetch_all(&mut *connection).await?;
-    let mut moved = 0;
+    let mut moved = 0_i64;
     for (run_at, job_id) in due {
-        match sqlx::query(sql!("scheduled/promote_one")).bind(run_at).bind(job_id).execute(&mut *connection).await {
-            Ok(done) => moved += done.rows_affected(),
+        match sqlx::query_scalar::<_, i64>(sql!("scheduled/promote_one")).bind(run_at).bind(job_id).fetch_one(&mut *connection).await {
+            Ok(one) => moved += one,
             Err(error) if error.as_database_error().is_some() => tracing::error!(job.id = job_id, %error, "a due job cannot be promoted"),
             Err(error) => return Err(error),
         }

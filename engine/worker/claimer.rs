@@ -164,8 +164,11 @@ impl Claimer {
         }
     }
 
-    /// Nothing was ready: polls quickly a few times, then asks to be woken and sleeps.
+    /// Nothing was ready: admits what came to wait, else polls quickly a few times, then asks to be woken and sleeps.
     async fn rest(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if patience::answer(&self.session, self.session.admission.look(connection)).await? > 0 {
+            return Ok(());
+        }
         self.quiet_polls += 1;
         if self.quiet_polls <= QUICK_POLLS {
             self.until_nudged(Duration::from_millis(1 << self.quiet_polls)).await;

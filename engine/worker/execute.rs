@@ -49,6 +49,7 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
         run_us: begun.elapsed().as_micros() as i64,
         unique_key: job.unique_key,
         has_parent: job.has_parent,
+        limit_key: job.limit_key,
         verdict,
     };
     session.ended(ended).await;

@@ -164,6 +164,7 @@ mod tests {
             unique_key: false,
             stale: false,
             has_parent: false,
+            limit_key: false,
         }
     }
 

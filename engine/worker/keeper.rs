@@ -128,6 +128,7 @@ impl Keeper {
         while !session.is_over() {
             duty("promote", patience::answer(&session, self.promote(connection)).await)?;
             duty("wake workflows", patience::answer(&session, self.waking.look(connection)).await)?;
+            duty("admit", patience::answer(&session, admit(&session, connection)).await)?;
             if self.sweep.is_due() && !planted!("nobody sweeps") {
                 duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
                 self.rescue(connection).await?;
@@ -217,6 +218,15 @@ impl Keeper {
 
 fn jitter() -> f64 {
     rand::rng().random_range(0.75..1.25)
+}
+
+/// Lets jobs in that wait for a slot of their key.
+async fn admit(session: &Session, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let admitted = session.admission.look(connection).await? + session.admission.walk(connection).await?;
+    if admitted > 0 {
+        session.nudge.notify_one();
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! is room, apalis runs them, the recorder writes how they ended, the keeper promotes and rescues, the house does
 //! what one worker does for all, and the lease is renewed on a thread and a connection of its own, which no handler can starve.
 
+mod admission;
 mod ageing;
 mod backend;
 mod claimer;

@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
 use super::{
-    WorkerConfig, WorkerError, backend::Intake, claimer, execute, house, keeper, lease, pace::Pace, patience, pulse::Pulse, recorder,
-    wakeup,
+    WorkerConfig, WorkerError, admission::Admission, backend::Intake, claimer, execute, house, keeper, lease, pace::Pace, patience,
+    pulse::Pulse, recorder, wakeup,
 };
 use crate::{
     JobId, Kinds,
     planted::planted,
-    store::{attempt::Ended, claim::Claimed, lane, worker as store},
+    store::{attempt::Ended, claim::Claimed, lane, limit, worker as store},
     workflow::{Batch, Unwind},
 };
 
@@ -96,6 +96,7 @@ pub(super) struct Session {
     /// A suspect is due somewhere.
     pub(super) suspects: AtomicBool,
     pub(super) pace: Pace,
+    pub(super) admission: Admission,
     pub(super) pulse: Arc<Pulse>,
     pub(super) record: mpsc::Sender<Ended>,
 }
@@ -178,6 +179,9 @@ async fn register(program: &Program, shutdown: &CancellationToken) -> Option<i64
         let attempt = async {
             let mut connection = program.pool.acquire().await?;
             lane::ensure(&mut connection, &program.kinds.lanes()).await?;
+            for declared in program.kinds.limits() {
+                limit::declare(&mut connection, declared).await?;
+            }
             store::register(&mut connection, &program.config.name, program.config.lease_ms(), &info).await
         };
         tokio::select! {
@@ -214,6 +218,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         listening: AtomicBool::new(false),
         suspects: AtomicBool::new(false),
         pace: Pace::default(),
+        admission: Admission::default(),
         pulse: Pulse::new(),
         record,
     });

@@ -61,6 +61,7 @@ impl Strays {
                     run_us: 0,
                     unique_key: false,
                     has_parent: false,
+                    limit_key: false,
                     verdict: Verdict::Released,
                 })
                 .await;

@@ -76,15 +76,15 @@ grant execute on function raw_ops.get_low_stock_alerts, raw_ops.get_current_inve
     raw_ops.shipments_of_day, raw_ops.open_work to rawops_reader, rawops_operator;
 
 -- Operators: settings, which are data, and the functions that change the state of jobs, stock and batches.
-grant insert, update, delete on engine.queue, engine.retry_override, engine.retry_config, raw_ops.retry_config to rawops_operator;
+grant insert, update, delete on engine.limit_setting, engine.queue, engine.retry_override, engine.retry_config, raw_ops.retry_config to rawops_operator;
 grant update (paused) on engine.lane to rawops_operator;
 grant insert, update on raw_ops.api_tokens, engine.schedule to rawops_operator;
 grant update on engine.retention to rawops_operator;
 -- By the triggers that keep the policy.
 grant insert on engine.retry_policy_history to rawops_operator;
-grant execute on function engine.error_categories, engine.retry_policy_fault to rawops_operator, rawops_reader;
+grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key to rawops_operator, rawops_reader;
 grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.discard_letter,
-    raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch to rawops_operator;
+    engine.pause_work, engine.resume_work, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch to rawops_operator;
 
 -- The runtime: the work of the business on every table of it.
 grant select, insert, update, delete on all tables in schema raw_ops to rawops_runtime;
@@ -104,6 +104,9 @@ grant insert, delete on engine.idle to rawops_runtime;
 grant update, delete on engine.unique_period to rawops_runtime;
 grant insert, update, delete on engine.unique_key, engine.ready, engine.scheduled, engine.claim, engine.worker, engine.enqueue_key to rawops_runtime;
 grant insert, update on engine.leader to rawops_runtime;
+grant insert, update, delete on engine.waiting, engine.slot to rawops_runtime;
+-- What the program says of limits, where operators have said nothing.
+grant insert, update on engine.limit_setting to rawops_runtime;
 grant delete on engine.cancel_request to rawops_runtime;
 grant insert, update, delete on engine.progress, engine.log_line to rawops_runtime;
 -- Workflows. `update` on parked, event and event_wait is what their row locks ask for.
@@ -118,7 +121,9 @@ grant insert, update on engine.schedule, engine.duty to rawops_runtime;
 grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
-    engine.stop_children, engine.enqueue_unwind, engine.retire_partition, engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment, raw_ops.store_shopify_webhooks from rawops_runtime;
+    engine.stop_children, engine.enqueue_unwind, engine.pause_work, engine.resume_work, engine.retire_partition,
+    engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment,
+    raw_ops.store_shopify_webhooks from rawops_runtime;
 
 -- The HTTP process: new rows of the inboxes, and figures for /metrics without the jobs behind them.
 grant insert on raw_ops.webhook_inbox, raw_ops.seal_webhook_inbox to rawops_ingest;

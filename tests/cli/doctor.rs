@@ -162,6 +162,25 @@ a_broken_promise_is_found! {
         "insert into engine.unique_key (kind, key, job_id) select 'test.no_op', 'old', min(job_id) from engine.attempt returning job_id"
     ];
     unique_key_not_held fault ["delete from engine.unique_key where key = 'scheduled' returning job_id"];
+    slot_missing fault [
+        "with made as (select id from engine.enqueue('test.no_op', '{\"n\": 1}', limit_key => 'one'))
+         insert into engine.ready (lane_id, attempt, position, job_id)
+         select min(l.id), 1, m.id, m.id from made m, engine.lane l where l.kind = 'test.no_op' group by m.id",
+        "delete from engine.waiting returning job_id"
+    ];
+    slot_without_live_job fault [
+        "insert into engine.slot (limit_key, n, job_id) select 'one', 1, min(job_id) from engine.attempt returning job_id"
+    ];
+    slot_free_and_waited_for fault [
+        "select engine.enqueue('test.no_op', '{\"n\": 1}', limit_key => 'one')",
+        "update engine.job set created_at = engine.now() - interval '1 minute' where limit_key = 'one' returning id"
+    ];
+    slots_over_cap warning [
+        "insert into engine.limit_setting (scope, name, cap, changed_by) values ('key', 'one', 1, 'a test')",
+        "insert into engine.slot (limit_key, n, job_id) select 'one', 2, 0",
+        "insert into engine.slot (limit_key, n, job_id) select 'one', 1, job_id from engine.ready",
+        "select 0::bigint"
+    ];
     cancel_of_ended_job fault [
         "insert into engine.cancel_request (job_id, requested_by) select min(job_id), 'a test' from engine.attempt returning job_id"
     ];

@@ -13,3 +13,4 @@ mod retry;
 mod schedules;
 mod up;
 mod up_private;
+mod why;

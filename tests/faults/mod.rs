@@ -6,6 +6,7 @@ mod hoarding;
 mod hostile_rows;
 mod killed_scheduler;
 mod killed_worker;
+mod limits;
 mod lost_reply;
 mod outage;
 mod poison;

@@ -15,7 +15,10 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.job engine.attempt engine.lane", ["si", "", "s", "s"]),
     Tables("engine.job_kept engine.attempt_kept engine.job_state engine.place", ["s", "", "s", "s"]),
     // Places and leases. Row locks ask for u.
-    Tables("engine.ready engine.scheduled engine.claim engine.worker engine.enqueue_key engine.unique_key", ["siud", "", "s", "s"]),
+    Tables(
+        "engine.ready engine.scheduled engine.waiting engine.slot engine.claim engine.worker engine.enqueue_key engine.unique_key",
+        ["siud", "", "s", "s"],
+    ),
     Tables("engine.idle", ["sid", "", "s", "s"]),
     Tables("engine.cancel_request", ["sd", "", "s", "s"]),
     Tables("engine.leader engine.duty", ["siu", "", "s", "s"]),
@@ -35,6 +38,9 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.progress engine.log_line", ["siud", "", "s", "s"]),
     // The runtime looks tokens up and notes their use; operators make and end them.
     Tables("raw_ops.api_tokens", ["su", "", "siu", ""]),
+    // What operators decide, and the program before them.
+    Tables("engine.pause engine.paused", ["s", "", "s", "s"]),
+    Tables("engine.limit_setting", ["siu", "", "siud", "s"]),
     // What operators decide.
     Tables("engine.queue engine.retry_override engine.retry_config", ["s", "", "siud", "s"]),
     Tables("raw_ops.retry_config", ["s", "", "siud", "s"]),
@@ -95,7 +101,10 @@ pub struct Functions(pub &'static str, pub &'static [&'static str]);
 /// Functions, by name without arguments; but for those that triggers call, which nobody may hang on a table of his own.
 pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.now", &["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"]),
-    Functions("engine.enqueue engine.put_in_place engine.lane_of engine.wake engine.extend_partitions", &["rawops_runtime"]),
+    Functions(
+        "engine.enqueue engine.give_back engine.put_in_place engine.lane_of engine.wake engine.extend_partitions",
+        &["rawops_runtime"],
+    ),
     Functions(
         "engine.roll_up_attempts engine.kept_since engine.drop_expired_partition engine.forget_ended engine.forget_letters",
         &["rawops_runtime"],
@@ -103,14 +112,20 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.measure_figures", &["rawops_runtime", "rawops_ingest"]),
     Functions("engine.unpark engine.settle_aftermath", &["rawops_runtime"]),
     Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
-    Functions("engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter", &["rawops_operator"]),
+    Functions(
+        "engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter engine.pause_work engine.resume_work",
+        &["rawops_operator"],
+    ),
     Functions(
         "engine.settle_cancels engine.args_key engine.is_running engine.hold_unique_key engine.collapse_snoozes",
         &["rawops_runtime"],
     ),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
     Functions("raw_ops.release_batch raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_operator"]),
-    Functions("engine.error_categories engine.retry_policy_fault", &["rawops_runtime", "rawops_operator", "rawops_reader"]),
+    Functions(
+        "engine.limit_of_key engine.error_categories engine.retry_policy_fault",
+        &["rawops_runtime", "rawops_operator", "rawops_reader"],
+    ),
     Functions("engine.stop_children engine.enqueue_unwind", &[]),
     Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
     Functions("raw_ops.store_shopify_webhooks", &["rawops_ingest"]),

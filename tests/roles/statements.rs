@@ -15,13 +15,14 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         ("attempt", "list" | "ending")
         | ("note", "show" | "tail")
         | ("job" | "dead_letter", "list" | "show")
-        | ("doctor" | "look" | "payload", _)
+        | ("doctor" | "look" | "payload" | "why", _)
         | ("occurrence", "alive" | "last" | "list")
         | ("schedule", "load")
-        | ("retention" | "queue", "list")
+        | ("retention" | "queue" | "limit" | "pause", "list")
         | ("retry_policy", "deciding" | "failures" | "fault" | "history" | "list") => LOOK,
         ("cancel_request", "settle") => RUNTIME,
-        ("cancel_request" | "dead_letter" | "retry_policy", _)
+        ("cancel_request" | "dead_letter" | "pause" | "retry_policy", _)
+        | ("limit", "set" | "unset")
         | ("schedule", "edit" | "ensure")
         | ("retention", "put")
         | ("queue", "set_limit") => OPERATE,
@@ -33,8 +34,8 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         ("partition", "retire") => &["rawops_owner"],
         (
             "aftermath" | "attempt" | "child" | "compensation" | "claim" | "clock" | "duty" | "enqueue_key" | "event" | "event_wait"
-            | "job" | "lane" | "leader" | "metrics" | "note" | "occurrence" | "parked" | "partition" | "place" | "retention" | "schedule"
-            | "scheduled" | "step" | "topic" | "unique_period" | "worker",
+            | "job" | "lane" | "leader" | "limit" | "metrics" | "note" | "occurrence" | "parked" | "partition" | "place" | "retention"
+            | "schedule" | "scheduled" | "step" | "topic" | "unique_period" | "waiting" | "worker",
             _,
         ) => RUNTIME,
         _ => return None,

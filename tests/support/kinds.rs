@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     flows::Flow,
-    witness::{Stubborn, Tally},
+    witness::{Span, Stubborn, Tally},
 };
 
 /// All of them.
@@ -27,6 +27,7 @@ pub fn kinds() -> Kinds {
         .with::<HangInCommit>()
         .with::<Tally>()
         .with::<Stubborn>()
+        .with::<Span>()
         .with::<Flow>()
 }
 

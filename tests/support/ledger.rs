@@ -52,6 +52,7 @@ const MUST_BE_EMPTY: [(&str, &str); 8] = [
 /// Where jobs stand that have not ended, one line a place.
 const OPEN: &str = "
     select 'ready' || case when count(*) > 1 then ' and others' else '' end || ', first job ' || min(job_id) from engine.ready having count(*) > 0
+    union all select 'waiting, first job ' || min(job_id) from engine.waiting having count(*) > 0
     union all select 'scheduled, first job ' || min(job_id) || ', next at ' || min(run_at) from engine.scheduled having count(*) > 0
     union all select format('claim %s of worker %s (dead at %s, lease until %s), claimed at %s: %s jobs, first %s', c.id, c.worker_id, w.dead_at,
         w.lease_until, c.claimed_at, count(*), min(u.id))

@@ -6,7 +6,7 @@ use engine::{Failure, Job, JobResult, NewJob, Outcome, Run, Tx};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::kinds::NoOp;
+use super::{kinds::NoOp, wait};
 
 /// Writes down that it starts, and takes its time.
 #[derive(Serialize, Deserialize)]
@@ -124,4 +124,50 @@ pub async fn notes_of(pool: &PgPool, worker: i64, what: &str) -> i64 {
         .fetch_one(pool)
         .await
         .expect("notes can be counted")
+}
+
+/// Writes down when it starts and when it ends.
+#[derive(Serialize, Deserialize)]
+pub struct Span {
+    pub key: String,
+    pub ms: u64,
+}
+
+impl Job for Span {
+    const KIND: &'static str = "test.span";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let span: i64 = sqlx::query_scalar("insert into test_span (job_id, worker_id, limit_key) values ($1, $2, $3) returning id")
+            .bind(run.job_id())
+            .bind(run.worker_id())
+            .bind(&self.key)
+            .fetch_one(run.pool())
+            .await?;
+        tokio::time::sleep(Duration::from_millis(self.ms)).await;
+        sqlx::query("update test_span set ended_at = clock_timestamp() where id = $1").bind(span).execute(run.pool()).await?;
+        Ok(Outcome::done())
+    }
+}
+
+/// The tables of spans and of kills.
+pub async fn make_span_table(pool: &PgPool) {
+    sqlx::raw_sql(
+        "create table test_span (id bigint generated always as identity primary key, job_id bigint not null, worker_id bigint not null,
+             limit_key text not null, started_at timestamptz not null default clock_timestamp(), ended_at timestamptz);
+         create table test_kill (pid bigint primary key, killed_at timestamptz not null)",
+    )
+    .execute(pool)
+    .await
+    .expect("tables can be created");
+}
+
+/// Waits until a hundred more spans have begun, or every job has.
+pub async fn until_more_spans(pool: &PgPool) {
+    let begun = || async { sqlx::query_scalar::<_, i64>("select count(*) from test_span").fetch_one(pool).await.expect("a count") };
+    let before = begun().await;
+    let left = || async { sqlx::query_scalar::<_, i64>("select count(*) from engine.place").fetch_one(pool).await.expect("a count") };
+    wait::until_every(Duration::from_millis(50), "spans begin", Duration::from_mins(1), || async {
+        begun().await >= before + 100 || left().await == 0
+    })
+    .await;
 }

@@ -1,8 +1,9 @@
 -- Record attempts that completed: $2 jobs, $3 attempts, $4 run time in microseconds, $5 outputs.
 -- $6 are the jobs among them that hold a unique key, $7 the claims whose jobs are now all finished, $8 the jobs made on
--- behalf of another, among them children of workflows.
+-- behalf of another, among them children of workflows, $9 those that hold a slot of their limit key, which goes to the next
+-- job of the key.
 -- Returns the attempts that were ended by somebody else before: their results came too late.
--- Locks: attempt keys in job order; claims, skip locked. Caller: store/attempt.rs
+-- Locks: attempt keys in job order; claims, skip locked; what engine.give_back locks. Caller: store/attempt.rs
 with given as materialized (
     select u.job_id, u.attempt, u.run_us, u.output, c.at
     from (select engine.now() as at) c
@@ -42,6 +43,10 @@ closed as (
               select n.id from unproven n
               where not exists (select from engine.attempt a where a.job_id = n.job_id and a.attempt = n.attempt))
         for update of c skip locked))
+),
+given_back as materialized (
+    select engine.give_back(array(select job_id from done where job_id = any ($9))) where cardinality($9::bigint[]) > 0
 )
 select job_id, attempt from given
 where (job_id, attempt) not in (select job_id, attempt from done)
+  and (select count(*) from given_back) >= 0

@@ -2,13 +2,16 @@
 -- failed -> scheduled by the retry policy, or dead with its letter; snoozed -> scheduled; released -> ready;
 -- waiting -> parked, or scheduled while it sleeps, or ready when its event has come; a cancel request turns all four
 -- into cancelled, and so does, but for the last, a newer job that took the unique key over meanwhile. A retry that would
--- come after the deadline is not made, and the hundred thousandth snooze of a job is its last: both die.
--- $2 jobs, $3 attempts, $4 run time (us), $5 outcomes, $6 categories, $7 errors, $8 delays in ms (snooze, Retry-After), $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for
--- (null: the time), $14 the steps that made the children they wait for.
+-- come after the deadline is not made, and the hundred thousandth snooze of a job is its last: both die. The slot of a limit
+-- key is given back, unless the job goes on at once or its limit keeps the order of jobs over a retry.
+-- $2 jobs, $3 attempts, $4 run time (us), $5 outcomes, $6 categories, $7 errors, $8 delays in ms (snooze, Retry-After),
+-- $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for (null: the time),
+-- $14 the steps that made the children they wait for.
 -- The policy: retry_override (kind, category), else retry_config (category), else its row `default`. A workflow's failures
 -- count since it last got on.
 -- Returns the attempts that were ended by somebody else before.
--- Locks: waits, skip locked; attempt keys in job order; claims, skip locked. Caller: store/attempt.rs
+-- Locks: waits, skip locked; attempt keys in job order; claims, skip locked; what engine.give_back locks.
+-- Caller: store/attempt.rs
 with given as materialized (
     select u.*, c.at
     from (select engine.now() as at) c
@@ -89,16 +92,28 @@ done as (
     returning job_id, attempt
 ),
 kept as materialized (
-    select v.* from verdict v where (v.job_id, v.attempt) in (select job_id, attempt from done)
+    select v.*, v.outcome = 'released'
+        or (v.outcome = 'waiting' and v.waits_for = 'event' and v.job_id not in (select job_id from unmet)) as goes_on
+    from verdict v where (v.job_id, v.attempt) in (select job_id, attempt from done)
+),
+slotless as materialized (
+    select k.job_id, k.lane_id, k.attempt, k.limit_key, k.goes_on from kept k
+    cross join lateral engine.limit_of_key(k.limit_key) l
+    where k.limit_key is not null and (not k.goes_on or l.cap = 0) and not (l.in_order and k.outcome in ('failed', 'snoozed'))
 ),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
     select lane_id, attempt + 1, nextval('engine.position'), job_id from kept
-    where outcome = 'released' or (outcome = 'waiting' and waits_for = 'event' and job_id not in (select job_id from unmet))
+    where goes_on and job_id not in (select job_id from slotless)
+),
+-- Of a key that is held, what would go on waits at the head.
+back_in_line as (
+    insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
+    select job_id, job_id, lane_id, attempt + 1, limit_key from slotless where goes_on
 ),
 later as (
-    insert into engine.scheduled (run_at, job_id, lane_id, attempt)
-    select case when outcome = 'waiting' then wake_at else run_at end, job_id, lane_id, attempt + 1 from kept
+    insert into engine.scheduled (run_at, job_id, lane_id, attempt, keyed)
+    select case when outcome = 'waiting' then wake_at else run_at end, job_id, lane_id, attempt + 1, limit_key is not null from kept
     where outcome in ('failed', 'snoozed') or (outcome = 'waiting' and waits_for is null)
 ),
 parked as (
@@ -150,7 +165,10 @@ closed as (
 ),
 thinned as materialized (
     select engine.collapse_snoozes(array_agg(job_id)) from kept where outcome = 'snoozed' and attempt % 16 = 0 having count(*) > 0
+),
+given_back as materialized (
+    select engine.give_back(array(select job_id from slotless)) where exists (select from slotless)
 )
 select job_id, attempt from given
 where (job_id, attempt) not in (select job_id, attempt from done)
-  and (select count(*) from thinned) >= 0
+  and (select count(*) from thinned) >= 0 and (select count(*) from given_back) >= 0

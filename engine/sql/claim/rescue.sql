@@ -1,8 +1,9 @@
 -- Give back the unfinished jobs of claim $2 of dead worker $1; only those in $3, when it is given.
 -- Lost for the first time: ready again at once. Lost again: scheduled to run alone after 1 s, then 5 s.
 -- Lost three times while alone: a dead letter of category poison. Asked to cancel, or its unique key taken over: cancelled.
+-- A job that was lost keeps the slot of its limit key: what its worker began may still be going on.
 -- The claim goes when every attempt of it is recorded. Returns how many attempts this call ended.
--- Locks: the claim, unless single jobs are named; attempt keys in job order. Caller: store/claim.rs
+-- Locks: the claim, unless single jobs are named; attempt keys in job order; what engine.give_back locks. Caller: store/claim.rs
 with held as materialized (
     select c.alone, c.claimed_at, u.job_id, u.attempt
     from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
@@ -39,14 +40,26 @@ done as (
 kept as materialized (
     select v.* from verdict v where (v.job_id, v.attempt) in (select job_id, attempt from done)
 ),
+slotless as materialized (
+    select k.job_id, k.lane_id, k.attempt, k.limit_key, k.outcome from kept k
+    cross join lateral engine.limit_of_key(k.limit_key) l
+    where k.limit_key is not null and (k.outcome in ('cancelled', 'dead') or (k.outcome = 'lost' and k.lost = 0 and l.cap = 0))
+),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
-    select lane_id, attempt + 1, nextval('engine.position'), job_id from kept where outcome = 'lost' and lost = 0
+    select lane_id, attempt + 1, nextval('engine.position'), job_id from kept
+    where outcome = 'lost' and lost = 0 and job_id not in (select job_id from slotless)
     returning 1
 ),
+-- Of a key that is held, what was lost waits at the head.
+back_in_line as (
+    insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
+    select job_id, job_id, lane_id, attempt + 1, limit_key from slotless where outcome = 'lost'
+),
 suspects as (
-    insert into engine.scheduled (run_at, job_id, lane_id, attempt, alone)
-    select at + case when lost_alone = 0 then interval '1 second' else interval '5 seconds' end, job_id, lane_id, attempt + 1, true
+    insert into engine.scheduled (run_at, job_id, lane_id, attempt, alone, keyed)
+    select at + case when lost_alone = 0 then interval '1 second' else interval '5 seconds' end, job_id, lane_id, attempt + 1, true,
+        limit_key is not null
     from kept where outcome = 'lost' and lost > 0
 ),
 letters as (
@@ -74,7 +87,10 @@ followed as (
     select k.job_id, k.at from kept k where k.outcome in ('cancelled', 'dead') and exists (select from engine.step s where s.job_id = k.job_id)
     on conflict do nothing
 ),
+given_back as materialized (
+    select engine.give_back(array(select job_id from slotless)) where exists (select from slotless)
+),
 woken as (
     select engine.wake() from (select 1 from back limit 1) any_back
 )
-select (select count(*) from done) as ended, (select count(*) from woken) as woken
+select (select count(*) from done) as ended, (select count(*) from woken) + (select count(*) from given_back) as woken

@@ -10,7 +10,7 @@ with head as materialized (
     from engine.lane l
     left join unnest($5::integer[], $6::bigint[], $7::bigint[], $10::integer[]) f (lane_id, floor, quota, boost) on f.lane_id = l.id
     where l.kind = any ($2) and l.queue = any ($3) and not l.paused
-      and not exists (select from engine.queue q where q.name = l.queue and q.paused)
+      and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
     order by rank
 ),
@@ -40,12 +40,13 @@ select
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
     s.last_value as last_position,
     case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by rank) from head) end as looked_at,
-    c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.stale, c.has_parent
+    c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.limit_key, c.stale,
+    c.has_parent
 from engine.position s
 left join (
     select head.rank, held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, j.args::text as args, j.created_at,
-           j.unique_key is not null as unique_key, j.deadline is not null and j.deadline < engine.now() as stale,
-           j.parent_id is not null as has_parent
+           j.unique_key is not null as unique_key, j.limit_key is not null as limit_key,
+           j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent
     from held
     cross join picked p
     join head on head.id = p.lane_id

@@ -1,4 +1,4 @@
--- Jobs of a lane that does not exist: no worker would ever look there. Scans job, ready and scheduled.
+-- Jobs of a lane that does not exist: no worker would ever look there. Scans job, ready, scheduled and waiting.
 -- Caller: store/doctor.rs
 with stray as materialized (
     select x.job_id, x.lane_id, x.name
@@ -6,6 +6,8 @@ with stray as materialized (
         select job_id, lane_id, 'ready' as name from engine.ready
         union all
         select job_id, lane_id, 'scheduled' from engine.scheduled
+        union all
+        select job_id, lane_id, 'waiting' from engine.waiting
         union all
         select id, lane_id, 'job' from engine.job
     ) x

@@ -30,15 +30,20 @@ described as (
 ),
 now_ready as (
     insert into engine.ready (lane_id, attempt, position, job_id)
-    select lane_id, 1, id, id from fresh where run_at is null or run_at <= at
+    select lane_id, 1, id, id from fresh where (run_at is null or run_at <= at) and limit_key is null
+    returning 1
+),
+now_waiting as (
+    insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
+    select id, id, lane_id, 1, limit_key from fresh where (run_at is null or run_at <= at) and limit_key is not null
     returning 1
 ),
 later as (
-    insert into engine.scheduled (run_at, job_id, lane_id, attempt)
-    select run_at, id, lane_id, 1 from fresh where run_at > at
+    insert into engine.scheduled (run_at, job_id, lane_id, attempt, keyed)
+    select run_at, id, lane_id, 1, limit_key is not null from fresh where run_at > at
 ),
 woken as (
-    select engine.wake() from (select 1 from now_ready limit 1) any_ready
+    select engine.wake() from (select 1 from now_ready union all select 1 from now_waiting limit 1) any_ready
 )
 select new.n, case when f.id is null then null else new.id end as id
 from new

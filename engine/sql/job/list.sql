@@ -15,6 +15,10 @@ with found as materialized (
      where $1 = 'parked' and ($2 is null or l.kind = $2) and ($3 is null or l.queue = $3)
      order by p.job_id desc limit $4)
     union all
+    (select w.job_id from engine.waiting w join engine.lane l on l.id = w.lane_id
+     where $1 = 'waiting' and ($2 is null or l.kind = $2) and ($3 is null or l.queue = $3)
+     order by w.job_id desc limit $4)
+    union all
     (select u.job_id from engine.claim c
      cross join unnest(c.ids, c.attempts) u (job_id, attempt)
      join engine.job j on j.id = u.job_id

@@ -4,5 +4,5 @@ select exists (
     select from engine.scheduled s
     join engine.lane l on l.id = s.lane_id
     where s.alone and s.run_at <= (select engine.now()) and l.kind = any ($1) and l.queue = any ($2)
-      and not l.paused and not exists (select from engine.queue q where q.name = l.queue and q.paused)
+      and not l.paused and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
 ) as due

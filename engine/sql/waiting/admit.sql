@@ -1,0 +1,53 @@
+-- Let the jobs at the head of the queues of keys $1 into ready, as many as their keys have free slots, each with its slot.
+-- Only the holder of the lock of lock.sql makes slots; those that end jobs hand them on or delete them. Returns how many.
+-- Locks: heads of waiting, skip locked; new slots in key order. Index: waiting_turn, slot_pkey. Caller: store/waiting.rs
+with asked as materialized (
+    select k.limit_key, l.cap,
+        greatest(0, l.cap - (select count(*) from engine.slot s where s.limit_key = k.limit_key)) as places
+    from unnest($1::text[]) k (limit_key)
+    cross join lateral engine.limit_of_key(k.limit_key) l
+),
+heads as materialized (
+    select a.limit_key, h.position, h.job_id, h.lane_id, h.attempt,
+        row_number() over (partition by a.limit_key order by h.position) as turn
+    from asked a
+    cross join lateral (
+        select w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
+        where w.limit_key = a.limit_key
+        order by w.position
+        limit a.places
+        for update skip locked
+    ) h
+),
+free as materialized (
+    select a.limit_key, g.n, row_number() over (partition by a.limit_key order by g.n) as turn
+    from asked a
+    cross join lateral generate_series(1, a.cap) g (n)
+    where a.limit_key in (select limit_key from heads)
+      and not exists (select from engine.slot s where s.limit_key = a.limit_key and s.n = g.n)
+),
+seated as (
+    insert into engine.slot (limit_key, n, job_id)
+    select h.limit_key, f.n, h.job_id
+    from heads h
+    join free f on f.limit_key = h.limit_key and f.turn = h.turn
+    order by h.limit_key, f.n
+    on conflict do nothing
+    returning job_id
+),
+gone as (
+    delete from engine.waiting w using heads h
+    where w.position = h.position and h.job_id in (select job_id from seated)
+),
+entered as (
+    insert into engine.ready (lane_id, attempt, position, job_id)
+    select h.lane_id, h.attempt, nextval('engine.position'), h.job_id
+    from heads h
+    where h.job_id in (select job_id from seated)
+    order by h.position
+    returning 1
+),
+woken as (
+    select engine.wake() from (select 1 from entered limit 1) any_entered
+)
+select (select count(*) from entered) as admitted, (select count(*) from woken) as woken

@@ -1,0 +1,80 @@
+//! Jobs that wait for a slot of their limit key, and their admission.
+
+use sqlx::{Connection, PgConnection};
+
+use super::sql;
+use crate::failpoint::around;
+
+/// What came to wait since a position.
+#[derive(Debug, Clone, Default, sqlx::FromRow)]
+pub struct Arrivals {
+    /// Their keys.
+    pub keys: Vec<String>,
+    /// How many jobs were looked at.
+    pub seen: i64,
+    /// The highest position among them.
+    pub reached: Option<i64>,
+    /// The last position that was given out to anybody.
+    pub last_position: i64,
+}
+
+/// Looks at up to `limit` jobs that wait at positions above `floor`.
+///
+/// # Errors
+/// The database's.
+pub async fn arrivals(connection: &mut PgConnection, floor: i64, limit: i64) -> Result<Arrivals, sqlx::Error> {
+    sqlx::query_as(sql!("waiting/arrivals")).bind(floor).bind(limit).fetch_one(connection).await
+}
+
+/// The next `limit` keys after `after` for which jobs wait, in their order.
+///
+/// # Errors
+/// The database's.
+pub async fn keys(connection: &mut PgConnection, after: &str, limit: i32) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(sql!("waiting/keys")).bind(after).bind(limit).fetch_all(connection).await
+}
+
+/// Lets jobs of these keys into `ready` while their keys have free slots; returns how many. `None`: somebody else admits
+/// at this moment. A key that cannot be admitted is logged and keeps no other back.
+///
+/// # Errors
+/// The connection's.
+pub async fn admit(connection: &mut PgConnection, keys: &[String]) -> Result<Option<i64>, sqlx::Error> {
+    match admit_together(connection, keys).await {
+        Err(error) if is_about_data(&error) => {
+            tracing::error!(%error, "an admission failed as a whole, going key by key");
+            admit_one_by_one(connection, keys).await
+        }
+        together => together,
+    }
+}
+
+async fn admit_one_by_one(connection: &mut PgConnection, keys: &[String]) -> Result<Option<i64>, sqlx::Error> {
+    let mut admitted = 0;
+    for key in keys {
+        match admit_together(connection, std::slice::from_ref(key)).await {
+            Ok(Some(one)) => admitted += one,
+            Ok(None) => return Ok(None),
+            Err(error) if is_about_data(&error) => tracing::error!(limit.key = key, %error, "a key's jobs cannot be admitted"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(admitted))
+}
+
+async fn admit_together(connection: &mut PgConnection, keys: &[String]) -> Result<Option<i64>, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    let alone: bool = sqlx::query_scalar(sql!("waiting/lock")).fetch_one(&mut *tx).await?;
+    if !alone {
+        return Ok(None);
+    }
+    let admitting = sqlx::query_as(sql!("waiting/admit")).bind(keys).fetch_one(&mut *tx);
+    let (admitted, _woken): (i64, i64) = around("waiting/admit", admitting).await?;
+    around("waiting/admit commit", tx.commit()).await?;
+    Ok(Some(admitted))
+}
+
+fn is_about_data(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}

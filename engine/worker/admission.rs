@@ -1,0 +1,122 @@
+//! Admission: lets jobs with a limit key into `ready` while their key has free slots.
+//!
+//! Each worker looks at what came to wait lately, a few times a second and whenever it has nothing else to do; one of
+//! them at a time admits. Whoever ends a job hands its slot on by itself, so this deals with first jobs of keys and
+//! with what that missed: a job that committed late, a cap that was raised. Those are found by walking from key to key.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use sqlx::PgConnection;
+use tokio::sync::Mutex;
+
+use crate::store::waiting;
+
+/// Arrivals are looked at again for so long: positions commit out of order, and a slot may have been freed by somebody
+/// who could not see them yet.
+const AGAIN: Duration = Duration::from_millis(250);
+/// Others have seen, and admitted, what came earlier than this.
+const OTHERS: Duration = Duration::from_secs(5);
+/// The most jobs looked at in one statement.
+const ARRIVALS: i64 = 10_000;
+/// Rounds a look: a flood of one key passes quickly, and nobody waits for it longer.
+const ROUNDS: usize = 20;
+/// Keys of one step of the walk.
+const KEYS: i32 = 1000;
+/// The least time between two steps.
+const WALK: Duration = Duration::from_millis(500);
+
+/// How far one worker has looked.
+#[derive(Default)]
+pub(super) struct Admission(Mutex<Progress>);
+
+#[derive(Default)]
+struct Progress {
+    /// The last position given out, at moments of the recent past.
+    past: VecDeque<(Instant, i64)>,
+    /// All above it has been looked at once.
+    front: i64,
+    walked_to: String,
+    walk_after: Option<Instant>,
+}
+
+impl Admission {
+    /// Admits what arrived; returns how many jobs entered `ready`. Does nothing while another task of this worker is at it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        let Ok(mut progress) = self.0.try_lock() else { return Ok(0) };
+        let mut admitted = 0;
+        let mut from = progress.floor(Instant::now());
+        for _ in 0..ROUNDS {
+            let arrivals = waiting::arrivals(connection, from, ARRIVALS).await?;
+            progress.remember(arrivals.last_position, Instant::now());
+            if !arrivals.keys.is_empty() {
+                let Some(entered) = waiting::admit(connection, &arrivals.keys).await? else { break };
+                admitted += entered;
+            }
+            if arrivals.seen < ARRIVALS {
+                progress.front = arrivals.last_position;
+                break;
+            }
+            from = arrivals.reached.unwrap_or(from);
+            progress.front = from;
+        }
+        Ok(admitted)
+    }
+
+    /// One step of the walk from key to key, when it is time; returns how many jobs entered `ready`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn walk(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        let Ok(mut progress) = self.0.try_lock() else { return Ok(0) };
+        let begun = Instant::now();
+        if progress.walk_after.is_some_and(|after| begun < after) {
+            return Ok(0);
+        }
+        let keys = waiting::keys(connection, &progress.walked_to, KEYS).await?;
+        let admitted = if keys.is_empty() { 0 } else { waiting::admit(connection, &keys).await?.unwrap_or(0) };
+        progress.walked_to = if (keys.len() as i32) < KEYS { String::new() } else { keys.last().cloned().unwrap_or_default() };
+        // A tenth of the time at most.
+        progress.walk_after = Some(Instant::now() + WALK.max(begun.elapsed() * 10));
+        Ok(admitted)
+    }
+}
+
+impl Progress {
+    /// From where to look: above the front, and a little below it.
+    fn floor(&self, now: Instant) -> i64 {
+        let given_out = |ago| self.past.iter().rev().find(|(at, _)| now.duration_since(*at) >= ago).map_or(0, |(_, position)| *position);
+        self.front.min(given_out(AGAIN)).max(given_out(OTHERS))
+    }
+
+    fn remember(&mut self, last_position: i64, now: Instant) {
+        self.past.push_back((now, last_position));
+        while self.past.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= OTHERS) {
+            self.past.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_begins_a_little_below_the_front_and_never_at_what_others_have_seen() {
+        let start = Instant::now();
+        let mut progress = Progress::default();
+        assert_eq!(progress.floor(start), 0, "the first look is at all that waits");
+        progress.remember(100, start);
+        progress.front = 100;
+        assert_eq!(progress.floor(start + Duration::from_millis(100)), 0, "what has position 90 may commit yet");
+        assert_eq!(progress.floor(start + Duration::from_millis(250)), 100);
+        progress.remember(900, start + Duration::from_millis(250));
+        assert_eq!(progress.floor(start + Duration::from_millis(600)), 100, "it has not looked above 100 yet");
+        assert_eq!(progress.floor(start + Duration::from_secs(6)), 900, "others have, in the meantime");
+    }
+}
