@@ -30,9 +30,9 @@ pub fn plant(edits: Vec<Edit>, branches: impl IntoIterator<Item = &'static str>)
     PLANTED.set((edits, branches.into_iter().collect())).is_ok()
 }
 
-/// Whether a branch is planted here.
+/// Whether a branch is planted in this process.
 #[cfg(feature = "planted")]
-pub(crate) fn is(branch: &str) -> bool {
+pub fn is(branch: &str) -> bool {
     PLANTED.get().is_some_and(|(_, branches)| branches.contains(branch))
 }
 

@@ -171,7 +171,7 @@ impl Run {
         }
         let run_us = self.started.elapsed().as_micros() as i64;
         let late = store::attempt::complete_one(&mut tx, self.worker_id, self.job_id, self.attempt, run_us, &output).await?;
-        if late {
+        if late && !crate::planted::planted!("a late completion commits its effects") {
             return Err(Failure::lease_lost());
         }
         around("run/complete commit", tx.inner.commit()).await?;

@@ -44,8 +44,11 @@ impl Run {
                 let mut tx = self.begin().await?;
                 let until = step::sleep(&mut tx, self.at(position, name), ms, until).await?;
                 self.commit_or_doubt(tx).await?;
-                self.course.pass(Some(kept(self.at(position, name), Act::Sleep)));
-                return self.unless_passed(until).await;
+                // Passed only when it is over: should the question fail, this act may be tried again in this attempt.
+                self.course.doubt();
+                self.unless_passed(until).await?;
+                self.course.pass(None);
+                return Ok(());
             }
         };
         if let Some(until) = until {

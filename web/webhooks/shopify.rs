@@ -59,6 +59,11 @@ pub async fn receive(State(state): State<AppState>, headers: HeaderMap, body: Bo
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let delivery = Delivery::new(&state.shop_domain, &headers, body);
+    #[cfg(feature = "planted")]
+    if engine::planted::is("a webhook is answered before it is committed") {
+        tokio::spawn(async move { state.shopify.store(delivery).await });
+        return StatusCode::OK.into_response();
+    }
     let deadline = deadline.min(Instant::now() + STORE_TIMEOUT);
     match timeout_at(deadline, state.shopify.store(delivery)).await {
         Ok(Ok(stored)) => {

@@ -1,0 +1,66 @@
+//! What waits for its time waits: delays, snoozes, and the pause of a queue.
+
+use std::collections::HashMap;
+
+use super::Finding;
+use crate::{
+    facts::Facts,
+    ledger::Deed,
+    program::{Act, due},
+    witness::What,
+};
+
+/// What two clocks of one machine may differ by, and a database that counts in microseconds, in milliseconds.
+const TOLERANCE_MS: i64 = 60;
+/// What workers hold already when a queue is paused is begun in this time.
+const IN_HAND_US: i64 = 1_200_000;
+/// And so many may be later, on a machine under load.
+const LATE: usize = 8;
+
+pub fn check(facts: &Facts) -> Finding {
+    let mut finding = Finding::new("due", "nothing runs before its time");
+    let intended: HashMap<&str, i64> =
+        facts.intents.iter().flat_map(|intent| intent.programs.iter().map(|program| (program.key.as_str(), intent.at_us))).collect();
+    for word in &facts.words {
+        let What::Started(counted) = word.what else { continue };
+        let Some(program) = facts.programs.get(&word.program) else { continue };
+        if let Some(at) = intended.get(word.program.as_str()).filter(|_| program.delay_ms > 0) {
+            let waited = (word.at_us - at) / 1000;
+            finding.holds(waited + TOLERANCE_MS >= program.delay_ms as i64, || {
+                format!("job {} ran after {waited} ms, and was to wait {} ms", word.job, program.delay_ms)
+            });
+        }
+        if let Some(Act::Snooze(ms)) = counted.checked_sub(1).and_then(|before| due(&program.acts, before).last()).map(|(_, act)| act) {
+            snooze(facts, word.job, word.attempt, *ms as i64, &mut finding);
+        }
+    }
+    pauses(facts, &mut finding);
+    finding
+}
+
+/// The attempt after a snooze began after its time.
+fn snooze(facts: &Facts, job: i64, number: i32, ms: i64, finding: &mut Finding) {
+    let attempts = facts.attempts_of(job);
+    let before = attempts.iter().rev().find(|attempt| attempt.attempt < number && attempt.outcome == "snoozed");
+    let after = attempts.iter().find(|attempt| attempt.attempt == number);
+    let (Some(before), Some(after)) = (before, after) else { return };
+    let waited = (after.started_at - before.finished_at).num_milliseconds();
+    finding.holds(waited + TOLERANCE_MS >= ms, || format!("job {job} snoozed for {ms} ms and ran again after {waited} ms"));
+}
+
+/// While a queue is paused nothing of it begins, but what was in hand.
+fn pauses(facts: &Facts, finding: &mut Finding) {
+    let mut since = None;
+    for act in &facts.acts {
+        match (&act.what, act.answered_us) {
+            (Deed::Pause, Some(at)) => since = Some(at),
+            (Deed::Resume, None) => {
+                let Some(from) = since.take() else { continue };
+                let begun = |at: i64| at > from + IN_HAND_US && at < act.asked_us;
+                let started = facts.words.iter().filter(|word| matches!(word.what, What::Started(_)) && begun(word.at_us)).count();
+                finding.holds(started <= LATE, || format!("{started} jobs began while their queue was paused"));
+            }
+            _ => (),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What must hold of every run, one file an invariant. Each says how much it looked at: a checker that looked at nothing
+//! has proved nothing.
+
+mod arguments;
+mod attempts;
+mod cron;
+mod due;
+mod effects;
+mod end_state;
+mod inbox;
+mod letters;
+mod lost;
+mod one_end;
+mod recovery;
+mod stuck;
+mod token;
+mod unexpected;
+mod unique;
+
+use crate::facts::Facts;
+
+/// What one checker found.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The invariant's number.
+    pub id: &'static str,
+    /// What must hold.
+    pub rule: &'static str,
+    /// How many things it looked at.
+    pub looked_at: usize,
+    /// What does not hold, in words.
+    pub violations: Vec<String>,
+}
+
+impl Finding {
+    const fn new(id: &'static str, rule: &'static str) -> Self {
+        Self { id, rule, looked_at: 0, violations: Vec::new() }
+    }
+
+    fn looks(&mut self) {
+        self.looked_at += 1;
+    }
+
+    fn violated(&mut self, how: String) {
+        self.violations.push(how);
+    }
+
+    fn holds(&mut self, condition: bool, how: impl FnOnce() -> String) {
+        self.looks();
+        if !condition {
+            self.violated(how());
+        }
+    }
+}
+
+/// Every checker's finding.
+pub fn check(facts: &Facts) -> Vec<Finding> {
+    vec![
+        lost::check(facts),
+        unexpected::check(facts),
+        end_state::check(facts),
+        one_end::check(facts),
+        token::check(facts),
+        effects::check(facts),
+        attempts::check(facts),
+        unique::check(facts),
+        due::check(facts),
+        cron::check(facts),
+        arguments::check(facts),
+        stuck::check(facts),
+        recovery::check(facts),
+        inbox::check(facts),
+        letters::check(facts),
+        said("I16", "resources are back to where they were", &facts.observed.left_over),
+        said("doctor", "the doctor finds no fault", &facts.observed.doctor),
+    ]
+}
+
+/// What the run's end said itself.
+fn said(id: &'static str, rule: &'static str, problems: &[String]) -> Finding {
+    Finding { looked_at: 1, violations: problems.to_vec(), ..Finding::new(id, rule) }
+}

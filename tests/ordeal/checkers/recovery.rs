@@ -1,0 +1,64 @@
+//! I13: after everything is healed every process answers; and no worker that nobody harmed is taken for dead.
+
+use chrono::TimeDelta;
+
+use super::Finding;
+use crate::{facts::Facts, faults::Class};
+
+/// For so long after it was told to stop a worker may still be at work, in microseconds.
+const DRAINING_US: i64 = 30_000_000;
+
+/// For so long after the network is back what it cut off is found out.
+const AFTERMATH: TimeDelta = TimeDelta::seconds(30);
+
+/// A machine under load may starve a process for a lease and longer: so many verdicts on the living prove nothing yet.
+const BY_CHANCE: usize = 2;
+
+pub fn check(facts: &Facts) -> Finding {
+    let mut finding = Finding::new("I13", "every process answers after the last heal, and only the harmed are taken for dead");
+    finding.looks();
+    finding.violations.extend(facts.observed.silent.iter().cloned());
+    let mut unharmed = Vec::new();
+    for worker in facts.workers.iter().filter(|worker| worker.dead_at.is_some()) {
+        finding.looks();
+        let harmed = facts.lives.iter().any(|life| Some(i64::from(life.pid)) == worker.pid && life.what != "started");
+        // A network that is silent for a lease and longer harms whoever is behind it.
+        let cut_off = facts.faults.iter().any(|fault| {
+            let between = matches!(fault.class.parse(), Ok(Class::Network | Class::LostReply));
+            between && worker.dead_at.is_some_and(|dead| dead >= fault.begin && dead < fault.end + AFTERMATH)
+        });
+        if !harmed && !cut_off {
+            unharmed.push(worker.id);
+        }
+    }
+    drains(facts, &mut finding);
+    if unharmed.len() > BY_CHANCE {
+        finding.violated(format!("workers {unharmed:?} were declared dead, and nobody had harmed them"));
+    }
+    finding
+}
+
+/// A worker that was told to stop, and that nobody harmed, loses nothing: unless the server was away meanwhile.
+fn drains(facts: &Facts, finding: &mut Finding) {
+    for term in facts.lives.iter().filter(|life| life.what == "TERM" && life.role.starts_with("worker")) {
+        let of_pid = |what: &str| facts.lives.iter().any(|life| life.pid == term.pid && life.what == what);
+        let armed = of_pid("armed") || of_pid("KILL") || of_pid("STOP");
+        let outage = facts.faults.iter().any(|fault| {
+            let of_server = fault.class.parse::<Class>().is_ok_and(Class::is_of_server);
+            of_server && fault.begin_us < term.at_us + DRAINING_US && fault.end_us > term.at_us - DRAINING_US
+        });
+        if armed || outage {
+            continue;
+        }
+        finding.looks();
+        let workers: Vec<i64> =
+            facts.workers.iter().filter(|worker| worker.pid == Some(i64::from(term.pid))).map(|worker| worker.id).collect();
+        let lost = facts.attempts.values().flatten().filter(|attempt| {
+            attempt.outcome == "lost" && attempt.worker_id.is_some_and(|id| workers.contains(&id)) && attempt.finished_at > term.at
+        });
+        let jobs: Vec<i64> = lost.map(|attempt| attempt.job_id).collect();
+        if !jobs.is_empty() {
+            finding.violated(format!("worker process {} drained in good order and lost the jobs {jobs:?}", term.pid));
+        }
+    }
+}

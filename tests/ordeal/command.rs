@@ -1,0 +1,170 @@
+//! `ordeal`: runs the ordeal, or is one of its processes.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser;
+use ordeal::{
+    faults::Class,
+    process,
+    results::Results,
+    run::{self, Settings},
+    seeds,
+    server::Server,
+};
+
+/// The whole engine under random programs and random faults, judged by a model and a ledger outside of it.
+#[derive(Parser)]
+struct Arguments {
+    /// The first seed; each further run takes the next one.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many seeds.
+    #[arg(long, default_value_t = 1)]
+    runs: u64,
+    /// How long load and faults go on in each run.
+    #[arg(long = "for", default_value = "30s", value_parser = humantime::parse_duration)]
+    time: Duration,
+    /// What strikes: all, none, or classes with commas between them.
+    #[arg(long, default_value = "all")]
+    faults: String,
+    /// Programs a second.
+    #[arg(long, default_value_t = 60.0)]
+    rate: f64,
+    /// Also runs the seeds that failed once.
+    #[arg(long)]
+    kept: bool,
+    /// Writes the figures to this page after each run.
+    #[arg(long)]
+    results: Option<PathBuf>,
+    /// Where seeds that fail are kept.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds"))]
+    seeds: PathBuf,
+    /// Tries so many changed webhooks, and nothing else.
+    #[arg(long)]
+    webhooks: Option<u64>,
+    /// How long everything may take to end after the last heal.
+    #[arg(long, default_value = "150s", value_parser = humantime::parse_duration)]
+    drain: Duration,
+    /// Plants this bug in every process of the run.
+    #[cfg(feature = "planted")]
+    #[arg(long)]
+    planted: Option<String>,
+    /// Looks for planted bugs with up to `runs` seeds each, and writes what was found to this page.
+    #[cfg(feature = "planted")]
+    #[arg(long)]
+    detect: Option<PathBuf>,
+    /// Only these planted bugs.
+    #[cfg(feature = "planted")]
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where runs have their folders, and the server its data.
+    #[arg(long, default_value = "target/ordeal")]
+    folder: PathBuf,
+}
+
+fn main() -> ExitCode {
+    if let Some(ended) = process::child::run() {
+        return code(&ended);
+    }
+    let arguments = Arguments::parse();
+    #[cfg(feature = "planted")]
+    if let Some(page) = &arguments.detect {
+        return code(&detect(&arguments, page));
+    }
+    #[cfg(feature = "planted")]
+    if let Err(error) = ordeal::planted::plant(arguments.planted.as_deref()) {
+        return code(&Err(error));
+    }
+    if let Some(times) = arguments.webhooks {
+        let tried = ordeal::inputs::webhooks::mutate(arguments.seed, times);
+        return code(&tried.map(|counts| println!("{counts:?}, judged rightly")).map_err(anyhow::Error::msg));
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
+    match runtime.block_on(run_all(&arguments)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => code(&Err(error)),
+    }
+}
+
+fn code(ended: &anyhow::Result<()>) -> ExitCode {
+    if let Err(error) = ended {
+        eprintln!("{error:#}");
+        return ExitCode::from(2);
+    }
+    ExitCode::SUCCESS
+}
+
+#[cfg(feature = "planted")]
+fn detect(arguments: &Arguments, page: &std::path::Path) -> anyhow::Result<()> {
+    use ordeal::planted::detect::{Search, detect, write};
+    let search = Search {
+        seed: arguments.seed,
+        seeds: arguments.runs,
+        time: arguments.time,
+        drain: arguments.drain,
+        only: arguments.only.clone(),
+        folder: arguments.folder.clone(),
+    };
+    let detections = detect(&search, |so_far| write(page, &search, so_far))?;
+    for one in detections.iter().filter(|one| one.found.is_none()) {
+        println!("not found: {} {}", one.bug.id, one.bug.what);
+    }
+    Ok(())
+}
+
+/// The bug that is planted, if any is.
+const fn planted(arguments: &Arguments) -> Option<&String> {
+    #[cfg(feature = "planted")]
+    return arguments.planted.as_ref();
+    #[cfg(not(feature = "planted"))]
+    {
+        let _ = arguments;
+        None
+    }
+}
+
+async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {
+    let root = std::path::absolute(&arguments.folder)?;
+    std::fs::create_dir_all(&root)?;
+    let classes = classes(&arguments.faults)?;
+    let server = Arc::new(Server::start(&root.join("server"), classes.contains(&Class::Promotion)).await?);
+    let mut results = Results::default();
+    let kept = if arguments.kept { seeds::kept(&arguments.seeds)? } else { Vec::new() };
+    for seed in kept.into_iter().chain(arguments.seed..arguments.seed + arguments.runs) {
+        let settings = Settings {
+            time: arguments.time,
+            classes: classes.clone(),
+            rate: arguments.rate,
+            drain: arguments.drain,
+            planted: planted(arguments).cloned(),
+            ..Settings::new(seed, std::env::current_exe()?, root.clone())
+        };
+        let report = run::run(&settings, &server).await?;
+        println!("{report}");
+        if !report.is_clean() && planted(arguments).is_none() {
+            seeds::keep(&arguments.seeds, &report)?;
+        }
+        results.add(&report);
+        if let Some(page) = &arguments.results {
+            results.write(page, &command_line(arguments))?;
+        }
+    }
+    print!("{}", results.coverage().table());
+    Ok(results.is_clean())
+}
+
+/// The command that these runs come from.
+fn command_line(arguments: &Arguments) -> String {
+    let (seed, runs, rate, faults) = (arguments.seed, arguments.runs, arguments.rate, &arguments.faults);
+    let time = humantime::format_duration(arguments.time);
+    format!("cargo run --release -p ordeal -- --seed {seed} --runs {runs} --for {time} --rate {rate} --faults {faults}")
+}
+
+fn classes(text: &str) -> anyhow::Result<Vec<Class>> {
+    match text {
+        "all" => Ok(Class::ALL.to_vec()),
+        "none" => Ok(Vec::new()),
+        names => names.split(',').map(|name| name.trim().parse().map_err(anyhow::Error::msg)).collect(),
+    }
+}

@@ -1,0 +1,143 @@
+//! What a run has touched: places between statements, and ways that a job can go.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
+
+use engine::failpoint::STATEMENTS;
+
+use crate::{
+    facts::Facts,
+    model::{End, foresee},
+    process::place,
+};
+
+/// The statements that every series of runs reaches.
+const PLAYED: [&str; 34] = [
+    "attempt/complete",
+    "attempt/settle",
+    "cancel_request/ask",
+    "cancel_request/remove",
+    "claim/assert",
+    "claim/assert_lock",
+    "claim/lock",
+    "claim/orphans",
+    "claim/rescue",
+    "claim/rescue commit",
+    "claim/strays",
+    "claim/take",
+    "claim/take_alone",
+    "dead_letter/requeue",
+    "event/emit",
+    "event/next",
+    "job/enqueue",
+    "job/enqueue_many",
+    "leader/assert",
+    "leader/lead",
+    "note/log",
+    "note/progress",
+    "run/commit",
+    "run/complete commit",
+    "schedule/fire commit",
+    "scheduled/promote",
+    "step/keep",
+    "step/load",
+    "step/sleep",
+    "step/wait",
+    "worker/declare_dead",
+    "worker/register",
+    "worker/renew",
+    "worker/sleep",
+];
+
+/// What was touched, by one run or by several.
+#[derive(Debug, Clone, Default)]
+pub struct Coverage {
+    /// The places that were reached.
+    pub places: BTreeSet<String>,
+    /// How often each way was gone.
+    pub ways: BTreeMap<&'static str, usize>,
+}
+
+impl Coverage {
+    /// What a run has touched.
+    pub fn of(facts: &Facts) -> Self {
+        Self { places: facts.places.clone(), ways: ways(facts) }
+    }
+
+    /// Adds what another run has touched.
+    pub fn add(&mut self, other: &Self) {
+        self.places.extend(other.places.iter().cloned());
+        for (way, times) in &other.ways {
+            *self.ways.entry(way).or_default() += times;
+        }
+    }
+
+    /// The places and ways that nothing has touched.
+    pub fn missing(&self) -> Vec<String> {
+        let all = STATEMENTS.iter().flat_map(|statement| [place::name(statement, false), place::name(statement, true)]);
+        let places = all.filter(|name| !self.places.contains(name)).map(|name| format!("place: {name}"));
+        let ways = self.ways.iter().filter(|(_, times)| **times == 0).map(|(way, _)| format!("way: {way}"));
+        places.chain(ways).collect()
+    }
+
+    /// What a short series of runs must have touched and has not. What happens by chance alone is left to long ones, and a
+    /// feature of the engine that no program uses yet is in the table as missing.
+    pub fn missing_in_short(&self) -> Vec<String> {
+        let must = |missing: &String| match missing.strip_prefix("place: ") {
+            Some(place) => PLAYED.iter().any(|statement| place.strip_suffix(" before").or(place.strip_suffix(" after")) == Some(statement)),
+            None => !["way: released", "way: lost while alone"].contains(&missing.as_str()),
+        };
+        self.missing().into_iter().filter(must).collect()
+    }
+
+    /// The table of both.
+    pub fn table(&self) -> String {
+        let mut table = format!("places reached: {} of {}\n", self.places.len(), STATEMENTS.len() * 2);
+        for (way, times) in &self.ways {
+            writeln!(table, "{times:>9}  {way}").expect("a string takes text");
+        }
+        for missing in self.missing() {
+            writeln!(table, "  MISSING  {missing}").expect("a string takes text");
+        }
+        table
+    }
+}
+
+fn ways(facts: &Facts) -> BTreeMap<&'static str, usize> {
+    let attempts = || facts.attempts.values().flatten();
+    let ended = |outcome: &str| attempts().filter(|attempt| attempt.outcome == outcome).count();
+    let ran = |job: i64, number: i32| facts.words.iter().any(|word| word.job == job && word.attempt == number);
+    let cancelled: Vec<_> = attempts().filter(|attempt| attempt.outcome == "cancelled").collect();
+    let running = cancelled.iter().filter(|attempt| ran(attempt.job_id, attempt.attempt)).count();
+    let suspects = attempts().filter(|attempt| attempt.outcome == "lost" && attempt.category.as_deref() == Some("poison")).count();
+    let poison = attempts().filter(|attempt| attempt.outcome == "dead" && attempt.category.as_deref() == Some("poison")).count();
+    let inside = facts.effects.values().flatten().filter(|effect| effect.last).count();
+    let own_word = facts.jobs.iter().filter(|job| {
+        let program = job.key().and_then(|key| facts.programs.get(key));
+        program.is_some_and(|program| foresee(program).end == End::Cancelled)
+            && facts.end_of(job.id).is_some_and(|end| end.outcome == "cancelled")
+    });
+    let held = facts.intents.iter().filter(|intent| intent.keyed && !facts.by_key.contains_key(&intent.programs[0].key)).count();
+    BTreeMap::from([
+        ("completed", ended("completed")),
+        ("completed in its own commit", inside),
+        ("failed and tried again", ended("failed")),
+        ("dead", ended("dead")),
+        ("snoozed", ended("snoozed")),
+        ("waited as a workflow", ended("waiting")),
+        ("emitted an event", facts.events.values().sum()),
+        ("released", ended("released")),
+        ("lost", ended("lost")),
+        ("lost while alone", suspects),
+        ("dead as poison", poison),
+        ("cancelled while it ran", running),
+        ("cancelled before it ran", cancelled.len() - running),
+        ("cancelled by its own word", own_word.count()),
+        ("requeued", facts.jobs.iter().filter(|job| job.requeued_from.is_some()).count()),
+        ("refused for its unique key", held),
+        ("fired by the clock", facts.occurrences.len()),
+        ("webhook became an order", facts.orders.len()),
+    ])
+}

@@ -1,0 +1,134 @@
+//! What strikes a run, one file a class.
+
+mod drain;
+mod kill;
+mod lost_reply;
+mod network;
+mod place;
+mod promotion;
+mod server_crash;
+mod server_stop;
+mod sessions;
+mod zombie;
+
+use std::{fmt, str::FromStr};
+
+use rand::{rngs::StdRng, seq::IndexedRandom};
+
+use crate::{process::Role, stage::Stage};
+
+/// A class of faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// A process is killed with -9.
+    Kill,
+    /// A process is stopped for longer than its lease, and goes on.
+    Zombie,
+    /// A process is killed, stopped, held up or cut off between two statements.
+    Place,
+    /// A worker is told to stop while jobs run.
+    Drain,
+    /// Database sessions are ended by an administrator.
+    Sessions,
+    /// The network is slow, silent, or loses connections without a word.
+    Network,
+    /// Answers are lost after what they answer was committed.
+    LostReply,
+    /// The server's main process is killed with -9.
+    ServerCrash,
+    /// The server is stopped, at once or fast.
+    ServerStop,
+    /// The primary is killed and its synchronous standby takes its place.
+    Promotion,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 10] = [
+        Self::Kill,
+        Self::Zombie,
+        Self::Place,
+        Self::Drain,
+        Self::Sessions,
+        Self::Network,
+        Self::LostReply,
+        Self::ServerCrash,
+        Self::ServerStop,
+        Self::Promotion,
+    ];
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Zombie => "zombie",
+            Self::Place => "place",
+            Self::Drain => "drain",
+            Self::Sessions => "sessions",
+            Self::Network => "network",
+            Self::LostReply => "lost-reply",
+            Self::ServerCrash => "server-crash",
+            Self::ServerStop => "server-stop",
+            Self::Promotion => "promotion",
+        }
+    }
+
+    /// How often it is drawn.
+    pub const fn weight(self) -> u32 {
+        match self {
+            Self::Kill | Self::Place => 30,
+            Self::Zombie => 16,
+            Self::Drain => 8,
+            Self::Sessions | Self::Network | Self::LostReply => 6,
+            Self::ServerCrash | Self::ServerStop | Self::Promotion => 4,
+        }
+    }
+
+    /// Whether it strikes the server or the way to it, which all share: only one such fault at a time.
+    pub const fn is_of_server(self) -> bool {
+        matches!(self, Self::Sessions | Self::Network | Self::LostReply | Self::ServerCrash | Self::ServerStop | Self::Promotion)
+    }
+
+    /// Strikes, and heals. Returns what was struck, and how.
+    ///
+    /// # Errors
+    /// When it cannot be healed.
+    pub async fn strike(self, stage: &Stage, random: &mut StdRng) -> anyhow::Result<String> {
+        match self {
+            Self::Kill => kill::strike(stage, random),
+            Self::Zombie => Ok(zombie::strike(stage, random).await),
+            Self::Place => place::strike(stage, random).await,
+            Self::Drain => Ok(drain::strike(stage, random).await),
+            Self::Sessions => Ok(sessions::strike(stage, random).await),
+            Self::Network => Ok(network::strike(stage, random).await),
+            Self::LostReply => Ok(lost_reply::strike(stage, random).await),
+            Self::ServerCrash => server_crash::strike(stage).await,
+            Self::ServerStop => server_stop::strike(stage, random).await,
+            Self::Promotion => promotion::strike(stage).await,
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Class {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names: Vec<&str> = Self::ALL.iter().map(|class| class.as_str()).collect();
+        Self::ALL.into_iter().find(|class| class.as_str() == text).ok_or_else(|| format!("the classes are {}", names.join(", ")))
+    }
+}
+
+/// A process of some roles that no fault has in hand, taken; `None` when there is none.
+fn take(stage: &Stage, random: &mut StdRng, which: impl Fn(Role) -> bool) -> Option<usize> {
+    let free = stage.fleet.up(which);
+    free.choose(random).copied().filter(|place| stage.fleet.take(*place))
+}
+
+/// Nothing was free to be struck.
+pub const NOTHING: &str = "nothing";

@@ -1,0 +1,78 @@
+//! A process comes to harm exactly between two statements: it is killed, stopped past its lease, held up, or loses its
+//! connection there.
+
+use std::time::{Duration, Instant};
+
+use engine::failpoint::STATEMENTS;
+use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
+use rustix::process::Signal;
+
+use super::{NOTHING, take};
+use crate::{
+    chance::weighted,
+    process::{Arm, Doing, Role, child::LEASE, place},
+    stage::Stage,
+};
+
+/// How long a process may take to come to its place.
+const LONGEST: Duration = Duration::from_secs(6);
+/// What every worker does all the time: the harm comes later than at the first time.
+const OFTEN: [&str; 5] = ["claim/take", "attempt/complete", "worker/renew", "scheduled/promote", "claim/assert"];
+
+pub async fn strike(stage: &Stage, random: &mut StdRng) -> anyhow::Result<String> {
+    let arm = draw(random);
+    let of_scheduler = arm.statement.starts_with("leader/") || arm.statement.starts_with("schedule/");
+    let wanted = |role| match role {
+        Role::Worker(_) => !of_scheduler,
+        Role::Scheduler(_) => of_scheduler,
+        Role::Web(..) => false,
+    };
+    let wait = LEASE.mul_f64(random.random_range(0.5..2.8));
+    let Some(slot) = take(stage, random, wanted) else { return Ok(NOTHING.into()) };
+    let what = format!("{} {}", arm.doing.word(), place::name(&arm.statement, arm.after));
+    // An armed process takes the place of one that ends here.
+    stage.fleet.signal(slot, Signal::KILL, "KILL");
+    while !stage.fleet.has_ended(slot) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stage.fleet.replace(slot, arm.clone())?;
+    let reached = until_harmed(stage, slot, arm.doing).await;
+    match arm.doing {
+        Doing::Stop if reached => {
+            tokio::time::sleep(wait).await;
+            stage.fleet.signal(slot, Signal::CONT, "CONT");
+        }
+        // It would stop later, when nobody lets it go on.
+        Doing::Stop => {
+            stage.fleet.signal(slot, Signal::KILL, "KILL");
+        }
+        _ => (),
+    }
+    stage.fleet.release(slot);
+    Ok(if reached { what } else { format!("{what}, not seen") })
+}
+
+fn draw(random: &mut StdRng) -> Arm {
+    // What only operators and producers call is reached in the supervisor, which no fault ends.
+    let reachable =
+        |name: &&&str| !name.starts_with("cancel_request/") && !name.starts_with("dead_letter/") && **name != "job/enqueue_many";
+    let names: Vec<&&str> = STATEMENTS.iter().filter(reachable).collect();
+    let statement = names.choose(random).map(ToString::to_string).unwrap_or_default();
+    let time = if OFTEN.contains(&statement.as_str()) { random.random_range(1..25) } else { random.random_range(1..3) };
+    let held = Doing::Wait(random.random_range(100..3000));
+    let doing = weighted(random, &[(Doing::Kill, 5), (Doing::Stop, 3), (Doing::Fail, 2), (held, 2)]);
+    Arm { statement, after: random.random_ratio(1, 2), time, doing }
+}
+
+/// Waits until the process was killed or stopped at its place; the other harms leave it alive, and show in nothing.
+async fn until_harmed(stage: &Stage, slot: usize, doing: Doing) -> bool {
+    let begun = Instant::now();
+    let limit = if matches!(doing, Doing::Kill | Doing::Stop) { LONGEST } else { LONGEST / 3 };
+    while begun.elapsed() < limit {
+        if stage.fleet.has_ended(slot) || stage.fleet.is_stopped(slot) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}

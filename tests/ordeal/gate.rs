@@ -1,0 +1,96 @@
+//! The gate: short runs of the ordeal with every change, on fixed seeds and a fresh one.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use ordeal::{
+    coverage::Coverage,
+    faults::Class,
+    run::{self, Settings},
+    seeds,
+    server::Server,
+};
+
+/// Every gate runs these, so that two gates can be compared.
+const FIXED: [u64; 2] = [11, 12];
+
+fn fresh_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+/// Everything but promotions, which need a standby and a minute each.
+fn classes() -> Vec<Class> {
+    Class::ALL.into_iter().filter(|class| *class != Class::Promotion).collect()
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_under_every_fault_end_as_the_model_says() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gate");
+    std::fs::create_dir_all(&root).expect("a folder can be made");
+    let server = Arc::new(Server::start(&root.join("server"), false).await.unwrap_or_else(|error| panic!("{error:#}")));
+    let (mut coverage, mut failed) = (Coverage::default(), BTreeSet::new());
+    for seed in FIXED.into_iter().chain([fresh_seed()]) {
+        let settings = Settings {
+            time: Duration::from_secs(22),
+            classes: classes(),
+            ..Settings::new(seed, env!("CARGO_BIN_EXE_ordeal").into(), root.clone())
+        };
+        let report = run::run(&settings, &server).await.unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
+        println!("{report}");
+        if !report.is_clean() {
+            failed.insert(seed);
+            seeds::keep(&here().join("seeds"), &report).expect("a seed that failed can be kept");
+        }
+        assert!(report.faults() > 5, "seed {seed}: hardly anything struck");
+        for finding in &report.findings {
+            assert!(finding.looked_at > 0, "seed {seed}: the checker of {} looked at nothing", finding.id);
+        }
+        coverage.add(&report.coverage);
+    }
+    println!("{}", coverage.table());
+    assert!(failed.is_empty(), "seeds {failed:?} failed: their reports are above, their folders in {}", root.display());
+    let missing = coverage.missing_in_short();
+    assert!(missing.is_empty(), "the runs prove nothing of what they have not touched: {missing:#?}");
+}
+
+#[test]
+fn a_webhook_is_accepted_if_and_only_if_it_is_byte_for_byte_as_signed() {
+    let times = 20_000;
+    let counts = ordeal::inputs::webhooks::mutate(fresh_seed(), times).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(counts.tried, times);
+    assert!(counts.unchanged > times / 10 && counts.unchanged < times / 2, "{counts:?}: the draw is not what it should be");
+}
+
+/// The features of the engine that are compiled into a package of the workspace when it is built for use.
+fn engine_features(package: &str) -> String {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "-p", package, "-e", "normal,features"])
+        .current_dir(here())
+        .output()
+        .expect("cargo can be run");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    String::from_utf8(tree.stdout).expect("cargo writes text")
+}
+
+#[test]
+fn no_product_has_places_for_faults_or_planted_bugs() {
+    for package in ["rawops", "workers", "web", "jobs", "schedules", "bench"] {
+        let tree = engine_features(package);
+        assert!(tree.contains("engine"), "{package} does not use the engine: the test looks at nothing");
+        for feature in ["failpoints", "planted"] {
+            assert!(!tree.contains(&format!("feature \"{feature}\"")), "{package} is built with {feature}");
+        }
+    }
+    let ordeal = engine_features("ordeal");
+    assert!(ordeal.contains("engine feature \"failpoints\""), "the tree would show it");
+    assert!(!ordeal.contains("feature \"planted\""), "planted bugs are asked for by name");
+}

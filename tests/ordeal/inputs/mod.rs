@@ -1,0 +1,3 @@
+//! Bad inputs by the hundred thousand, drawn from a seed.
+
+pub mod webhooks;

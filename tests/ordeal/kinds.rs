@@ -1,0 +1,262 @@
+//! The kinds of job of the ordeal.
+
+use std::time::Duration;
+
+use engine::{Category, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Tx};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    program::{Act, Blame, Death, Program, checksum, due},
+    witness::{self, What},
+};
+
+/// Does something until the database lets it: a program's failures are its own, and faults of the run add none.
+macro_rules! patiently {
+    ($act:expr) => {
+        loop {
+            match $act.await {
+                Err(failure) if passes(&failure) => tokio::time::sleep(Duration::from_millis(50)).await,
+                answer => break answer,
+            }
+        }
+    };
+}
+
+/// The queue of programs.
+pub const QUEUE: &str = "ordeal";
+/// The name of all events.
+const EVENT: &str = "ordeal";
+/// The queue that only one worker serves.
+pub fn probe_queue(slot: usize) -> String {
+    format!("probe-{slot}")
+}
+
+/// What the ordeal's workers run: its own kinds and the product's.
+pub fn kinds() -> Kinds {
+    jobs::kinds().with::<Play>().with::<Tick>().with::<Probe>()
+}
+
+/// Plays a program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Play {
+    /// The program's name.
+    pub key: String,
+    /// What it does.
+    pub acts: Vec<Act>,
+    /// What it carries.
+    #[serde(default)]
+    pub chaff: Value,
+}
+
+/// What comes each second.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Tick {}
+
+/// Shows that a worker works.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Probe {
+    /// Its worker's queue.
+    pub queue: String,
+}
+
+impl Job for Tick {
+    const KIND: &'static str = "ordeal.tick";
+    const QUEUE: &'static str = QUEUE;
+
+    async fn run(&self, _: &mut Run) -> JobResult {
+        Ok(Outcome::done())
+    }
+}
+
+impl Job for Probe {
+    const KIND: &'static str = "ordeal.probe";
+
+    async fn run(&self, _: &mut Run) -> JobResult {
+        Ok(Outcome::done())
+    }
+}
+
+impl Program {
+    /// The job that plays it.
+    ///
+    /// # Panics
+    /// Never: programs serialise.
+    pub fn job(&self) -> NewJob {
+        let play = Play { key: self.key.clone(), acts: self.acts.clone(), chaff: self.chaff.clone() };
+        let mut job = NewJob::of(&play).expect("programs serialise").priority(self.priority);
+        if let Some(key) = &self.unique {
+            job = job.unique_key(key);
+        }
+        if let Some(cap) = self.max_attempts {
+            job = job.max_attempts(cap);
+        }
+        if self.delay_ms > 0 {
+            job = job.run_at(chrono::Utc::now() + Duration::from_millis(self.delay_ms));
+        }
+        job
+    }
+}
+
+impl Job for Play {
+    const KIND: &'static str = "ordeal.play";
+    const QUEUE: &'static str = QUEUE;
+    const TIMEOUT: Duration = Duration::from_hours(1);
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let counted = patiently!(counted(run))?;
+        witness::say(run, &self.key, What::Started(counted));
+        let answer = self.play(run, counted).await;
+        let refused = answer.as_ref().is_err_and(is_refused);
+        witness::say(run, &self.key, if refused { What::Refused } else { What::Ended });
+        answer
+    }
+}
+
+impl Play {
+    async fn play(&self, run: &mut Run, counted: usize) -> JobResult {
+        for (number, act) in due(&self.acts, counted) {
+            match act {
+                Act::Work(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
+                Act::Block(ms) => std::thread::sleep(Duration::from_millis(*ms)),
+                Act::Outside => witness::say(run, &self.key, What::Outside(number)),
+                Act::Inside => patiently!(self.inside(run, number))?,
+                Act::Note => patiently!(note(run, number))?,
+                Act::Child(child) => patiently!(enqueue_child(run, child))?,
+                Act::Step => patiently!(self.step(run, number))?,
+                Act::StepOutside => patiently!(self.step_outside(run, number))?,
+                Act::Sleep(ms) => patiently!(run.sleep("sleep", Duration::from_millis(*ms)))?,
+                Act::Emit(key) => patiently!(run.emit(EVENT, key, key))?,
+                Act::Await(key) => patiently!(self.receive(run, key))?,
+                Act::Join(children) => patiently!(join(run, children))?,
+                Act::Fail(blame) => return Err(Failure::new(category(*blame), format!("act {number} fails on purpose"))),
+                Act::Panic => panic!("act {number} panics on purpose"),
+                Act::Snooze(ms) => return Ok(Outcome::Snooze(Duration::from_millis(*ms))),
+                Act::Cancel => return Ok(Outcome::Cancel(format!("act {number} says so"))),
+                Act::Hold => std::future::pending().await,
+                Act::Die(Death::Abort) => std::process::abort(),
+                Act::Die(Death::Stack) => return Ok(Outcome::Done(json!(dig(0)))),
+                Act::Finish => return Ok(Outcome::Done(self.output(counted))),
+                Act::FinishInside(children) => return patiently!(self.finish(run, counted, number, children)),
+            }
+        }
+        Err(Failure::bug("the program has no act for this stage: an attempt was counted that it does not know"))
+    }
+
+    fn output(&self, counted: usize) -> Value {
+        json!({ "program": self.key, "counted": counted, "sum": checksum(&self.chaff) })
+    }
+
+    async fn step(&self, run: &mut Run, number: usize) -> JobResult<()> {
+        let (job, attempt) = (run.job_id(), run.attempt());
+        // Nothing keeps this row from being written twice but the engine.
+        run.step("step", async |tx| self.put(tx, number, job, attempt, false).await).await
+    }
+
+    async fn step_outside(&self, run: &mut Run, number: usize) -> JobResult<()> {
+        let said = witness::word(run, &self.key, What::Outside(number));
+        run.step_outside("outside", async |_| {
+            witness::add(&said);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn receive(&self, run: &mut Run, key: &str) -> JobResult<()> {
+        match run.wait_event::<String>(EVENT, key, None).await? {
+            Some(payload) if payload == key => Ok(()),
+            // A wait that never gives up, and a payload that is the key: a program's own words could not say this.
+            other => panic!("the event of {key} came with {other:?}"),
+        }
+    }
+
+    async fn inside(&self, run: &Run, number: usize) -> JobResult<()> {
+        let mut tx = run.begin().await?;
+        // The commit before may have succeeded and its answer been lost: the row has a key.
+        self.write(&mut tx, run, number, false).await?;
+        tx.commit().await
+    }
+
+    async fn finish(&self, run: &Run, counted: usize, number: usize, children: &[Program]) -> JobResult {
+        let mut tx = run.begin().await?;
+        self.write(&mut tx, run, number, true).await?;
+        for child in children {
+            run.enqueue_in(&mut tx, &child.job()).await?;
+        }
+        run.complete_in(tx, self.output(counted)).await
+    }
+
+    async fn write(&self, tx: &mut Tx, run: &Run, number: usize, last: bool) -> JobResult<()> {
+        let known: bool = sqlx::query_scalar("select exists (select from ordeal.effect where program = $1 and act = $2 and job_id = $3)")
+            .bind(&self.key)
+            .bind(number as i32)
+            .bind(run.job_id())
+            .fetch_one(&mut **tx)
+            .await?;
+        if last || !known { self.put(tx, number, run.job_id(), run.attempt(), last).await } else { Ok(()) }
+    }
+
+    async fn put(&self, tx: &mut Tx, number: usize, job: JobId, attempt: i32, last: bool) -> JobResult<()> {
+        sqlx::query("insert into ordeal.effect (program, act, job_id, attempt, last) values ($1, $2, $3, $4, $5)")
+            .bind(&self.key)
+            .bind(number as i32)
+            .bind(job)
+            .bind(attempt)
+            .bind(last)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn note(run: &Run, number: usize) -> JobResult<()> {
+    run.progress(number as u64, None, None).await?;
+    run.log(&format!("at act {number}")).await
+}
+
+async fn join(run: &mut Run, children: &[Program]) -> JobResult<()> {
+    let jobs: Vec<NewJob> = children.iter().map(Program::job).collect();
+    let made = run.children("children", &jobs).await?;
+    run.join_counts(&made).await.map(drop)
+}
+
+async fn enqueue_child(run: &Run, child: &Program) -> JobResult<()> {
+    let mut tx = run.begin().await?;
+    run.enqueue_in(&mut tx, &child.job().idempotency_key("parent", &child.key)).await?;
+    tx.commit().await
+}
+
+/// How many attempts of this job were counted: the stage of its program.
+async fn counted(run: &Run) -> JobResult<usize> {
+    let counted: i64 = sqlx::query_scalar("select count(*) from engine.attempt where job_id = $1 and outcome in ('failed', 'snoozed')")
+        .bind(run.job_id())
+        .fetch_one(run.pool())
+        .await?;
+    Ok(counted as usize)
+}
+
+/// Whether the attempt is somebody else's by now.
+fn is_refused(failure: &Failure) -> bool {
+    failure.message.contains("no longer this worker's")
+}
+
+/// Whether a failure is one of the run's faults, which pass, and not the end of the attempt.
+fn passes(failure: &Failure) -> bool {
+    let by_fault = matches!(failure.category, Category::Network | Category::Timeout | Category::Conflict | Category::Unknown);
+    by_fault && !is_refused(failure)
+}
+
+const fn category(blame: Blame) -> Category {
+    match blame {
+        Blame::Validation => Category::Validation,
+        Blame::BusinessRule => Category::BusinessRule,
+        Blame::RateLimited => Category::RateLimited,
+        Blame::Upstream => Category::Upstream,
+    }
+}
+
+#[expect(unconditional_recursion, reason = "it is here to overflow the stack")]
+fn dig(depth: u64) -> u64 {
+    let here = std::hint::black_box([depth; 512]);
+    dig(here[0] + 1) + here[511]
+}

@@ -1,0 +1,139 @@
+//! The ledger: everything that was meant and acknowledged, outside the database.
+
+use std::{io, path::Path};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{clock, journal::Journal, program::Program};
+
+/// Something that a producer means to do; on the disk before it does it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Intent {
+    /// When.
+    pub at_us: i64,
+    /// The programs, several when they are enqueued together: all or none.
+    pub programs: Vec<Program>,
+    /// Whether it is asked again until there is an answer.
+    pub keyed: bool,
+}
+
+/// What a producer was told; on the disk before it goes on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ack {
+    /// When.
+    pub at_us: i64,
+    /// The first program's name.
+    pub key: String,
+    /// The jobs, one a program; none where a live job held the unique key.
+    pub jobs: Vec<Option<i64>>,
+    /// Whether this call made the job, of a single one.
+    pub created: bool,
+    /// How often it had to be asked again.
+    pub asked_again: u32,
+}
+
+/// What an operator did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Act {
+    /// When it was asked.
+    pub asked_us: i64,
+    /// When it was answered; none while it is an intent.
+    pub answered_us: Option<i64>,
+    /// What.
+    pub what: Deed,
+    /// The answer.
+    pub answer: Option<String>,
+}
+
+/// What operators do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// Cancel a job, of a program.
+    Cancel(i64, String),
+    /// Run a dead letter again with other arguments: the letter, and the program that takes its place.
+    Requeue(uuid::Uuid, Program),
+    /// Pause the queue.
+    Pause,
+    /// Let it go on.
+    Resume,
+}
+
+/// A webhook that was accepted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Accepted {
+    /// When.
+    pub at_us: i64,
+    /// The order's place in the shop's sequence.
+    pub order: u64,
+    /// The delivery's place among the order's.
+    pub delivery: usize,
+    /// How often it had to be sent again.
+    pub sent_again: u32,
+}
+
+/// A fault, from its beginning to its end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fault {
+    /// Its class.
+    pub class: String,
+    /// When it began, by the clock of all.
+    pub begin_us: i64,
+    /// When it was healed.
+    pub end_us: i64,
+    /// When it began, by the wall.
+    pub begin: DateTime<Utc>,
+    /// When it was healed, by the wall.
+    pub end: DateTime<Utc>,
+    /// What it struck, and how.
+    pub note: String,
+}
+
+/// A run's ledger, to write to.
+pub struct Ledger {
+    /// What producers mean to do.
+    pub intents: Journal<Intent>,
+    /// What they were told.
+    pub acks: Journal<Ack>,
+    /// What operators did.
+    pub acts: Journal<Act>,
+    /// Webhooks that were accepted.
+    pub accepted: Journal<Accepted>,
+    /// Faults.
+    pub faults: Journal<Fault>,
+}
+
+impl Ledger {
+    /// Opens the ledger of a run.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        Ok(Self {
+            intents: Journal::open(&folder.join("intents.jsonl"))?,
+            acks: Journal::open(&folder.join("acks.jsonl"))?,
+            acts: Journal::open(&folder.join("acts.jsonl"))?,
+            accepted: Journal::open(&folder.join("accepted.jsonl"))?,
+            faults: Journal::open(&folder.join("faults.jsonl"))?,
+        })
+    }
+
+    /// An operator's deed, on the disk before it is done.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn means(&self, what: Deed) -> io::Result<Act> {
+        let act = Act { asked_us: clock::now_us(), answered_us: None, what, answer: None };
+        self.acts.add_synced(&act)?;
+        Ok(act)
+    }
+
+    /// The answer to an operator's deed.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn was_told(&self, act: Act, answer: impl Into<String>) -> io::Result<()> {
+        self.acts.add_synced(&Act { answered_us: Some(clock::now_us()), answer: Some(answer.into()), ..act })
+    }
+}

@@ -1,0 +1,177 @@
+//! The sequential model: what must be left of a program, whatever happened to those who ran it.
+
+use crate::program::{Act, Blame, Program};
+
+/// How many attempts the policy of a run gives each category, and after how many seconds the next one comes.
+pub const POLICY: [(&str, i32, &[i32]); 13] = [
+    ("validation", 1, &[0]),
+    ("business_rule", 2, &[0]),
+    ("rate_limited", 3, &[0]),
+    ("upstream", 4, &[0, 1]),
+    ("bug", 2, &[0]),
+    // What faults of the run make of product jobs: tried again until it is over.
+    ("network", 1000, &[0, 1]),
+    ("timeout", 1000, &[0, 1]),
+    ("conflict", 1000, &[0, 1]),
+    ("not_ready", 1000, &[1]),
+    ("unknown", 1000, &[0, 1]),
+    ("auth", 1000, &[1]),
+    ("poison", 1, &[0]),
+    ("default", 1000, &[1]),
+];
+
+/// How a program must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Completed; true when its row was committed with it.
+    Completed(bool),
+    /// Dead, with this category.
+    Dead(&'static str),
+    /// Cancelled by its own word.
+    Cancelled,
+    /// Only if somebody cancels it.
+    Held,
+}
+
+/// What must be left of a program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Foreseen<'a> {
+    /// Its end.
+    pub end: End,
+    /// How many attempts failed before, the last one of a dead program included.
+    pub failed: usize,
+    /// How many asked to run again.
+    pub snoozed: usize,
+    /// The acts that do something outside.
+    pub outside: Vec<usize>,
+    /// The acts that wrote a row in a transaction of their own.
+    pub inside: Vec<usize>,
+    /// The keys of the events that it emits.
+    pub emitted: Vec<&'a str>,
+    /// What it enqueued on its way.
+    pub children: Vec<&'a Program>,
+}
+
+/// Runs a program in mind.
+pub fn foresee(program: &Program) -> Foreseen<'_> {
+    let mut left = Foreseen {
+        end: End::Held,
+        failed: 0,
+        snoozed: 0,
+        outside: Vec::new(),
+        inside: Vec::new(),
+        emitted: Vec::new(),
+        children: Vec::new(),
+    };
+    let mut used = 0;
+    for (number, act) in program.acts.iter().enumerate() {
+        // A workflow's failures count since it last got on.
+        if act.is_remembered() {
+            used = 0;
+        }
+        match act {
+            Act::Work(_) | Act::Block(_) | Act::Note | Act::Sleep(_) | Act::Await(_) => (),
+            Act::Outside | Act::StepOutside => left.outside.push(number),
+            Act::Inside | Act::Step => left.inside.push(number),
+            Act::Emit(key) => left.emitted.push(key),
+            Act::Child(child) => left.children.push(child),
+            Act::Join(children) => left.children.extend(children),
+            Act::Snooze(_) => left.snoozed += 1,
+            Act::Fail(blame) => {
+                if let Some(end) = fail(program, &mut left, &mut used, blame.category()) {
+                    left.end = end;
+                    break;
+                }
+            }
+            Act::Panic => {
+                if let Some(end) = fail(program, &mut left, &mut used, "bug") {
+                    left.end = end;
+                    break;
+                }
+            }
+            Act::Cancel => {
+                left.end = End::Cancelled;
+                break;
+            }
+            Act::Hold => break,
+            Act::Die(_) => {
+                left.end = End::Dead("poison");
+                break;
+            }
+            Act::Finish => {
+                left.end = End::Completed(false);
+                break;
+            }
+            Act::FinishInside(children) => {
+                left.children.extend(children);
+                left.end = End::Completed(true);
+                break;
+            }
+        }
+    }
+    left
+}
+
+fn fail(program: &Program, left: &mut Foreseen<'_>, used: &mut usize, category: &'static str) -> Option<End> {
+    left.failed += 1;
+    *used += 1;
+    let most = POLICY.iter().find(|(name, ..)| *name == category).map_or(1, |(_, most, _)| *most as usize);
+    let most = program.max_attempts.map_or(most, |cap| most.min(cap as usize));
+    (*used >= most).then_some(End::Dead(category))
+}
+
+impl Blame {
+    /// The category as the policy spells it.
+    pub const fn category(self) -> &'static str {
+        match self {
+            Self::Validation => "validation",
+            Self::BusinessRule => "business_rule",
+            Self::RateLimited => "rate_limited",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::due;
+
+    fn program(acts: Vec<Act>) -> Program {
+        Program { key: "p".into(), acts, unique: None, delay_ms: 0, priority: 5, max_attempts: None, chaff: serde_json::Value::Null }
+    }
+
+    #[test]
+    fn a_program_that_fails_less_often_than_it_may_ends_well() {
+        let program = program(vec![Act::Outside, Act::Fail(Blame::Upstream), Act::Panic, Act::Snooze(1), Act::Inside, Act::Finish]);
+        // The panic is the second failure, and of those a bug may have two: it is the last.
+        assert_eq!((foresee(&program).end, foresee(&program).failed), (End::Dead("bug"), 2));
+        let program = Program { acts: vec![Act::Outside, Act::Fail(Blame::Upstream), Act::Snooze(1), Act::Inside, Act::Finish], ..program };
+        let left = foresee(&program);
+        assert_eq!((left.end, left.failed, left.snoozed), (End::Completed(false), 1, 1));
+        assert_eq!((left.outside, left.inside), (vec![0], vec![3]));
+    }
+
+    #[test]
+    fn a_cap_of_its_own_ends_a_program_sooner() {
+        let capped = Program { max_attempts: Some(1), ..program(vec![Act::Fail(Blame::Upstream), Act::Finish]) };
+        assert_eq!(foresee(&capped).end, End::Dead("upstream"));
+    }
+
+    #[test]
+    fn a_workflow_that_gets_on_between_failures_goes_on() {
+        let fails = |between| program(vec![Act::Fail(Blame::BusinessRule), between, Act::Fail(Blame::BusinessRule), Act::Finish]);
+        assert_eq!(foresee(&fails(Act::Outside)).end, End::Dead("business_rule"));
+        assert_eq!((foresee(&fails(Act::Step)).end, foresee(&fails(Act::Step)).failed), (End::Completed(false), 2));
+    }
+
+    #[test]
+    fn stages_begin_after_what_was_counted() {
+        let program = program(vec![Act::Outside, Act::Snooze(1), Act::Inside, Act::Panic, Act::Finish]);
+        let numbers = |counted| due(&program.acts, counted).map(|(number, _)| number).collect::<Vec<_>>();
+        assert_eq!((numbers(0), numbers(1), numbers(2)), (vec![0, 1], vec![2, 3], vec![4]));
+        assert!(numbers(3).is_empty());
+        let flow = [Act::Step, Act::Panic, Act::Step, Act::Finish];
+        assert_eq!(due(&flow, 1).map(|(number, _)| number).collect::<Vec<_>>(), [0, 2, 3], "a workflow passes over what it has done");
+    }
+}

@@ -1,0 +1,67 @@
+//! The nemesis: strikes as the seed says. Two hands strike processes and one the server, each by its own plan, so that
+//! faults begin and heal in any order.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    chance::{Purpose, stream, weighted},
+    clock,
+    faults::Class,
+    ledger::Fault,
+    stage::Stage,
+};
+
+/// The hands that strike processes.
+const HANDS: u64 = 2;
+
+/// How it strikes.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What may strike.
+    pub classes: Vec<Class>,
+    /// The middle of the pause of one hand between two faults of processes.
+    pub pause: Duration,
+    /// The same of the server.
+    pub server_pause: Duration,
+}
+
+/// Strikes until it is told to stop; every fault has been healed when this returns.
+///
+/// # Errors
+/// When a fault cannot be healed, or the ledger cannot be written.
+pub async fn run(stage: Arc<Stage>, plan: Plan, stop: CancellationToken) -> anyhow::Result<()> {
+    let of = |server: bool| -> Vec<(Class, u32)> {
+        plan.classes.iter().filter(|class| class.is_of_server() == server).map(|class| (*class, class.weight())).collect()
+    };
+    let mut hands = JoinSet::new();
+    for hand in 0..HANDS {
+        hands.spawn(strike(stage.clone(), hand, of(false), plan.pause, stop.clone()));
+    }
+    hands.spawn(strike(stage, HANDS, of(true), plan.server_pause, stop));
+    while let Some(ended) = hands.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+async fn strike(stage: Arc<Stage>, hand: u64, classes: Vec<(Class, u32)>, pause: Duration, stop: CancellationToken) -> anyhow::Result<()> {
+    if classes.is_empty() {
+        return Ok(());
+    }
+    let mut random = stream(stage.seed, Purpose::Nemesis, hand);
+    loop {
+        let wait = pause.mul_f64(random.random_range(0.3..1.7));
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return Ok(());
+        }
+        let class = weighted(&mut random, &classes);
+        let (begin_us, begin) = (clock::now_us(), chrono::Utc::now());
+        let note = class.strike(&stage, &mut random).await?;
+        let fault = Fault { class: class.as_str().into(), begin_us, end_us: clock::now_us(), begin, end: chrono::Utc::now(), note };
+        stage.ledger.faults.add_synced(&fault)?;
+    }
+}

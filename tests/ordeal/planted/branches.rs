@@ -1,0 +1,20 @@
+//! Mistakes of the worker's own code.
+
+use super::{Bug, Plant::Branch};
+
+pub const BUGS: &[Bug] = &[
+    Bug {
+        id: "W01",
+        like: "B29",
+        what: "results are dropped when the connection breaks",
+        plants: &[Branch("recorder gives up when the connection breaks")],
+    },
+    Bug { id: "W02", like: "B41", what: "a panic counts as done", plants: &[Branch("a panic counts as done")] },
+    Bug { id: "W03", like: "B35", what: "a snooze burns an attempt", plants: &[Branch("a snooze burns an attempt")] },
+    Bug {
+        id: "W04",
+        like: "B49",
+        what: "a shutdown does not wait for the recorder",
+        plants: &[Branch("a shutdown does not wait for the recorder")],
+    },
+];

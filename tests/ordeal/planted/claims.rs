@@ -1,0 +1,99 @@
+//! Mistakes of whoever enqueues and claims.
+
+use super::{
+    Bug,
+    Plant::{Branch, Function, Statement},
+};
+
+pub const BUGS: &[Bug] = &[
+    Bug {
+        id: "C01",
+        like: "B05",
+        what: "a claim leaves its jobs where they were, so that two workers run them",
+        plants: &[Statement(
+            "claim/take",
+            "delete from engine.ready where ctid = any (array(select place from chosen))\n    returning lane_id, position, job_id, attempt",
+            "select lane_id, position, job_id, attempt from engine.ready where ctid = any (array(select place from chosen))",
+        )],
+    },
+    Bug {
+        id: "C02",
+        like: "B09",
+        what: "a claim of three jobs is not written down",
+        plants: &[Statement("claim/take", "from picked having count(*) > 0", "from picked having count(*) not in (0, 3)")],
+    },
+    Bug {
+        id: "C03",
+        like: "B02",
+        what: "a worker that was declared dead claims",
+        plants: &[Statement(
+            "claim/take",
+            "and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)\n    order by rank",
+            "order by rank",
+        )],
+    },
+    Bug {
+        id: "C04",
+        like: "B45",
+        what: "a claim hands over other arguments than were stored",
+        plants: &[Statement("claim/take", "j.args::text as args", "jsonb_set(j.args, '{chaff}', '7')::text as args")],
+    },
+    Bug {
+        id: "C05",
+        like: "B58",
+        what: "a paused queue is claimed from",
+        plants: &[Statement(
+            "claim/take",
+            "and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)",
+            "and true",
+        )],
+    },
+    Bug {
+        id: "C06",
+        like: "B31",
+        what: "an idempotency key does not keep a second job from being made",
+        plants: &[Function(
+            "engine.enqueue",
+            "        if not found then\n            select k.job_id, k.args_hash",
+            "        if false then\n            select k.job_id, k.args_hash",
+        )],
+    },
+    Bug {
+        id: "C07",
+        like: "B46",
+        what: "a unique key that is held does not keep a second job from being made",
+        plants: &[Function(
+            "engine.hold_unique_key",
+            "        if not (until_started or replaces) then\n            return;",
+            "        if not (until_started or replaces) then\n            held_id := null;\n            return;",
+        )],
+    },
+    Bug {
+        id: "C08",
+        like: "B46",
+        what: "a bulk enqueue does not look at unique keys",
+        plants: &[Statement("job/enqueue_many", "where unique_key is null or id in (select job_id from keyed)", "where true")],
+    },
+    Bug {
+        id: "C09",
+        like: "B09",
+        what: "what is enqueued for later is forgotten when it is due within 200 ms",
+        plants: &[Function(
+            "engine.enqueue",
+            "perform engine.put_in_place(new_id, lane, 1, case when starts > due then starts end, enqueue.limit_key);",
+            "if starts is null or starts <= due or starts > due + interval '0.2 s' then perform engine.put_in_place(new_id, lane, 1, case when starts > due then starts end, enqueue.limit_key); end if;",
+        )],
+    },
+    Bug {
+        id: "C10",
+        like: "B34",
+        what: "a claimer's floor passes transactions that are still open",
+        plants: &[Branch("a floor passes open transactions")],
+    },
+    Bug {
+        id: "C11",
+        like: "B33",
+        what: "jobs of a claim whose answer was lost are left lying",
+        plants: &[Branch("strays are left lying")],
+    },
+];

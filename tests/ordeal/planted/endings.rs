@@ -1,0 +1,177 @@
+//! Mistakes of whoever records how attempts end.
+
+use super::{
+    Bug,
+    Plant::{Branch, Statement},
+};
+
+pub const BUGS: &[Bug] = &[
+    Bug {
+        id: "E01",
+        like: "B03",
+        what: "a late completion overwrites what a rescue wrote",
+        plants: &[Statement(
+            "attempt/complete",
+            "on conflict do nothing",
+            "on conflict (job_id, attempt) do update set outcome = excluded.outcome, worker_id = excluded.worker_id, output = excluded.output, finished_at = excluded.finished_at, error = null",
+        )],
+    },
+    Bug {
+        id: "E02",
+        like: "B01",
+        what: "a late failure overwrites what a rescue wrote",
+        plants: &[Statement(
+            "attempt/settle",
+            "on conflict do nothing",
+            "on conflict (job_id, attempt) do update set outcome = excluded.outcome, worker_id = excluded.worker_id, error = excluded.error, finished_at = excluded.finished_at",
+        )],
+    },
+    Bug { id: "E03", like: "B04", what: "a job is recorded as done before it runs", plants: &[Branch("a job is recorded before it runs")] },
+    Bug {
+        id: "E04",
+        like: "B09",
+        what: "a released job is not put back",
+        plants: &[Statement(
+            "attempt/settle",
+            "where goes_on and job_id not in",
+            "where goes_on and outcome <> 'released' and job_id not in",
+        )],
+    },
+    Bug {
+        id: "E05",
+        like: "B09",
+        what: "a failed job is not scheduled again when it failed twice before",
+        plants: &[Statement(
+            "attempt/settle",
+            "where outcome in ('failed', 'snoozed') or (outcome = 'waiting'",
+            "where (outcome in ('failed', 'snoozed') and coalesce(used, 1) < 3) or (outcome = 'waiting'",
+        )],
+    },
+    Bug {
+        id: "E06",
+        like: "B35",
+        what: "the next attempt has the number of the last",
+        plants: &[Statement(
+            "attempt/settle",
+            "job_id, lane_id, attempt + 1, limit_key is not null from kept",
+            "job_id, lane_id, attempt, limit_key is not null from kept",
+        )],
+    },
+    Bug {
+        id: "E07",
+        like: "B36",
+        what: "a job is tried once more than the policy says",
+        plants: &[Statement("attempt/settle", "select 1 + count(*) as used", "select count(*) as used")],
+    },
+    Bug {
+        id: "E08",
+        like: "B36",
+        what: "a job's own cap is not looked at",
+        plants: &[Statement("attempt/settle", "coalesce(j.max_attempts, 32767)", "32767")],
+    },
+    Bug {
+        id: "E09",
+        like: "B37",
+        what: "a lost attempt counts as a failure",
+        plants: &[Statement(
+            "attempt/settle",
+            "a.job_id = g.job_id and a.outcome = 'failed'",
+            "a.job_id = g.job_id and a.outcome in ('failed', 'lost')",
+        )],
+    },
+    Bug {
+        id: "E10",
+        like: "B36",
+        what: "what dies of a bug has no letter",
+        plants: &[Statement(
+            "attempt/settle",
+            "from kept where outcome = 'dead'",
+            "from kept where outcome = 'dead' and category <> 'bug'",
+        )],
+    },
+    Bug {
+        id: "E11",
+        like: "B45",
+        what: "a letter has lost the arguments",
+        plants: &[Statement(
+            "attempt/settle",
+            "select 'engine', kind, args, error, coalesce(used, 1) - 1",
+            "select 'engine', kind, '{}'::jsonb, error, coalesce(used, 1) - 1",
+        )],
+    },
+    Bug {
+        id: "E12",
+        like: "B48",
+        what: "a completed job keeps its unique key",
+        plants: &[Statement(
+            "attempt/complete",
+            "delete from engine.unique_key where job_id = any ($6) and",
+            "delete from engine.unique_key where job_id = any ($6) and false and",
+        )],
+    },
+    Bug {
+        id: "E13",
+        like: "B47",
+        what: "a job that waits for its next attempt has given up its unique key",
+        plants: &[Statement(
+            "attempt/settle",
+            "delete from engine.unique_key\n    where job_id in (select job_id from kept where outcome in ('completed', 'cancelled', 'dead'))",
+            "delete from engine.unique_key\n    where job_id in (select job_id from kept)",
+        )],
+    },
+    Bug {
+        id: "E14",
+        like: "B48",
+        what: "a dead job keeps its unique key",
+        plants: &[Statement(
+            "attempt/settle",
+            "delete from engine.unique_key\n    where job_id in (select job_id from kept where outcome in ('completed', 'cancelled', 'dead'))",
+            "delete from engine.unique_key\n    where job_id in (select job_id from kept where outcome in ('completed', 'cancelled'))",
+        )],
+    },
+    Bug {
+        id: "E15",
+        like: "B39",
+        what: "the error of a failure is not kept",
+        plants: &[Statement(
+            "attempt/settle",
+            "at, outcome, category, error, output\n    from verdict",
+            "at, outcome, category, null, output\n    from verdict",
+        )],
+    },
+    Bug {
+        id: "E16",
+        like: "B45",
+        what: "the output of a job is not kept",
+        plants: &[Statement("attempt/complete", "at, 'completed', output\n    from given", "at, 'completed', null\n    from given")],
+    },
+    Bug {
+        id: "E17",
+        like: "B44",
+        what: "a snooze and a retry come at once",
+        plants: &[Statement("attempt/settle", "coalesce(g.delay_ms, 0) / 1000.0", "coalesce(g.delay_ms, 0) / 100000.0")],
+    },
+    Bug {
+        id: "E18",
+        like: "B02",
+        what: "a handler's transaction does not ask whether the attempt is still its own",
+        plants: &[Statement(
+            "claim/assert",
+            "select c.id\nfrom engine.claim c\nwhere c.worker_id = $1 and c.id = $2 and c.ids @> array[$3::bigint]\n  and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)\n  and not exists (select from engine.attempt a where a.job_id = $3 and a.attempt = $4)\nfor key share of c",
+            "select $2::bigint as id where $1::bigint is not null and $3::bigint is not null and $4::integer is not null",
+        )],
+    },
+    Bug {
+        id: "E19",
+        like: "B02",
+        what: "neither the beginning nor the end of a handler's transaction asks whose the attempt is",
+        plants: &[
+            Statement(
+                "claim/assert",
+                "select c.id\nfrom engine.claim c\nwhere c.worker_id = $1 and c.id = $2 and c.ids @> array[$3::bigint]\n  and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)\n  and not exists (select from engine.attempt a where a.job_id = $3 and a.attempt = $4)\nfor key share of c",
+                "select $2::bigint as id where $1::bigint is not null and $3::bigint is not null and $4::integer is not null",
+            ),
+            Branch("a late completion commits its effects"),
+        ],
+    },
+];

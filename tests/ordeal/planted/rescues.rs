@@ -1,0 +1,107 @@
+//! Mistakes of whoever takes over from the dead.
+
+use super::{
+    Bug,
+    Plant::{Branch, Statement},
+};
+
+pub const BUGS: &[Bug] = &[
+    Bug {
+        id: "R01",
+        like: "B01",
+        what: "a rescue puts back what had ended",
+        plants: &[
+            Statement(
+                "claim/rescue",
+                "and ($3::bigint[] is null or u.job_id = any ($3))\n      and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)",
+                "and ($3::bigint[] is null or u.job_id = any ($3))",
+            ),
+            Statement(
+                "claim/rescue",
+                "from kept\n    where outcome = 'lost' and lost = 0 and job_id",
+                "from verdict\n    where outcome = 'lost' and lost = 0 and job_id",
+            ),
+        ],
+    },
+    Bug {
+        id: "R02",
+        like: "B08",
+        what: "a job that was lost at a later attempt than its first is not put back",
+        plants: &[Statement(
+            "claim/rescue",
+            "where outcome = 'lost' and lost = 0 and job_id not in",
+            "where outcome = 'lost' and lost = 0 and attempt = 1 and job_id not in",
+        )],
+    },
+    Bug {
+        id: "R03",
+        like: "B37",
+        what: "a job that kills its workers is never given up",
+        plants: &[Statement(
+            "claim/rescue",
+            "p.lost_alone + h.alone::integer >= 3 then 'dead'",
+            "p.lost_alone + h.alone::integer >= 3000 then 'dead'",
+        )],
+    },
+    Bug {
+        id: "R04",
+        like: "B37",
+        what: "suspects do not run alone",
+        plants: &[Statement("claim/rescue", "job_id, lane_id, attempt + 1, true,\n", "job_id, lane_id, attempt + 1, false,\n")],
+    },
+    Bug {
+        id: "R05",
+        like: "B37",
+        what: "whoever was lost twice is called poison",
+        plants: &[Statement("claim/rescue", "when p.lost_alone + h.alone::integer >= 3 then 'dead'", "when p.lost >= 1 then 'dead'")],
+    },
+    Bug {
+        id: "R06",
+        like: "B06",
+        what: "a lease that ran out is rescued without a verdict",
+        plants: &[Statement("claim/orphans", "w.dead_at is not null", "w.lease_until < engine.now()")],
+    },
+    Bug {
+        id: "R07",
+        like: "B37",
+        what: "a poisoned job has no letter",
+        plants: &[Statement(
+            "claim/rescue",
+            "from kept where outcome = 'dead'\n),\nfreed",
+            "from kept where outcome = 'dead' and false\n),\nfreed",
+        )],
+    },
+    Bug {
+        id: "R08",
+        like: "B48",
+        what: "a poisoned job and a cancelled one keep their unique keys and requests",
+        plants: &[Statement(
+            "claim/rescue",
+            "delete from engine.cancel_request where job_id in (select job_id from kept where outcome in ('cancelled', 'dead'))",
+            "delete from engine.cancel_request where job_id in (select job_id from kept where outcome = 'dead')",
+        )],
+    },
+    Bug {
+        id: "R09",
+        like: "B18",
+        what: "a lease that ran out is proof of death",
+        plants: &[Branch("a lease that ran out is proof of death")],
+    },
+    Bug { id: "R10", like: "B56", what: "nobody sweeps", plants: &[Branch("nobody sweeps")] },
+    Bug {
+        id: "R11",
+        like: "B13",
+        what: "a worker does not hear that it is dead",
+        plants: &[Branch("a worker does not hear that it is dead")],
+    },
+    Bug { id: "R12", like: "B37", what: "suspects run among others", plants: &[Branch("suspects run among others")] },
+    Bug {
+        id: "R13",
+        like: "B26",
+        what: "a rescue does not wait for a handler's open transaction",
+        plants: &[
+            Statement("claim/lock", "for update", ""),
+            Statement("worker/end_sessions", "application_name = $1", "application_name = $1 and false"),
+        ],
+    },
+];

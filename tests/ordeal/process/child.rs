@@ -1,0 +1,114 @@
+//! What a process does that was started as a part of a run.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use anyhow::Context;
+use chrono_tz::Europe::London;
+use engine::{
+    Worker, WorkerConfig,
+    schedule::{Config, Misfire, Overlap, Schedule, Scheduler},
+};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{ORDERS, Orders, Role, place};
+use crate::{
+    kinds::{QUEUE, Tick, kinds, probe_queue},
+    witness,
+};
+
+/// The secret that the run's shop signs with.
+pub const SECRET: &str = "an ordeal";
+/// The run's shop.
+pub const SHOP: &str = "ordeal.myshopify.com";
+/// How long a worker's lease lasts.
+pub const LEASE: Duration = Duration::from_secs(2);
+/// How long a shutdown waits for running jobs: some are still running then, and are released.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// What comes by the clock: something every second, and something every three.
+pub const SCHEDULES: &[Schedule] = &[
+    Schedule::of::<Tick>("ordeal_every_second", "* * * * * *", London, "Comes every second")
+        .overlap(Overlap::Allow)
+        .misfire(Misfire::All(1000)),
+    Schedule::of::<Tick>("ordeal_every_third", "*/3 * * * * *", London, "Comes every third second")
+        .overlap(Overlap::Allow)
+        .misfire(Misfire::All(1000)),
+];
+
+/// Runs as what the environment says; `None` when this process was not started as a part of a run.
+///
+/// # Errors
+/// What keeps it from beginning.
+pub fn run() -> Option<anyhow::Result<()>> {
+    let orders = std::env::var(ORDERS).ok()?;
+    Some(serde_json::from_str(&orders).context("the orders of a process").and_then(|orders| obey(&orders)))
+}
+
+fn obey(orders: &Orders) -> anyhow::Result<()> {
+    // A supervisor that is killed leaves nobody behind: an orphan would work on the next run's database.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    anyhow::ensure!(
+        getppid().is_some_and(|parent| parent.as_raw_nonzero().get().cast_unsigned() == orders.parent),
+        "the supervisor is gone"
+    );
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    witness::open(&orders.folder)?;
+    place::watch(&orders.folder, orders.arm.clone())?;
+    #[cfg(feature = "planted")]
+    crate::planted::plant(orders.planted.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let stop = until_term()?;
+        match orders.role {
+            Role::Worker(place) => work(orders, place, stop).await,
+            Role::Scheduler(_) => {
+                let config = Config { tick: Duration::from_millis(300), lease: LEASE, ..Config::default() };
+                Scheduler::new(pool(orders, 4)?, SCHEDULES, config).run(stop).await;
+                Ok(())
+            }
+            Role::Web(_, port) => serve(orders, port, stop).await,
+        }
+    })
+}
+
+async fn work(orders: &Orders, place: usize, stop: CancellationToken) -> anyhow::Result<()> {
+    let config = WorkerConfig {
+        name: orders.role.name(),
+        queues: vec![QUEUE.into(), "orders".into(), "allocation".into(), "default".into(), probe_queue(place)],
+        concurrency: 12,
+        batch: 50,
+        lease: LEASE,
+        grace: GRACE,
+        ..WorkerConfig::default()
+    };
+    Ok(Worker::new(pool(orders, 14)?, kinds(), config).run(stop).await?)
+}
+
+async fn serve(orders: &Orders, port: u16, stop: CancellationToken) -> anyhow::Result<()> {
+    let config = workers::web::Config {
+        bind: (Ipv4Addr::LOCALHOST, port).into(),
+        shopify_secret: web::Secret::new(SECRET),
+        shopify_secret_previous: None,
+        shop_domain: SHOP.into(),
+    };
+    Ok(workers::web::run(config, pool(orders, 8)?, stop).await?)
+}
+
+fn pool(orders: &Orders, connections: u32) -> anyhow::Result<PgPool> {
+    let options = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(5));
+    Ok(options.connect_lazy(&orders.url)?)
+}
+
+fn until_term() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut term = signal(SignalKind::terminate())?;
+    let heard = stop.clone();
+    tokio::spawn(async move {
+        term.recv().await;
+        heard.cancel();
+    });
+    Ok(stop)
+}

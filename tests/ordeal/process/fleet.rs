@@ -1,0 +1,210 @@
+//! The processes of a run, each in its slot: struck by faults, started again.
+
+use std::{
+    fs::File,
+    io,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Arm, ORDERS, Orders, Role};
+use crate::journal::Journal;
+
+/// Something that happened to a process.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Life {
+    /// When, by the clock of all.
+    pub at_us: i64,
+    /// When, by the wall.
+    pub at: chrono::DateTime<chrono::Utc>,
+    /// The process.
+    pub pid: u32,
+    /// What it is.
+    pub role: String,
+    /// `started`, `KILL`, `STOP`, `CONT`, `TERM`, or `found dead`.
+    pub what: String,
+}
+
+/// How a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It runs, as far as anybody knows.
+    Up,
+    /// A fault has it in hand: nobody else starts it again.
+    Taken,
+}
+
+/// One process.
+struct Slot {
+    role: Role,
+    child: Option<Child>,
+    state: State,
+}
+
+/// The processes of a run. All are killed with it.
+pub struct Fleet {
+    program: PathBuf,
+    folder: PathBuf,
+    url: String,
+    planted: Option<String>,
+    slots: Mutex<Vec<Slot>>,
+    lives: Journal<Life>,
+}
+
+impl Fleet {
+    /// Processes of these roles, all of them down.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn new(program: PathBuf, folder: PathBuf, url: String, planted: Option<String>, roles: &[Role]) -> io::Result<Self> {
+        let slots = roles.iter().map(|role| Slot { role: *role, child: None, state: State::Up }).collect();
+        let lives = Journal::open(&folder.join("lives.jsonl"))?;
+        Ok(Self { program, folder, url, planted, slots: Mutex::new(slots), lives })
+    }
+
+    /// Starts every process that is down and that no fault has in hand; notices those that a failpoint ended or stopped.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn tend(&self) -> io::Result<()> {
+        let mut slots = self.slots();
+        for slot in slots.iter_mut().filter(|slot| slot.state == State::Up) {
+            if let Some(child) = &mut slot.child {
+                if child.try_wait()?.is_none() {
+                    continue;
+                }
+                self.note(child.id(), slot.role, "found dead");
+            }
+            let child = self.start(slot.role, None)?;
+            slot.child = Some(child);
+        }
+        Ok(())
+    }
+
+    /// The slots of a kind of role that are up, as a place each.
+    pub fn up(&self, which: impl Fn(Role) -> bool) -> Vec<usize> {
+        let slots = self.slots();
+        let up = |slot: &&(usize, &Slot)| slot.1.state == State::Up && which(slot.1.role);
+        slots.iter().enumerate().filter(|slot| up(&slot)).map(|(place, _)| place).collect()
+    }
+
+    /// Takes a process in hand; false when another fault has it.
+    pub fn take(&self, place: usize) -> bool {
+        let mut slots = self.slots();
+        let free = slots[place].state == State::Up;
+        if free {
+            slots[place].state = State::Taken;
+        }
+        free
+    }
+
+    /// Lets go of a process.
+    pub fn release(&self, place: usize) {
+        self.slots()[place].state = State::Up;
+    }
+
+    /// The slots of a kind of role, as a place each.
+    pub fn all(&self, which: impl Fn(Role) -> bool) -> Vec<usize> {
+        let slots = self.slots();
+        slots.iter().enumerate().filter(|(_, slot)| which(slot.role)).map(|(place, _)| place).collect()
+    }
+
+    /// The id of a process, while it runs.
+    pub fn pid(&self, place: usize) -> Option<u32> {
+        self.slots()[place].child.as_ref().map(Child::id)
+    }
+
+    /// Sends a process a signal; false when it has ended.
+    pub fn signal(&self, place: usize, signal: Signal, word: &str) -> bool {
+        let mut slots = self.slots();
+        let role = slots[place].role;
+        let Some(child) = &mut slots[place].child else { return false };
+        // Not reaped yet, so the id is still its own.
+        if !matches!(child.try_wait(), Ok(None)) {
+            return false;
+        }
+        let pid = child.id();
+        self.note(pid, role, word);
+        Pid::from_raw(pid as i32).is_some_and(|pid| kill_process(pid, signal).is_ok())
+    }
+
+    /// Whether a process has ended.
+    pub fn has_ended(&self, place: usize) -> bool {
+        let mut slots = self.slots();
+        slots[place].child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Whether a process is stopped, by whatever signal.
+    pub fn is_stopped(&self, place: usize) -> bool {
+        let stat = self.pid(place).and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        stat.is_some_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['T', 't'])))
+    }
+
+    /// Puts a process that comes to harm at a place into a slot, whose process was ended before.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn replace(&self, place: usize, arm: Arm) -> io::Result<()> {
+        let mut slots = self.slots();
+        let child = self.start(slots[place].role, Some(arm))?;
+        self.note(child.id(), slots[place].role, "armed");
+        slots[place].child = Some(child);
+        Ok(())
+    }
+
+    /// Ends every process.
+    pub fn end(&self) {
+        let mut slots = self.slots();
+        for slot in slots.iter_mut() {
+            slot.state = State::Taken;
+            if let Some(mut child) = slot.child.take() {
+                // Already gone is fine.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.slots.lock().expect("no holder of this lock panics")
+    }
+
+    fn start(&self, role: Role, arm: Option<Arm>) -> io::Result<Child> {
+        let orders = Orders {
+            role,
+            parent: std::process::id(),
+            url: self.url.clone(),
+            folder: self.folder.clone(),
+            arm,
+            planted: self.planted.clone(),
+        };
+        let log = File::options().create(true).append(true).open(self.folder.join(format!("{}.log", role.name())))?;
+        // A process that aborts on purpose leaves no core file.
+        let child = Command::new("/bin/sh")
+            .args(["-c", "ulimit -c 0; exec \"$0\""])
+            .arg(&self.program)
+            .env(ORDERS, serde_json::to_string(&orders)?)
+            .env("RUST_LOG", "warn")
+            .env("MALLOC_ARENA_MAX", "2")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        self.note(child.id(), role, "started");
+        Ok(child)
+    }
+
+    fn note(&self, pid: u32, role: Role, what: &str) {
+        let life = Life { at_us: crate::clock::now_us(), at: chrono::Utc::now(), pid, role: role.name(), what: what.into() };
+        self.lives.add(&life).expect("the ledger can be written");
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

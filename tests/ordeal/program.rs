@@ -1,0 +1,134 @@
+//! Programs: what one job does, act by act, so that a sequential model can say how it must end.
+//!
+//! Attempts come and go under faults, and only those that the ledger counts move a program on: a failure, a panic or a
+//! snooze ends one of its stages, a lost or released attempt repeats it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One thing that a program does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Takes its time, in milliseconds.
+    Work(u64),
+    /// Blocks a thread of the runtime, in milliseconds.
+    Block(u64),
+    /// Does something outside of the database, under a key: the program and the act's number.
+    Outside,
+    /// Writes a row in a transaction of its own and goes on.
+    Inside,
+    /// Says how far it is, and a line of its log.
+    Note,
+    /// Enqueues another program and goes on.
+    Child(Box<Program>),
+    /// A step of a workflow that writes a row.
+    Step,
+    /// A step of a workflow that does something outside.
+    StepOutside,
+    /// A workflow's sleep, in milliseconds.
+    Sleep(u64),
+    /// A workflow emits the event of this key.
+    Emit(String),
+    /// A workflow waits for the event of this key.
+    Await(String),
+    /// A workflow makes children and waits for their ends.
+    Join(Vec<Program>),
+    /// Ends a stage: fails with a category.
+    Fail(Blame),
+    /// Ends a stage: panics.
+    Panic,
+    /// Ends a stage: asks to run again after so many milliseconds.
+    Snooze(u64),
+    /// Ends the job: it is no longer wanted.
+    Cancel,
+    /// Never ends by itself: somebody has to cancel the job.
+    Hold,
+    /// Ends its process, every time.
+    Die(Death),
+    /// Ends the job well; the worker records it.
+    Finish,
+    /// Ends the job well in one commit with a row, and with more programs.
+    FinishInside(Vec<Program>),
+}
+
+/// The categories that programs fail with. No fault of the outside makes one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// One attempt.
+    Validation,
+    /// Two.
+    BusinessRule,
+    /// Three.
+    RateLimited,
+    /// Four.
+    Upstream,
+}
+
+/// How a program ends its process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Death {
+    /// It aborts.
+    Abort,
+    /// It uses up its stack.
+    Stack,
+}
+
+/// One job to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its name, which no other of the run has.
+    pub key: String,
+    /// What it does.
+    pub acts: Vec<Act>,
+    /// Of one such key one job lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique: Option<String>,
+    /// Not before so many milliseconds have passed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delay_ms: u64,
+    /// 0 runs first, 9 last.
+    pub priority: i16,
+    /// A cap under the policy's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<i16>,
+    /// Something to carry, which must come back as it was.
+    #[serde(default)]
+    pub chaff: Value,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A number that follows from a value: the same for the same value, whatever was done to its text.
+pub fn checksum(value: &Value) -> u32 {
+    // FNV-1a over the text, in which keys have one order.
+    value.to_string().bytes().fold(0x811c_9dc5, |sum: u32, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+impl Act {
+    /// Whether the engine remembers it: every attempt passes over it, and does it only the first time.
+    pub const fn is_remembered(&self) -> bool {
+        matches!(self, Self::Step | Self::StepOutside | Self::Sleep(_) | Self::Emit(_) | Self::Await(_) | Self::Join(_))
+    }
+
+    /// Whether somebody else's program depends on it.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Emit(_) | Self::Await(_) | Self::Join(_))
+    }
+}
+
+/// What an attempt does after so many were counted, with the numbers of the acts: those of its stage, and those of earlier
+/// stages that the engine remembers.
+pub fn due(acts: &[Act], counted: usize) -> impl Iterator<Item = (usize, &Act)> {
+    let mut ended = 0;
+    acts.iter().enumerate().filter(move |(_, act)| {
+        let stage = ended;
+        ended += usize::from(matches!(act, Act::Fail(_) | Act::Panic | Act::Snooze(_)));
+        stage == counted || (stage < counted && act.is_remembered())
+    })
+}

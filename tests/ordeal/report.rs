@@ -1,0 +1,195 @@
+//! What a run came to, in figures.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    time::Duration,
+};
+
+use crate::{
+    checkers::Finding,
+    coverage::Coverage,
+    facts::Facts,
+    faults::{Class, NOTHING},
+    ledger::Fault,
+    process::child::LEASE,
+    witness::What,
+};
+
+/// The most that one class of faults may have of all faults.
+const GREATEST_SHARE: f64 = 0.6;
+
+/// For so long after an outage of the server nobody is declared dead, in microseconds: every lease is watched anew.
+const AFTERMATH: i64 = 3 * LEASE.as_micros() as i64;
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// Jobs that ended.
+    pub jobs: usize,
+    /// Attempts that ended.
+    pub attempts: usize,
+    /// Faults, by class.
+    pub faults: BTreeMap<String, usize>,
+    /// Processes that were stopped past their lease and went on.
+    pub zombies: usize,
+    /// Writes that were refused because the attempt was somebody else's.
+    pub refused: usize,
+    /// Effects outside that were done again, all of them after an attempt that counted for nothing.
+    pub repeated: usize,
+    /// Effects outside.
+    pub outside: usize,
+    /// From the kill of a worker to the next attempt of each job that it lost then, in order. Only kills while the server
+    /// was well, and jobs lost for the first time: suspects wait on purpose.
+    pub recoveries: Vec<Duration>,
+    /// Webhooks that were accepted.
+    pub webhooks: usize,
+    /// What the checkers found.
+    pub findings: Vec<Finding>,
+    /// What it touched.
+    pub coverage: Coverage,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Report {
+    /// The figures of a run.
+    pub fn of(facts: &Facts, findings: Vec<Finding>, coverage: Coverage, took: Duration) -> Self {
+        let mut faults = BTreeMap::new();
+        for fault in facts.faults.iter().filter(|fault| fault.note != NOTHING) {
+            *faults.entry(fault.class.clone()).or_default() += 1;
+        }
+        let outside: Vec<(i64, usize)> = facts
+            .words
+            .iter()
+            .filter_map(|word| match word.what {
+                What::Outside(act) => Some((word.job, act)),
+                _ => None,
+            })
+            .collect();
+        let distinct = outside.iter().collect::<std::collections::HashSet<_>>().len();
+        Self {
+            seed: facts.seed,
+            jobs: facts.jobs.iter().filter(|job| facts.end_of(job.id).is_some()).count(),
+            attempts: facts.attempts.values().map(Vec::len).sum(),
+            faults,
+            zombies: zombies(facts),
+            refused: facts.words.iter().filter(|word| word.what == What::Refused).count(),
+            repeated: outside.len() - distinct,
+            outside: outside.len(),
+            recoveries: recoveries(facts),
+            webhooks: facts.accepted.len(),
+            findings,
+            coverage,
+            took,
+        }
+    }
+
+    /// Whether no invariant was violated.
+    pub fn is_clean(&self) -> bool {
+        self.findings.iter().all(|finding| finding.violations.is_empty())
+    }
+
+    /// How many faults there were.
+    pub fn faults(&self) -> usize {
+        self.faults.values().sum()
+    }
+
+    /// The class that had more than its share of the faults, if one had: then the draw is not what it should be.
+    pub fn greedy(&self) -> Option<&str> {
+        let most = self.faults.iter().max_by_key(|(_, times)| **times)?;
+        (self.faults() > 10 && *most.1 as f64 > GREATEST_SHARE * self.faults() as f64).then_some(most.0)
+    }
+
+    /// The recovery that so large a share of all was faster than.
+    pub fn recovery(&self, share: f64) -> Option<Duration> {
+        let place = ((self.recoveries.len() as f64 * share).ceil() as usize).clamp(1, self.recoveries.len().max(1)) - 1;
+        self.recoveries.get(place).copied()
+    }
+}
+
+fn zombies(facts: &Facts) -> usize {
+    let mut stopped: HashMap<u32, i64> = HashMap::new();
+    let mut zombies = 0;
+    for life in &facts.lives {
+        match life.what.as_str() {
+            "STOP" => {
+                stopped.insert(life.pid, life.at_us);
+            }
+            "CONT" => {
+                let since = stopped.remove(&life.pid);
+                // One that a place stopped was stopped for a part of its lease at least; only the signal is in the ledger.
+                zombies += usize::from(since.is_none_or(|since| life.at_us - since > LEASE.as_micros() as i64));
+            }
+            _ => (),
+        }
+    }
+    zombies
+}
+
+fn recoveries(facts: &Facts) -> Vec<Duration> {
+    let mut begun: HashMap<(i64, i32), i64> = HashMap::new();
+    for word in facts.words.iter().filter(|word| matches!(word.what, What::Started(_))) {
+        begun.entry((word.job, word.attempt)).or_insert(word.at_us);
+    }
+    let killed: HashMap<i64, i64> =
+        facts.lives.iter().filter(|life| life.what == "KILL").map(|life| (i64::from(life.pid), life.at_us)).collect();
+    let pids: HashMap<i64, i64> = facts.workers.iter().filter_map(|worker| Some((worker.id, worker.pid?))).collect();
+    let of_server = |class: &str| class.parse::<Class>().is_ok_and(Class::is_of_server);
+    let outages: Vec<&Fault> = facts.faults.iter().filter(|fault| of_server(&fault.class)).collect();
+    let mut times: Vec<Duration> = facts
+        .attempts
+        .values()
+        .flatten()
+        .filter(|attempt| attempt.outcome == "lost" && is_first_loss(facts, attempt.job_id, attempt.attempt))
+        .filter_map(|lost| {
+            let killed_at = *killed.get(pids.get(&lost.worker_id?)?)?;
+            let again = *begun.get(&(lost.job_id, lost.attempt + 1))?;
+            let calm = !outages.iter().any(|fault| fault.begin_us < again && killed_at < fault.end_us + AFTERMATH);
+            calm.then(|| Duration::from_micros((again - killed_at).max(0) as u64))
+        })
+        .collect();
+    times.sort_unstable();
+    times
+}
+
+fn is_first_loss(facts: &Facts, job: i64, number: i32) -> bool {
+    facts.attempts_of(job).iter().all(|attempt| attempt.outcome != "lost" || attempt.attempt >= number)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {} jobs, {} attempts, {} webhooks in {:.0?}", self.seed, self.jobs, self.attempts, self.webhooks, self.took)?;
+        let classes: Vec<String> =
+            Class::ALL.iter().map(|class| format!("{class} {}", self.faults.get(class.as_str()).copied().unwrap_or(0))).collect();
+        writeln!(
+            f,
+            "  faults: {} ({}); {} zombies, {} late writes refused",
+            self.faults(),
+            classes.join(", "),
+            self.zombies,
+            self.refused
+        )?;
+        writeln!(f, "  effects outside: {}, {} of them again", self.outside, self.repeated)?;
+        if let (Some(middle), Some(high), Some(most)) = (self.recovery(0.5), self.recovery(0.99), self.recovery(1.0)) {
+            writeln!(
+                f,
+                "  from kill -9 to the next attempt: {} jobs, p50 {middle:.1?}, p99 {high:.1?}, max {most:.1?}",
+                self.recoveries.len()
+            )?;
+        }
+        for finding in &self.findings {
+            let verdict = if finding.violations.is_empty() { "ok  " } else { "FAIL" };
+            writeln!(f, "  {verdict} {:<6} {} ({} looked at)", finding.id, finding.rule, finding.looked_at)?;
+            for violation in finding.violations.iter().take(10) {
+                writeln!(f, "         {violation}")?;
+            }
+            if finding.violations.len() > 10 {
+                writeln!(f, "         and {} more", finding.violations.len() - 10)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! One run: a stage is set, load and faults go on for a while, everything is healed and drained, and judged.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use engine::{
+    Client, NewJob,
+    store::doctor::{self, Severity},
+};
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    checkers,
+    coverage::Coverage,
+    facts::{Facts, Observed},
+    faults::Class,
+    kinds::{Probe, probe_queue},
+    nemesis::{self, Plan},
+    process::Role,
+    report::Report,
+    server::Server,
+    stage::{self, Stage, WORKERS},
+    watch::Seen,
+    workload::{operators, producer::Producer, shop},
+};
+
+/// How often a process that has ended is looked for.
+const TEND: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a process may take to come up, or to answer.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What a run is.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// How long load and faults go on.
+    pub time: Duration,
+    /// How long everything may take to end after the last heal.
+    pub drain: Duration,
+    /// What strikes.
+    pub classes: Vec<Class>,
+    /// Programs a second, of all producers together.
+    pub rate: f64,
+    /// How many producers there are.
+    pub producers: u64,
+    /// Orders a second.
+    pub orders: f64,
+    /// The middle of the pause of one hand between two faults of processes.
+    pub pause: Duration,
+    /// The same of the server.
+    pub server_pause: Duration,
+    /// The bug that all processes have.
+    pub planted: Option<String>,
+    /// What processes are started from.
+    pub program: PathBuf,
+    /// Where runs have their folders.
+    pub root: PathBuf,
+}
+
+impl Settings {
+    /// A short run with every fault.
+    pub fn new(seed: u64, program: PathBuf, root: PathBuf) -> Self {
+        Self {
+            seed,
+            time: Duration::from_secs(30),
+            drain: Duration::from_secs(150),
+            classes: Class::ALL.to_vec(),
+            rate: 60.0,
+            producers: 4,
+            orders: 3.0,
+            pause: Duration::from_millis(900),
+            server_pause: Duration::from_secs(5),
+            planted: None,
+            program,
+            root,
+        }
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the run itself comes to nothing; what the engine did wrong is in the report.
+pub async fn run(settings: &Settings, server: &Arc<Server>) -> anyhow::Result<Report> {
+    let begun = Instant::now();
+    let folder = stage::folder(&settings.root, settings.seed)?;
+    let stage = Stage::set(settings.seed, server.clone(), folder, settings.program.clone(), settings.planted.clone()).await?;
+    let tending = CancellationToken::new();
+    let tender = tokio::spawn(tend(stage.clone(), tending.clone()));
+    let (observed, seen) = act(settings, &stage).await?;
+    let mut facts = Facts::gather(&stage, observed).await?;
+    tending.cancel();
+    tender.await??;
+    stage.fleet.end();
+    (facts.observed.seen, facts.observed.revised) = seen.compare(&facts.attempts);
+    facts.observed.left_over = left_over(&stage).await?;
+    let findings = checkers::check(&facts);
+    let report = Report::of(&facts, findings, Coverage::of(&facts), begun.elapsed());
+    stage.pool.close().await;
+    stage.producers.close().await;
+    if report.is_clean() {
+        server.drop_database(&stage.database.name).await?;
+    }
+    Ok(report)
+}
+
+/// Everything from the first job to the last answer.
+async fn act(settings: &Settings, stage: &Arc<Stage>) -> anyhow::Result<(Observed, Seen)> {
+    until_up(stage).await?;
+    let began = now(stage).await?;
+    let (striking, asking, watching) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let watcher = tokio::spawn(Seen::watch(stage.clone(), watching.clone()));
+    let plan = Plan { classes: settings.classes.clone(), pause: settings.pause, server_pause: settings.server_pause };
+    let nemesis = tokio::spawn(nemesis::run(stage.clone(), plan, striking.clone()));
+    let mut askers = ask(settings, stage, &asking);
+    let mut early = None;
+    tokio::select! {
+        () = tokio::time::sleep(settings.time) => (),
+        ended = askers.join_next() => early = ended,
+    }
+    striking.cancel();
+    nemesis.await?.context("a fault could not be healed")?;
+    asking.cancel();
+    if let Some(ended) = early {
+        ended??;
+    }
+    while let Some(ended) = askers.join_next().await {
+        ended??;
+    }
+    operators::cancel_rest(stage).await?;
+    let mut observed = Observed { cron: Some((began, stop_schedulers(stage).await?)), ..Observed::default() };
+    observed.stuck = drain(stage, settings.drain).await?;
+    if observed.stuck.is_empty() {
+        observed.silent = probe(stage, settings.drain).await?;
+    }
+    watching.cancel();
+    let seen = watcher.await?;
+    observed.doctor = examine(stage).await?;
+    Ok((observed, seen))
+}
+
+fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> JoinSet<anyhow::Result<()>> {
+    let mut askers = JoinSet::new();
+    for number in 0..settings.producers {
+        let rate = settings.rate / settings.producers as f64;
+        askers.spawn(Producer::new(stage.clone(), number).run(rate, stop.clone()));
+    }
+    askers.spawn(operators::cancel(stage.clone(), stop.clone()));
+    askers.spawn(operators::pause(stage.clone(), stop.clone()));
+    for _ in 0..2 {
+        askers.spawn(operators::requeue(stage.clone(), stop.clone()));
+    }
+    askers.spawn(shop::run(stage.clone(), settings.orders, stop.clone()));
+    askers
+}
+
+async fn tend(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        stage.fleet.tend()?;
+        if stop.run_until_cancelled(tokio::time::sleep(TEND)).await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn now(stage: &Stage) -> anyhow::Result<DateTime<Utc>> {
+    Ok(sqlx::query_scalar("select engine.now()").fetch_one(&stage.pool).await?)
+}
+
+async fn until_up(stage: &Stage) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let workers: i64 = sqlx::query_scalar("select count(*) from engine.worker where dead_at is null").fetch_one(&stage.pool).await?;
+        let leads: bool = sqlx::query_scalar("select exists (select from engine.leader)").fetch_one(&stage.pool).await?;
+        if workers >= WORKERS as i64 && leads {
+            return Ok(());
+        }
+        anyhow::ensure!(begun.elapsed() < PATIENCE, "the processes do not come up: see the logs in {}", stage.folder.display());
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Stops the schedulers when they have dealt with everything that has come; returns when that was.
+async fn stop_schedulers(stage: &Stage) -> anyhow::Result<DateTime<Utc>> {
+    let (begun, ended) = (Instant::now(), now(stage).await?);
+    loop {
+        let behind: bool = sqlx::query_scalar("select exists (select from engine.schedule where done_to < $1 - interval '3 seconds')")
+            .bind(ended)
+            .fetch_one(&stage.pool)
+            .await?;
+        // Schedules that do not catch up are the business of their checker.
+        if !behind || begun.elapsed() > PATIENCE {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    for place in stage.fleet.all(|role| matches!(role, Role::Scheduler(_))) {
+        stage.fleet.take(place);
+        stage.fleet.signal(place, Signal::TERM, "TERM");
+    }
+    Ok(ended)
+}
+
+/// Where jobs stand that have not ended, one line a place.
+const OPEN: &str = "
+    select state || ': ' || count(*) || ' jobs of ' || kind || ', first ' || min(id) || coalesce(' on worker ' || min(worker_id), '')
+    from engine.job_state where state not in ('completed', 'cancelled', 'dead') group by state, kind";
+
+async fn drain(stage: &Stage, limit: Duration) -> anyhow::Result<Vec<String>> {
+    let begun = Instant::now();
+    loop {
+        let open: Vec<String> = sqlx::query_scalar(OPEN).fetch_all(&stage.pool).await?;
+        if open.is_empty() || begun.elapsed() > limit {
+            return Ok(open);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Asks every worker for five jobs that only it can run, and every web process whether it is ready, five times.
+async fn probe(stage: &Stage, limit: Duration) -> anyhow::Result<Vec<String>> {
+    let client = Client::new(stage.pool.clone());
+    for slot in 0..WORKERS {
+        let queue = probe_queue(slot);
+        let job = NewJob::of(&Probe { queue: queue.clone() })?.queue(queue);
+        client.enqueue_many(&vec![job; 5]).await?;
+    }
+    let mut silent = drain(stage, limit).await?;
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
+    for port in &stage.ports {
+        for _ in 0..5 {
+            let answer = http.get(format!("http://127.0.0.1:{port}/readyz")).send().await;
+            if !answer.as_ref().is_ok_and(|answer| answer.status() == 200) {
+                silent.push(format!("the web process at port {port} is not ready: {:?}", answer.map(|answer| answer.status())));
+            }
+        }
+    }
+    Ok(silent)
+}
+
+async fn examine(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let findings = doctor::examine(&stage.pool).await?;
+    let faults = findings.into_iter().filter(|finding| finding.severity == Severity::Fault);
+    Ok(faults.map(|finding| format!("{}: job {:?}, {}", finding.check, finding.job_id, finding.detail)).take(20).collect())
+}
+
+/// What is left when every process has ended: sessions, locks, claims whose attempts are all recorded.
+async fn left_over(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let begun = Instant::now();
+    loop {
+        let left: Vec<String> = sqlx::query_scalar(
+            "select 'session ' || application_name || ', ' || state || ': ' || left(query, 80) from pg_stat_activity
+             where datname = current_database() and backend_type = 'client backend' and application_name like 'rawops%'
+             union all
+             select 'advisory lock ' || objid from pg_locks where locktype = 'advisory'
+                and database = (select oid from pg_database where datname = current_database())",
+        )
+        .fetch_all(&stage.pool)
+        .await?;
+        if left.is_empty() || begun.elapsed() > PATIENCE {
+            return Ok(left);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

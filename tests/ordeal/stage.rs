@@ -1,0 +1,175 @@
+//! The stage of one run: its server and database, its processes, its ledger.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use anyhow::Context;
+use rand::{RngExt, rngs::StdRng};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+
+use crate::{
+    ledger::Ledger,
+    model::POLICY,
+    process::{Fleet, Role},
+    program::{Act, Program},
+    proxy::Proxy,
+    server::{Database, Server},
+};
+
+/// How many workers a run has.
+pub const WORKERS: usize = 4;
+const SCHEDULERS: usize = 2;
+const WEBS: usize = 2;
+/// Of how many programs that need no cancel one is cancelled all the same.
+const CANCELLED_OF: u32 = 40;
+
+/// The stage of one run.
+pub struct Stage {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// The run's folder: ledger, witnesses, logs.
+    pub folder: PathBuf,
+    /// The server.
+    pub server: Arc<Server>,
+    /// The run's database.
+    pub database: Database,
+    /// Connections to it, past every proxy: for operators and for looking.
+    pub pool: PgPool,
+    /// The network of processes.
+    pub to_processes: Proxy,
+    /// The network of producers.
+    pub to_producers: Proxy,
+    /// Connections of producers.
+    pub producers: PgPool,
+    /// The processes.
+    pub fleet: Fleet,
+    /// What was meant and acknowledged.
+    pub ledger: Ledger,
+    /// Where the web processes listen.
+    pub ports: Vec<u16>,
+    /// Jobs that may be cancelled, and whether they must be.
+    cancellable: Mutex<Vec<(String, i64, bool)>>,
+}
+
+impl Stage {
+    /// Sets a stage in a folder. `program` is what processes are started from; `planted` is the bug they have.
+    ///
+    /// # Errors
+    /// The server's and the file system's.
+    pub async fn set(
+        seed: u64,
+        server: Arc<Server>,
+        folder: PathBuf,
+        program: PathBuf,
+        planted: Option<String>,
+    ) -> anyhow::Result<Arc<Self>> {
+        std::fs::create_dir_all(&folder)?;
+        let database = server.database().await?;
+        let options = || PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(5));
+        let pool = options().connect(&database.url).await?;
+        let (to_processes, to_producers) = (Proxy::start(server.socket()).await?, Proxy::start(server.socket()).await?);
+        let producers = options().connect_lazy(&to_producers.url(&database.name))?;
+        prepare(&pool).await?;
+        #[cfg(feature = "planted")]
+        crate::planted::plant_schema(&pool, planted.as_deref()).await?;
+        let ports = (0..WEBS).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
+        let roles = roles(&ports);
+        let fleet = Fleet::new(program, folder.clone(), to_processes.url(&database.name), planted, &roles)?;
+        let ledger = Ledger::open(&folder)?;
+        Ok(Arc::new(Self {
+            seed,
+            folder,
+            server,
+            database,
+            pool,
+            to_processes,
+            to_producers,
+            producers,
+            fleet,
+            ledger,
+            ports,
+            cancellable: Mutex::default(),
+        }))
+    }
+
+    /// Takes note of a program whose job was acknowledged: robots may cancel it.
+    pub fn made(&self, program: &Program, id: i64) {
+        if program.acts.iter().any(Act::is_shared) {
+            return;
+        }
+        let must = program.acts.contains(&Act::Hold) || program.delay_ms > 3_600_000;
+        self.cancellable().push((program.key.clone(), id, must));
+    }
+
+    /// Some of those that may be cancelled; all that must be, when it is time.
+    pub fn take_cancellable(&self, random: &mut StdRng, all: bool) -> Vec<(String, i64)> {
+        let mut waiting = self.cancellable();
+        let mut taken = Vec::new();
+        for (key, id, must) in std::mem::take(&mut *waiting) {
+            let now = if must { all || random.random_ratio(1, 8) } else { random.random_ratio(1, CANCELLED_OF) };
+            if now {
+                taken.push((key, id));
+            } else if must {
+                waiting.push((key, id, must));
+            }
+        }
+        taken
+    }
+
+    fn cancellable(&self) -> MutexGuard<'_, Vec<(String, i64, bool)>> {
+        self.cancellable.lock().expect("no holder of this lock panics")
+    }
+}
+
+fn roles(ports: &[u16]) -> Vec<Role> {
+    let workers = (0..WORKERS).map(Role::Worker);
+    let schedulers = (0..SCHEDULERS).map(Role::Scheduler);
+    let webs = ports.iter().enumerate().map(|(place, port)| Role::Web(place, *port));
+    workers.chain(schedulers).chain(webs).collect()
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The policy of the model, and the products that the shop's orders name.
+async fn prepare(pool: &PgPool) -> anyhow::Result<()> {
+    for (category, most, backoff) in POLICY {
+        sqlx::query(
+            "insert into engine.retry_config (error_category, max_attempts, backoff_seconds) values ($1, $2, $3)
+             on conflict (error_category) do update set max_attempts = excluded.max_attempts, backoff_seconds = excluded.backoff_seconds",
+        )
+        .bind(category)
+        .bind(most)
+        .bind(backoff)
+        .execute(pool)
+        .await
+        .with_context(|| format!("the policy of {category}"))?;
+    }
+    let products = sandbox::shopify::catalogue();
+    sqlx::query("insert into raw_ops.products (sku, name, kg) select u.sku, u.name, u.kg from unnest($1::text[], $2::text[], $3::float8[]) u (sku, name, kg)")
+        .bind(products.iter().map(|product| product.sku).collect::<Vec<_>>())
+        .bind(products.iter().map(|product| product.name).collect::<Vec<_>>())
+        .bind(products.iter().map(|product| product.kg().to_string().parse().unwrap_or(1.0)).collect::<Vec<f64>>())
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// A folder for a run below `root`, which is emptied.
+///
+/// # Errors
+/// The file system's.
+pub fn folder(root: &Path, seed: u64) -> std::io::Result<PathBuf> {
+    let folder = root.join(format!("seed-{seed}"));
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,51 @@
+//! Watches the engine's ledger during a run: what was once written must be there, unchanged, at the end.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{facts::Attempt, stage::Stage};
+
+const PERIOD: Duration = Duration::from_secs(2);
+/// How many attempts one look reads at most: the latest.
+const MOST: i64 = 3000;
+/// How many changes are told of.
+const TOLD: usize = 5;
+
+/// What was seen.
+#[derive(Default)]
+pub struct Seen(HashMap<(i64, i32), Attempt>);
+
+impl Seen {
+    /// Looks until it is told to stop.
+    pub async fn watch(stage: Arc<Stage>, stop: CancellationToken) -> Self {
+        let mut seen = Self::default();
+        while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
+            // A server that is away is looked at next time.
+            for attempt in look(&stage).await.unwrap_or_default() {
+                seen.0.entry((attempt.job_id, attempt.attempt)).or_insert(attempt);
+            }
+        }
+        seen
+    }
+
+    /// How many attempts were seen, and what became of those that are not as they were.
+    pub fn compare(&self, attempts: &HashMap<i64, Vec<Attempt>>) -> (usize, Vec<String>) {
+        let now = |job: i64, number: i32| attempts.get(&job).and_then(|all| all.iter().find(|attempt| attempt.attempt == number));
+        let changed = self.0.iter().filter(|((job, number), before)| now(*job, *number) != Some(before));
+        let told = changed
+            .take(TOLD)
+            .map(|((job, number), before)| format!("attempt {number} of job {job} was {before:?} and is {:?}", now(*job, *number)));
+        (self.0.len(), told.collect())
+    }
+}
+
+async fn look(stage: &Stage) -> Result<Vec<Attempt>, sqlx::Error> {
+    sqlx::query_as(
+        "select job_id, attempt, worker_id, started_at, finished_at, outcome, category, error, output
+         from engine.attempt order by finished_at desc limit $1",
+    )
+    .bind(MOST)
+    .fetch_all(&stage.pool)
+    .await
+}

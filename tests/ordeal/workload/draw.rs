@@ -1,0 +1,187 @@
+//! Draws programs.
+
+use rand::{RngExt, rngs::StdRng};
+use serde_json::{Value, json};
+
+use crate::{
+    chance::weighted,
+    program::{Act, Blame, Death, Program},
+};
+
+/// How many unique keys there are: few, so that jobs meet.
+const UNIQUE_KEYS: u32 = 12;
+const BLAMES: [Blame; 4] = [Blame::Validation, Blame::BusinessRule, Blame::RateLimited, Blame::Upstream];
+
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    Plain,
+    Work,
+    Outside,
+    Inside,
+    Effect,
+    Parent,
+    Fails,
+    Panics,
+    Snoozes,
+    Cancels,
+    Blocks,
+    Mixed,
+    Flow,
+}
+
+const SHAPES: [(Shape, u32); 13] = [
+    (Shape::Plain, 24),
+    (Shape::Work, 10),
+    (Shape::Outside, 12),
+    (Shape::Inside, 8),
+    (Shape::Effect, 14),
+    (Shape::Parent, 6),
+    (Shape::Fails, 9),
+    (Shape::Panics, 3),
+    (Shape::Snoozes, 6),
+    (Shape::Cancels, 2),
+    (Shape::Blocks, 1),
+    (Shape::Mixed, 8),
+    (Shape::Flow, 10),
+];
+
+/// A program of this name.
+pub fn program(random: &mut StdRng, key: String) -> Program {
+    let shape = weighted(random, &SHAPES);
+    let acts = acts(random, &key, shape);
+    let mut program = plain(key, acts);
+    program.priority = random.random_range(3..=6);
+    if random.random_ratio(1, 8) {
+        program.delay_ms = random.random_range(50..3000);
+    }
+    if random.random_ratio(1, 10) {
+        program.unique = Some(format!("unique-{}", random.random_range(0..UNIQUE_KEYS)));
+    }
+    if random.random_ratio(1, 20) {
+        program.max_attempts = Some(random.random_range(1..4));
+    }
+    if random.random_ratio(1, 3) {
+        program.chaff = chaff(random, 0);
+    }
+    program
+}
+
+/// A program that runs until somebody cancels it.
+pub fn held(key: String) -> Program {
+    plain(key, vec![Act::Outside, Act::Hold])
+}
+
+/// A program that would run in a day, and is cancelled before.
+pub fn distant(key: String) -> Program {
+    Program { delay_ms: 24 * 3600 * 1000, ..plain(key, vec![Act::Outside, Act::Finish]) }
+}
+
+/// A program that ends its process each time it runs.
+pub fn poison(key: String, death: Death) -> Program {
+    plain(key, vec![Act::Outside, Act::Die(death)])
+}
+
+/// What takes a dead program's place.
+pub fn again(key: &str) -> Program {
+    plain(format!("{key}/again"), vec![Act::Finish])
+}
+
+const fn plain(key: String, acts: Vec<Act>) -> Program {
+    Program { key, acts, unique: None, delay_ms: 0, priority: 5, max_attempts: None, chaff: Value::Null }
+}
+
+fn acts(random: &mut StdRng, key: &str, shape: Shape) -> Vec<Act> {
+    let work = Act::Work(random.random_range(2..60));
+    match shape {
+        Shape::Plain => vec![Act::Finish],
+        Shape::Work => vec![work, Act::Finish],
+        Shape::Outside => vec![Act::Outside, work, Act::Outside, Act::Finish],
+        Shape::Inside => vec![Act::Inside, work, Act::Inside, Act::FinishInside(Vec::new())],
+        Shape::Effect => vec![work, Act::FinishInside(Vec::new())],
+        Shape::Parent => {
+            let child = |n: u32| plain(format!("{key}/{n}"), vec![Act::Outside, Act::FinishInside(Vec::new())]);
+            vec![Act::Child(Box::new(child(0))), work, Act::FinishInside(vec![child(1), child(2)])]
+        }
+        Shape::Fails => {
+            let mut acts = Vec::new();
+            for _ in 0..random.random_range(1..5) {
+                acts.extend([Act::Outside, Act::Fail(BLAMES[random.random_range(0..4)])]);
+            }
+            acts.push(Act::Finish);
+            acts
+        }
+        Shape::Panics => vec![Act::Panic, work, Act::Finish],
+        Shape::Snoozes => vec![Act::Outside, snooze(random), Act::Inside, snooze(random), Act::FinishInside(Vec::new())],
+        Shape::Cancels => vec![Act::Inside, Act::Cancel],
+        Shape::Blocks => vec![Act::Block(random.random_range(5..120)), Act::Finish],
+        Shape::Mixed => mixed(random),
+        Shape::Flow => flow(random),
+    }
+}
+
+fn mixed(random: &mut StdRng) -> Vec<Act> {
+    let mut acts = Vec::new();
+    for _ in 0..random.random_range(2..8) {
+        acts.push(match random.random_range(0..8) {
+            0 => Act::Work(random.random_range(1..40)),
+            1 => Act::Outside,
+            2 => Act::Inside,
+            3 => Act::Note,
+            4 => Act::Fail(BLAMES[random.random_range(1..4)]),
+            5 => snooze(random),
+            6 => Act::Work(random.random_range(40..300)),
+            _ => Act::Panic,
+        });
+    }
+    acts.push(if random.random_ratio(1, 2) { Act::Finish } else { Act::FinishInside(Vec::new()) });
+    acts
+}
+
+/// A workflow that makes children and waits for them.
+pub fn family(random: &mut StdRng, key: &str) -> Program {
+    let child = |n: u32| plain(format!("{key}/{n}"), vec![Act::Outside, Act::Step, Act::FinishInside(Vec::new())]);
+    let children = (0..random.random_range(1..5)).map(child).collect();
+    plain(key.into(), vec![Act::Step, Act::Join(children), Act::Step, Act::FinishInside(Vec::new())])
+}
+
+/// A workflow: steps, sleeps, and failures between them, after which it passes over what it has done.
+fn flow(random: &mut StdRng) -> Vec<Act> {
+    let mut acts = vec![Act::Step];
+    for _ in 0..random.random_range(1..6) {
+        acts.push(match random.random_range(0..6) {
+            0 => Act::StepOutside,
+            1 => Act::Sleep(random.random_range(1..700)),
+            2 => Act::Fail(Blame::Upstream),
+            3 => Act::Work(random.random_range(1..60)),
+            4 => snooze(random),
+            _ => Act::Step,
+        });
+    }
+    acts.extend([Act::Step, if random.random_ratio(1, 2) { Act::Finish } else { Act::FinishInside(Vec::new()) }]);
+    acts
+}
+
+/// Two workflows, of which one waits for the other's event; in any order.
+pub fn pair(random: &mut StdRng, key: &str) -> [Program; 2] {
+    let waits = plain(format!("{key}/waits"), vec![Act::Step, Act::Await(key.into()), Act::Step, Act::FinishInside(Vec::new())]);
+    let emits = plain(format!("{key}/emits"), vec![Act::Work(random.random_range(1..80)), Act::Emit(key.into()), Act::Step, Act::Finish]);
+    if random.random_ratio(1, 2) { [waits, emits] } else { [emits, waits] }
+}
+
+fn snooze(random: &mut StdRng) -> Act {
+    Act::Snooze(random.random_range(1..600))
+}
+
+/// Something that a careless engine changes: large numbers, empty and odd strings, nested lists.
+fn chaff(random: &mut StdRng, depth: u32) -> Value {
+    match random.random_range(0..if depth < 3 { 8 } else { 6 }) {
+        0 => json!(random.random::<i64>()),
+        1 => json!(random.random::<u64>()),
+        2 => json!("Siân’s dog 🐕 \"said\" \\ \u{1}\u{202e} = 1 + 1"),
+        3 => json!(""),
+        4 => json!(random.random_ratio(1, 2)),
+        5 => json!("x".repeat(random.random_range(0..400))),
+        6 => (0..random.random_range(0..4)).map(|_| chaff(random, depth + 1)).collect(),
+        _ => json!({ "a": chaff(random, depth + 1), "": chaff(random, depth + 1), "null": null }),
+    }
+}

@@ -1,0 +1,123 @@
+//! Operators: robots that cancel, requeue, pause and resume while faults strike.
+
+use std::{sync::Arc, time::Duration};
+
+use engine::{
+    JobId, StoreError,
+    store::{cancel_request, dead_letter},
+};
+use rand::{RngExt, rngs::StdRng};
+use serde_json::value::to_raw_value;
+use tokio_util::sync::CancellationToken;
+
+use super::draw;
+use crate::{
+    chance::{Purpose, stream},
+    kinds::{Play, QUEUE},
+    ledger::Deed,
+    stage::Stage,
+};
+
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Cancels programs that wait for it, and some that do not.
+///
+/// # Errors
+/// When the ledger cannot be written.
+pub async fn cancel(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut random = stream(stage.seed, Purpose::Robot, 0);
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(120))).await.is_some() {
+        for (key, id) in stage.take_cancellable(&mut random, false) {
+            cancel_one(&stage, key, id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Cancels all that still wait for it, when no producer makes more.
+///
+/// # Errors
+/// When the ledger cannot be written.
+pub async fn cancel_rest(stage: &Stage) -> anyhow::Result<()> {
+    let mut random = stream(stage.seed, Purpose::Robot, 2);
+    for (key, id) in stage.take_cancellable(&mut random, true) {
+        cancel_one(stage, key, id).await?;
+    }
+    Ok(())
+}
+
+async fn cancel_one(stage: &Stage, key: String, id: i64) -> anyhow::Result<()> {
+    let act = stage.ledger.means(Deed::Cancel(id, key))?;
+    let answer = loop {
+        match cancel_request::cancel(&stage.pool, JobId(id), "robot", None).await {
+            Ok(answer) => break format!("{answer:?}"),
+            Err(StoreError::Database(_)) => tokio::time::sleep(AGAIN).await,
+            Err(other) => break other.to_string(),
+        }
+    };
+    Ok(stage.ledger.was_told(act, answer)?)
+}
+
+/// Runs dead programs again, with other arguments. Two do it at once, on the same letters.
+///
+/// # Errors
+/// When the ledger cannot be written.
+pub async fn requeue(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
+    let filter = dead_letter::Filter { kind: Some("ordeal.play".into()), ..dead_letter::Filter::default() };
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(700))).await.is_some() {
+        for letter in dead_letter::list(&stage.pool, &filter, 3).await.unwrap_or_default() {
+            let Ok(play) = serde_json::from_str::<Play>(letter.payload.0.get()) else { continue };
+            let program = draw::again(&play.key);
+            let args = to_raw_value(&serde_json::json!({ "key": program.key, "acts": program.acts }))?;
+            let act = stage.ledger.means(Deed::Requeue(letter.id, program))?;
+            let answer = loop {
+                match dead_letter::requeue(&stage.pool, letter.id, "robot", Some(args.clone())).await {
+                    Ok(id) => break format!("job {id}"),
+                    Err(StoreError::Database(_)) => tokio::time::sleep(AGAIN).await,
+                    Err(other) => break other.to_string(),
+                }
+            };
+            stage.ledger.was_told(act, answer)?;
+        }
+    }
+    Ok(())
+}
+
+/// Pauses the queue of programs for a moment, again and again, and lets it go on at the end.
+///
+/// # Errors
+/// When the ledger cannot be written.
+pub async fn pause(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut random = stream(stage.seed, Purpose::Robot, 1);
+    loop {
+        let wait = Duration::from_millis(random.random_range(4000..9000));
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return Ok(());
+        }
+        set_paused(&stage, true).await?;
+        moment(&mut random, &stop).await;
+        set_paused(&stage, false).await?;
+    }
+}
+
+async fn moment(random: &mut StdRng, stop: &CancellationToken) {
+    let time = Duration::from_millis(random.random_range(200..2600));
+    let _ = stop.run_until_cancelled(tokio::time::sleep(time)).await;
+}
+
+async fn set_paused(stage: &Stage, paused: bool) -> anyhow::Result<()> {
+    let act = stage.ledger.means(if paused { Deed::Pause } else { Deed::Resume })?;
+    loop {
+        let set = sqlx::query(
+            "insert into engine.queue (name, paused) values ($1, $2) on conflict (name) do update set paused = excluded.paused",
+        )
+        .bind(QUEUE)
+        .bind(paused)
+        .execute(&stage.pool)
+        .await;
+        if set.is_ok() {
+            return Ok(stage.ledger.was_told(act, "done")?);
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}

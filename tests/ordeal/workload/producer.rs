@@ -1,0 +1,179 @@
+//! A producer: enqueues programs one by one, in bulk and from SQL, and asks again until it has an answer.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use engine::{Client, NewJob};
+use rand::{RngExt, rngs::StdRng};
+use sqlx::{Connection, PgConnection};
+use tokio_util::sync::CancellationToken;
+
+use super::draw;
+use crate::{
+    chance::{Purpose, stream},
+    clock,
+    ledger::{Ack, Intent},
+    program::{Death, Program},
+    stage::Stage,
+};
+
+/// How long a producer waits before it asks again.
+const AGAIN: Duration = Duration::from_millis(30);
+/// How long it waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many programs go together in bulk.
+const BULK: usize = 15;
+
+/// One producer.
+pub struct Producer {
+    stage: Arc<Stage>,
+    number: u64,
+    random: StdRng,
+    made: u64,
+}
+
+/// How a program is enqueued.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// By the client, with an idempotency key.
+    Client,
+    /// By the SQL function, with an idempotency key.
+    Sql,
+}
+
+impl Producer {
+    /// Producer `number` of a run.
+    pub fn new(stage: Arc<Stage>, number: u64) -> Self {
+        let random = stream(stage.seed, Purpose::Producer, number);
+        Self { stage, number, random, made: 0 }
+    }
+
+    /// Enqueues `rate` programs a second, until it is told to stop.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written, or the database refuses what it must take.
+    pub async fn run(mut self, rate: f64, stop: CancellationToken) -> anyhow::Result<()> {
+        self.special().await?;
+        let mut beat = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
+        while stop.run_until_cancelled(beat.tick()).await.is_some() {
+            if self.random.random_ratio(1, 40) {
+                self.bulk().await?;
+            } else {
+                let key = self.key();
+                let program = draw::program(&mut self.random, key);
+                self.enqueue(program).await?;
+            }
+            if self.random.random_ratio(1, 25) {
+                let key = self.key();
+                for program in draw::pair(&mut self.random, &key) {
+                    self.enqueue(program).await?;
+                }
+            }
+            if self.random.random_ratio(1, 40) {
+                let key = self.key();
+                let family = draw::family(&mut self.random, &key);
+                self.enqueue(family).await?;
+            }
+            if self.random.random_ratio(1, 150) {
+                let held = draw::held(self.key());
+                self.enqueue(held).await?;
+            }
+            if self.random.random_ratio(1, 100) {
+                let distant = draw::distant(self.key());
+                self.enqueue(distant).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What every run must have: the first producer makes it.
+    async fn special(&mut self) -> anyhow::Result<()> {
+        if self.number > 0 {
+            return Ok(());
+        }
+        let death = if self.random.random_ratio(1, 2) { Death::Abort } else { Death::Stack };
+        for program in [draw::poison(self.key(), death), draw::held(self.key()), draw::distant(self.key())] {
+            self.enqueue(program).await?;
+        }
+        Ok(())
+    }
+
+    fn key(&mut self) -> String {
+        self.made += 1;
+        format!("p{}-{}", self.number, self.made)
+    }
+
+    async fn enqueue(&mut self, program: Program) -> anyhow::Result<()> {
+        let ledger = &self.stage.ledger;
+        ledger.intents.add_synced(&Intent { at_us: clock::now_us(), programs: vec![program.clone()], keyed: true })?;
+        let way = if self.random.random_ratio(1, 4) { Way::Sql } else { Way::Client };
+        let job = program.job().idempotency_key(format!("producer {}", self.number), &program.key);
+        let mut asked_again = 0;
+        let (id, created) = loop {
+            match tokio::time::timeout(PATIENCE, self.ask(way, &program, &job)).await {
+                Ok(Ok(answer)) => break answer,
+                Ok(Err(error)) if about_data(&error) => return Err(error).context(format!("program {} is refused", program.key)),
+                // No answer is one more that nobody knows.
+                Ok(Err(_)) | Err(_) => asked_again += 1,
+            }
+            tokio::time::sleep(AGAIN).await;
+        };
+        let ack = Ack { at_us: clock::now_us(), key: program.key.clone(), jobs: vec![Some(id)], created, asked_again };
+        ledger.acks.add_synced(&ack)?;
+        self.stage.made(&program, id);
+        Ok(())
+    }
+
+    async fn ask(&self, way: Way, program: &Program, job: &NewJob) -> Result<(i64, bool), sqlx::Error> {
+        match way {
+            Way::Client => match Client::new(self.stage.producers.clone()).enqueue(job).await {
+                Ok(enqueued) => Ok((enqueued.id.0, enqueued.created)),
+                Err(engine::StoreError::Database(error)) => Err(error),
+                Err(other) => Err(sqlx::Error::Protocol(other.to_string())),
+            },
+            Way::Sql => {
+                let mut connection = PgConnection::connect(&self.stage.to_producers.url(&self.stage.database.name)).await?;
+                sqlx::query_as(
+                    "select id, created from engine.enqueue($1, $2, $3, $4, case when $5 > 0 then engine.now() + $5 * interval '1 ms' end,
+                     unique_key => $6, producer => $7, idempotency_key => $8, max_attempts => $9)",
+                )
+                .bind("ordeal.play")
+                .bind(serde_json::json!({ "key": program.key, "acts": program.acts, "chaff": program.chaff }))
+                .bind(crate::kinds::QUEUE)
+                .bind(program.priority)
+                .bind(program.delay_ms as i64)
+                .bind(&program.unique)
+                .bind(format!("producer {}", self.number))
+                .bind(&program.key)
+                .bind(program.max_attempts)
+                .fetch_one(&mut connection)
+                .await
+            }
+        }
+    }
+
+    /// Many in one transaction. Without an answer nobody knows what became of them: all are there, or none.
+    async fn bulk(&mut self) -> anyhow::Result<()> {
+        let mut programs = Vec::new();
+        for _ in 0..BULK {
+            let key = self.key();
+            programs.push(draw::program(&mut self.random, key));
+        }
+        let ledger = &self.stage.ledger;
+        ledger.intents.add_synced(&Intent { at_us: clock::now_us(), programs: programs.clone(), keyed: false })?;
+        let jobs: Vec<NewJob> = programs.iter().map(Program::job).collect();
+        let client = Client::new(self.stage.producers.clone());
+        if let Ok(Ok(ids)) = tokio::time::timeout(PATIENCE, client.enqueue_many(&jobs)).await {
+            let jobs = ids.into_iter().map(|id| id.map(|id| id.0)).collect();
+            let ack = Ack { at_us: clock::now_us(), key: programs[0].key.clone(), jobs, created: true, asked_again: 0 };
+            ledger.acks.add_synced(&ack)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the database says that the data is wrong: asking again does not help.
+fn about_data(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+    code.is_some_and(|code| matches!(code.get(..2), Some("22" | "23" | "42" | "RW")))
+}
