@@ -99,6 +99,8 @@ enum Command {
 async fn main() -> ExitCode {
     // The one that is compiled in; HTTP clients that are built without naming one take it.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // A worker starts this program again for a job that is to have a process of its own.
+    engine::isolated::serve(&::jobs::kinds()).await;
     let cli = Cli::parse();
     let url = cli.database_url.as_deref();
     let ended = match cli.command {

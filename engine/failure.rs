@@ -1,6 +1,11 @@
 //! Why an attempt failed: a category that the retry policy knows, and words for a person.
 
-use std::{fmt, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 /// The error categories of the retry policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,10 +34,34 @@ pub enum Category {
     Bug,
     /// No other category fits.
     Unknown,
+    /// One of the application's own, by its name. What follows is the row of that name in `retry_config`, else the row
+    /// `default`: make the row in a migration. Count what you make: names are few and come from the program.
+    Other(&'static str),
 }
 
 impl Category {
-    /// Every category.
+    /// The category of this name; [`Category::Other`] when the engine has none.
+    ///
+    /// A name that is new to this process is kept for as long as it runs, so names never come from outside. After 256 of
+    /// them it is [`Category::Unknown`].
+    pub fn of(name: &str) -> Self {
+        static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+        if let Some(known) = Self::ALL.into_iter().find(|known| known.as_str() == name) {
+            return known;
+        }
+        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        match names.get(name) {
+            Some(known) => Self::Other(known),
+            None if names.len() >= 256 => Self::Unknown,
+            None => {
+                let kept: &'static str = name.to_string().leak();
+                names.insert(kept);
+                Self::Other(kept)
+            }
+        }
+    }
+
+    /// Every category of the engine's own.
     pub const ALL: [Self; 12] = [
         Self::Network,
         Self::Timeout,
@@ -63,6 +92,7 @@ impl Category {
             Self::Poison => "poison",
             Self::Bug => "bug",
             Self::Unknown => "unknown",
+            Self::Other(name) => name,
         }
     }
 }

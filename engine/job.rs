@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Failure, Limit, Run, arguments, unique::Uniqueness};
+use crate::{Failure, Isolation, Limit, Run, arguments, unique::Uniqueness};
 
 /// The identity of a job. Grows with time; travels as a string in JSON, because JavaScript rounds above 2^53.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
@@ -50,6 +50,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const LIMITS: &'static [Limit] = &[];
     /// How long one attempt may run before it fails with category `timeout`.
     const TIMEOUT: Duration = Duration::from_mins(5);
+    /// Runs each attempt in a process of its own with these limits: for handlers that may exit, overflow the stack or eat
+    /// all memory. It has no database; see [`crate::isolated`].
+    const ISOLATED: Option<Isolation> = None;
 
     /// Turns stored arguments of `version` into those of the next version; asked once for each version in between.
     ///

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     Failure, Job, JobResult, Limit, Outcome, Run,
     arguments::{self, Undecodable},
+    isolated::Isolation,
     shared::Shared,
     together::{Gatherer, Together},
 };
@@ -22,6 +23,7 @@ pub(crate) struct Kind {
     pub(crate) queue: &'static str,
     pub(crate) priority: i16,
     pub(crate) timeout: Duration,
+    pub(crate) isolated: Option<Isolation>,
     pub(crate) handler: Handler,
     pub(crate) decodes: fn(&str) -> Result<(), Undecodable>,
     pub(crate) describe: fn() -> KindInfo,
@@ -48,6 +50,8 @@ pub struct Kinds {
     by_name: HashMap<&'static str, Kind>,
     pub(crate) shared: Shared,
     limits: Vec<Limit>,
+    /// With which this program, started again, comes to [`crate::isolated::serve`].
+    pub(crate) child_arguments: Arc<[String]>,
 }
 
 impl Kinds {
@@ -68,9 +72,10 @@ impl Kinds {
     /// Adds a kind whose jobs are worked on many in one call.
     ///
     /// # Panics
-    /// As [`Kinds::with`].
+    /// As [`Kinds::with`], and when the kind is isolated: its jobs have a process each.
     #[must_use]
     pub fn with_together<J: Together>(self) -> Self {
+        assert!(J::ISOLATED.is_none(), "jobs of {} are isolated, so they cannot be worked on together", J::KIND);
         let gatherer = Gatherer::<J>::new();
         self.add::<J>(Arc::new(move |args, run| {
             let gatherer = gatherer.clone();
@@ -85,9 +90,23 @@ impl Kinds {
         Self { shared: self.shared.with(value), ..self }
     }
 
+    /// The arguments with which this program, started again for an isolated job, comes to [`crate::isolated::serve`]. Needed
+    /// only where that is not the first thing in `main`.
+    #[must_use]
+    pub fn isolated_with(self, arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { child_arguments: arguments.into_iter().map(Into::into).collect(), ..self }
+    }
+
     fn add<J: Job>(mut self, handler: Handler) -> Self {
-        let kind =
-            Kind { queue: J::QUEUE, priority: J::PRIORITY, timeout: J::TIMEOUT, handler, decodes: decodes::<J>, describe: describe::<J> };
+        let kind = Kind {
+            queue: J::QUEUE,
+            priority: J::PRIORITY,
+            timeout: J::TIMEOUT,
+            isolated: J::ISOLATED,
+            handler,
+            decodes: decodes::<J>,
+            describe: describe::<J>,
+        };
         assert!(self.by_name.insert(J::KIND, kind).is_none(), "two job types are called {}", J::KIND);
         J::LIMITS.iter().fold(self, |kinds, limit| kinds.limit(*limit))
     }

@@ -23,7 +23,8 @@ const PICKUP_BOUNDS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0
 static PICKUP: [AtomicU64; 11] = [const { AtomicU64::new(0) }; 11];
 const OUTCOMES: [&str; 6] = ["completed", "failed", "snoozed", "released", "waiting", "cancelled"];
 static ENDED: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
-static FAILED: [AtomicU64; Category::ALL.len()] = [const { AtomicU64::new(0) }; Category::ALL.len()];
+/// By category; the last one counts those of the application's own.
+static FAILED: [AtomicU64; Category::ALL.len() + 1] = [const { AtomicU64::new(0) }; Category::ALL.len() + 1];
 
 pub(crate) fn late() {
     LATE.fetch_add(1, Ordering::Relaxed);
@@ -44,9 +45,8 @@ pub(crate) fn ended(verdict: &Verdict) {
     if let Some(index) = OUTCOMES.iter().position(|outcome| *outcome == verdict.outcome()) {
         ENDED[index].fetch_add(1, Ordering::Relaxed);
     }
-    if let Verdict::Failed { category, .. } = verdict
-        && let Some(index) = Category::ALL.iter().position(|known| known == category)
-    {
+    if let Verdict::Failed { category, .. } = verdict {
+        let index = Category::ALL.iter().position(|known| known == category).unwrap_or(Category::ALL.len());
         FAILED[index].fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -142,7 +142,7 @@ fn process(out: &mut String) {
         line(out, "rawops_attempts_total", &[("outcome", outcome)], count.load(Ordering::Relaxed) as f64);
     }
     head(out, "rawops_failures_total", "counter", "Attempts that failed in this process, by category.");
-    for (category, count) in Category::ALL.iter().zip(&FAILED) {
+    for (category, count) in Category::ALL.into_iter().chain([Category::Other("other")]).zip(&FAILED) {
         line(out, "rawops_failures_total", &[("category", category.as_str())], count.load(Ordering::Relaxed) as f64);
     }
     head(out, "rawops_late_results_total", "counter", "Results refused because the attempt had ended before.");

@@ -30,6 +30,8 @@ pub struct Run {
     pub(crate) attempt: i32,
     pub(crate) started: std::time::Instant,
     pub(crate) settled: Arc<AtomicBool>,
+    /// In a process of its own, without a database.
+    pub(crate) isolated: bool,
     pub(crate) shared: Shared,
     pub(crate) stop: Stop,
     pub(crate) course: Course,
@@ -123,8 +125,11 @@ impl Run {
     /// Begins a transaction, fenced: it fails when this attempt was rescued, cancelled or has ended.
     ///
     /// # Errors
-    /// A failure of category `conflict` when the attempt is no longer this worker's.
+    /// A failure of category `conflict` when the attempt is no longer this worker's; of category `bug` in an isolated job.
     pub async fn begin(&self) -> JobResult<Tx> {
+        if self.isolated {
+            return Err(Failure::bug("an isolated job has no database: return what it found, for another job to write"));
+        }
         let mut tx = self.pool.begin().await?;
         if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt).await? {
             return Err(Failure::lease_lost());

@@ -4408,6 +4408,25 @@ end
 $$;
 comment on function engine.roll_up_attempts() is 'Counts the attempts that ended since it was called last into engine.attempt_minute.';
 
+create function engine.run_schedule(schedule text, at timestamp with time zone, asked_by text, note text, kind text, args jsonb, queue text, priority smallint, unique_key text, max_attempts smallint) returns TABLE(id bigint, created boolean, queue_depth bigint, queue_age_ms bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    made record;
+begin
+    if not exists (select from engine.schedule s where s.name = schedule) then
+        raise exception 'there is no schedule %', schedule using errcode = 'RW014';
+    end if;
+    select * into made from engine.enqueue(kind, args, queue, priority, unique_key => unique_key, max_attempts => max_attempts) e;
+    insert into engine.occurrence (schedule, occurrence, job_id, how, by, note)
+    values (schedule, at, made.id, 'manual', asked_by,
+        case when made.created then note else 'no new job: this one holds the unique key' end);
+    return query select made.id, made.created, made.queue_depth, made.queue_age_ms;
+end
+$$;
+
 create function engine.settle_aftermath(most integer DEFAULT 500) returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -6607,6 +6626,7 @@ grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_opera
 grant execute on function engine.resume_work(text,text,text) to rawops_operator;
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.roll_up_attempts() to rawops_runtime;
+grant execute on function engine.run_schedule(text,timestamp with time zone,text,text,text,jsonb,text,smallint,text,smallint) to rawops_operator;
 grant execute on function engine.settle_aftermath(integer) to rawops_runtime;
 grant execute on function engine.settle_cancels(integer) to rawops_runtime;
 grant execute on function engine.unpark(bigint[]) to rawops_runtime;

@@ -16,6 +16,7 @@ pub mod api;
 mod config;
 mod health;
 mod metrics;
+mod rights;
 mod server;
 mod state;
 pub mod webhooks;

@@ -80,6 +80,7 @@ pub async fn serve(config: Config, pool: PgPool, shutdown: CancellationToken) ->
     config.validate()?;
     let listener = bind(config.bind).await?;
     tracing::info!(address = %config.bind, "web listens");
+    crate::rights::tell(&pool).await;
     let router = crate::router(AppState::new(&config, pool));
     run(listener, router, shutdown).await;
     Ok(())

@@ -10,17 +10,14 @@ use serde::Serialize;
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::{
-    InForce, Misfire, Overlap, Schedule, Settings, Timetable, TimetableError,
-    fire::{FireError, enqueue},
-    policy::JITTER_LIMIT,
-    scheduler::line,
+    InForce, Misfire, Overlap, Schedule, Settings, Timetable, TimetableError, fire::FireError, policy::JITTER_LIMIT, scheduler::line,
     settings::Next,
 };
 use crate::{
     Enqueued, JobId,
     store::{
         clock,
-        occurrence::{self, How, Noted, Occurrence},
+        occurrence::{self, Occurrence},
         schedule::{self, Row, Wanted},
     },
 };
@@ -178,11 +175,14 @@ pub async fn run_now(pool: &PgPool, schedule: &Schedule, by: &str, reason: Optio
     {
         return Err(EditError::StillAlive(schedule.name, job));
     }
-    let noted = Noted { at: between_seconds(clock::now_in(&mut tx).await?), job_id: None, how: How::Manual, by: Some(by), note: reason };
-    let enqueued = enqueue(&mut tx, schedule, &settings, noted).await.map_err(|error| match error {
+    let refused = |error| match error {
         FireError::Database(error) => EditError::Database(error),
         other => EditError::Job(schedule.name, other.to_string()),
-    })?;
+    };
+    let job = (schedule.job)().map_err(|error| refused(error.into()))?;
+    let at = between_seconds(clock::now_in(&mut tx).await?);
+    let enqueued =
+        occurrence::run_now(&mut tx, schedule.name, at, by, reason, &job).await.map_err(|error| refused(FireError::from(error)))?;
     tx.commit().await?;
     Ok(enqueued)
 }

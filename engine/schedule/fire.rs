@@ -165,7 +165,7 @@ pub(super) async fn enqueue(
     noted: Noted<'_>,
 ) -> Result<Enqueued, FireError> {
     let mut job = (schedule.job)()?;
-    if noted.how != How::Manual && !settings.jitter.is_zero() {
+    if !settings.jitter.is_zero() {
         job = job.run_at(jittered(schedule.name, noted.at, settings.jitter));
     }
     let enqueued = crate::enqueue_in(tx, &job).await?;

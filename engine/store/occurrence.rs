@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{sql, storable};
-use crate::JobId;
+use super::{StoreError, job::refused, sql, storable};
+use crate::{Enqueued, JobId, NewJob};
 
 /// Why a schedule came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,34 @@ pub struct Noted<'a> {
     pub by: Option<&'a str>,
     /// What is worth knowing.
     pub note: Option<&'a str>,
+}
+
+/// Makes a job of a schedule that the transaction has locked, by hand of `by`, and notes both.
+///
+/// # Errors
+/// As [`crate::enqueue_in`].
+pub async fn run_now(
+    connection: &mut PgConnection,
+    schedule: &str,
+    at: DateTime<Utc>,
+    by: &str,
+    note: Option<&str>,
+    job: &NewJob,
+) -> Result<Enqueued, StoreError> {
+    sqlx::query_as(sql!("occurrence/run_now"))
+        .bind(schedule)
+        .bind(at)
+        .bind(by)
+        .bind(note)
+        .bind(&job.kind)
+        .bind(Json(&job.args))
+        .bind(&job.queue)
+        .bind(job.priority)
+        .bind(&job.unique.key)
+        .bind(job.max_attempts)
+        .fetch_one(connection)
+        .await
+        .map_err(refused)
 }
 
 /// Notes an occurrence of a schedule that the transaction has locked.

@@ -13,7 +13,7 @@ use super::{
     session::{Session, Stop},
 };
 use crate::{
-    Category, Failure, JobResult, Outcome, Run,
+    Category, Failure, JobResult, Outcome, Run, isolated,
     planted::planted,
     run,
     store::{
@@ -77,6 +77,7 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
         attempt: job.attempt,
         started,
         settled: settled.clone(),
+        isolated: false,
         shared: session.program.kinds.shared.clone(),
         stop: asked.clone(),
         course: course.clone(),
@@ -85,7 +86,15 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
         tokio::spawn((kind.handler)(args, run));
         return Some(Verdict::Completed(serde_json::Value::Null));
     }
-    let mut handler = tokio::spawn(panic_trace::catch((kind.handler)(args, run)));
+    let work = match kind.isolated {
+        None => (kind.handler)(args, run),
+        Some(limits) => {
+            let (worker_id, job_id, attempt) = (run.worker_id, job.job_id, job.attempt);
+            let order = isolated::Order { kind: job.kind.clone(), args, worker_id, job_id, attempt, limits };
+            Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone()))
+        }
+    };
+    let mut handler = tokio::spawn(panic_trace::catch(work));
     let stop = tokio::select! {
         biased;
         end = &mut handler => return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end, &course) }),

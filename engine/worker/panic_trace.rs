@@ -12,7 +12,7 @@ tokio::task_local! {
 }
 
 /// Makes panics of handlers leave a trace. What the process does at a panic besides stays as it is.
-pub(super) fn install() {
+pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();

@@ -4,6 +4,7 @@
 
 mod hoarding;
 mod hostile_rows;
+mod isolated;
 mod killed_scheduler;
 mod killed_worker;
 mod limits;

@@ -113,7 +113,8 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.unpark engine.settle_aftermath", &["rawops_runtime"]),
     Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions(
-        "engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter engine.pause_work engine.resume_work",
+        "engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter engine.pause_work engine.resume_work \
+         engine.run_schedule",
         &["rawops_operator"],
     ),
     Functions(

@@ -25,7 +25,8 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("limit", "set" | "unset")
         | ("schedule", "edit" | "ensure")
         | ("retention", "put")
-        | ("queue", "set_limit") => OPERATE,
+        | ("queue", "set_limit")
+        | ("occurrence", "run_now") => OPERATE,
         ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
         ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],
         ("duty", "list") | ("metrics", "attempts" | "places" | "queues") => {

@@ -105,6 +105,62 @@ async fn a_worker_of_the_runtime_makes_the_partitions_ahead() {
 }
 
 #[tokio::test]
+async fn an_operator_runs_a_schedule_now_and_may_enqueue_nothing_else() {
+    let db = Database::new().await;
+    let operator = Login::of("rawops_operator").await;
+    let answer = rawops(&operator.url(&db), &["schedules", "run", "prune_enqueue_keys", "--json", "--reason", "to see it work"]).await;
+    answer.ok();
+    let (kind, by, how): (String, Option<String>, String) = sqlx::query_as(
+        "select s.kind, o.by, o.how from engine.occurrence o join engine.job_state s on s.id = o.job_id where s.state = 'ready'",
+    )
+    .fetch_one(db.pool())
+    .await
+    .expect("one job and its occurrence");
+    assert_eq!((kind.as_str(), how.as_str(), by.is_some()), ("health.prune_enqueue_keys", "manual", true));
+    let mut connection = operator.connect(&db).await;
+    for (statement, code) in [
+        ("select * from engine.enqueue('test.no_op', '{}')", "42501"),
+        (
+            "select * from engine.run_schedule('nobodys', now(), 'ann', null, 'test.no_op', '{}', 'default', 5::smallint, null, null)",
+            "RW014",
+        ),
+    ] {
+        let refused = sqlx::query(statement).execute(&mut connection).await.expect_err(statement);
+        assert_eq!(refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some(code), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_is_served_with_two_roles_and_says_what_it_lacks_with_fewer() {
+    let db = Database::new().await;
+    let token = web::api::tokens::create(db.pool(), "test", &[web::api::Scope::JobsWrite], "ann", None).await.expect("made");
+    let both = Login::of("rawops_runtime").await;
+    sqlx::query(sqlx::AssertSqlSafe(format!("grant rawops_operator to {}", both.name()))).execute(db.pool()).await.expect("granted");
+    let ingest = Login::of("rawops_ingest").await;
+    for (user, status) in [(&ingest, 503), (&both, 201)] {
+        let port = free_port();
+        let bind = format!("127.0.0.1:{port}");
+        let mut process = start(
+            &["web"],
+            &user.url(&db),
+            &[("BIND", &bind), ("SHOPIFY_WEBHOOK_SECRET", SECRET), ("SHOPIFY_SHOP_DOMAIN", "raw.myshopify.com")],
+        );
+        until("web is ready", LIMIT, || async { text(port, "/healthz").await.contains("ok") }).await;
+        let sent = reqwest::Client::new()
+            .post(format!("http://127.0.0.1:{port}/v1/jobs"))
+            .bearer_auth(&token)
+            .json(&json!({ "kind": "health.prune_enqueue_keys", "args": {} }))
+            .send()
+            .await
+            .expect("answered");
+        let (got, body) = (sent.status().as_u16(), sent.text().await.unwrap_or_default());
+        assert_eq!(got, status, "{body}");
+        assert!(status == 201 || body.contains("its log says what it lacks"), "{body}");
+        process.kill().await.expect("ended");
+    }
+}
+
+#[tokio::test]
 async fn an_operator_acts_on_jobs_and_a_reader_only_looks() {
     let db = Database::new().await;
     let (operator, reader) = (Login::of("rawops_operator").await, Login::of("rawops_reader").await);

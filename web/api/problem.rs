@@ -74,6 +74,10 @@ impl From<&sqlx::Error> for Problem {
         if let Some(refused) = refused {
             return Self::invalid(refused.message());
         }
+        if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("42501") {
+            tracing::error!(%error, "{}", crate::rights::CURE);
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "this process may not serve /v1: its log says what it lacks");
+        }
         tracing::error!(%error, "a request of the API met the database's error");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be asked: try again")
     }

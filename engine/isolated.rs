@@ -1,0 +1,235 @@
+//! Jobs in a process of their own: for handlers that may overflow the stack, exit, or eat all memory, such as those that
+//! read files of strangers.
+//!
+//! The worker starts its own program again, which calls [`serve`] first thing in `main`; the job goes in over standard
+//! input and its answer comes out over standard output. The child has limits of memory and time, nothing of the
+//! environment but where programs and temporary files are, and no database: what it finds it returns.
+
+use std::{
+    io::{self, Write},
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
+};
+
+use crate::{Category, Failure, JobId, JobResult, Kinds, Outcome, Run, run::Stop, worker::panic_trace, workflow::Course};
+
+/// Tells a child what it is for.
+const CHILD: &str = "RAWOPS_ISOLATED_JOB";
+/// What a child may print, its answer included.
+const PRINTED: usize = 4 << 20;
+/// How much of its last words on standard error a failure keeps.
+const LAST_WORDS: usize = 4096;
+/// What a child keeps of its worker's environment.
+const KEPT: [&str; 6] = ["PATH", "HOME", "TMPDIR", "TZ", "LANG", "RUST_BACKTRACE"];
+
+/// What a job in a process of its own may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// Memory for its data, in MiB; the program itself takes some 20 of them.
+    pub memory_mib: u64,
+    /// Time on the processor, in seconds. The attempt's own timeout counts time on the clock.
+    pub cpu_seconds: u64,
+}
+
+/// What a child is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) kind: String,
+    pub(crate) args: String,
+    pub(crate) worker_id: i64,
+    pub(crate) job_id: JobId,
+    pub(crate) attempt: i32,
+    pub(crate) limits: Isolation,
+}
+
+/// What a child answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Done(Value),
+    SnoozeMs(u64),
+    Cancel(String),
+    Failed { category: String, message: String, retry_after_ms: Option<u64> },
+}
+
+/// Runs the job and ends the process, if this process was started for one; returns at once otherwise.
+///
+/// Call it first thing in `main`, with the kinds that the worker has.
+pub async fn serve(kinds: &Kinds) {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let code = match run_order(kinds).await {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            1
+        }
+    };
+    std::process::exit(code);
+}
+
+async fn run_order(kinds: &Kinds) -> io::Result<()> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    let (mark, order): (String, Order) = serde_json::from_str(&line)?;
+    // The worker keeps its end open for as long as it lives and wants the answer.
+    std::thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(1);
+    });
+    limit(order.limits)?;
+    panic_trace::install();
+    let answer = Answer::from(match kinds.get(&order.kind) {
+        Some(kind) => panic_trace::catch((kind.handler)(order.args, run_of(order.worker_id, order.job_id, order.attempt, kinds)))
+            .await
+            .unwrap_or_else(|panic| Err(Failure::bug(format!("the handler panicked: {panic}")))),
+        None => Err(Failure::bug(format!("the program that was started for it knows no kind {}", order.kind))),
+    });
+    let mut out = io::stdout().lock();
+    // On a line of its own, whatever the handler printed.
+    writeln!(out, "\n{mark}{}", serde_json::to_string(&answer)?)?;
+    out.flush()
+}
+
+fn limit(limits: Isolation) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let exactly = |limit: u64| Rlimit { current: Some(limit), maximum: Some(limit) };
+    setrlimit(Resource::Core, exactly(0))?;
+    setrlimit(Resource::Data, exactly(limits.memory_mib << 20))?;
+    // The first ends it with a signal that says why, the second without.
+    setrlimit(Resource::Cpu, Rlimit { current: Some(limits.cpu_seconds), maximum: Some(limits.cpu_seconds + 1) })?;
+    Ok(())
+}
+
+/// An attempt as an isolated handler sees it: who it is, and no way to the database.
+fn run_of(worker_id: i64, job_id: JobId, attempt: i32, kinds: &Kinds) -> Run {
+    let nowhere = PgConnectOptions::new_without_pgpass().host("isolated.invalid");
+    Run {
+        pool: PgPoolOptions::new().acquire_timeout(Duration::from_millis(1)).connect_lazy_with(nowhere),
+        worker_id,
+        claim_id: 0,
+        job_id,
+        attempt,
+        started: Instant::now(),
+        settled: Arc::default(),
+        isolated: true,
+        shared: kinds.shared.clone(),
+        stop: Stop::default(),
+        course: Course::default(),
+    }
+}
+
+impl From<JobResult> for Answer {
+    fn from(result: JobResult) -> Self {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        match result {
+            Ok(Outcome::Done(output)) => Self::Done(output),
+            Ok(Outcome::Snooze(time)) => Self::SnoozeMs(ms(time)),
+            Ok(Outcome::Cancel(reason)) => Self::Cancel(reason),
+            Err(failure) => Self::Failed {
+                category: failure.category.as_str().into(),
+                message: failure.message,
+                retry_after_ms: failure.retry_after.map(ms),
+            },
+        }
+    }
+}
+
+impl From<Answer> for JobResult {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Done(output) => Ok(Outcome::Done(output)),
+            Answer::SnoozeMs(ms) => Ok(Outcome::Snooze(Duration::from_millis(ms))),
+            Answer::Cancel(reason) => Ok(Outcome::Cancel(reason)),
+            Answer::Failed { category, message, retry_after_ms } => {
+                let retry_after = retry_after_ms.map(Duration::from_millis);
+                Err(Failure { category: Category::of(&category), message, retry_after })
+            }
+        }
+    }
+}
+
+/// Runs a job in a child, which ends with this future, or with this process.
+pub(crate) async fn run(order: Order, arguments: Arc<[String]>) -> JobResult {
+    let mark = uuid::Uuid::new_v4().to_string();
+    let mut child = start(&arguments).map_err(|error| Failure::unknown(format!("no process can be started for the job: {error}")))?;
+    let (mut input, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let told = format!("{}\n", serde_json::to_string(&(&mark, &order))?);
+    if let Some(input) = &mut input {
+        // A child that has ended already says why below.
+        let _ = input.write_all(told.as_bytes()).await;
+    }
+    let (printed, words) = tokio::join!(printed(out, &mut child), last_words(err));
+    let status = child.wait().await.map_err(|error| Failure::unknown(format!("the job's process cannot be waited for: {error}")))?;
+    drop(input);
+    let Some(printed) = printed else {
+        return Err(Failure::bug(format!("the handler printed more than {PRINTED} bytes")));
+    };
+    let text = String::from_utf8_lossy(&printed);
+    match text.lines().rev().find_map(|line| line.strip_prefix(&mark)) {
+        Some(answer) => serde_json::from_str::<Answer>(answer)?.into(),
+        None => Err(without_answer(status, order.limits, &words)),
+    }
+}
+
+fn start(arguments: &[String]) -> io::Result<Child> {
+    // By this name it is the program that runs, also after a newer one was put in its place.
+    let program = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+    Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+}
+
+/// What a child printed; `None`, and its end, when that is too much.
+async fn printed(out: Option<impl AsyncRead + Unpin>, child: &mut Child) -> Option<Vec<u8>> {
+    let mut printed = Vec::new();
+    if let Some(out) = out {
+        // What is lost with a broken pipe was no answer.
+        let _ = out.take(PRINTED as u64 + 1).read_to_end(&mut printed).await;
+    }
+    if printed.len() > PRINTED {
+        let _ = child.start_kill();
+        return None;
+    }
+    Some(printed)
+}
+
+async fn last_words(err: Option<impl AsyncRead + Unpin>) -> String {
+    let (mut words, mut piece) = (Vec::new(), [0; 4096]);
+    if let Some(mut err) = err {
+        while let Ok(read @ 1..) = err.read(&mut piece).await {
+            words.extend_from_slice(&piece[..read]);
+            words.drain(..words.len().saturating_sub(LAST_WORDS));
+        }
+    }
+    String::from_utf8_lossy(&words).trim().to_string()
+}
+
+/// Why a child that gave no answer ended.
+fn without_answer(status: ExitStatus, limits: Isolation, words: &str) -> Failure {
+    use std::os::unix::process::ExitStatusExt;
+    const OUT_OF_TIME: i32 = rustix::process::Signal::XCPU.as_raw();
+    let said = if words.is_empty() { String::new() } else { format!("\n{words}") };
+    match (status.signal(), status.code()) {
+        (Some(OUT_OF_TIME), _) => Failure::timeout(format!("the handler used {} s of processor time{said}", limits.cpu_seconds)),
+        (Some(signal), _) => Failure::bug(format!("the handler's process was ended by signal {signal}{said}")),
+        (_, code) => Failure::bug(format!("the handler exited its process with code {}{said}", code.unwrap_or_default())),
+    }
+}

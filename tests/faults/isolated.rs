@@ -1,0 +1,161 @@
+//! Handlers that would take the worker with them, in processes of their own: each fails by itself, and says how.
+
+use std::time::Duration;
+
+use engine::{
+    Category, Client, Failure, Isolation, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, WorkerConfig, store::cancel_request,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::engine::jobs::{Running, of, until_state};
+use crate::support::{Database, kinds::NoOp, wait};
+
+/// Misbehaves in a process of its own.
+#[derive(Serialize, Deserialize)]
+struct Caged {
+    how: String,
+}
+
+impl Job for Caged {
+    const KIND: &'static str = "test.caged";
+    const ISOLATED: Option<Isolation> = Some(Isolation { memory_mib: 256, cpu_seconds: 1 });
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        match self.how.as_str() {
+            "answer" => Ok(Outcome::Done(json!({ "job": run.job_id(), "url": std::env::var("DATABASE_URL").ok() }))),
+            "refuse" => Err(Failure::new(Category::Other("odd_file"), "page 7 is upside down").retry_after(Duration::from_secs(90))),
+            "write" => run.begin().await?.commit().await.map(|()| Outcome::done()),
+            "abort" => std::process::abort(),
+            "exit" => std::process::exit(3),
+            "panic" => panic!("on purpose"),
+            "stack" => Ok(Outcome::Done(json!(dig(0)))),
+            "memory" => Ok(Outcome::Done(json!(devour()))),
+            "spin" => loop {
+                std::hint::black_box(());
+            },
+            "flood" => {
+                let page = "all work and no play ".repeat(50_000);
+                (0..10).for_each(|_| println!("{page}"));
+                Ok(Outcome::done())
+            }
+            pid_file => {
+                std::fs::write(pid_file, std::process::id().to_string()).expect("a file can be written");
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+#[expect(unconditional_recursion, reason = "it is here to overflow the stack")]
+fn dig(depth: u64) -> u64 {
+    let here = std::hint::black_box([depth; 512]);
+    dig(here[0] + 1) + here[511]
+}
+
+fn devour() -> usize {
+    let mut held: Vec<Vec<u8>> = Vec::new();
+    loop {
+        held.push(std::hint::black_box(vec![1; 16 << 20]));
+        if held.len() > 1 << 12 {
+            return held.len();
+        }
+    }
+}
+
+fn kinds() -> Kinds {
+    let child = ["faults::isolated::a_process_started_for_a_job_runs_it_and_ends", "--exact", "--nocapture", "--test-threads=1"];
+    Kinds::new().with::<Caged>().with::<NoOp>().isolated_with(child)
+}
+
+/// What this test binary does when a worker starts it again for a job; of itself, nothing.
+#[tokio::test]
+async fn a_process_started_for_a_job_runs_it_and_ends() {
+    engine::isolated::serve(&kinds()).await;
+    assert!(std::env::var_os("RAWOPS_ISOLATED_JOB").is_none(), "such a process ends there");
+}
+
+fn caged(how: &str) -> NewJob {
+    of(&Caged { how: how.into() })
+}
+
+async fn worker(db: &Database) -> Running {
+    sqlx::query("update engine.retry_config set max_attempts = 1, alert_on_attempt = null, escalate_on_attempt = null")
+        .execute(db.pool())
+        .await
+        .expect("nothing is tried again");
+    Running::with(db.pool(), kinds(), WorkerConfig { concurrency: 8, ..WorkerConfig::default() })
+}
+
+async fn told(pool: &PgPool, id: JobId) -> (String, String) {
+    sqlx::query_as("select category, error from engine.job_state where id = $1").bind(id).fetch_one(pool).await.expect("it failed")
+}
+
+#[tokio::test]
+async fn a_handler_that_exits_overflows_spins_or_eats_all_memory_fails_by_itself() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let ways = [
+        ("abort", "bug", "ended by signal 6"),
+        ("exit", "bug", "exited its process with code 3"),
+        ("panic", "bug", "the handler panicked: on purpose"),
+        ("stack", "bug", "has overflowed its stack"),
+        ("memory", "bug", "memory allocation of"),
+        ("spin", "timeout", "used 1 s of processor time"),
+        ("flood", "bug", "printed more than"),
+        ("write", "bug", "an isolated job has no database"),
+        ("refuse", "odd_file", "page 7 is upside down"),
+    ];
+    let jobs: Vec<NewJob> = ways.iter().map(|(how, ..)| caged(how)).chain((0..100).map(|n| of(&NoOp { n }))).collect();
+    let ids: Vec<JobId> = client.enqueue_many(&jobs).await.expect("enqueued").into_iter().flatten().collect();
+    let worker = worker(&db).await;
+    wait::until("all have ended", Duration::from_mins(1), || async {
+        let ended: i64 = sqlx::query_scalar("select count(*) from engine.attempt").fetch_one(db.pool()).await.expect("a count");
+        ended == ids.len() as i64
+    })
+    .await;
+    worker.stop().await;
+    for ((how, category, words), id) in ways.iter().zip(&ids) {
+        let (given, error) = told(db.pool(), *id).await;
+        assert_eq!(given, *category, "{how}: {error}");
+        assert!(error.contains(words), "{how}: {error}");
+        assert!(error.len() < 20_000, "{how}: its words are bounded");
+    }
+    let unharmed: i64 =
+        sqlx::query_scalar("select count(*) from engine.attempt where outcome = 'completed'").fetch_one(db.pool()).await.expect("a count");
+    assert_eq!(unharmed, 100, "neighbours");
+    let lost: i64 = sqlx::query_scalar("select count(*) from engine.attempt where outcome in ('lost', 'released')")
+        .fetch_one(db.pool())
+        .await
+        .expect("a count");
+    assert_eq!(lost, 0, "the worker never died");
+}
+
+#[tokio::test]
+async fn an_isolated_job_answers_and_knows_no_secret_of_its_worker() {
+    let db = Database::new().await;
+    let id = Client::new(db.pool().clone()).enqueue(&caged("answer")).await.expect("enqueued").id;
+    let worker = worker(&db).await;
+    until_state(db.pool(), id, "completed").await;
+    worker.stop().await;
+    let output: Value =
+        sqlx::query_scalar("select output from engine.job_state where id = $1").bind(id).fetch_one(db.pool()).await.expect("its output");
+    assert_eq!(output, json!({ "job": id.to_string(), "url": null }));
+}
+
+#[tokio::test]
+async fn the_process_of_a_cancelled_job_is_gone() {
+    let db = Database::new().await;
+    let pid_file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.pid", db.name()));
+    let id = Client::new(db.pool().clone()).enqueue(&caged(&pid_file.display().to_string())).await.expect("enqueued").id;
+    let worker = worker(&db).await;
+    wait::until("it runs", Duration::from_secs(20), || async { std::fs::read_to_string(&pid_file).is_ok_and(|pid| !pid.is_empty()) }).await;
+    let pid = std::fs::read_to_string(&pid_file).expect("its number");
+    cancel_request::cancel(db.pool(), id, "ann", None).await.expect("asked");
+    until_state(db.pool(), id, "cancelled").await;
+    let alive = || std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+    wait::until("its process is gone", Duration::from_secs(5), || async { !alive() }).await;
+    worker.stop().await;
+    std::fs::remove_file(&pid_file).expect("the file can be removed");
+}
