@@ -20,6 +20,7 @@ mod shutdown;
 mod tokens;
 mod up;
 mod why;
+mod workflows;
 
 use std::process::ExitCode;
 
@@ -73,6 +74,9 @@ enum Command {
     Pause(pause::Pause),
     /// Let the jobs of a queue, a kind or a limit key go on
     Resume(pause::What),
+    /// See workflows, emit events, run one again from a step
+    #[command(subcommand)]
+    Workflows(workflows::Command),
     /// See dead letters, run them again or put them away
     #[command(subcommand)]
     Dead(dead::Command),
@@ -116,6 +120,7 @@ async fn main() -> ExitCode {
         Command::Limits(command) => limits::run(url, command).await,
         Command::Pause(args) => pause::pause(url, args).await,
         Command::Resume(args) => pause::resume(url, args).await,
+        Command::Workflows(command) => workflows::run(url, command).await,
         Command::Dead(command) => dead::run(url, command).await,
         Command::Schedules(command) => schedules::run(url, command).await,
         Command::Retry(command) => retry::run(url, command).await,

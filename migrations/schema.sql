@@ -388,6 +388,16 @@ create table engine.ready (
 create unique index ready_returned on engine.ready using btree (job_id) where "position" <> job_id;
 comment on table engine.ready is 'What may run now.';
 
+create table engine.restart (
+    job_id bigint not null,
+    restarted_from bigint not null,
+    from_step integer not null,
+    restarted_at timestamp with time zone not null,
+    restarted_by text not null,
+    constraint restart_pkey primary key (job_id)
+);
+comment on table engine.restart is 'Workflows that took over the first steps of another.';
+
 create table engine.retention (
     what text not null,
     kept interval,
@@ -3086,6 +3096,27 @@ select error_category, max_attempts, backoff_seconds, alert_on_attempt, escalate
 from raw_ops.retry_config;
 comment on view engine.retry_config is 'The retry policy by error category.';
 
+create view engine.workflow_state as
+select
+    w.job_id, j.queue, j.kind, j.state, j.attempt, j.created_at, j.run_at as wakes_at, j.finished_at, j.category, j.error,
+    w.steps, s.kind as last_act, s.name as last_name,
+    p.waits_for, e.name as event, e.key as event_key,
+    coalesce(o.children, 0) as children_open, coalesce(d.children, 0) as children_ended,
+    coalesce(c.noted, 0) as compensations, coalesce(c.undone, 0) as undone,
+    r.restarted_from
+from (select job_id, count(*)::integer as steps, max(position) as last from engine.step group by job_id) w
+join engine.job_state j on j.id = w.job_id
+join engine.step s on s.job_id = w.job_id and s.position = w.last
+left join engine.parked p on p.job_id = w.job_id
+left join engine.event_wait e on e.job_id = w.job_id and p.waits_for = 'event'
+left join engine.restart r on r.job_id = w.job_id
+left join lateral (select count(*)::integer as children from engine.child where parent_id = w.job_id) o on true
+left join lateral (select count(*)::integer as children from engine.child_end where parent_id = w.job_id) d on true
+left join lateral (
+    select count(*)::integer as noted, count(undone_at)::integer as undone from engine.compensation where job_id = w.job_id
+) c on true;
+comment on view engine.workflow_state is 'Where each workflow stands and what it waits for. Ask by job_id: it looks into every place for each one.';
+
 create view raw_ops.alert_retry_queue_backup as
 select
     'retry_queue_backup' as alert, 'warning' as severity, q.depth, q.oldest_received_at, q.oldest_age, l.max_depth, l.max_minutes,
@@ -3971,6 +4002,35 @@ begin
 end
 $$;
 
+create function engine.inherit_steps(old bigint, fresh bigint, before integer) returns integer
+language plpgsql
+as $$
+declare
+    ended timestamptz;
+    upto integer;
+    inherited integer;
+begin
+    select a.finished_at into ended from engine.attempt a
+    where a.job_id = old and a.outcome in ('completed', 'cancelled', 'dead');
+    select least(before,
+        (select min(c.position) from engine.child c where c.parent_id = old and not c.stays),
+        (select min(e.position) from engine.child_end e where e.parent_id = old and e.outcome = 'cancelled' and e.ended_at >= ended))
+    into upto;
+    insert into engine.step (job_id, position, attempt, kind, name, begun_at, ended_at, until, key, event_id, result)
+    select fresh, s.position, 0, s.kind, s.name, s.begun_at, s.ended_at, s.until, s.key, s.event_id, s.result
+    from engine.step s where s.job_id = old and s.position < upto;
+    get diagnostics inherited = row_count;
+    insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome, category, error, output)
+    select fresh, e.position, e.n, e.job_id, e.ended_at, e.outcome, e.category, e.error, e.output
+    from engine.child_end e where e.parent_id = old and e.position < upto;
+    update engine.child c set parent_id = fresh where c.parent_id = old and c.stays and c.position < upto;
+    insert into engine.compensation (job_id, position, n, queue, kind, priority, max_attempts, args)
+    select fresh, c.position, c.n, c.queue, c.kind, c.priority, c.max_attempts, c.args
+    from engine.compensation c where c.job_id = old and c.position < upto;
+    return inherited;
+end
+$$;
+
 create function engine.is_running(job_id bigint) returns boolean
 language sql
 as $$
@@ -4260,10 +4320,55 @@ begin
         raise exception 'dead letter % stays: job % holds its unique key and is still alive', $1, fresh.id
             using errcode = 'RW012', detail = fresh.id::text;
     end if;
+    if $3 is null and dead.topic <> 'engine.unwind' and not exists (select from engine.compensation c where c.job_id = dead.job_id)
+        and engine.inherit_steps(dead.job_id, fresh.id, 2147483647) > 0
+    then
+        insert into engine.restart (job_id, restarted_from, from_step, restarted_at, restarted_by)
+        select fresh.id, dead.job_id, 1 + max(s.position), engine.now(), $2 from engine.step s where s.job_id = fresh.id;
+    end if;
     update engine.dead_letter_queue d
     set resolved = true, resolved_at = engine.now(), resolved_by = $2, requeued_job_id = fresh.id,
         resolution = case when $3 is null then 'requeued' else 'requeued with other arguments' end
     where d.id = $1;
+    return fresh.id;
+end
+$$;
+
+create function engine.restart_workflow(workflow bigint, from_step integer, asked_by text) returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    old record;
+    fresh record;
+begin
+    select j.id, j.state, j.queue, j.kind, j.priority, j.args, j.unique_key, j.limit_key, d.max_attempts, w.steps into old
+    from engine.job_state j
+    join engine.job d on d.id = j.id
+    cross join lateral (select count(*)::integer as steps from engine.step s where s.job_id = j.id) w
+    where j.id = workflow;
+    if old.id is null or old.steps = 0 then
+        raise exception 'there is no workflow %', workflow using errcode = 'RW020';
+    end if;
+    if old.state not in ('completed', 'cancelled', 'dead') then
+        raise exception 'workflow % is %: cancel it first', workflow, old.state using errcode = 'RW021';
+    end if;
+    if from_step not between 1 and old.steps + 1 then
+        raise exception 'workflow % has % steps: restart it from step 1 to %', workflow, old.steps, old.steps + 1 using errcode = 'RW022';
+    end if;
+    if from_step > 1 and (exists (select from engine.compensation c where c.job_id = workflow and c.position < from_step)
+            and old.state <> 'completed') then
+        raise exception 'what workflow % did is undone, or will be: restart it from step 1', workflow using errcode = 'RW023';
+    end if;
+    select e.id, e.created into fresh
+    from engine.enqueue(old.kind, old.args, old.queue, old.priority, unique_key => old.unique_key, limit_key => old.limit_key,
+        max_attempts => old.max_attempts) e;
+    if not fresh.created then
+        raise exception 'job % holds the unique key of workflow % and is still alive', fresh.id, workflow using errcode = 'RW012';
+    end if;
+    perform engine.inherit_steps(workflow, fresh.id, from_step);
+    insert into engine.restart (job_id, restarted_from, from_step, restarted_at, restarted_by)
+    values (fresh.id, workflow, from_step, engine.now(), asked_by);
     return fresh.id;
 end
 $$;
@@ -6331,6 +6436,7 @@ grant select, insert, update, delete on engine.queue to rawops_operator;
 grant select on engine.queue_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.ready to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.ready to rawops_runtime;
+grant select on engine.restart to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.retention to rawops_reader, rawops_runtime;
 grant select, update on engine.retention to rawops_operator;
 grant select on engine.retry_config to rawops_reader, rawops_runtime;
@@ -6357,6 +6463,7 @@ grant select on engine.waiting to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.waiting to rawops_runtime;
 grant select on engine.worker to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.worker to rawops_runtime;
+grant select on engine.workflow_state to rawops_operator, rawops_reader, rawops_runtime;
 grant select on raw_ops.ad_accounts to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.ad_accounts to rawops_runtime;
 grant select on raw_ops.ad_campaigns to rawops_operator, rawops_reader;
@@ -6623,6 +6730,7 @@ grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops
 grant execute on function engine.pause_work(text,text,text,text,timestamp with time zone,timestamp with time zone) to rawops_operator;
 grant execute on function engine.put_in_place(bigint,integer,integer,timestamp with time zone,text) to rawops_runtime;
 grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
+grant execute on function engine.restart_workflow(bigint,integer,text) to rawops_operator;
 grant execute on function engine.resume_work(text,text,text) to rawops_operator;
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.roll_up_attempts() to rawops_runtime;

@@ -34,6 +34,7 @@ pub mod unique_period;
 pub mod waiting;
 pub mod why;
 pub mod worker;
+pub mod workflow;
 
 /// Why the store refused.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,12 @@ pub enum StoreError {
     /// A dead letter of somebody else's making carries no job.
     #[error("dead letter {0} has no job of this engine to run again")]
     LetterWithoutJob(uuid::Uuid),
+    /// The job does not exist, or did nothing that is kept.
+    #[error("there is no workflow {0}")]
+    NoSuchWorkflow(crate::JobId),
+    /// The workflow cannot be run again from there.
+    #[error("{0}")]
+    NoRestart(String),
     /// The job does not exist.
     #[error("there is no job {0}")]
     NoSuchJob(crate::JobId),

@@ -84,7 +84,7 @@ grant update on engine.retention to rawops_operator;
 grant insert on engine.retry_policy_history to rawops_operator;
 grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key to rawops_operator, rawops_reader;
 grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.discard_letter, engine.run_schedule,
-    engine.pause_work, engine.resume_work, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch to rawops_operator;
+    engine.pause_work, engine.resume_work, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch to rawops_operator;
 
 -- The runtime: the work of the business on every table of it.
 grant select, insert, update, delete on all tables in schema raw_ops to rawops_runtime;
@@ -121,7 +121,7 @@ grant insert, update on engine.schedule, engine.duty to rawops_runtime;
 grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
-    engine.stop_children, engine.enqueue_unwind, engine.pause_work, engine.resume_work, engine.run_schedule, engine.retire_partition,
+    engine.stop_children, engine.enqueue_unwind, engine.inherit_steps, engine.restart_workflow, engine.pause_work, engine.resume_work, engine.run_schedule, engine.retire_partition,
     engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment,
     raw_ops.store_shopify_webhooks from rawops_runtime;
 

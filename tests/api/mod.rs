@@ -1,5 +1,6 @@
 //! The producers' API over HTTP.
 
+mod events;
 mod jobs;
 mod tokens;
 

@@ -14,3 +14,4 @@ mod schedules;
 mod up;
 mod up_private;
 mod why;
+mod workflows;

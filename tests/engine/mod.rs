@@ -35,5 +35,6 @@ mod uniqueness_races;
 mod why;
 mod workflow_children;
 mod workflow_events;
+mod workflow_races;
 mod workflow_undo;
-mod workflows;
+pub mod workflows;

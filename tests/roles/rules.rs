@@ -30,6 +30,7 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.retry_policy_history", ["s", "", "si", "s"]),
     // Workflows; events are made by engine.emit alone.
     Tables("engine.step engine.topic engine.event_wait engine.parked", ["siud", "", "s", "s"]),
+    Tables("engine.restart engine.workflow_state", ["s", "", "s", "s"]),
     Tables("engine.event", ["sud", "", "s", "s"]),
     Tables("engine.child engine.child_end", ["sid", "", "s", "s"]),
     Tables("engine.compensation", ["siud", "", "s", "s"]),
@@ -112,6 +113,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.measure_figures", &["rawops_runtime", "rawops_ingest"]),
     Functions("engine.unpark engine.settle_aftermath", &["rawops_runtime"]),
     Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
+    Functions("engine.restart_workflow", &["rawops_operator"]),
     Functions(
         "engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter engine.pause_work engine.resume_work \
          engine.run_schedule",
@@ -127,7 +129,7 @@ pub const FUNCTIONS: &[Functions] = &[
         "engine.limit_of_key engine.error_categories engine.retry_policy_fault",
         &["rawops_runtime", "rawops_operator", "rawops_reader"],
     ),
-    Functions("engine.stop_children engine.enqueue_unwind", &[]),
+    Functions("engine.stop_children engine.enqueue_unwind engine.inherit_steps", &[]),
     Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
     Functions("raw_ops.store_shopify_webhooks", &["rawops_ingest"]),
     // What a dashboard asks, and what that asks.

@@ -19,6 +19,7 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("occurrence", "alive" | "last" | "list")
         | ("schedule", "load")
         | ("retention" | "queue" | "limit" | "pause", "list")
+        | ("workflow", "list" | "show" | "timeline")
         | ("retry_policy", "deciding" | "failures" | "fault" | "history" | "list") => LOOK,
         ("cancel_request", "settle") => RUNTIME,
         ("cancel_request" | "dead_letter" | "pause" | "retry_policy", _)
@@ -26,7 +27,8 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("schedule", "edit" | "ensure")
         | ("retention", "put")
         | ("queue", "set_limit")
-        | ("occurrence", "run_now") => OPERATE,
+        | ("occurrence", "run_now")
+        | ("workflow", "restart") => OPERATE,
         ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
         ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],
         ("duty", "list") | ("metrics", "attempts" | "places" | "queues") => {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     flows::Flow,
+    late::Late,
     witness::{Span, Stubborn, Tally},
 };
 
@@ -29,6 +30,7 @@ pub fn kinds() -> Kinds {
         .with::<Stubborn>()
         .with::<Span>()
         .with::<Flow>()
+        .with::<Late>()
 }
 
 /// Does nothing.

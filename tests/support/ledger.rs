@@ -27,7 +27,8 @@ const MUST_BE_EMPTY: [(&str, &str); 8] = [
     (
         "a job ended and still stands somewhere",
         "select a.job_id, p.place from engine.attempt a join
-         (select job_id, 'ready' as place from engine.ready union all select job_id, 'scheduled' from engine.scheduled) p on p.job_id = a.job_id
+         (select job_id, 'ready' as place from engine.ready union all select job_id, 'scheduled' from engine.scheduled
+          union all select job_id, 'parked' from engine.parked) p on p.job_id = a.job_id
          where a.outcome in ('completed', 'cancelled', 'dead')",
     ),
     (
@@ -53,6 +54,7 @@ const MUST_BE_EMPTY: [(&str, &str); 8] = [
 const OPEN: &str = "
     select 'ready' || case when count(*) > 1 then ' and others' else '' end || ', first job ' || min(job_id) from engine.ready having count(*) > 0
     union all select 'waiting, first job ' || min(job_id) from engine.waiting having count(*) > 0
+    union all select 'parked, first job ' || min(job_id) || ', ' || count(*) || ' in all' from engine.parked having count(*) > 0
     union all select 'scheduled, first job ' || min(job_id) || ', next at ' || min(run_at) from engine.scheduled having count(*) > 0
     union all select format('claim %s of worker %s (dead at %s, lease until %s), claimed at %s: %s jobs, first %s', c.id, c.worker_id, w.dead_at,
         w.lease_until, c.claimed_at, count(*), min(u.id))

@@ -5,6 +5,7 @@ pub mod database;
 pub mod drain;
 pub mod flows;
 pub mod kinds;
+pub mod late;
 pub mod ledger;
 pub mod login;
 pub mod private;

@@ -2,10 +2,14 @@
 
 use std::{
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-use engine::{Worker, WorkerConfig};
+use engine::{
+    Worker, WorkerConfig,
+    failpoint::{self, Act, Side},
+};
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +20,8 @@ const BATCH: &str = "RAWOPS_TEST_WORKER_BATCH";
 const LEASE_MS: &str = "RAWOPS_TEST_WORKER_LEASE_MS";
 const STALL_MS: &str = "RAWOPS_TEST_WORKER_STALL_MS";
 const GRACE_MS: &str = "RAWOPS_TEST_WORKER_GRACE_MS";
+/// `statement side count`: the place at which it kills itself, and at which time of coming there.
+const DIE_AT: &str = "RAWOPS_TEST_WORKER_DIE_AT";
 /// Set by a person, to read what workers log.
 const LOG: &str = "RAWOPS_TEST_WORKER_LOG";
 
@@ -31,13 +37,25 @@ pub struct WorkerOptions {
     grace: Duration,
     address_space_kib: Option<u64>,
     clock: Option<String>,
+    die_at: Option<String>,
 }
 
 impl WorkerOptions {
     /// A worker of the test kinds on a database, with the engine's defaults.
     pub fn new(url: impl Into<String>) -> Self {
         let WorkerConfig { concurrency, batch, lease, stall_limit, grace, .. } = WorkerConfig::default();
-        Self { url: url.into(), name: None, concurrency, batch, lease, stall_limit, grace, address_space_kib: None, clock: None }
+        Self {
+            url: url.into(),
+            name: None,
+            concurrency,
+            batch,
+            lease,
+            stall_limit,
+            grace,
+            address_space_kib: None,
+            clock: None,
+            die_at: None,
+        }
     }
 
     /// The same name for every process started with this; by default each has its own.
@@ -80,6 +98,11 @@ impl WorkerOptions {
         Self { clock: Some(offset.into()), ..self }
     }
 
+    /// Where it kills itself, before or after a statement of the engine, when it comes there for the `n`th time.
+    pub fn die_at(self, statement: &str, side: Side, n: u32) -> Self {
+        Self { die_at: Some(format!("{statement} {side:?} {n}")), ..self }
+    }
+
     /// Starts it.
     pub fn start(&self) -> WorkerProcess {
         let program = std::env::current_exe().expect("a running program has a path");
@@ -103,6 +126,9 @@ impl WorkerOptions {
             .stderr(if std::env::var_os(LOG).is_some() { Stdio::inherit() } else { Stdio::null() });
         if let (Some(offset), Some(library)) = (&self.clock, option_env!("FAKETIME_LIBRARY")) {
             command.env("LD_PRELOAD", library).env("FAKETIME", offset).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        if let Some(place) = &self.die_at {
+            command.env(DIE_AT, place);
         }
         if let Some(name) = &self.name {
             command.env(NAME, name);
@@ -162,6 +188,9 @@ async fn a_process_started_as_a_worker_works() {
     if std::env::var_os(LOG).is_some() {
         let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).try_init();
     }
+    if let Ok(place) = std::env::var(DIE_AT) {
+        die_there(&place);
+    }
     let config = WorkerConfig {
         name: std::env::var(NAME).unwrap_or_else(|_| format!("test {}", std::process::id())),
         queues: vec!["default".into()],
@@ -185,4 +214,20 @@ async fn a_process_started_as_a_worker_works() {
         on_term.cancel();
     });
     Worker::new(pool, super::kinds::kinds(), config).run(stop).await.expect("a worker's configuration is right");
+}
+
+/// Kills this process with -9 at a place.
+fn die_there(place: &str) {
+    let mut words = place.rsplitn(3, ' ');
+    let count: u32 = words.next().and_then(|word| word.parse().ok()).expect("the parent says how often");
+    let side = words.next().expect("the parent says which side").to_string();
+    let statement = words.next().expect("the parent says where").to_string();
+    let reached = AtomicU32::new(0);
+    let first = failpoint::install(move |name, at| {
+        if name == statement && format!("{at:?}") == side && reached.fetch_add(1, Ordering::Relaxed) + 1 == count {
+            let _ = Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
+        }
+        Act::Go
+    });
+    assert!(first, "a process has one place to die at");
 }

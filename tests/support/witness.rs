@@ -89,7 +89,7 @@ impl Stubborn {
 }
 
 /// Writes to `test_note` on a connection that neither the worker nor a rescuer knows of.
-async fn note(run: &Run, what: &str) -> Result<(), Failure> {
+pub async fn note(run: &Run, what: &str) -> Result<(), Failure> {
     let options = (*run.pool().connect_options()).clone().application_name("test note");
     let mut connection = PgConnection::connect_with(&options).await?;
     sqlx::query("insert into test_note (job_id, attempt, worker_id, what) values ($1, $2, $3, $4)")

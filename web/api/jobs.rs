@@ -145,11 +145,11 @@ fn answer(enqueued: Enqueued) -> EnqueueAnswer {
     EnqueueAnswer { id: enqueued.id, created: enqueued.created, queue_depth: enqueued.queue_depth, queue_age_ms: enqueued.queue_age_ms }
 }
 
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| Problem::invalid(format!("the body: {error}")))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match key.to_str() {
         Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.into())),

@@ -4,12 +4,14 @@
 //! POST /v1/jobs               enqueue one job, or many
 //! GET  /v1/jobs/{id}          where a job stands, its attempts and its output
 //! POST /v1/jobs/{id}/cancel   ask a job to stop
+//! POST /v1/events             say that something happened, to workflows that wait for it
 //! GET  /v1/kinds              every kind with the schema of its arguments
 //! GET  /v1/openapi.json       this table, for programs
 //! ```
 //!
 //! An error is a sentence in the form of RFC 9457. One table holds path, scope, schema and handler of each operation.
 
+mod events;
 mod jobs;
 mod kinds;
 mod openapi;
@@ -65,6 +67,15 @@ pub(crate) fn operations() -> Vec<Operation> {
             body: Some(jobs::cancel_schema()),
             answer: (202, Value::Bool(true)),
             route: post(jobs::cancel),
+        },
+        Operation {
+            method: "post",
+            path: "/v1/events",
+            scope: Some(Scope::EventsWrite),
+            summary: "Say that something happened, to workflows that wait for it",
+            body: Some(events::request_schema()),
+            answer: (201, events::answer_schema()),
+            route: post(events::emit),
         },
         get("/v1/kinds", Some(Scope::JobsRead), "Every kind with the schema of its arguments", Value::Bool(true), get_route(kinds::list)),
         get("/v1/openapi.json", None, "This document", Value::Bool(true), get_route(openapi::show)),

@@ -58,7 +58,7 @@ impl From<StoreError> for Problem {
             StoreError::KeyReused(_) => StatusCode::CONFLICT,
             StoreError::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
             StoreError::NoSuchJob(_) => StatusCode::NOT_FOUND,
-            StoreError::ArgumentsTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            StoreError::ArgumentsTooLarge | StoreError::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             StoreError::Database(error) => return error.into(),
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -2,7 +2,7 @@
 -- Lost for the first time: ready again at once. Lost again: scheduled to run alone after 1 s, then 5 s.
 -- Lost three times while alone: a dead letter of category poison. Asked to cancel, or its unique key taken over: cancelled.
 -- A job that was lost keeps the slot of its limit key: what its worker began may still be going on.
--- The claim goes when every attempt of it is recorded. Returns how many attempts this call ended.
+-- A workflow's count begins anew whenever it got on. The claim goes when every attempt of it is recorded. Returns how many attempts this call ended.
 -- Locks: the claim, unless single jobs are named; attempt keys in job order; what engine.give_back locks. Caller: store/claim.rs
 with held as materialized (
     select c.alone, c.claimed_at, u.job_id, u.attempt
@@ -25,7 +25,9 @@ verdict as materialized (
     join engine.lane l on l.id = j.lane_id
     cross join lateral (
         select count(*) as lost, count(*) filter (where a.category = 'poison') as lost_alone
-        from engine.attempt a where a.job_id = h.job_id and a.outcome = 'lost'
+        from engine.attempt a
+        where a.job_id = h.job_id and a.outcome = 'lost' and a.attempt >= coalesce(
+            (select s.attempt from engine.step s where s.job_id = h.job_id order by s.position desc limit 1), 0)
     ) p
 ),
 done as (
