@@ -42,8 +42,18 @@ pub fn given(url: Option<&str>) -> anyhow::Result<Option<PgConnectOptions>> {
 }
 
 /// The address that a process of the Procfile was given.
-pub fn required(url: Option<&str>) -> anyhow::Result<PgConnectOptions> {
-    given(url)?.context("DATABASE_URL is not set: set it to an address like postgres://user@host/database, or use `rawops up`, which brings its own PostgreSQL")
+pub async fn required(url: Option<&str>) -> anyhow::Result<PgConnectOptions> {
+    let options = given(url)?.context("DATABASE_URL is not set: set it to an address like postgres://user@host/database, or use `rawops up`, which brings its own PostgreSQL")?;
+    through_pooler(options).await
+}
+
+/// The same database, through the pooler that `DATABASE_POOLER` says there is.
+async fn through_pooler(options: PgConnectOptions) -> anyhow::Result<PgConnectOptions> {
+    match std::env::var("DATABASE_POOLER").unwrap_or_default().as_str() {
+        "" => Ok(options),
+        "transaction" => Ok(engine::pooler::through(options).await?),
+        other => bail!("DATABASE_POOLER is {other:?}; expected transaction, or nothing where connections keep their session"),
+    }
 }
 
 impl Database {
@@ -51,6 +61,7 @@ impl Database {
     /// `report` hears of each step with the time it took.
     pub async fn open(url: Option<&str>, report: impl FnMut(&str, Duration) + Send + 'static) -> anyhow::Result<Self> {
         let Some(options) = given(url)? else { return Self::open_private(report).await };
+        let options = through_pooler(options).await?;
         let database = Self { options: options.application_name("rawops"), cluster: None };
         database.connect().await?.close().await.context("the database hung up")?;
         Ok(database)

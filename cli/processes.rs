@@ -15,7 +15,7 @@ const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(1);
 /// `rawops web`.
 pub async fn web(url: Option<&str>) -> anyhow::Result<ExitCode> {
     logging::start(LOG)?;
-    let options = database::required(url)?;
+    let options = database::required(url).await?;
     let config = web::Config::from_env()?;
     let shutdown = shutdown::on_signal()?;
     let pool = database::pool(options.application_name("rawops web"), web::CONNECTIONS);
@@ -45,7 +45,7 @@ pub async fn web(url: Option<&str>) -> anyhow::Result<ExitCode> {
 /// `rawops worker`.
 pub async fn worker(url: Option<&str>) -> anyhow::Result<ExitCode> {
     logging::start(LOG)?;
-    let options = database::required(url)?;
+    let options = database::required(url).await?;
     let config = worker::Config::from_env()?;
     let pool = database::pool(options.application_name("rawops worker"), config.connections());
     worker::run(config, pool, shutdown::on_signal()?).await?;
@@ -55,7 +55,7 @@ pub async fn worker(url: Option<&str>) -> anyhow::Result<ExitCode> {
 /// `rawops scheduler`.
 pub async fn scheduler(url: Option<&str>) -> anyhow::Result<ExitCode> {
     logging::start(LOG)?;
-    let options = database::required(url)?;
+    let options = database::required(url).await?;
     let config = scheduler::Config::from_env()?;
     let pool = database::pool(options.application_name("rawops scheduler"), 2);
     scheduler::run(config, pool, shutdown::on_signal()?).await?;

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
+pub mod pooler;
 pub mod retry;
 mod run;
 pub mod schedule;

@@ -85,6 +85,10 @@ impl Config {
         if let Some(listen) = reader.parsed("WORKER_LISTEN", "true or false") {
             worker.listen = listen;
         }
+        // Behind it every transaction may be on another session, and a notice belongs to one.
+        if reader.text("DATABASE_POOLER").as_deref() == Some("transaction") {
+            worker.listen = false;
+        }
         let metrics = reader.parsed("METRICS_BIND", "address and port, like 127.0.0.1:9464");
         if let Err(error) = worker.validate() {
             reader.problem(error);

@@ -12,6 +12,8 @@ use super::session::Session;
 /// Nudges the claimer at each notification until the session is over.
 pub(super) async fn run(session: Arc<Session>) {
     if !session.program.config.listen {
+        let every_ms = session.program.config.poll_interval_deaf.as_millis();
+        tracing::warn!(worker.id = session.worker_id, every_ms, "this worker does not LISTEN: while idle it looks for work instead");
         return;
     }
     while !session.is_over() {

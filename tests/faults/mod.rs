@@ -12,6 +12,8 @@ mod limits;
 mod lost_reply;
 mod outage;
 mod poison;
+#[cfg(has_pgbouncer)]
+mod pooler;
 mod server_crash;
 mod shutdown;
 mod stalled_runtime;

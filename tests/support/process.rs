@@ -10,7 +10,7 @@ use engine::{
     Worker, WorkerConfig,
     failpoint::{self, Act, Side},
 };
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
 const DATABASE: &str = "RAWOPS_TEST_WORKER_DATABASE";
@@ -19,6 +19,8 @@ const CONCURRENCY: &str = "RAWOPS_TEST_WORKER_CONCURRENCY";
 const BATCH: &str = "RAWOPS_TEST_WORKER_BATCH";
 const LEASE_MS: &str = "RAWOPS_TEST_WORKER_LEASE_MS";
 const STALL_MS: &str = "RAWOPS_TEST_WORKER_STALL_MS";
+const POOL: &str = "RAWOPS_TEST_WORKER_POOL";
+const POOLER: &str = "RAWOPS_TEST_WORKER_POOLER";
 const GRACE_MS: &str = "RAWOPS_TEST_WORKER_GRACE_MS";
 /// `statement side count`: the place at which it kills itself, and at which time of coming there.
 const DIE_AT: &str = "RAWOPS_TEST_WORKER_DIE_AT";
@@ -38,6 +40,8 @@ pub struct WorkerOptions {
     address_space_kib: Option<u64>,
     clock: Option<String>,
     die_at: Option<String>,
+    pool: u32,
+    pooler: bool,
 }
 
 impl WorkerOptions {
@@ -55,6 +59,8 @@ impl WorkerOptions {
             address_space_kib: None,
             clock: None,
             die_at: None,
+            pool: 12,
+            pooler: false,
         }
     }
 
@@ -103,6 +109,16 @@ impl WorkerOptions {
         Self { die_at: Some(format!("{statement} {side:?} {n}")), ..self }
     }
 
+    /// How many connections its handlers share.
+    pub fn pool(self, pool: u32) -> Self {
+        Self { pool, ..self }
+    }
+
+    /// The address is that of a pooler in transaction mode.
+    pub fn pooler(self) -> Self {
+        Self { pooler: true, ..self }
+    }
+
     /// Starts it.
     pub fn start(&self) -> WorkerProcess {
         let program = std::env::current_exe().expect("a running program has a path");
@@ -119,6 +135,8 @@ impl WorkerOptions {
             .env(LEASE_MS, self.lease.as_millis().to_string())
             .env(STALL_MS, self.stall_limit.as_millis().to_string())
             .env(GRACE_MS, self.grace.as_millis().to_string())
+            .env(POOL, self.pool.to_string())
+            .env(POOLER, if self.pooler { "transaction" } else { "" })
             // Each arena of malloc reserves 64 MB of address space, whatever is used of it.
             .env("MALLOC_ARENA_MAX", "2")
             .stdin(Stdio::null())
@@ -191,6 +209,7 @@ async fn a_process_started_as_a_worker_works() {
     if let Ok(place) = std::env::var(DIE_AT) {
         die_there(&place);
     }
+    let pooled = std::env::var(POOLER).is_ok_and(|mode| mode == "transaction");
     let config = WorkerConfig {
         name: std::env::var(NAME).unwrap_or_else(|_| format!("test {}", std::process::id())),
         queues: vec!["default".into()],
@@ -199,13 +218,14 @@ async fn a_process_started_as_a_worker_works() {
         lease: Duration::from_millis(number(LEASE_MS) as u64),
         stall_limit: Duration::from_millis(number(STALL_MS) as u64),
         grace: Duration::from_millis(number(GRACE_MS) as u64),
+        listen: !pooled,
         ..WorkerConfig::default()
     };
-    let pool = PgPoolOptions::new()
-        .max_connections(12)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy(&url)
-        .expect("the parent's url is one");
+    let mut options: PgConnectOptions = url.parse().expect("the parent's url is one");
+    if pooled {
+        options = engine::pooler::through(options).await.expect("the translator begins");
+    }
+    let pool = PgPoolOptions::new().max_connections(number(POOL) as u32).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(options);
     let stop = CancellationToken::new();
     let on_term = stop.clone();
     tokio::spawn(async move {
