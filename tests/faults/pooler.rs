@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -29,7 +29,7 @@ use crate::support::{
     wait::until,
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// Sessions of the server that all clients share.
 const SESSIONS: u32 = 3;
 const HOURLY: Schedule = Schedule::of::<Tick>("hourly", "17 * * * *", chrono_tz::UTC, "For testing");
@@ -62,7 +62,7 @@ impl Bouncer {
         bouncer
     }
 
-    fn spawn(folder: &PathBuf, owner: &str) -> Child {
+    fn spawn(folder: &Path, owner: &str) -> Child {
         let mut command = Command::new(env!("PGBOUNCER"));
         command.arg("-q").arg(folder.join("pgbouncer.ini")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // It refuses to run as root, and the server's sockets are their owner's.
