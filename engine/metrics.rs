@@ -1,5 +1,7 @@
 //! What this process counts, and what the database holds, as Prometheus text.
 
+mod kinds;
+
 use std::{
     fmt::Write,
     sync::atomic::{AtomicU64, Ordering},
@@ -39,6 +41,12 @@ pub(crate) fn picked_up(job: &Claimed) {
     let bucket = PICKUP_BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(PICKUP_BOUNDS.len());
     PICKUP[bucket].fetch_add(1, Ordering::Relaxed);
     PICKUP_SUM_US.fetch_add(waited as u64, Ordering::Relaxed);
+    kinds::started(&job.kind, seconds);
+}
+
+/// An attempt of this kind ran so long, however it ended.
+pub(crate) fn ran(kind: &str, time: Duration) {
+    kinds::ran(kind, time);
 }
 
 pub(crate) fn ended(verdict: &Verdict) {
@@ -155,6 +163,7 @@ fn process(out: &mut String) {
     }
     line(out, "rawops_pickup_seconds_sum", &[], PICKUP_SUM_US.load(Ordering::Relaxed) as f64 / 1e6);
     line(out, "rawops_pickup_seconds_count", &[], sum as f64);
+    kinds::render(out);
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {

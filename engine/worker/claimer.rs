@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     ageing::Ageing,
+    complaint,
     floor::{Floors, Look},
     pace::Room,
     patience,
@@ -76,7 +77,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
             claimer.claim_on(&mut connection).await
         };
         if let Err(error) = patience::unless_over(&session, claiming).await {
-            tracing::warn!(worker.id = session.worker_id, %error, "claiming stopped, connecting anew");
+            complaint::warn(session.worker_id, "claiming stopped, connecting anew", &error);
             patience::pause(&session, Duration::from_millis(200)).await;
         }
     }

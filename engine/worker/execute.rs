@@ -38,6 +38,7 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
     let verdict = if session.lost.is_cancelled() { None } else { attempt(session, &job, begun, stopped).await };
     session.running.lock().expect("no holder of this lock panics").remove(&key);
     session.pace.ran(job.lane_id, begun.elapsed());
+    crate::metrics::ran(&job.kind, begun.elapsed());
 
     let verdict = verdict.unwrap_or(Verdict::Settled);
     report(&job, &verdict);

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use sqlx::PgConnection;
 
-use super::{patience, session::Session, waking::Waking};
+use super::{complaint, patience, session::Session, waking::Waking};
 use crate::{
     planted::planted,
     store::{self, worker::Lease},
@@ -103,7 +103,7 @@ pub(super) async fn run(session: Arc<Session>) {
             keeper.keep(&mut connection).await
         };
         if let Err(error) = patience::unless_over(&session, keeping).await {
-            tracing::warn!(worker.id = session.worker_id, %error, "keeping stopped, connecting anew");
+            complaint::warn(session.worker_id, "keeping stopped, connecting anew", &error);
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    patience,
+    complaint, patience,
     session::{Session, Stop},
 };
 use crate::{JobId, planted::planted, store::worker as store};
@@ -75,7 +75,7 @@ async fn renew_until(session: &Session, stop: &CancellationToken) {
             () = stop.cancelled() => return,
         };
         if let Err(error) = outcome {
-            tracing::warn!(worker.id = session.worker_id, %error, "cannot renew the lease, trying again");
+            complaint::warn(session.worker_id, "cannot renew the lease, trying again", &error);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -8,7 +8,7 @@ use rand::RngExt;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
-use super::{patience, session::Session};
+use super::{complaint, patience, session::Session};
 use crate::{
     Category, JobId,
     planted::planted,
@@ -90,7 +90,7 @@ async fn write_together(session: &Session, connection: &mut Option<PgConnection>
             // Whatever it is, waiting does not cure it for all of them at once.
             Err(error) if refusals >= 3 => return Err(error),
             Err(error) => {
-                tracing::warn!(worker.id = session.worker_id, %error, waiting = batch.len(), "cannot record results, trying again");
+                complaint::warn(session.worker_id, "cannot record results, trying again", &error);
                 refusals += u32::from(is_refusal(&error));
                 *connection = None;
                 tokio::time::sleep(Duration::from_millis(200)).await;

@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
-use super::session::Session;
+use super::{complaint, session::Session};
 
 /// Nudges the claimer at each notification until the session is over.
 pub(super) async fn run(session: Arc<Session>) {
@@ -35,7 +35,7 @@ pub(super) async fn run(session: Arc<Session>) {
         };
         session.listening.store(false, Ordering::Release);
         if let Err(error) = outcome {
-            tracing::warn!(worker.id = session.worker_id, %error, "cannot LISTEN, polling more often meanwhile");
+            complaint::warn(session.worker_id, "cannot LISTEN, polling more often meanwhile", &error);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
