@@ -128,7 +128,11 @@ impl Play {
                 Act::Sleep(ms) => patiently!(run.sleep("sleep", Duration::from_millis(*ms)))?,
                 Act::Emit(key) => patiently!(run.emit(EVENT, key, key))?,
                 Act::Await(key) => patiently!(self.receive(run, key))?,
-                Act::Join(children) => patiently!(join(run, children))?,
+                Act::Join(children) => {
+                    let jobs: Vec<NewJob> = children.iter().map(Program::job).collect();
+                    let made = patiently!(run.children("children", &jobs))?;
+                    patiently!(run.join_counts(&made))?;
+                }
                 Act::Fail(blame) => return Err(Failure::new(category(*blame), format!("act {number} fails on purpose"))),
                 Act::Panic => panic!("act {number} panics on purpose"),
                 Act::Snooze(ms) => return Ok(Outcome::Snooze(Duration::from_millis(*ms))),
@@ -136,6 +140,7 @@ impl Play {
                 Act::Hold => std::future::pending().await,
                 Act::Die(Death::Abort) => std::process::abort(),
                 Act::Die(Death::Stack) => return Ok(Outcome::Done(json!(dig(0)))),
+                Act::Die(Death::Memory) => return Ok(Outcome::Done(json!(devour()))),
                 Act::Finish => return Ok(Outcome::Done(self.output(counted))),
                 Act::FinishInside(children) => return patiently!(self.finish(run, counted, number, children)),
             }
@@ -214,12 +219,6 @@ async fn note(run: &Run, number: usize) -> JobResult<()> {
     run.log(&format!("at act {number}")).await
 }
 
-async fn join(run: &mut Run, children: &[Program]) -> JobResult<()> {
-    let jobs: Vec<NewJob> = children.iter().map(Program::job).collect();
-    let made = run.children("children", &jobs).await?;
-    run.join_counts(&made).await.map(drop)
-}
-
 async fn enqueue_child(run: &Run, child: &Program) -> JobResult<()> {
     let mut tx = run.begin().await?;
     run.enqueue_in(&mut tx, &child.job().idempotency_key("parent", &child.key)).await?;
@@ -259,4 +258,13 @@ const fn category(blame: Blame) -> Category {
 fn dig(depth: u64) -> u64 {
     let here = std::hint::black_box([depth; 512]);
     dig(here[0] + 1) + here[511]
+}
+
+/// Allocates until the process's address space, which the fleet limits, is used up.
+fn devour() -> usize {
+    let mut held: Vec<Vec<u8>> = Vec::new();
+    while held.len() < 1 << 20 {
+        held.push(std::hint::black_box(vec![1; 64 << 20]));
+    }
+    held.len()
 }

@@ -74,6 +74,8 @@ pub enum Death {
     Abort,
     /// It uses up its stack.
     Stack,
+    /// It uses up its memory.
+    Memory,
 }
 
 /// One job to be.

@@ -148,7 +148,8 @@ fn recoveries(facts: &Facts) -> Vec<Duration> {
             let killed_at = *killed.get(pids.get(&lost.worker_id?)?)?;
             let again = *begun.get(&(lost.job_id, lost.attempt + 1))?;
             let calm = !outages.iter().any(|fault| fault.begin_us < again && killed_at < fault.end_us + AFTERMATH);
-            calm.then(|| Duration::from_micros((again - killed_at).max(0) as u64))
+            // One that was lost to a pause before is not the kill's.
+            (calm && again > killed_at).then(|| Duration::from_micros((again - killed_at) as u64))
         })
         .collect();
     times.sort_unstable();

@@ -1,5 +1,6 @@
 //! What strikes a run, one file a class.
 
+mod clock;
 mod drain;
 mod kill;
 mod lost_reply;
@@ -28,6 +29,8 @@ pub enum Class {
     Place,
     /// A worker is told to stop while jobs run.
     Drain,
+    /// A process gets a clock that is off.
+    Clock,
     /// Database sessions are ended by an administrator.
     Sessions,
     /// The network is slow, silent, or loses connections without a word.
@@ -44,11 +47,12 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Kill,
         Self::Zombie,
         Self::Place,
         Self::Drain,
+        Self::Clock,
         Self::Sessions,
         Self::Network,
         Self::LostReply,
@@ -64,6 +68,7 @@ impl Class {
             Self::Zombie => "zombie",
             Self::Place => "place",
             Self::Drain => "drain",
+            Self::Clock => "clock",
             Self::Sessions => "sessions",
             Self::Network => "network",
             Self::LostReply => "lost-reply",
@@ -78,7 +83,7 @@ impl Class {
         match self {
             Self::Kill | Self::Place => 30,
             Self::Zombie => 16,
-            Self::Drain => 8,
+            Self::Drain | Self::Clock => 8,
             Self::Sessions | Self::Network | Self::LostReply => 6,
             Self::ServerCrash | Self::ServerStop | Self::Promotion => 4,
         }
@@ -99,6 +104,7 @@ impl Class {
             Self::Zombie => Ok(zombie::strike(stage, random).await),
             Self::Place => place::strike(stage, random).await,
             Self::Drain => Ok(drain::strike(stage, random).await),
+            Self::Clock => clock::strike(stage, random).await,
             Self::Sessions => Ok(sessions::strike(stage, random).await),
             Self::Network => Ok(network::strike(stage, random).await),
             Self::LostReply => Ok(lost_reply::strike(stage, random).await),

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use super::{NOTHING, take};
 use crate::{
     chance::weighted,
-    process::{Arm, Doing, Role, child::LEASE, place},
+    process::{Arm, Doing, Role, Start, child::LEASE, place},
     stage::Stage,
 };
 
@@ -35,7 +35,7 @@ pub async fn strike(stage: &Stage, random: &mut StdRng) -> anyhow::Result<String
     while !stage.fleet.has_ended(slot) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    stage.fleet.replace(slot, arm.clone())?;
+    stage.fleet.replace(slot, &Start { arm: Some(arm.clone()), ..Start::default() })?;
     let reached = until_harmed(stage, slot, arm.doing).await;
     match arm.doing {
         Doing::Stop if reached => {

@@ -28,6 +28,9 @@ pub struct Life {
     pub what: String,
 }
 
+/// The address space of a process, in KiB.
+const MEMORY_KIB: u64 = 3 << 20;
+
 /// How a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -35,6 +38,15 @@ enum State {
     Up,
     /// A fault has it in hand: nobody else starts it again.
     Taken,
+}
+
+/// How a process is started that comes to harm.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// Where it is killed, stopped, held up or cut off.
+    pub arm: Option<Arm>,
+    /// The library that gives it a clock of its own, and how that is off.
+    pub clock: Option<(PathBuf, String)>,
 }
 
 /// One process.
@@ -78,7 +90,7 @@ impl Fleet {
                 }
                 self.note(child.id(), slot.role, "found dead");
             }
-            let child = self.start(slot.role, None)?;
+            let child = self.start(slot.role, &Start::default())?;
             slot.child = Some(child);
         }
         Ok(())
@@ -143,13 +155,13 @@ impl Fleet {
         stat.is_some_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['T', 't'])))
     }
 
-    /// Puts a process that comes to harm at a place into a slot, whose process was ended before.
+    /// Puts a process that comes to harm into a slot, whose process was ended before.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn replace(&self, place: usize, arm: Arm) -> io::Result<()> {
+    pub fn replace(&self, place: usize, start: &Start) -> io::Result<()> {
         let mut slots = self.slots();
-        let child = self.start(slots[place].role, Some(arm))?;
+        let child = self.start(slots[place].role, start)?;
         self.note(child.id(), slots[place].role, "armed");
         slots[place].child = Some(child);
         Ok(())
@@ -172,19 +184,24 @@ impl Fleet {
         self.slots.lock().expect("no holder of this lock panics")
     }
 
-    fn start(&self, role: Role, arm: Option<Arm>) -> io::Result<Child> {
+    fn start(&self, role: Role, start: &Start) -> io::Result<Child> {
         let orders = Orders {
             role,
             parent: std::process::id(),
             url: self.url.clone(),
             folder: self.folder.clone(),
-            arm,
+            arm: start.arm.clone(),
             planted: self.planted.clone(),
         };
         let log = File::options().create(true).append(true).open(self.folder.join(format!("{}.log", role.name())))?;
         // A process that aborts on purpose leaves no core file.
-        let child = Command::new("/bin/sh")
-            .args(["-c", "ulimit -c 0; exec \"$0\""])
+        let mut command = Command::new("/bin/sh");
+        if let Some((library, clock)) = &start.clock {
+            command.env("LD_PRELOAD", library).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        let child = command
+            // One that uses up its memory hurts nobody else.
+            .args(["-c", &format!("ulimit -c 0; ulimit -v {MEMORY_KIB}; exec \"$0\"")])
             .arg(&self.program)
             .env(ORDERS, serde_json::to_string(&orders)?)
             .env("RUST_LOG", "warn")

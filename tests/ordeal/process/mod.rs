@@ -5,7 +5,7 @@ pub mod fleet;
 pub mod place;
 mod role;
 
-pub use fleet::{Fleet, Life};
+pub use fleet::{Fleet, Life, Start};
 pub use place::{Arm, Doing};
 pub use role::Role;
 

@@ -91,7 +91,7 @@ impl Producer {
         if self.number > 0 {
             return Ok(());
         }
-        let death = if self.random.random_ratio(1, 2) { Death::Abort } else { Death::Stack };
+        let death = [Death::Abort, Death::Stack, Death::Memory][self.random.random_range(0..3)];
         for program in [draw::poison(self.key(), death), draw::held(self.key()), draw::distant(self.key())] {
             self.enqueue(program).await?;
         }
