@@ -158,7 +158,8 @@ async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {
 fn command_line(arguments: &Arguments) -> String {
     let (seed, runs, rate, faults) = (arguments.seed, arguments.runs, arguments.rate, &arguments.faults);
     let time = humantime::format_duration(arguments.time);
-    format!("cargo run --release -p ordeal -- --seed {seed} --runs {runs} --for {time} --rate {rate} --faults {faults}")
+    let release = if cfg!(debug_assertions) { "" } else { " --release" };
+    format!("cargo run{release} -p ordeal -- --seed {seed} --runs {runs} --for {time} --rate {rate} --faults {faults}")
 }
 
 fn classes(text: &str) -> anyhow::Result<Vec<Class>> {

@@ -88,6 +88,9 @@ impl Program {
         if let Some(key) = &self.unique {
             job = job.unique_key(key);
         }
+        if let Some(key) = &self.limit {
+            job = job.limit_key(key);
+        }
         if let Some(cap) = self.max_attempts {
             job = job.max_attempts(cap);
         }

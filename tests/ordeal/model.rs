@@ -138,7 +138,16 @@ mod tests {
     use crate::program::due;
 
     fn program(acts: Vec<Act>) -> Program {
-        Program { key: "p".into(), acts, unique: None, delay_ms: 0, priority: 5, max_attempts: None, chaff: serde_json::Value::Null }
+        Program {
+            key: "p".into(),
+            acts,
+            unique: None,
+            limit: None,
+            delay_ms: 0,
+            priority: 5,
+            max_attempts: None,
+            chaff: serde_json::Value::Null,
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// How many programs of each limit key run at once, and whether one keeps its place while it waits for its next attempt.
+pub const LIMITS: [(&str, i32, bool); 3] = [("limit-1", 1, true), ("limit-2", 2, false), ("limit-3", 3, false)];
+
 /// One thing that a program does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,6 +91,9 @@ pub struct Program {
     /// Of one such key one job lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<String>,
+    /// Of one such key so many run at once as [`LIMITS`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
     /// Not before so many milliseconds have passed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delay_ms: u64,

@@ -15,7 +15,7 @@ use crate::{
     ledger::Ledger,
     model::POLICY,
     process::{Fleet, Role},
-    program::{Act, Program},
+    program::{Act, LIMITS, Program},
     proxy::Proxy,
     server::{Database, Server},
 };
@@ -149,6 +149,14 @@ async fn prepare(pool: &PgPool) -> anyhow::Result<()> {
         .execute(pool)
         .await
         .with_context(|| format!("the policy of {category}"))?;
+    }
+    for (key, cap, in_order) in LIMITS {
+        sqlx::query("insert into engine.limit_setting (scope, name, cap, in_order, changed_by) values ('key', $1, $2, $3, 'the ordeal')")
+            .bind(key)
+            .bind(cap)
+            .bind(in_order)
+            .execute(pool)
+            .await?;
     }
     let products = sandbox::shopify::catalogue();
     sqlx::query("insert into raw_ops.products (sku, name, kg) select u.sku, u.name, u.kg from unnest($1::text[], $2::text[], $3::float8[]) u (sku, name, kg)")

@@ -9,6 +9,7 @@ mod effects;
 mod end_state;
 mod inbox;
 mod letters;
+mod limits;
 mod lost;
 mod one_end;
 mod recovery;
@@ -64,6 +65,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         effects::check(facts),
         attempts::check(facts),
         unique::check(facts),
+        limits::check(facts),
         due::check(facts),
         cron::check(facts),
         arguments::check(facts),

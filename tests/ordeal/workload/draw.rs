@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     chance::weighted,
-    program::{Act, Blame, Death, Program},
+    program::{Act, Blame, Death, LIMITS, Program},
 };
 
 /// How many unique keys there are: few, so that jobs meet.
@@ -57,6 +57,9 @@ pub fn program(random: &mut StdRng, key: String) -> Program {
     if random.random_ratio(1, 10) {
         program.unique = Some(format!("unique-{}", random.random_range(0..UNIQUE_KEYS)));
     }
+    if random.random_ratio(1, 12) {
+        program.limit = Some(weighted(random, &[(LIMITS[0].0, 1), (LIMITS[1].0, 2), (LIMITS[2].0, 4)]).into());
+    }
     if random.random_ratio(1, 20) {
         program.max_attempts = Some(random.random_range(1..4));
     }
@@ -87,7 +90,7 @@ pub fn again(key: &str) -> Program {
 }
 
 const fn plain(key: String, acts: Vec<Act>) -> Program {
-    Program { key, acts, unique: None, delay_ms: 0, priority: 5, max_attempts: None, chaff: Value::Null }
+    Program { key, acts, unique: None, limit: None, delay_ms: 0, priority: 5, max_attempts: None, chaff: Value::Null }
 }
 
 fn acts(random: &mut StdRng, key: &str, shape: Shape) -> Vec<Act> {

@@ -135,7 +135,7 @@ impl Producer {
                 let mut connection = PgConnection::connect(&self.stage.to_producers.url(&self.stage.database.name)).await?;
                 sqlx::query_as(
                     "select id, created from engine.enqueue($1, $2, $3, $4, case when $5 > 0 then engine.now() + $5 * interval '1 ms' end,
-                     unique_key => $6, producer => $7, idempotency_key => $8, max_attempts => $9)",
+                     unique_key => $6, producer => $7, idempotency_key => $8, max_attempts => $9, limit_key => $10)",
                 )
                 .bind("ordeal.play")
                 .bind(serde_json::json!({ "key": program.key, "acts": program.acts, "chaff": program.chaff }))
@@ -146,6 +146,7 @@ impl Producer {
                 .bind(format!("producer {}", self.number))
                 .bind(&program.key)
                 .bind(program.max_attempts)
+                .bind(&program.limit)
                 .fetch_one(&mut connection)
                 .await
             }
