@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 /// A job that does nothing.
 #[derive(Serialize, Deserialize)]
 pub struct NoOp {
-    n: usize,
+    pub n: usize,
 }
 
 static RAN: AtomicU64 = AtomicU64::new(0);
@@ -33,7 +33,7 @@ fn config(name: String) -> WorkerConfig {
 
 /// Empties the engine's tables.
 pub async fn empty(pool: &PgPool) -> anyhow::Result<()> {
-    pool.execute("truncate engine.job, engine.attempt, engine.ready, engine.scheduled, engine.waiting, engine.slot, engine.claim, engine.worker, engine.unique_key, engine.enqueue_key, engine.idle").await?;
+    pool.execute("truncate engine.job, engine.attempt, engine.ready, engine.scheduled, engine.waiting, engine.slot, engine.permit, engine.claim, engine.worker, engine.unique_key, engine.enqueue_key, engine.idle").await?;
     pool.execute("vacuum analyze engine.ready").await?;
     pool.execute("checkpoint").await?;
     Ok(())

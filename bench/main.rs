@@ -1,6 +1,7 @@
 //! Measures the engine beside the raw statements it stands on, on one machine in one run.
 
 mod latency;
+mod limits;
 mod load;
 mod raw;
 
@@ -25,6 +26,15 @@ enum What {
     Basics {
         /// Jobs a round.
         #[arg(long, default_value_t = 200_000)]
+        jobs: usize,
+        /// Rounds; medians are printed.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+    /// What a limit costs: a drain without one, under limits of keys, and under a limit of the kind.
+    Limits {
+        /// Jobs a round.
+        #[arg(long, default_value_t = 50_000)]
         jobs: usize,
         /// Rounds; medians are printed.
         #[arg(long, default_value_t = 5)]
@@ -68,6 +78,7 @@ async fn measure(url: &str, what: What) -> anyhow::Result<()> {
     migrations::run(&mut *pool.acquire().await?).await?;
     match what {
         What::Basics { jobs, rounds } => basics(&pool, jobs, rounds).await,
+        What::Limits { jobs, rounds } => limits::compare(&pool, jobs, rounds).await,
         What::Pinned { seconds } => load::pinned(&pool, Duration::from_secs(seconds)).await,
     }
 }

@@ -32,7 +32,7 @@ pub struct What {
 
 /// What can be held.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Held {
+pub enum Held {
     /// All jobs of a queue
     Queue,
     /// All jobs of a kind
@@ -42,7 +42,8 @@ enum Held {
 }
 
 impl Held {
-    const fn scope(self) -> Scope {
+    /// As the engine names it.
+    pub const fn scope(self) -> Scope {
         match self {
             Self::Queue => Scope::Queue,
             Self::Kind => Scope::Kind,

@@ -42,7 +42,7 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
 
 /// The statements that have a place before and after them, by the names of their files or of what they commit.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 53] = [
+pub const STATEMENTS: [&str; 55] = [
     "aftermath/settle",
     "attempt/complete",
     "attempt/settle",
@@ -63,6 +63,8 @@ pub const STATEMENTS: [&str; 53] = [
     "claim/strays",
     "claim/take",
     "claim/take_alone",
+    "claim/take_limited",
+    "claim/take_limited commit",
     "compensation/add",
     "compensation/done",
     "dead_letter/requeue",

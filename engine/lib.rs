@@ -41,7 +41,7 @@ pub use failure::{Category, Failure};
 pub use isolated::Isolation;
 pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};
 pub use kinds::{KindInfo, Kinds};
-pub use limit::Limit;
+pub use limit::{Limit, Rate};
 pub use run::{Run, Tx};
 pub use store::{StoreError, child::Endings, event::Emitted};
 pub use together::Together;

@@ -1,11 +1,20 @@
-//! What a program says about limits; operators may change each of them while it runs (`rawops limits`).
+//! What a program says about limits of queues, kinds and keys; operators may change each of them while it runs (`rawops limits`).
+
+use std::time::Duration;
 
 /// A limit over the whole fleet, declared with [`crate::Job::LIMITS`] or [`crate::Kinds::limit`].
 ///
 /// ```
-/// use engine::Limit;
-/// // Two jobs of each shop at once, whatever their kind, and each shop's jobs one after the other for `audit:`.
-/// const LIMITS: &[Limit] = &[Limit::of_key("shop:*").at_once(2), Limit::of_key("audit:*").at_once(1).in_order()];
+/// use std::time::Duration;
+/// use engine::{Limit, Rate};
+/// const LIMITS: &[Limit] = &[
+///     // Two jobs of each shop at once, whatever their kind, and forty in any minute.
+///     Limit::of_key("shop:*").at_once(2).rate(Rate::new(40, Duration::from_secs(60))),
+///     // The jobs of each of these keys one after the other.
+///     Limit::of_key("audit:*").at_once(1).in_order(),
+///     // Five exports at once in the whole fleet.
+///     Limit::of_kind("reports.export").at_once(5),
+/// ];
 /// assert_eq!(LIMITS[0].name(), "shop:*");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,13 +23,88 @@ pub struct Limit {
     pub(crate) name: &'static str,
     pub(crate) cap: Option<i32>,
     pub(crate) in_order: bool,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) weight: i32,
+}
+
+/// So many jobs in any span of a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many are let go.
+    pub(crate) jobs: i32,
+    /// In which time, in milliseconds.
+    pub(crate) per_ms: i64,
+    /// How many of them at once.
+    pub(crate) burst: i32,
+}
+
+impl Rate {
+    /// So many jobs in any span of `per`, a twentieth of them at once.
+    ///
+    /// # Panics
+    /// For less than one job or more than 1,000,000, or a time shorter than 100 ms or longer than a year.
+    pub const fn new(jobs: u32, per: Duration) -> Self {
+        assert!(jobs >= 1 && jobs <= 1_000_000, "a rate is of 1 to 1,000,000 jobs");
+        assert!(per.as_millis() >= 100 && per.as_millis() <= 31_536_000_000, "a rate is per 100 ms to a year");
+        let burst = 1 + jobs / 20;
+        Self { jobs: jobs as i32, per_ms: per.as_millis() as i64, burst: if burst > jobs { jobs as i32 } else { burst as i32 } }
+    }
+
+    /// How many are let go.
+    pub const fn jobs(&self) -> u32 {
+        self.jobs as u32
+    }
+
+    /// So many of them at once; the others follow the more evenly for it.
+    ///
+    /// # Panics
+    /// For none, or more than the rate.
+    #[must_use]
+    pub const fn burst(mut self, jobs: u32) -> Self {
+        assert!(jobs >= 1 && jobs as i32 <= self.jobs, "a burst is from 1 job to the whole rate");
+        self.burst = jobs as i32;
+        self
+    }
 }
 
 impl Limit {
     /// A limit of the jobs with this limit key; with a final `*`, of each key that begins so. Of several, the longest
     /// name decides. A key without any limit has 100 jobs at once, so that it cannot keep others from their turn.
     pub const fn of_key(name: &'static str) -> Self {
-        Self { scope: "key", name, cap: None, in_order: false }
+        Self::of("key", name)
+    }
+
+    /// A limit of the jobs of a kind, over the whole fleet.
+    pub const fn of_kind(name: &'static str) -> Self {
+        Self::of("kind", name)
+    }
+
+    /// A limit of the jobs of a queue, over the whole fleet.
+    pub const fn of_queue(name: &'static str) -> Self {
+        Self::of("queue", name)
+    }
+
+    const fn of(scope: &'static str, name: &'static str) -> Self {
+        Self { scope, name, cap: None, in_order: false, rate: None, weight: 1 }
+    }
+
+    /// So many are let go in any span of a time, never more, however workers crash. See [`Rate`].
+    #[must_use]
+    pub const fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// How much of any rate a job of this kind takes, from 1 to 1,000; of a smaller burst, all.
+    ///
+    /// # Panics
+    /// For another number, and where it limits no kind: a mistake in the program, found when it is compiled.
+    #[must_use]
+    pub const fn weight(mut self, weight: u16) -> Self {
+        assert!(weight >= 1 && weight <= 1000, "a weight is from 1 to 1,000");
+        assert!(matches!(self.scope.as_bytes(), b"kind"), "kinds have a weight");
+        self.weight = weight as i32;
+        self
     }
 
     /// At most so many of its jobs run at once, from 1 to 10,000.

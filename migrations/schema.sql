@@ -258,17 +258,28 @@ create table engine.limit_setting (
     declared jsonb,
     changed_at timestamp with time zone default engine.now() not null,
     changed_by text not null,
+    rate integer,
+    per_ms bigint,
+    burst integer,
+    weight integer default 1 not null,
+    free_at timestamp with time zone,
     constraint limit_setting_pkey primary key (id),
     constraint limit_setting_scope_name_key unique (scope, name),
     constraint limit_setting_cap_check check (cap >= 1 and cap <= 10000),
     constraint limit_setting_name_check check (name <> ''::text and octet_length(name) <= 500),
-    constraint limit_setting_scope_check check (scope = 'key'::text)
-);
+    constraint limit_setting_rate_check check (rate is null and per_ms is null and burst is null or rate >= 1 and rate <= 1000000 and per_ms >= 100 and per_ms <= '31536000000'::bigint and burst >= 1 and burst <= rate and rate is not null and per_ms is not null and burst is not null),
+    constraint limit_setting_scope_check check (scope = any (array['queue'::text, 'kind'::text, 'key'::text])),
+    constraint limit_setting_weight_check check (weight >= 1 and weight <= 1000 and (weight = 1 or scope = 'kind'::text))
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 50);
 create index limit_setting_pattern on engine.limit_setting using btree (name) where "right"(name, 1) = '*'::text;
-comment on table engine.limit_setting is 'What limits jobs: a key, or all keys that begin with what stands before a final *. The longest name wins.';
-comment on column engine.limit_setting.cap is 'How many of its jobs may stand in ready or run at once. Null: 100, so that no key fills ready.';
+comment on table engine.limit_setting is 'What limits jobs: a queue, a kind, a key, or all keys that begin with what stands before a final *, of which the longest name wins.';
+comment on column engine.limit_setting.cap is 'How many run at once; of a key, how many stand in ready or run. Null: no limit; of a key 100, so that none fills ready.';
 comment on column engine.limit_setting.in_order is 'Whether a job keeps its slot while it waits for a retry, so that a cap of 1 keeps the order of jobs.';
 comment on column engine.limit_setting.declared is 'What a program says of it; null when only operators do.';
+comment on column engine.limit_setting.rate is 'How many are let go in any span of per_ms; null for any number.';
+comment on column engine.limit_setting.burst is 'How many of them at once.';
+comment on column engine.limit_setting.weight is 'How much of any rate a job of this kind takes.';
+comment on column engine.limit_setting.free_at is 'The rate''s state: nothing is owed from then on.';
 
 create table engine.log_line (
     job_id bigint not null,
@@ -320,6 +331,13 @@ comment on table engine.occurrence is 'Each time a schedule came, and the job th
 comment on column engine.occurrence.job_id is 'Null when it made none; the note says why.';
 comment on column engine.occurrence.by is 'Who asked for it, when it was run by hand.';
 
+create table engine.pace (
+    limit_key text not null,
+    free_at timestamp with time zone not null,
+    constraint pace_pkey primary key (limit_key)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, fillfactor = 50);
+comment on table engine.pace is 'The state of the rate of each key that has one: nothing is owed from then on.';
+
 create table engine.parked (
     job_id bigint not null,
     lane_id integer not null,
@@ -354,6 +372,14 @@ create table engine.pause (
 create index pause_open on engine.pause using btree (scope, name) where resumed_at is null;
 comment on table engine.pause is 'What operators hold, and held: one row a pause. Change it with engine.pause_work and engine.resume_work.';
 comment on column engine.pause.name is 'A queue, a kind, or a limit key; of keys also all that begin with what stands before a final *.';
+
+create table engine.permit (
+    job_id bigint not null,
+    setting_id integer not null,
+    constraint permit_pkey primary key (job_id, setting_id)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+create index permit_setting on engine.permit using btree (setting_id);
+comment on table engine.permit is 'One row a running job and limit of its queue or kind.';
 
 create table engine.progress (
     job_id bigint not null,
@@ -498,11 +524,13 @@ create table engine.slot (
     limit_key text not null,
     n integer not null,
     job_id bigint not null,
+    charged boolean default false not null,
     constraint slot_pkey primary key (limit_key, n),
     constraint slot_job_id_key unique (job_id),
     constraint slot_n_check check (n > 0)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, fillfactor = 70, vacuum_truncate = off);
 comment on table engine.slot is 'One row a job that stands in ready or runs and has a limit key; also kept until the retry where the limit says in_order.';
+comment on column engine.slot.charged is 'Whether its run was counted against the rate of its key.';
 
 create table engine.step (
     job_id bigint not null,
@@ -3890,7 +3918,8 @@ begin
     ),
     usable as materialized (
         select f.limit_key, count(*) as places
-        from (select k.limit_key, l.cap from (select distinct limit_key from freed) k cross join lateral engine.limit_of_key(k.limit_key) l) c
+        from (select k.limit_key, l.cap from (select distinct limit_key from freed) k
+              cross join lateral engine.limit_of_key(k.limit_key) l where l.rate is null) c
         join freed f on f.limit_key = c.limit_key and f.n <= c.cap
         group by f.limit_key
     ),
@@ -4097,7 +4126,7 @@ begin
 end
 $$;
 
-create function engine.limit_of_key(limit_key text) returns TABLE(cap integer, in_order boolean)
+create function engine.limit_of_key(limit_key text) returns TABLE(cap integer, in_order boolean, rate integer, per_ms bigint, burst integer)
 language sql stable
 as $$
 select
@@ -4105,12 +4134,12 @@ select
         select from engine.paused p
         where p.scope = 'key' and (p.name = $1 or (right(p.name, 1) = '*' and starts_with($1, left(p.name, -1)))))
     then 0 else coalesce(l.cap, 100) end,
-    coalesce(l.in_order, false)
+    coalesce(l.in_order, false), l.rate, l.per_ms, l.burst
 from (select 1) one
 left join lateral (
-    select s.cap, s.in_order from engine.limit_setting s where s.scope = 'key' and s.name = $1
+    select s.cap, s.in_order, s.rate, s.per_ms, s.burst from engine.limit_setting s where s.scope = 'key' and s.name = $1
     union all
-    (select s.cap, s.in_order from engine.limit_setting s
+    (select s.cap, s.in_order, s.rate, s.per_ms, s.burst from engine.limit_setting s
      where s.scope = 'key' and right(s.name, 1) = '*' and starts_with($1, left(s.name, -1))
      order by length(s.name) desc limit 1)
     limit 1
@@ -4300,6 +4329,37 @@ begin
     end if;
     perform engine.wake();
 end
+$$;
+
+create function engine.rate_after(rate integer, per_ms bigint, burst integer, free_at timestamp with time zone, at timestamp with time zone, taken bigint) returns timestamp with time zone
+language sql immutable
+as $$
+select at + make_interval(secs => engine.rate_owed(rate, per_ms, burst, free_at, at) + taken * engine.rate_step(rate, per_ms, burst))
+$$;
+
+create function engine.rate_left(rate integer, per_ms bigint, burst integer, free_at timestamp with time zone, at timestamp with time zone) returns integer
+language sql immutable
+as $$
+select greatest(0, burst - ceil(engine.rate_owed(rate, per_ms, burst, free_at, at) / engine.rate_step(rate, per_ms, burst) - 1e-6)::integer)
+$$;
+
+create function engine.rate_owed(rate integer, per_ms bigint, burst integer, free_at timestamp with time zone, at timestamp with time zone) returns double precision
+language sql immutable
+as $$
+select greatest(0, least(coalesce(extract(epoch from free_at - at)::float8, 0), burst * engine.rate_step(rate, per_ms, burst)))
+$$;
+
+create function engine.rate_step(rate integer, per_ms bigint, burst integer) returns double precision
+language sql immutable
+as $$
+select per_ms / 1000.0::float8 / (rate - burst + 1)
+$$;
+
+create function engine.rate_wait(rate integer, per_ms bigint, burst integer, free_at timestamp with time zone, at timestamp with time zone, wanted integer) returns double precision
+language sql immutable
+as $$
+select greatest(0, engine.rate_owed(rate, per_ms, burst, free_at, at)
+    - (burst - least(wanted, burst)) * engine.rate_step(rate, per_ms, burst))
 $$;
 
 create function engine.requeue_letter(letter uuid, asked_by text, new_args jsonb DEFAULT NULL::jsonb) returns bigint
@@ -6423,10 +6483,14 @@ grant select, insert, update, delete on engine.log_line to rawops_runtime;
 grant select on engine.measured to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.occurrence to rawops_operator, rawops_reader;
 grant select, insert, delete on engine.occurrence to rawops_runtime;
+grant select on engine.pace to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.pace to rawops_runtime;
 grant select on engine.parked to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.parked to rawops_runtime;
 grant select on engine.pause to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.paused to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.permit to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.permit to rawops_runtime;
 grant select on engine.place to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.place_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.progress to rawops_operator, rawops_reader;
@@ -6729,6 +6793,11 @@ grant execute on function engine.measure_figures(integer) to rawops_ingest, rawo
 grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.pause_work(text,text,text,text,timestamp with time zone,timestamp with time zone) to rawops_operator;
 grant execute on function engine.put_in_place(bigint,integer,integer,timestamp with time zone,text) to rawops_runtime;
+grant execute on function engine.rate_after(integer,bigint,integer,timestamp with time zone,timestamp with time zone,bigint) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.rate_left(integer,bigint,integer,timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.rate_owed(integer,bigint,integer,timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.rate_step(integer,bigint,integer) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.rate_wait(integer,bigint,integer,timestamp with time zone,timestamp with time zone,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
 grant execute on function engine.restart_workflow(bigint,integer,text) to rawops_operator;
 grant execute on function engine.resume_work(text,text,text) to rawops_operator;

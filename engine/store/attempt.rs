@@ -27,8 +27,8 @@ pub struct Ended {
     pub unique_key: bool,
     /// Whether the job was made on behalf of another, whose child it may be.
     pub has_parent: bool,
-    /// Whether the job has a limit key, and so holds a slot of it.
-    pub limit_key: bool,
+    /// Whether the job may hold a slot of its limit key, or permits.
+    pub limited: bool,
     /// What came of it.
     pub verdict: Verdict,
 }
@@ -131,7 +131,7 @@ pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[En
         .bind(ended.iter().filter(|end| end.unique_key).map(|end| end.job_id).collect::<Vec<_>>())
         .bind(closing)
         .bind(ended.iter().filter(|end| end.has_parent).map(|end| end.job_id).collect::<Vec<_>>())
-        .bind(ended.iter().filter(|end| end.limit_key).map(|end| end.job_id).collect::<Vec<_>>())
+        .bind(ended.iter().filter(|end| end.limited).map(|end| end.job_id).collect::<Vec<_>>())
         .fetch_all(connection);
     around("attempt/complete", completing).await
 }
@@ -156,7 +156,7 @@ pub async fn complete_one(
         run_us,
         unique_key: true,
         has_parent: true,
-        limit_key: true,
+        limited: true,
         verdict: Verdict::Completed(output.clone()),
     };
     Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())

@@ -1,5 +1,7 @@
 //! Claims: one row a batch that a worker holds.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
@@ -57,8 +59,8 @@ pub struct Claimed {
     pub stale: bool,
     /// Whether it was made on behalf of another job.
     pub has_parent: bool,
-    /// Whether it has a limit key, and so holds a slot of it.
-    pub limit_key: bool,
+    /// Whether it holds a slot of its limit key, or permits of its queue or kind.
+    pub limited: bool,
 }
 
 /// What a claim saw of the database, by which floors are moved.
@@ -72,6 +74,8 @@ pub struct Snapshot {
     pub last_position: i64,
     /// The lanes it may have looked at, in that order: known to the worker and not paused.
     pub lanes: Vec<i32>,
+    /// The lanes besides them whose queue or kind is limited, those of high priority first.
+    pub limited: Vec<i32>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -80,6 +84,7 @@ struct Row {
     xmax: i64,
     last_position: i64,
     looked_at: Option<Vec<i32>>,
+    limited_lanes: Option<Vec<i32>>,
     claim_id: Option<i64>,
     lane_id: Option<i32>,
     position: Option<i64>,
@@ -91,7 +96,7 @@ struct Row {
     unique_key: Option<bool>,
     stale: Option<bool>,
     has_parent: Option<bool>,
-    limit_key: Option<bool>,
+    limited: Option<bool>,
 }
 
 /// Claims ready jobs.
@@ -117,6 +122,7 @@ pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<
         xmax: row.xmax,
         last_position: row.last_position,
         lanes: row.looked_at.take().unwrap_or_default(),
+        limited: row.limited_lanes.take().unwrap_or_default(),
     });
     Ok((snapshot, rows.into_iter().filter_map(claimed).collect()))
 }
@@ -134,7 +140,89 @@ fn claimed(row: Row) -> Option<Claimed> {
         unique_key: row.unique_key.unwrap_or(false),
         stale: row.stale.unwrap_or(false),
         has_parent: row.has_parent.unwrap_or(false),
-        limit_key: row.limit_key.unwrap_or(false),
+        limited: row.limited.unwrap_or(false),
+    })
+}
+
+/// What a worker wants of lanes whose queue or kind is limited.
+#[derive(Debug, Default)]
+pub struct WantedLimited {
+    /// The worker that claims.
+    pub worker_id: i64,
+    /// The most jobs it takes in all.
+    pub limit: i64,
+    /// The lanes in order, with the floor and the most jobs of each.
+    pub lanes: Vec<(i32, i64, i64)>,
+}
+
+/// What a claim in limited lanes gave.
+#[derive(Debug, Default)]
+pub struct TakenLimited {
+    /// The jobs.
+    pub jobs: Vec<Claimed>,
+    /// How long to wait before the next, where rates ask for it.
+    pub wait: Option<Duration>,
+}
+
+#[derive(sqlx::FromRow)]
+struct LimitedRow {
+    wait_s: Option<f64>,
+    claim_id: Option<i64>,
+    lane_id: Option<i32>,
+    position: Option<i64>,
+    job_id: Option<JobId>,
+    attempt: Option<i32>,
+    kind: Option<String>,
+    args: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    unique_key: Option<bool>,
+    stale: Option<bool>,
+    has_parent: Option<bool>,
+}
+
+/// Claims ready jobs of lanes whose queue or kind is limited, as many as the limits leave. Nothing, when another worker does
+/// so at this moment.
+///
+/// # Errors
+/// The database's.
+pub async fn take_limited(connection: &mut PgConnection, wanted: &WantedLimited) -> Result<TakenLimited, sqlx::Error> {
+    let mut taken = TakenLimited::default();
+    let mut tx = connection.begin().await?;
+    let lanes: Vec<i32> = wanted.lanes.iter().map(|(lane, ..)| *lane).collect();
+    let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock")).bind(lanes).fetch_one(&mut *tx).await?;
+    if locked < limits {
+        return Ok(taken);
+    }
+    for (lane, floor, quota) in &wanted.lanes {
+        let most = (*quota).min(wanted.limit - taken.jobs.len() as i64);
+        if most <= 0 {
+            break;
+        }
+        let taking =
+            sqlx::query_as(sql!("claim/take_limited")).bind(wanted.worker_id).bind(lane).bind(floor).bind(most).fetch_all(&mut *tx);
+        let rows: Vec<LimitedRow> = around("claim/take_limited", taking).await?;
+        let wait = rows.first().and_then(|row| row.wait_s).filter(|wait| *wait > 0.0).map(Duration::from_secs_f64);
+        taken.wait = [taken.wait, wait].into_iter().flatten().min();
+        taken.jobs.extend(rows.into_iter().filter_map(limited));
+    }
+    around("claim/take_limited commit", tx.commit()).await?;
+    Ok(taken)
+}
+
+fn limited(row: LimitedRow) -> Option<Claimed> {
+    Some(Claimed {
+        claim_id: row.claim_id?,
+        lane_id: row.lane_id?,
+        position: row.position?,
+        job_id: row.job_id?,
+        attempt: row.attempt?,
+        kind: row.kind?,
+        args: row.args,
+        created_at: row.created_at,
+        unique_key: row.unique_key.unwrap_or(false),
+        stale: row.stale.unwrap_or(false),
+        has_parent: row.has_parent.unwrap_or(false),
+        limited: true,
     })
 }
 
@@ -150,9 +238,15 @@ pub async fn take_alone(
 ) -> Result<Option<Claimed>, sqlx::Error> {
     type Suspect =
         (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>, Option<bool>, Option<bool>, Option<bool>);
-    let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(connection);
+    let mut tx = connection.begin().await?;
+    let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock_suspects")).fetch_one(&mut *tx).await?;
+    if locked < limits {
+        return Ok(None);
+    }
+    let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(&mut *tx);
     let row: Option<Suspect> = around("claim/take_alone", taking).await?;
-    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key, limit_key, stale, has_parent)| Claimed {
+    tx.commit().await?;
+    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key, limited, stale, has_parent)| Claimed {
         claim_id,
         lane_id,
         position: 0,
@@ -162,9 +256,9 @@ pub async fn take_alone(
         args,
         created_at,
         unique_key: unique_key.unwrap_or(false),
+        limited: limited.unwrap_or(false),
         stale: stale.unwrap_or(false),
         has_parent: has_parent.unwrap_or(false),
-        limit_key: limit_key.unwrap_or(false),
     }))
 }
 

@@ -89,6 +89,7 @@ const CHECKS: &[Check] = checks![
     Fault "unique_key_of_ended_job",
     Fault "unique_key_not_held",
     Fault "slot_missing",
+    Fault "permit_without_run",
     Fault "slot_without_live_job",
     Fault "slot_free_and_waited_for",
     Fault "cancel_of_ended_job",

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-use super::{StoreError, sql};
-use crate::Limit;
+use super::{StoreError, pause::Scope, sql};
+use crate::{JobId, Limit, Rate};
 
 /// Takes note of what a program says of a limit; what operators have set stays.
 ///
@@ -17,6 +17,10 @@ pub async fn declare(connection: &mut PgConnection, limit: &Limit) -> Result<(),
         .bind(limit.name)
         .bind(limit.cap)
         .bind(limit.in_order)
+        .bind(limit.rate.map(|rate| rate.jobs))
+        .bind(limit.rate.map(|rate| rate.per_ms))
+        .bind(limit.rate.map(|rate| rate.burst))
+        .bind(limit.weight)
         .execute(connection)
         .await
         .map(drop)
@@ -25,21 +29,29 @@ pub async fn declare(connection: &mut PgConnection, limit: &Limit) -> Result<(),
 /// A limit as it is in force.
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
 pub struct Setting {
-    /// What it limits: `key`.
+    /// What it limits: `queue`, `kind` or `key`.
     pub scope: String,
     /// Its name; of keys perhaps the beginning, with a `*`.
     pub name: String,
-    /// How many jobs run at once; `None` for the engine's own hundred.
+    /// How many jobs run at once; `None` for any number, of a key for the engine's own hundred.
     pub cap: Option<i32>,
     /// Whether a job keeps its slot until its retry.
     pub in_order: bool,
+    /// How many are let go in any span of `per_ms`; `None` for any number.
+    pub rate: Option<i32>,
+    /// The time that the rate is of, in milliseconds.
+    pub per_ms: Option<i64>,
+    /// How many are let go at once.
+    pub burst: Option<i32>,
+    /// How much of any rate a job of this kind takes.
+    pub weight: i32,
     /// Whether a program declares it.
     pub declared: bool,
     /// When it was changed last.
     pub changed_at: DateTime<Utc>,
     /// By whom.
     pub changed_by: String,
-    /// How many slots are taken, of all keys that the name means.
+    /// How many of its jobs run; of keys, how many slots are taken of all that the name means.
     pub taken: i64,
 }
 
@@ -50,6 +62,10 @@ pub struct Change {
     pub cap: Option<i32>,
     /// Whether a job keeps its slot until its retry.
     pub in_order: Option<bool>,
+    /// How many are let go in any span of a time.
+    pub rate: Option<Rate>,
+    /// How much of any rate a job of this kind takes, from 1 to 1,000.
+    pub weight: Option<i32>,
 }
 
 /// Every limit, by name.
@@ -60,13 +76,26 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Setting>, StoreError> {
     Ok(sqlx::query_as(sql!("limit/list")).fetch_all(pool).await?)
 }
 
-/// Sets the limit of a key, or of all that begin with what stands before a final `*`; in force at once.
+/// Sets the limit of a queue, a kind or a key, or of all keys that begin with what stands before a final `*`; in force at
+/// once.
 ///
 /// # Errors
 /// [`StoreError::Refused`] for nonsense; otherwise the database's.
-pub async fn set(pool: &PgPool, key: &str, change: Change, by: &str) -> Result<(), StoreError> {
-    let setting = sqlx::query(sql!("limit/set")).bind("key").bind(key).bind(change.cap).bind(change.in_order).bind(by);
-    setting.execute(pool).await.map(drop).map_err(StoreError::of_refusal)
+pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change, by: &str) -> Result<(), StoreError> {
+    sqlx::query(sql!("limit/set"))
+        .bind(scope.as_str())
+        .bind(name)
+        .bind(change.cap)
+        .bind(change.in_order)
+        .bind(change.rate.map(|rate| rate.jobs))
+        .bind(change.rate.map(|rate| rate.per_ms))
+        .bind(change.rate.map(|rate| rate.burst))
+        .bind(change.weight)
+        .bind(by)
+        .execute(pool)
+        .await
+        .map(drop)
+        .map_err(StoreError::of_refusal)
 }
 
 /// Takes back what operators set: true when what a program declared is in force again, false when there is no limit of
@@ -74,6 +103,31 @@ pub async fn set(pool: &PgPool, key: &str, change: Change, by: &str) -> Result<(
 ///
 /// # Errors
 /// The database's.
-pub async fn unset(pool: &PgPool, key: &str) -> Result<Option<bool>, StoreError> {
-    Ok(sqlx::query_scalar(sql!("limit/unset")).bind("key").bind(key).fetch_optional(pool).await?)
+pub async fn unset(pool: &PgPool, scope: Scope, name: &str) -> Result<Option<bool>, StoreError> {
+    Ok(sqlx::query_scalar(sql!("limit/unset")).bind(scope.as_str()).bind(name).fetch_optional(pool).await?)
+}
+
+/// Counts the run of a job against the rate of its key, if that has one. `None`: it may run; otherwise it has to wait so many
+/// milliseconds, and nothing was counted.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn charge(pool: &PgPool, job: JobId) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar(sql!("limit/charge")).bind(job).fetch_one(pool).await
+}
+
+/// Whether any key has a rate, and up to `limit` keys with one for which jobs wait.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn paced(connection: &mut PgConnection, limit: i64) -> Result<(bool, Vec<String>), sqlx::Error> {
+    sqlx::query_as(sql!("limit/paced")).bind(limit).fetch_one(connection).await
+}
+
+/// Forgets the rates of up to `limit` keys that owe nothing since a day.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn prune(connection: &mut PgConnection, limit: i64) -> Result<u64, sqlx::Error> {
+    Ok(sqlx::query(sql!("limit/prune")).bind(limit).execute(connection).await?.rows_affected())
 }

@@ -6,13 +6,14 @@
 
 use std::{
     collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use sqlx::PgConnection;
 use tokio::sync::Mutex;
 
-use crate::store::waiting;
+use crate::store::{limit, waiting};
 
 /// Arrivals are looked at again for so long: positions commit out of order, and a slot may have been freed by somebody
 /// who could not see them yet.
@@ -25,12 +26,18 @@ const ARRIVALS: i64 = 10_000;
 const ROUNDS: usize = 20;
 /// Keys of one step of the walk.
 const KEYS: i32 = 1000;
+/// How often it looks whether any key has a rate; while one has, it looks at each tick.
+const PACE: Duration = Duration::from_secs(1);
 /// The least time between two steps.
 const WALK: Duration = Duration::from_millis(500);
 
 /// How far one worker has looked.
 #[derive(Default)]
-pub(super) struct Admission(Mutex<Progress>);
+pub(super) struct Admission {
+    progress: Mutex<Progress>,
+    /// Some key has a rate.
+    paced: AtomicBool,
+}
 
 #[derive(Default)]
 struct Progress {
@@ -40,6 +47,7 @@ struct Progress {
     front: i64,
     walked_to: String,
     walk_after: Option<Instant>,
+    pace_after: Option<Instant>,
 }
 
 impl Admission {
@@ -48,7 +56,7 @@ impl Admission {
     /// # Errors
     /// The database's.
     pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-        let Ok(mut progress) = self.0.try_lock() else { return Ok(0) };
+        let Ok(mut progress) = self.progress.try_lock() else { return Ok(0) };
         let mut admitted = 0;
         let mut from = progress.floor(Instant::now());
         for _ in 0..ROUNDS {
@@ -68,12 +76,32 @@ impl Admission {
         Ok(admitted)
     }
 
+    /// Whether runs of limited jobs have to be charged to a rate.
+    pub(super) fn is_paced(&self) -> bool {
+        self.paced.load(Ordering::Acquire)
+    }
+
+    /// Admits jobs of keys with a rate, as far as it has come; returns how many entered `ready`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn pace(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        let Ok(mut progress) = self.progress.try_lock() else { return Ok(0) };
+        if progress.pace_after.is_some_and(|after| Instant::now() < after) {
+            return Ok(0);
+        }
+        let (any, keys) = limit::paced(connection, i64::from(KEYS)).await?;
+        self.paced.store(any, Ordering::Release);
+        progress.pace_after = (!any).then(|| Instant::now() + PACE);
+        if keys.is_empty() { Ok(0) } else { Ok(waiting::admit(connection, &keys).await?.unwrap_or(0)) }
+    }
+
     /// One step of the walk from key to key, when it is time; returns how many jobs entered `ready`.
     ///
     /// # Errors
     /// The database's.
     pub(super) async fn walk(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-        let Ok(mut progress) = self.0.try_lock() else { return Ok(0) };
+        let Ok(mut progress) = self.progress.try_lock() else { return Ok(0) };
         let begun = Instant::now();
         if progress.walk_after.is_some_and(|after| begun < after) {
             return Ok(0);

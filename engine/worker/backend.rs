@@ -45,7 +45,7 @@ impl Intake {
             run_us: 0,
             unique_key: job.unique_key,
             has_parent: job.has_parent,
-            limit_key: job.limit_key,
+            limited: job.limited,
             verdict: Verdict::Released,
         };
         tokio::spawn(async move { session.ended(released).await });

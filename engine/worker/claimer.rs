@@ -31,6 +31,11 @@ const QUICK_POLLS: u32 = 5;
 /// The least time between two claims when the last one got few jobs: lets a trickle gather.
 const BREATH: Duration = Duration::from_millis(1);
 
+/// How long a claimer leaves limited lanes alone that gave nothing.
+const LIMITED_PAUSE: Duration = Duration::from_millis(10);
+/// The same, when a rate asks for longer: the limit may be raised.
+const LIMITED_LONGEST: Duration = Duration::from_millis(250);
+
 /// How often a claimer looks at all that is ready, whatever it believes.
 const EVERYWHERE: Duration = Duration::from_mins(15);
 
@@ -48,6 +53,16 @@ struct Claimer {
     turn: i32,
     strays: Strays,
     turns: Turns,
+    limited: Limited,
+}
+
+/// The lanes whose queue or kind is limited: what is claimed there is counted under a lock.
+#[derive(Default)]
+struct Limited {
+    lanes: Vec<i32>,
+    not_before: Option<Instant>,
+    /// When a rate has something again.
+    rate_at: Option<Instant>,
 }
 
 /// Claims until the session is over; a lost connection is opened anew.
@@ -67,6 +82,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         turn: 0,
         strays: Strays::default(),
         turns: Turns::new(now),
+        limited: Limited::default(),
     };
     while !session.is_over() {
         let claiming = async {
@@ -112,12 +128,19 @@ impl Claimer {
         let look = self.look();
         self.turn = (self.turn + 1) % 101;
         let session = self.session.clone();
+        let limited = self.take_limited(connection, room, look).await?;
+        let took = limited.len();
+        let limit = room.limit.saturating_sub(took);
+        if limit == 0 {
+            self.hand_over(limited);
+            return Ok(took);
+        }
         let lanes = Lanes::of(room, self.ageing.boosts(Instant::now()));
         let wanted = store::claim::Wanted {
             worker_id: session.worker_id,
             kinds: &session.program.kind_names,
             queues: &session.program.queues,
-            limit: room.limit as i64,
+            limit: limit as i64,
             floors: lanes.ids.iter().map(|lane| self.floors.of(*lane, look)).collect(),
             lanes: lanes.ids,
             quotas: lanes.quotas,
@@ -126,17 +149,40 @@ impl Claimer {
             turn: self.turn,
         };
         let begun = Instant::now();
-        let (snapshot, jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;
+        let (snapshot, mut jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;
         if matches!(look, Look::Back | Look::Everywhere) {
             // A look back costs what dead entries it steps over; keep that under a twentieth of the time.
             self.back_every = (begun.elapsed() * 20).max(Duration::from_secs(3));
             self.looked_back = Instant::now();
         }
-        self.floors.learn(&snapshot, &jobs, room.is_exhausted_by(&jobs), Instant::now());
-        self.ageing.learn(&snapshot.lanes, &jobs, jobs.len() >= room.limit, Instant::now());
+        self.ageing.learn(&snapshot.lanes, &jobs, jobs.len() >= limit, Instant::now());
+        let exhausted = room.is_exhausted_by(&jobs, limit);
+        jobs.extend(limited);
+        self.floors.learn(&snapshot, &jobs, exhausted, Instant::now());
+        self.limited.lanes = snapshot.limited;
         let took = jobs.len();
         self.hand_over(jobs);
         Ok(took)
+    }
+
+    /// Claims in the limited lanes, unless there are none or nothing was left there a moment ago.
+    async fn take_limited(&mut self, connection: &mut PgConnection, room: &Room, look: Look) -> Result<Vec<Claimed>, sqlx::Error> {
+        if self.limited.lanes.is_empty() || self.limited.not_before.is_some_and(|time| Instant::now() < time) {
+            return Ok(Vec::new());
+        }
+        let quota = |lane: i32| room.lanes.iter().find(|(id, _)| *id == lane).map_or(room.new_lane, |(_, quota)| *quota) as i64;
+        let wanted = store::claim::WantedLimited {
+            worker_id: self.session.worker_id,
+            limit: room.limit as i64,
+            lanes: self.limited.lanes.iter().map(|lane| (*lane, self.floors.of(*lane, look), quota(*lane))).collect(),
+        };
+        let taken = patience::answer(&self.session, store::claim::take_limited(connection, &wanted)).await?;
+        // Where nothing was left, and after a claim that left no room to others, the other lanes come first.
+        let idle = taken.jobs.is_empty() || taken.jobs.len() >= room.limit;
+        let pause = taken.wait.unwrap_or(LIMITED_PAUSE).min(LIMITED_LONGEST);
+        self.limited.not_before = idle.then(|| Instant::now() + pause);
+        self.limited.rate_at = taken.wait.map(|_| Instant::now() + pause);
+        Ok(taken.jobs)
     }
 
     fn look(&mut self) -> Look {
@@ -197,6 +243,8 @@ impl Claimer {
     }
 
     async fn until_nudged(&self, longest: Duration) {
+        let of_rate = self.limited.rate_at.map(|time| time.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero());
+        let longest = of_rate.map_or(longest, |wait| longest.min(wait.max(BREATH)));
         tokio::select! {
             () = self.session.nudge.notified() => (),
             () = patience::pause(&self.session, longest) => (),
@@ -258,10 +306,10 @@ impl Lanes {
 
 impl Room {
     /// Whether no lane gave all that it was asked for, so that nothing is left in any.
-    fn is_exhausted_by(&self, jobs: &[Claimed]) -> bool {
+    fn is_exhausted_by(&self, jobs: &[Claimed], limit: usize) -> bool {
         let of_lane = |lane| jobs.iter().filter(|job| job.lane_id == lane).count();
         let known = |lane: i32| self.lanes.iter().any(|(id, _)| *id == lane);
-        jobs.len() < self.limit
+        jobs.len() < limit
             && self.lanes.iter().all(|(lane, quota)| of_lane(*lane) < *quota)
             && jobs.iter().all(|job| known(job.lane_id) || of_lane(job.lane_id) < self.new_lane)
     }

@@ -42,11 +42,13 @@ pub(super) enum Duty {
     ForgetSteps,
     /// Forget old events, and waits that nobody waits for.
     ForgetEvents,
+    /// Forget the rates of keys that owe nothing any more.
+    ForgetRates,
 }
 
 impl Duty {
     /// In the order in which they are done when all are due.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Measure,
         Self::MakePartitions,
         Self::CloseClaims,
@@ -56,6 +58,7 @@ impl Duty {
         Self::ForgetKeys,
         Self::ForgetSteps,
         Self::ForgetEvents,
+        Self::ForgetRates,
         Self::ForgetLetters,
         Self::ForgetEnded,
         Self::DropPartitions,
@@ -75,6 +78,7 @@ impl Duty {
             Self::ForgetKeys => "forget_keys",
             Self::ForgetSteps => "forget_steps",
             Self::ForgetEvents => "forget_events",
+            Self::ForgetRates => "forget_rates",
         }
     }
 
@@ -83,9 +87,13 @@ impl Duty {
             Self::Measure => Duration::from_secs(1),
             Self::RollUpAttempts => Duration::from_secs(5),
             Self::MakePartitions | Self::CloseClaims | Self::ForgetNotes => Duration::from_secs(30),
-            Self::ForgetWorkers | Self::ForgetKeys | Self::ForgetSteps | Self::ForgetEvents | Self::DropPartitions | Self::ForgetEnded => {
-                Duration::from_mins(1)
-            }
+            Self::ForgetWorkers
+            | Self::ForgetKeys
+            | Self::ForgetSteps
+            | Self::ForgetEvents
+            | Self::ForgetRates
+            | Self::DropPartitions
+            | Self::ForgetEnded => Duration::from_mins(1),
             Self::ForgetLetters => Duration::from_mins(10),
         }
     }
@@ -104,9 +112,13 @@ impl Duty {
     /// Whether an act that dealt with so much has left something.
     pub(super) const fn has_more(self, did: i64) -> bool {
         match self {
-            Self::ForgetNotes | Self::ForgetKeys | Self::ForgetSteps | Self::ForgetEvents | Self::ForgetEnded | Self::ForgetLetters => {
-                did >= BATCH
-            }
+            Self::ForgetNotes
+            | Self::ForgetKeys
+            | Self::ForgetSteps
+            | Self::ForgetEvents
+            | Self::ForgetRates
+            | Self::ForgetEnded
+            | Self::ForgetLetters => did >= BATCH,
             Self::DropPartitions => did > 0,
             _ => false,
         }
@@ -126,6 +138,7 @@ impl Duty {
             Self::ForgetWorkers => store::worker::prune(tx).await.map(|gone| gone as i64),
             Self::ForgetSteps => Ok(store::step::prune(tx, BATCH).await? as i64 + store::child::prune(tx, BATCH).await?),
             Self::ForgetEvents => store::event::prune(tx, EVENTS_KEPT_DAYS, BATCH).await.map(|gone| gone as i64),
+            Self::ForgetRates => store::limit::prune(tx, BATCH).await.map(|gone| gone as i64),
             Self::ForgetKeys => {
                 let gone = store::enqueue_key::prune(tx, BATCH).await?.max(store::unique_period::prune(tx, BATCH).await?);
                 Ok(gone as i64)

@@ -17,6 +17,7 @@ use crate::{
     planted::planted,
     run,
     store::{
+        self,
         attempt::{Ended, Verdict},
         claim::Claimed,
     },
@@ -50,7 +51,7 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
         run_us: begun.elapsed().as_micros() as i64,
         unique_key: job.unique_key,
         has_parent: job.has_parent,
-        limit_key: job.limit_key,
+        limited: job.limited,
         verdict,
     };
     session.ended(ended).await;
@@ -67,6 +68,9 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
     let Some(args) = job.args.clone() else {
         return Some(failed(Failure::bug("the job's description is gone from engine.job")));
     };
+    if let Some(kept) = charge(session, job).await {
+        return Some(kept);
+    }
     let settled = Arc::new(AtomicBool::new(false));
     let asked = run::Stop::default();
     let course = Course::default();
@@ -138,6 +142,20 @@ fn last_word(end: TaskEnd, stop: Stop, timeout: Duration) -> Option<Verdict> {
     match end {
         Ok(Ok(Ok(outcome @ (Outcome::Done(_) | Outcome::Cancel(_))))) if stop != Stop::Lost => Some(verdict_of(Ok(outcome))),
         _ => verdict_of_stop(stop, timeout),
+    }
+}
+
+/// Counts the run against the rate of its key; the verdict of a job that may not run yet.
+async fn charge(session: &Session, job: &Claimed) -> Option<Verdict> {
+    if !job.limited || !session.admission.is_paced() {
+        return None;
+    }
+    match store::limit::charge(&session.pool, job.job_id).await {
+        Ok(wait_ms) => wait_ms.map(Verdict::Snoozed),
+        Err(error) => {
+            tracing::warn!(job.id = %job.job_id, %error, "the rate of its key cannot be asked: the job is released");
+            Some(Verdict::Released)
+        }
     }
 }
 

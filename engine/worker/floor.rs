@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn snapshot(xmin: i64, xmax: i64, last_position: i64) -> Snapshot {
-        Snapshot { xmin, xmax, last_position, lanes: vec![7] }
+        Snapshot { xmin, xmax, last_position, lanes: vec![7], limited: vec![] }
     }
 
     fn job(position: i64) -> Claimed {
@@ -164,7 +164,7 @@ mod tests {
             unique_key: false,
             stale: false,
             has_parent: false,
-            limit_key: false,
+            limited: false,
         }
     }
 

@@ -222,7 +222,8 @@ fn jitter() -> f64 {
 
 /// Lets jobs in that wait for a slot of their key.
 async fn admit(session: &Session, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let admitted = session.admission.look(connection).await? + session.admission.walk(connection).await?;
+    let admission = &session.admission;
+    let admitted = admission.look(connection).await? + admission.pace(connection).await? + admission.walk(connection).await?;
     if admitted > 0 {
         session.nudge.notify_one();
     }

@@ -28,7 +28,7 @@ pub(super) async fn close(session: &Session) {
         run_us: 0,
         unique_key: false,
         has_parent: false,
-        limit_key: false,
+        limited: false,
         verdict: Verdict::Settled,
     };
     let _ = session.record.send(last).await;

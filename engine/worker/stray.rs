@@ -61,7 +61,7 @@ impl Strays {
                     run_us: 0,
                     unique_key: false,
                     has_parent: false,
-                    limit_key: false,
+                    limited: false,
                     verdict: Verdict::Released,
                 })
                 .await;

@@ -82,7 +82,8 @@ grant insert, update on raw_ops.api_tokens, engine.schedule to rawops_operator;
 grant update on engine.retention to rawops_operator;
 -- By the triggers that keep the policy.
 grant insert on engine.retry_policy_history to rawops_operator;
-grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key to rawops_operator, rawops_reader;
+grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key,
+    engine.rate_step, engine.rate_owed, engine.rate_left, engine.rate_after, engine.rate_wait to rawops_operator, rawops_reader;
 grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.discard_letter, engine.run_schedule,
     engine.pause_work, engine.resume_work, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch to rawops_operator;
 
@@ -104,7 +105,7 @@ grant insert, delete on engine.idle to rawops_runtime;
 grant update, delete on engine.unique_period to rawops_runtime;
 grant insert, update, delete on engine.unique_key, engine.ready, engine.scheduled, engine.claim, engine.worker, engine.enqueue_key to rawops_runtime;
 grant insert, update on engine.leader to rawops_runtime;
-grant insert, update, delete on engine.waiting, engine.slot to rawops_runtime;
+grant insert, update, delete on engine.waiting, engine.slot, engine.permit, engine.pace to rawops_runtime;
 -- What the program says of limits, where operators have said nothing.
 grant insert, update on engine.limit_setting to rawops_runtime;
 grant delete on engine.cancel_request to rawops_runtime;

@@ -48,12 +48,12 @@ async fn a_pause_is_set_listed_explained_and_ended() {
 async fn a_limit_is_set_listed_and_taken_back() {
     let db = Database::new().await;
     assert_eq!(rawops(&db.url(), &["limits", "list"]).await.ok().out, "no limits: each key has 100 jobs at once\n");
-    let said = rawops(&db.url(), &["limits", "set", "shop:*", "--at-once", "3"]).await.ok().out;
+    let said = rawops(&db.url(), &["limits", "set", "key", "shop:*", "--at-once", "3"]).await.ok().out;
     assert_eq!(said, "key shop:*: 3 at once from now on\n");
-    let said = rawops(&db.url(), &["limits", "set", "shop:*", "--in-order", "yes"]).await.ok().out;
+    let said = rawops(&db.url(), &["limits", "set", "key", "shop:*", "--in-order", "yes"]).await.ok().out;
     assert_eq!(said, "key shop:*: 3 at once, in order over retries from now on\n");
     let table = rawops(&db.url(), &["limits", "list"]).await.ok().out;
     assert!(table.contains("shop:*") && table.contains("ada on the command line"), "{table}");
-    assert_eq!(rawops(&db.url(), &["limits", "unset", "shop:*"]).await.ok().out, "key shop:* has no limit of its own any more\n");
-    assert_eq!(rawops(&db.url(), &["limits", "unset", "shop:*"]).await.ok().out, "key shop:* had no limit of its own\n");
+    assert_eq!(rawops(&db.url(), &["limits", "unset", "key", "shop:*"]).await.ok().out, "key shop:* has no limit of its own any more\n");
+    assert_eq!(rawops(&db.url(), &["limits", "unset", "key", "shop:*"]).await.ok().out, "key shop:* had no limit of its own\n");
 }

@@ -64,7 +64,7 @@ pub fn ended(job: &Claimed, verdict: Verdict) -> Ended {
         run_us: 10,
         unique_key: job.unique_key,
         has_parent: job.has_parent,
-        limit_key: job.limit_key,
+        limited: job.limited,
         verdict,
     }
 }

@@ -15,6 +15,7 @@ pub mod jobs;
 mod limits;
 mod limits_model;
 mod pauses;
+mod rates;
 mod retention;
 mod retry_policy;
 mod retry_simulation;

@@ -1,13 +1,16 @@
-//! Limits of keys under kill -9: what the handlers themselves wrote down never overlaps more than the cap allows.
+//! Limits of keys under kill -9, by what the handlers themselves wrote down, and under a flood of one key.
 
 use std::time::{Duration, Instant};
 
-use engine::{Client, NewJob};
+use engine::{Client, JobId, NewJob};
 use sqlx::PgPool;
 
 use crate::support::{
-    Database, ledger,
+    Database,
+    kinds::NoOp,
+    ledger,
     process::{WorkerOptions, WorkerProcess},
+    wait,
     witness::{self, Span},
 };
 
@@ -90,4 +93,58 @@ async fn no_key_of_a_thousand_runs_more_than_its_cap_while_workers_are_killed() 
     assert_eq!(ledger::count(pool, "select count(*) from engine.slot").await, 0, "no slot is left");
     assert_eq!(ledger::outcome(pool, "completed").await, jobs as i64);
     ledger::check(pool).await;
+}
+
+/// Jobs of one key that were there before all others.
+const IN_FRONT: usize = 200_000;
+/// How long others take at most, 99 times in a hundred.
+const PROMISE: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_thousand_jobs_of_one_key_keep_no_other_key_waiting() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    let client = Client::new(pool.clone());
+    let in_front: Vec<NewJob> = (0..5000).map(|n| NewJob::of(&NoOp { n }).expect("arguments serialise").limit_key("the big one")).collect();
+    let mut last = None;
+    for _ in 0..IN_FRONT / in_front.len() {
+        last = *client.enqueue_many(&in_front).await.expect("enqueued").last().expect("there are some");
+    }
+    let last = last.expect("no key is unique");
+    let workers = WorkerOptions::new(db.url()).concurrency(16).start_many(2);
+    for process in &workers {
+        ledger::worker_of(pool, process.pid()).await;
+    }
+    let begun = || async { ledger::count(pool, "select count(*) from engine.attempt").await > 1000 };
+    wait::until("the big key runs", Duration::from_secs(30), begun).await;
+    for round in 0..20 {
+        let others: Vec<NewJob> =
+            (0..99).map(|n| NewJob::of(&NoOp { n }).expect("arguments serialise").limit_key(format!("small {n}"))).collect();
+        client.enqueue_many(&others).await.expect("enqueued");
+        let ended = 99 * (round + 1);
+        let all = || async { ended_after(pool, last).await == ended };
+        wait::until_every(Duration::from_millis(50), "the others run", Duration::from_secs(30), all).await;
+    }
+    let left = ledger::count(pool, "select count(*) from engine.waiting").await;
+    assert!(left > 0, "the big key was done before the others, so nothing was shown");
+    drop(workers);
+    let (p50, p99): (f64, f64) = sqlx::query_as(
+        "select percentile_cont(0.5) within group (order by s), percentile_cont(0.99) within group (order by s)
+         from (select extract(epoch from a.started_at - j.created_at)::float8 as s from engine.attempt a
+               join engine.job j on j.id = a.job_id where starts_with(j.limit_key, 'small ')) x",
+    )
+    .fetch_one(pool)
+    .await
+    .expect("percentiles");
+    println!("with {left} of {IN_FRONT} jobs of one key in front, 1,980 jobs of 99 other keys began after p50 {p50:.3} s, p99 {p99:.3} s");
+    assert!(p99 < PROMISE.as_secs_f64(), "p99 {p99} s");
+}
+
+/// How many jobs that were enqueued after `before` have ended.
+async fn ended_after(pool: &PgPool, before: JobId) -> i64 {
+    sqlx::query_scalar("select count(*) from engine.job j join engine.attempt a on a.job_id = j.id where j.id > $1")
+        .bind(before)
+        .fetch_one(pool)
+        .await
+        .expect("a count")
 }

@@ -16,7 +16,7 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.job_kept engine.attempt_kept engine.job_state engine.place", ["s", "", "s", "s"]),
     // Places and leases. Row locks ask for u.
     Tables(
-        "engine.ready engine.scheduled engine.waiting engine.slot engine.claim engine.worker engine.enqueue_key engine.unique_key",
+        "engine.ready engine.scheduled engine.waiting engine.slot engine.permit engine.pace engine.claim engine.worker engine.enqueue_key engine.unique_key",
         ["siud", "", "s", "s"],
     ),
     Tables("engine.idle", ["sid", "", "s", "s"]),
@@ -126,7 +126,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
     Functions("raw_ops.release_batch raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_operator"]),
     Functions(
-        "engine.limit_of_key engine.error_categories engine.retry_policy_fault",
+        "engine.limit_of_key engine.rate_step engine.rate_owed engine.rate_left engine.rate_after engine.rate_wait engine.error_categories engine.retry_policy_fault",
         &["rawops_runtime", "rawops_operator", "rawops_reader"],
     ),
     Functions("engine.stop_children engine.enqueue_unwind engine.inherit_steps", &[]),

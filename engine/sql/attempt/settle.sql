@@ -166,6 +166,9 @@ closed as (
 thinned as materialized (
     select engine.collapse_snoozes(array_agg(job_id)) from kept where outcome = 'snoozed' and attempt % 16 = 0 having count(*) > 0
 ),
+permits as (
+    delete from engine.permit where job_id in (select job_id from kept)
+),
 given_back as materialized (
     select engine.give_back(array(select job_id from slotless)) where exists (select from slotless)
 )

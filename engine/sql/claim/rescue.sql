@@ -89,6 +89,9 @@ followed as (
     select k.job_id, k.at from kept k where k.outcome in ('cancelled', 'dead') and exists (select from engine.step s where s.job_id = k.job_id)
     on conflict do nothing
 ),
+permits as (
+    delete from engine.permit where job_id in (select job_id from kept)
+),
 given_back as materialized (
     select engine.give_back(array(select job_id from slotless)) where exists (select from slotless)
 ),

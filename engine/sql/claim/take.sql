@@ -2,16 +2,25 @@
 -- $5..$7 are what the worker knows of lanes: the floor below which nothing is left, and how many it wants;
 -- a lane it has not met yet starts at 0 and gives up to $8. $9 turns the order of equal priorities. $10: by how many
 -- priorities each lane counts as more urgent, since claims have not got to it for long.
--- The first row carries the snapshot by which the floors are moved and the lanes that were not paused; its job
--- columns are null when there is none.
+-- Lanes whose queue or kind is limited are left to take_limited.sql.
+-- The first row carries the snapshot by which the floors are moved, the lanes that were not paused, and those that are
+-- limited; its job columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
-with head as materialized (
-    select row_number() over (order by l.priority - coalesce(f.boost, 0), (l.id + $9) % 101) as rank, l.id, l.kind, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
+with known as materialized (
+    select l.id, l.kind, l.priority,
+        exists (select from engine.limit_setting s where s.scope = 'queue' and s.name = l.queue and (s.cap is not null or s.rate is not null))
+        or exists (select from engine.limit_setting s where s.scope = 'kind' and s.name = l.kind and (s.cap is not null or s.rate is not null))
+        as limited
     from engine.lane l
-    left join unnest($5::integer[], $6::bigint[], $7::bigint[], $10::integer[]) f (lane_id, floor, quota, boost) on f.lane_id = l.id
     where l.kind = any ($2) and l.queue = any ($3) and not l.paused
       and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
+),
+head as materialized (
+    select row_number() over (order by l.priority - coalesce(f.boost, 0), (l.id + $9) % 101) as rank, l.id, l.kind, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
+    from known l
+    left join unnest($5::integer[], $6::bigint[], $7::bigint[], $10::integer[]) f (lane_id, floor, quota, boost) on f.lane_id = l.id
+    where not l.limited
     order by rank
 ),
 chosen as materialized (
@@ -40,12 +49,13 @@ select
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
     s.last_value as last_position,
     case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by rank) from head) end as looked_at,
-    c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.limit_key, c.stale,
+    case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by priority, id) from known where limited) end as limited_lanes,
+    c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.limited, c.stale,
     c.has_parent
 from engine.position s
 left join (
     select head.rank, held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, j.args::text as args, j.created_at,
-           j.unique_key is not null as unique_key, j.limit_key is not null as limit_key,
+           j.unique_key is not null as unique_key, j.limit_key is not null as limited,
            j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent
     from held
     cross join picked p

@@ -1,12 +1,30 @@
--- Claim one due suspect for worker $1, which runs nothing else. It has kept the slot of its limit key.
+-- Claim one due suspect for worker $1, which runs nothing else. It has kept the slot of its limit key; a limit of its queue or
+-- its kind that leaves no room keeps it out, and those are locked by limit/lock_suspects.sql.
 -- Locks: one row of scheduled, skip locked. Index: scheduled_alone. Caller: store/claim.rs
-with picked as (
+with clock as materialized (
+    select engine.now() as at
+),
+rule as materialized (
+    select l.id as lane_id, s.id, s.cap, s.rate, s.per_ms, s.burst, s.free_at, least(coalesce(k.weight, 1), s.burst) as weight
+    from engine.lane l
+    join engine.limit_setting s
+        on ((s.scope = 'queue' and s.name = l.queue) or (s.scope = 'kind' and s.name = l.kind))
+        and (s.cap is not null or s.rate is not null)
+    left join engine.limit_setting k on k.scope = 'kind' and k.name = l.kind
+    where l.id in (select s.lane_id from engine.scheduled s where s.alone and s.run_at <= (select at from clock))
+),
+picked as (
     delete from engine.scheduled where ctid = (
         select s.ctid from engine.scheduled s
         join engine.lane l on l.id = s.lane_id
-        where s.alone and s.run_at <= (select engine.now()) and l.kind = any ($2) and l.queue = any ($3) and not l.paused
+        where s.alone and s.run_at <= (select at from clock) and l.kind = any ($2) and l.queue = any ($3) and not l.paused
           and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
           and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
+          and not exists (
+              select from rule r
+              where r.lane_id = l.id
+                and ((select count(*) from engine.permit p where p.setting_id = r.id) >= r.cap
+                     or (r.rate is not null and engine.rate_left(r.rate, r.per_ms, r.burst, r.free_at, (select at from clock)) < r.weight)))
         order by s.run_at
         limit 1
         for update of s skip locked
@@ -17,9 +35,21 @@ held as (
     insert into engine.claim (worker_id, alone, ids, attempts)
     select $1, true, array[job_id], array[attempt] from picked
     returning id
+),
+permitted as (
+    insert into engine.permit (job_id, setting_id)
+    select p.job_id, r.id from picked p join rule r on r.lane_id = p.lane_id and r.cap is not null
+    on conflict do nothing
+    returning job_id
+),
+charged as (
+    update engine.limit_setting s
+    set free_at = engine.rate_after(r.rate, r.per_ms, r.burst, r.free_at, c.at, r.weight)
+    from picked p join rule r on r.lane_id = p.lane_id and r.rate is not null cross join clock c
+    where s.id = r.id
 )
 select held.id as claim_id, p.lane_id, p.job_id, p.attempt, l.kind, j.args::text as args, j.created_at,
-       j.unique_key is not null as unique_key, j.limit_key is not null as limit_key,
+       j.unique_key is not null as unique_key, j.limit_key is not null or exists (select from permitted) as limited,
        j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent
 from held
 cross join picked p

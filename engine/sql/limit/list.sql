@@ -1,7 +1,10 @@
 -- Every limit, and what is taken of it at this moment.
 -- Caller: store/limit.rs
-select s.scope, s.name, s.cap, s.in_order, s.declared is not null as declared, s.changed_at, s.changed_by,
-    (select count(*) from engine.slot t
-     where t.limit_key = s.name or (right(s.name, 1) = '*' and starts_with(t.limit_key, left(s.name, -1)))) as taken
+select s.scope, s.name, s.cap, s.in_order, s.rate, s.per_ms, s.burst, s.weight, s.declared is not null as declared, s.changed_at,
+    s.changed_by,
+    case s.scope when 'key' then (
+        select count(*) from engine.slot t
+        where t.limit_key = s.name or (right(s.name, 1) = '*' and starts_with(t.limit_key, left(s.name, -1))))
+    else (select count(*) from engine.permit p where p.setting_id = s.id) end as taken
 from engine.limit_setting s
 order by s.scope, s.name

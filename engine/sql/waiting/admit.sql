@@ -1,11 +1,18 @@
--- Let the jobs at the head of the queues of keys $1 into ready, as many as their keys have free slots, each with its slot.
+-- Let the jobs at the head of the queues of keys $1 into ready, as many as their keys have free slots and, where they have
+-- a rate, as it has left, each with its slot.
 -- Only the holder of the lock of lock.sql makes slots; those that end jobs hand them on or delete them. Returns how many.
 -- Locks: heads of waiting, skip locked; new slots in key order. Index: waiting_turn, slot_pkey. Caller: store/waiting.rs
 with asked as materialized (
     select k.limit_key, l.cap,
-        greatest(0, l.cap - (select count(*) from engine.slot s where s.limit_key = k.limit_key)) as places
-    from unnest($1::text[]) k (limit_key)
+        greatest(0, least(l.cap - (select count(*) from engine.slot s where s.limit_key = k.limit_key),
+            -- Of a rate, what is left and was not given to jobs that have not begun.
+            case when l.rate is not null then
+                engine.rate_left(l.rate, l.per_ms, l.burst, p.free_at, c.at)
+                - (select count(*) from engine.slot s where s.limit_key = k.limit_key and not s.charged) end)) as places
+    from (select engine.now() as at) c
+    cross join unnest($1::text[]) k (limit_key)
     cross join lateral engine.limit_of_key(k.limit_key) l
+    left join engine.pace p on l.rate is not null and p.limit_key = k.limit_key
 ),
 heads as materialized (
     select a.limit_key, h.position, h.job_id, h.lane_id, h.attempt,

@@ -28,8 +28,8 @@ pub const BUGS: &[Bug] = &[
         what: "a worker that was declared dead claims",
         plants: &[Statement(
             "claim/take",
-            "and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)\n    order by rank",
-            "order by rank",
+            "and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)\n),",
+            "and true\n),",
         )],
     },
     Bug {

@@ -1,6 +1,6 @@
 //! Why a job has not started yet, in words and as data.
 
-use std::fmt;
+mod words;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -99,6 +99,10 @@ pub enum Reason {
         /// When it gives up.
         until: Option<DateTime<Utc>>,
     },
+    /// Its queue or kind runs as many jobs as it may.
+    AtLimit(Bound),
+    /// Of the rate of its queue, kind or key nothing is left for it at this moment.
+    AtRate(Bound),
     /// Others come first.
     InLine {
         /// Jobs of its queue with a higher priority.
@@ -145,6 +149,35 @@ pub enum Reason {
     },
 }
 
+/// A limit as it is at this moment.
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+pub struct Bound {
+    /// `queue`, `kind` or `key`.
+    pub scope: String,
+    /// Its name; of a key, the key.
+    pub name: String,
+    /// How many run at once.
+    pub cap: Option<i32>,
+    /// How many do.
+    pub taken: i64,
+    /// How many are let go in any span of `per_ms`.
+    pub rate: Option<i32>,
+    /// The time that the rate is of, in milliseconds.
+    pub per_ms: Option<i64>,
+    /// How many seconds the rate asks to wait.
+    pub wait_s: Option<f64>,
+}
+
+impl Bound {
+    /// What it says of a job that it limits.
+    fn reasons(self) -> impl Iterator<Item = Reason> {
+        let full = self.scope != "key" && self.cap.is_some_and(|cap| self.taken >= i64::from(cap));
+        let slow = self.wait_s.is_some_and(|wait| wait > 0.0);
+        let slowed = slow.then(|| Reason::AtRate(self.clone()));
+        full.then_some(Reason::AtLimit(self)).into_iter().chain(slowed)
+    }
+}
+
 /// How fast jobs began lately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, sqlx::FromRow)]
 pub(crate) struct Pace {
@@ -170,17 +203,19 @@ pub(crate) fn reasons(job: Standing, facts: &Facts) -> Why {
         reasons.push(Reason::NoWorker { kind: job.kind.clone(), queue: job.queue.clone(), elsewhere: facts.know });
     }
     let held = !reasons.is_empty();
+    reasons.extend(facts.bounds.iter().cloned().flat_map(Bound::reasons));
     if let (Some(by), Some(at)) = (job.cancel_by.clone(), job.cancel_at) {
         reasons.push(Reason::CancelRequested { by, at });
     }
-    let (reason, start) = own(&job, facts, held);
+    let bound = reasons.iter().any(|reason| matches!(reason, Reason::AtLimit(_) | Reason::AtRate(_)));
+    let (reason, start) = own(&job, facts, held, bound);
     reasons.extend(reason);
     let Standing { id, kind, queue, state, at, .. } = job;
     Why { id, kind, queue, state, at, reasons, estimated_start: if held { None } else { start } }
 }
 
 /// What its own place says, and when it should start by that.
-fn own(job: &Standing, facts: &Facts, held: bool) -> (Option<Reason>, Option<DateTime<Utc>>) {
+fn own(job: &Standing, facts: &Facts, held: bool, bound: bool) -> (Option<Reason>, Option<DateTime<Utc>>) {
     let ended =
         || Reason::Ended { outcome: job.state.clone(), at: job.finished_at, category: job.category.clone(), error: job.error.clone() };
     match job.state.as_str() {
@@ -194,7 +229,7 @@ fn own(job: &Standing, facts: &Facts, held: bool) -> (Option<Reason>, Option<Dat
             Some((of_higher_priority, before)) if of_higher_priority + before > 0 => {
                 (Some(Reason::InLine { of_higher_priority, before }), facts.pace.after(before, job.at))
             }
-            _ => ((!held).then_some(Reason::Next), Some(job.at)),
+            _ => ((!held && !bound).then_some(Reason::Next), (!bound).then_some(job.at)),
         },
         "running" => {
             let (worker_id, worker, since) = (job.worker_id.unwrap_or_default(), job.worker_name.clone(), job.claimed_at);
@@ -222,82 +257,6 @@ fn parked(job: &Standing) -> Reason {
         key: job.event_key.clone(),
         since: job.parked_at,
         until: job.run_at,
-    }
-}
-
-fn moment(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%SZ").to_string()
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
-
-impl fmt::Display for Pause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} is paused", self.scope, self.name)?;
-        if let Some(since) = self.since {
-            write!(f, " since {}", moment(since))?;
-        }
-        match self.until {
-            Some(until) => write!(f, " until {}", moment(until))?,
-            None => write!(f, " until somebody resumes it")?,
-        }
-        write!(f, ", by {}", self.paused_by)?;
-        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Paused(pause) => pause.fmt(f),
-            Self::NoWorker { kind, elsewhere: 0, .. } => write!(f, "no live worker knows kind {kind}"),
-            Self::NoWorker { kind, queue, elsewhere } => {
-                write!(f, "no live worker of kind {kind} serves queue {queue}; {elsewhere} of that kind serve other queues")
-            }
-            Self::NotDue { run_at, after: None } => write!(f, "it is not due until {}", moment(*run_at)),
-            Self::NotDue { run_at, after: Some(error) } => {
-                write!(f, "it is not due until {}: it is tried again after `{}`", moment(*run_at), first_line(error))
-            }
-            Self::Due { run_at, alone: false } => write!(f, "it is due since {} and will be moved to ready in a moment", moment(*run_at)),
-            Self::Due { run_at, alone: true } => {
-                write!(f, "workers died with it, so since {} it waits for one that runs nothing else", moment(*run_at))
-            }
-            Self::Limit { key, cap: 0, place, .. } => {
-                write!(f, "it is number {place} of those that wait for key {key}, which gives no slots")
-            }
-            Self::Limit { key, cap, taken, place } => {
-                write!(f, "limit of key {key} is at {taken}/{cap}, and it is number {place} of those that wait")
-            }
-            Self::Parked { waits_for, event, key, since, until } => {
-                match (event, key) {
-                    (Some(event), Some(key)) => write!(f, "it waits for event {event} with key `{key}`")?,
-                    _ => write!(f, "it waits for its {waits_for}")?,
-                }
-                since.map_or(Ok(()), |since| write!(f, " since {}", moment(since)))?;
-                until.map_or(Ok(()), |until| write!(f, ", until {} at most", moment(until)))
-            }
-            Self::InLine { of_higher_priority: 0, before } => write!(f, "{before} jobs of its kind and priority are before it"),
-            Self::InLine { of_higher_priority, before } => {
-                write!(f, "{of_higher_priority} jobs of higher priority and {before} of its own kind and priority are before it")
-            }
-            Self::Next => write!(f, "it is next: a worker takes it as soon as one has room"),
-            Self::Running { worker_id, worker, since } => {
-                write!(f, "it runs on worker {worker_id}")?;
-                worker.as_ref().map_or(Ok(()), |name| write!(f, " ({name})"))?;
-                since.map_or(Ok(()), |since| write!(f, " since {}", moment(since)))
-            }
-            Self::Ended { outcome, at, category, error } => {
-                write!(f, "it ended as {outcome}")?;
-                at.map_or(Ok(()), |at| write!(f, " at {}", moment(at)))?;
-                category.as_ref().map_or(Ok(()), |category| write!(f, ", {category}"))?;
-                error.as_ref().map_or(Ok(()), |error| write!(f, ": {}", first_line(error)))
-            }
-            Self::CancelRequested { by, at } => write!(f, "{by} asked at {} that it be cancelled", moment(*at)),
-            Self::Missing => write!(f, "it stands nowhere and has not ended, which is a fault: run `rawops doctor`"),
-            Self::Elsewhere { state } => write!(f, "it is {state}"),
-        }
     }
 }
 

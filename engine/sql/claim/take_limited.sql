@@ -1,0 +1,67 @@
+-- Claim up to $4 ready jobs of lane $2 above position $3 for worker $1, as many as the limits of its queue and its kind
+-- leave; those are locked by limit/lock.sql. Each claimed job gets a permit of each limit that counts, and is charged to
+-- each that has a rate. The first row says how long the rates ask to wait before the first of them; its job columns are null
+-- when there is none.
+-- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
+with clock as materialized (
+    select engine.now() as at
+),
+lane as materialized (
+    select l.id, l.queue, l.kind, coalesce(k.weight, 1) as weight
+    from engine.lane l
+    left join engine.limit_setting k on k.scope = 'kind' and k.name = l.kind
+    where l.id = $2
+      and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
+),
+rule as materialized (
+    select s.id, s.cap, s.rate, s.per_ms, s.burst, s.free_at, least(lane.weight, s.burst) as weight,
+        case when s.cap is not null then s.cap - (select count(*) from engine.permit p where p.setting_id = s.id) end as places
+    from lane
+    join engine.limit_setting s
+        on ((s.scope = 'queue' and s.name = lane.queue) or (s.scope = 'kind' and s.name = lane.kind))
+        and (s.cap is not null or s.rate is not null)
+),
+room as materialized (
+    select greatest(0, least($4::bigint, min(r.places),
+        min(case when r.rate is not null then engine.rate_left(r.rate, r.per_ms, r.burst, r.free_at, c.at) / r.weight end))) as most
+    from clock c left join rule r on true
+),
+chosen as materialized (
+    select ctid as place from engine.ready
+    where lane_id = (select id from lane) and position > $3
+    order by position
+    limit (select most from room)
+    for update skip locked
+),
+picked as (
+    delete from engine.ready where ctid = any (array(select place from chosen))
+    returning lane_id, position, job_id, attempt
+),
+held as (
+    insert into engine.claim (worker_id, ids, attempts)
+    select $1, array_agg(job_id order by position), array_agg(attempt order by position)
+    from picked having count(*) > 0
+    returning id
+),
+permitted as (
+    insert into engine.permit (job_id, setting_id)
+    select p.job_id, r.id from picked p cross join rule r where r.cap is not null
+    on conflict do nothing
+),
+charged as (
+    update engine.limit_setting s
+    set free_at = engine.rate_after(r.rate, r.per_ms, r.burst, r.free_at, c.at, r.weight * (select count(*) from picked))
+    from rule r cross join clock c
+    where s.id = r.id and r.rate is not null and exists (select from picked)
+)
+select
+    (select max(engine.rate_wait(r.rate, r.per_ms, r.burst, r.free_at, c.at, r.weight)) from rule r where r.rate is not null) as wait_s,
+    h.id as claim_id, p.lane_id, p.position, p.job_id, p.attempt, lane.kind, j.args::text as args, j.created_at,
+    j.unique_key is not null as unique_key, j.deadline is not null and j.deadline < engine.now() as stale,
+    j.parent_id is not null as has_parent
+from clock c
+left join held h on true
+left join picked p on h.id is not null
+left join lane on lane.id = p.lane_id
+left join lateral (select * from engine.job where id = p.job_id offset 0) j on true
+order by p.position
