@@ -1,8 +1,9 @@
 //! `rawops up`: everything on this machine, in one process.
 //!
-//! settings -> port -> PostgreSQL -> schema -> worker, scheduler, web -> sandbox shop -> status until told to end
+//! settings -> port -> PostgreSQL -> schema -> sandboxes -> worker, scheduler, web -> sandbox shop -> status until told to end
 
 mod guard;
+mod outside;
 mod settings;
 mod shop;
 mod status;
@@ -20,7 +21,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use workers::{scheduler, web, worker};
 
-use self::{guard::Guard, settings::Settings, shop::Shop, status::Status, steps::step};
+use self::{guard::Guard, outside::Outside, settings::Settings, shop::Shop, status::Status, steps::step};
 use crate::{
     database::Database,
     doctor as report, logging,
@@ -58,13 +59,16 @@ pub struct Args {
 pub async fn run(url: Option<&str>, args: Args) -> anyhow::Result<ExitCode> {
     logging::start(LOG)?;
     let begun = Instant::now();
-    let settings = Settings::read(&args)?;
+    let mut settings = Settings::read(&args)?;
     let shutdown = shutdown::on_signal()?;
     let listener = web::bind(settings.web.bind).await?;
     let mut database = Database::open(url, step).await?;
     let guard = database.take_cluster().map(|cluster| Guard::watch(cluster, database.options().clone()));
     migrate(&database).await?;
 
+    let address = settings::reachable(listener.local_addr()?);
+    // Beside a real shop nothing stands in: its customers' mails would vanish in a sandbox.
+    let _outside = if settings.shop.is_some() { Some(Outside::open(&mut settings, address).await?) } else { None };
     let mut house = House::start(&settings, listener, &database)?;
     let shop = match &settings.shop {
         Some(secret) => Some(Shop::open(&house.pool, &args, house.address, secret).await?),

@@ -314,6 +314,22 @@ comment on column engine.measured.deep_ms is 'How long the last count of deep la
 comment on column engine.measured.claimed is 'Jobs in claims: those that run and those of batches that are not closed yet.';
 comment on column engine.measured.rolled_to is 'Attempts that finished up to here are in engine.attempt_minute.';
 
+create table engine.notice (
+    id bigint generated always as identity,
+    at timestamp with time zone not null,
+    level text not null,
+    job_id bigint not null,
+    attempt integer not null,
+    queue text not null,
+    kind text not null,
+    category text,
+    error text,
+    constraint notice_pkey primary key (id),
+    constraint notice_level_check check (level = any (array['alert'::text, 'escalate'::text, 'dead'::text]))
+);
+comment on table engine.notice is 'What a person should hear of: taken away by whoever tells people.';
+comment on column engine.notice.level is 'alert and escalate: the failure had the number of the policy''s alert_on_attempt or escalate_on_attempt; dead: neither, and there is no next.';
+
 create table engine.occurrence (
     schedule text not null,
     occurrence timestamp with time zone not null,
@@ -830,17 +846,24 @@ create table raw_ops.alert_log (
     delivery_response text,
     retry_count integer default 0,
     idempotency_key text,
+    repeats integer default 1 not null,
+    is_recovery boolean default false not null,
     constraint alert_log_pkey primary key (id),
     constraint alert_log_channel_check check (channel = any (array['ops-alerts'::text, 'ops-urgent'::text, 'daily-ops'::text])),
     constraint alert_log_delivery_status_check check (delivery_status = any (array['pending'::text, 'sent'::text, 'failed'::text, 'suppressed'::text])),
+    constraint alert_log_repeats_check check (repeats > 0),
     constraint alert_log_severity_check check (severity = any (array['info'::text, 'warning'::text, 'critical'::text])),
     constraint alert_log_monitoring_run_id_fkey foreign key (monitoring_run_id) references raw_ops.monitoring_runs(id)
 );
+create index alert_log_suppressed on raw_ops.alert_log using btree (sent_at) where delivery_status = 'suppressed'::text and idempotency_key is not null;
 create index idx_alert_log_channel_sent on raw_ops.alert_log using btree (channel, sent_at desc);
 create index idx_alert_log_failed on raw_ops.alert_log using btree (delivery_status, sent_at desc) where delivery_status = 'failed'::text;
 create index idx_alert_log_idempotency on raw_ops.alert_log using btree (idempotency_key, sent_at desc) where idempotency_key is not null;
+create trigger trg_enqueue_post_alert after insert or update of delivery_status on raw_ops.alert_log for each row when (new.delivery_status = 'pending'::text) execute function raw_ops.enqueue_row('alerts.post_alert', 'alerts', 'alert_id', 'id');
 comment on table raw_ops.alert_log is 'Alert delivery log';
 comment on column raw_ops.alert_log.idempotency_key is 'Not unique: an alert is sent again once its cool-down window is over.';
+comment on column raw_ops.alert_log.repeats is 'How often it was raised, as far as this row tells of it.';
+comment on column raw_ops.alert_log.is_recovery is 'What the alert before it with this key told of is over.';
 
 create table raw_ops.allocation_alert_config (
     id uuid default gen_random_uuid() not null,
@@ -1572,6 +1595,19 @@ create table raw_ops.dead_letter_queue (
 );
 create index dead_letter_queue_job on raw_ops.dead_letter_queue using btree (job_id) where job_id is not null;
 create index dead_letter_queue_open on raw_ops.dead_letter_queue using btree (created_at desc) where not resolved;
+create trigger mark_alert_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'alerts.post_alert'::text) execute function raw_ops.follow_dead_letter('
+    update raw_ops.alert_log set delivery_status = ''failed'', delivery_response = ($1).error_message
+    where id = (($1).payload ->> ''alert_id'')::uuid and delivery_status = ''pending''
+');
+create trigger mark_event_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'lifecycle.track_event'::text) execute function raw_ops.follow_dead_letter('
+    update raw_ops.lifecycle_events set status = ''failed'', last_error = ($1).error_message
+    where id = (($1).payload ->> ''event_id'')::uuid and status in (''pending'', ''processing'')
+');
+create trigger mark_message_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'outbox.deliver_message'::text) execute function raw_ops.follow_dead_letter('
+    update raw_ops.outbox
+    set state = case state when ''sending'' then ''unknown'' else ''failed'' end, error_message = ($1).error_message, updated_at = engine.now()
+    where id = (($1).payload ->> ''outbox_id'')::uuid and state in (''pending'', ''sending'', ''failed'')
+');
 create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'orders.process_order'::text) execute function raw_ops.follow_dead_letter('
     update raw_ops.webhook_inbox
     set processing_status = ''failed'', processing_attempts = processing_attempts + coalesce(($1).attempts, 1),
@@ -1582,6 +1618,25 @@ comment on table raw_ops.dead_letter_queue is 'Failed messages for manual review
 comment on column raw_ops.dead_letter_queue.topic is 'The kind of the job.';
 comment on column raw_ops.dead_letter_queue.payload is 'The arguments of the job.';
 comment on column raw_ops.dead_letter_queue.fingerprint is 'Equal for failures with one cause.';
+
+create table raw_ops.delivery_reports (
+    event_id text not null,
+    outbox_id uuid,
+    delivery_id text not null,
+    metric text not null,
+    reported_at timestamp with time zone not null,
+    received_at timestamp with time zone default now() not null,
+    recipient text,
+    reason text,
+    constraint delivery_reports_pkey primary key (event_id),
+    constraint delivery_reports_event_id_check check (event_id <> ''::text),
+    constraint delivery_reports_outbox_id_fkey foreign key (outbox_id) references raw_ops.outbox(id) on delete cascade
+);
+create index delivery_reports_open on raw_ops.delivery_reports using btree (recipient, reported_at) where outbox_id is null;
+create index delivery_reports_outbox on raw_ops.delivery_reports using btree (outbox_id) where outbox_id is not null;
+comment on table raw_ops.delivery_reports is 'What Customer.io reported of mails of the outbox; campaigns are not kept.';
+comment on column raw_ops.delivery_reports.outbox_id is 'The mail; null while it is not known which.';
+comment on column raw_ops.delivery_reports.recipient is 'Only while it is not known which mail it was.';
 
 create table raw_ops.dispatch_import_queue (
     id uuid default gen_random_uuid() not null,
@@ -1939,6 +1994,7 @@ create table raw_ops.lifecycle_events (
     source_table text,
     source_id uuid,
     triggered_by text default 'system'::text,
+    customerio_event_id text,
     constraint lifecycle_events_pkey primary key (id),
     constraint lifecycle_events_idempotency_key_key unique (idempotency_key),
     constraint lifecycle_events_status_check check (status = any (array['pending'::text, 'processing'::text, 'processed'::text, 'failed'::text, 'cancelled'::text])),
@@ -1949,8 +2005,11 @@ create index idx_lifecycle_events_name_status on raw_ops.lifecycle_events using 
 create index idx_lifecycle_events_pending on raw_ops.lifecycle_events using btree (scheduled_for, created_at) where status = 'pending'::text;
 create index idx_lifecycle_events_retry on raw_ops.lifecycle_events using btree (next_retry_at) where status = 'failed'::text and attempts < max_attempts;
 create index idx_lifecycle_events_source on raw_ops.lifecycle_events using btree (source_table, source_id) where source_id is not null;
+create unique index lifecycle_events_customerio_event on raw_ops.lifecycle_events using btree (customerio_event_id) where customerio_event_id is not null;
+create trigger trg_enqueue_track_event after insert or update of status on raw_ops.lifecycle_events for each row when (new.status = 'pending'::text) execute function raw_ops.enqueue_row('lifecycle.track_event', 'lifecycle', 'event_id', 'id', 'scheduled_for');
 comment on table raw_ops.lifecycle_events is 'Customer lifecycle event log';
 comment on column raw_ops.lifecycle_events.idempotency_key is 'Also makes the event''s ULID, by which Customer.io drops repetitions.';
+comment on column raw_ops.lifecycle_events.customerio_event_id is 'The ULID under which Customer.io knows the event; reports of the campaign it started name it.';
 
 create table raw_ops.manual_override_audit (
     id uuid default gen_random_uuid() not null,
@@ -2161,7 +2220,9 @@ create index idx_outbox_state_created on raw_ops.outbox using btree (state, crea
 create index ix_outbox_state_created_at on raw_ops.outbox using btree (state, created_at);
 create index ix_outbox_target_state on raw_ops.outbox using btree (target, state);
 create unique index outbox_delivery_id on raw_ops.outbox using btree (delivery_id) where delivery_id is not null;
+create index outbox_open on raw_ops.outbox using btree (lower(payload_json ->> 'to'::text), last_sent_at) where state = any (array['sending'::text, 'unknown'::text]);
 create index outbox_sent on raw_ops.outbox using btree (last_sent_at) where state = 'sent'::text;
+create trigger trg_enqueue_deliver_message after insert or update of state on raw_ops.outbox for each row when (new.state = 'pending'::text) execute function raw_ops.enqueue_row('outbox.deliver_message', 'outbox', 'outbox_id', 'id');
 comment on table raw_ops.outbox is 'Email/notification outbox queue';
 comment on column raw_ops.outbox.target is 'Where it goes: the outside system that sends it.';
 comment on column raw_ops.outbox.state is 'unknown: the request was sent and no answer came. Sent again only by a person, or marked sent by the vendor''s report.';
@@ -4687,6 +4748,20 @@ begin
 end
 $$;
 
+create function engine.take_notices(max_rows integer) returns TABLE(level text, queue text, kind text, category text, times integer, jobs bigint[], attempt integer, error text, first_at timestamp with time zone, last_at timestamp with time zone)
+language sql
+as $$
+    with taken as (
+        delete from engine.notice where id in (select n.id from engine.notice n order by n.id limit max_rows for update skip locked)
+        returning *
+    )
+    select t.level, min(t.queue), t.kind, t.category, count(*)::integer,
+           (array_agg(t.job_id order by t.id desc))[1:5], max(t.attempt), (array_agg(t.error order by t.id desc))[1], min(t.at), max(t.at)
+    from taken t
+    group by t.level, t.kind, t.category
+    order by min(t.id)
+$$;
+
 create function engine.take_over_unique_key(kind text, key text, from_id bigint, to_id bigint, since timestamp with time zone, runs boolean) returns boolean
 language plpgsql
 as $$
@@ -4740,6 +4815,14 @@ begin
     end if;
 end
 $$;
+
+create function raw_ops.alert_channel(severity text) returns text
+language sql immutable
+as $$ select case severity when 'critical' then 'ops-urgent' when 'warning' then 'ops-alerts' else 'daily-ops' end $$;
+
+create function raw_ops.alert_window() returns interval
+language sql stable
+as $$ select make_interval(mins => raw_ops.threshold('alerts.window_minutes')::integer) $$;
 
 create function raw_ops.allocate_order_to_batches() returns trigger
 language plpgsql security definer
@@ -4813,6 +4896,29 @@ begin
 end
 $$;
 
+create function raw_ops.apply_report(mail_id uuid, delivery text, metric text, reason text) returns void
+language plpgsql
+as $$
+declare
+    mail raw_ops.outbox;
+    words text := concat_ws(': ', 'Customer.io reports ' || metric, nullif(reason, ''));
+begin
+    select * into mail from raw_ops.outbox o where o.id = mail_id for update;
+    if metric in ('failed', 'dropped', 'undeliverable') then
+        update raw_ops.outbox o
+        set state = case when o.state in ('sending', 'unknown') then 'failed' else o.state end,
+            delivery_id = coalesce(o.delivery_id, delivery), error_message = words, updated_at = engine.now()
+        where o.id = mail_id;
+    elsif mail.state <> 'sent' and metric not in ('drafted', 'attempted') then
+        perform raw_ops.mark_sent(mail_id, delivery);
+    end if;
+    if metric in ('failed', 'dropped', 'undeliverable', 'bounced', 'spammed') then
+        insert into raw_ops.ops_events (entity_type, entity_id, kind, message, meta, source_system)
+        values ('MESSAGE', mail_id, 'EMAIL_NOT_DELIVERED', words, jsonb_build_object('metric', metric, 'template', mail.event_type), 'customerio');
+    end if;
+end
+$$;
+
 create function raw_ops.apply_shopify_order(inbox raw_ops.webhook_inbox, updated_at timestamp with time zone, old raw_ops.orders, wanted raw_ops.order_status) returns uuid
 language plpgsql
 as $$
@@ -4841,6 +4947,33 @@ begin
 end
 $$;
 
+create function raw_ops.begin_message(mail_id uuid) returns TABLE(step text, target text, event_type text, payload jsonb)
+language plpgsql
+as $$
+declare
+    mail raw_ops.outbox;
+begin
+    select * into mail from raw_ops.outbox o where o.id = mail_id for update;
+    if not found then
+        step := 'gone';
+    elsif mail.state in ('pending', 'failed') then
+        update raw_ops.outbox o
+        set state = 'sending', attempts = o.attempts + 1, first_sent_at = coalesce(o.first_sent_at, engine.now()),
+            last_sent_at = engine.now(), updated_at = engine.now()
+        where o.id = mail_id;
+        step := 'send';
+    elsif mail.state = 'sending' then
+        step := raw_ops.settle_message(mail_id, 'unknown', null, 'a worker stopped between the request and its answer');
+    else
+        step := mail.state;
+    end if;
+    target := mail.target;
+    event_type := mail.event_type;
+    payload := mail.payload_json;
+    return next;
+end
+$$;
+
 create function raw_ops.check_shopify_order(topic text, payload jsonb) returns void
 language plpgsql immutable
 as $$
@@ -4859,6 +4992,66 @@ begin
     if exists (select from jsonb_array_elements(payload -> 'line_items') l where raw_ops.shopify_text(l, 'id') is null) then
         raise exception 'a line item has no id: it could not be recognised when the order changes' using errcode = '22023';
     end if;
+end
+$$;
+
+create function raw_ops.clear_alert(key text, title text, message text) returns uuid
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    last raw_ops.alert_log;
+    told raw_ops.alert_log;
+    made uuid;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('raw_ops.alert ' || clear_alert.key, 0));
+    select * into last from raw_ops.alert_log a where a.idempotency_key = clear_alert.key order by a.sent_at desc, a.is_recovery desc limit 1;
+    if last.id is null or last.is_recovery then
+        return null;
+    end if;
+    -- What was only counted is over before anybody was told of it again.
+    update raw_ops.alert_log a set idempotency_key = null where a.idempotency_key = clear_alert.key and a.delivery_status = 'suppressed';
+    select * into told from raw_ops.alert_log a where a.idempotency_key = clear_alert.key order by a.sent_at desc, a.is_recovery desc limit 1;
+    if told.id is null or told.is_recovery then
+        return null;
+    end if;
+    insert into raw_ops.alert_log as a
+        (sent_at, channel, severity, title, source_check, payload_json, delivery_status, idempotency_key, is_recovery)
+    values (engine.now(), told.channel, 'info', clear_alert.title, told.source_check,
+            jsonb_build_object('message', clear_alert.message, 'fields', '[]'::jsonb), 'pending', clear_alert.key, true)
+    returning a.id into made;
+    return made;
+end
+$$;
+
+create function raw_ops.clear_failures() returns integer
+language plpgsql
+as $$
+declare
+    over record;
+    cleared integer := 0;
+begin
+    for over in
+        select l.idempotency_key as key, l.title from (
+            select distinct on (a.idempotency_key) a.* from raw_ops.alert_log a
+            where a.source_check = 'job_failures' and a.idempotency_key is not null
+              and a.sent_at > (select engine.now()) - interval '7 days'
+            order by a.idempotency_key, a.sent_at desc, a.is_recovery desc
+        ) l
+        where not l.is_recovery and l.delivery_status = 'sent'
+          and l.sent_at <= (select engine.now()) - (select raw_ops.alert_window())
+          and not exists (
+              select from engine.scheduled s join engine.lane n on n.id = s.lane_id
+              where s.attempt > 1 and n.kind = split_part(l.idempotency_key, ' ', 2))
+        order by l.idempotency_key
+        limit 100
+    loop
+        if raw_ops.clear_alert(over.key, over.title, 'No failure for ' || raw_ops.threshold('alerts.window_minutes') || ' minutes, and no job waits for a retry.') is not null then
+            cleared := cleared + 1;
+        end if;
+    end loop;
+    return cleared;
 end
 $$;
 
@@ -5425,6 +5618,29 @@ as $$
     where not exists (select from raw_ops.ops_events e where e.entity_id = saved_order and e.kind = $2)
 $$;
 
+create function raw_ops.mail_of_report(person text, at timestamp with time zone) returns uuid
+language sql stable
+as $$
+    select case when count(*) = 1 then (array_agg(o.id) filter (where o.state = 'unknown'))[1] end
+    from raw_ops.outbox o
+    where o.state in ('sending', 'unknown') and lower(o.payload_json ->> 'to') = lower(person)
+      and o.last_sent_at between at - interval '1 hour' and at + interval '5 minutes'
+$$;
+
+create function raw_ops.mark_sent(mail_id uuid, delivery text) returns void
+language plpgsql
+as $$
+declare
+    mail raw_ops.outbox;
+begin
+    update raw_ops.outbox o
+    set state = 'sent', delivery_id = coalesce(o.delivery_id, delivery), error_message = null, updated_at = engine.now()
+    where o.id = mail_id
+    returning o.* into mail;
+    perform raw_ops.note_email_event(mail);
+end
+$$;
+
 create function raw_ops.minutes_since(at timestamp with time zone) returns numeric
 language sql
 as $$ select coalesce(round(extract(epoch from engine.now() - at) / 60, 1), 0) $$;
@@ -5503,6 +5719,23 @@ as $$
         when wanted = 'REFUNDED' and current in ('PENDING', 'PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED') then wanted
         else current
     end
+$$;
+
+create function raw_ops.note_email_event(mail raw_ops.outbox) returns void
+language plpgsql
+as $$
+begin
+    if not mail.payload_json ?& array['subscription_id', 'billing_date'] then
+        return;
+    end if;
+    insert into raw_ops.email_events (customer_id, subscription_id, event_type, billing_date, sent_at)
+    select s.customer_id, s.id, mail.event_type, (mail.payload_json ->> 'billing_date')::date, mail.last_sent_at
+    from raw_ops.subscriptions s
+    where s.id = (mail.payload_json ->> 'subscription_id')::uuid and s.customer_id is not null
+    on conflict do nothing;
+exception when data_exception or integrity_constraint_violation then
+    raise warning 'no once-key of mail % is kept: %', mail.id, sqlerrm;
+end
 $$;
 
 create function raw_ops.open_allocations(wanted_order uuid) returns TABLE(allocation_id uuid, batch_id uuid, product_id uuid, units numeric)
@@ -5604,6 +5837,52 @@ begin
 end
 $$;
 
+create function raw_ops.raise_alert(severity text, title text, message text, fields jsonb DEFAULT '[]'::jsonb, key text DEFAULT NULL::text, source_check text DEFAULT NULL::text, run_id uuid DEFAULT NULL::uuid, times integer DEFAULT 1) returns TABLE(id uuid, outcome text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    last raw_ops.alert_log;
+    open_id uuid;
+    document jsonb;
+begin
+    if raw_ops.severity_rank(raise_alert.severity) is null then
+        raise exception 'severity is %, and must be info, warning or critical', coalesce(raise_alert.severity, 'null') using errcode = '22023';
+    end if;
+    document := jsonb_build_object('message', raise_alert.message, 'fields', coalesce(raise_alert.fields, '[]'));
+    outcome := 'queued';
+    if raise_alert.key is not null then
+        -- A statement of its own, so that the next one sees what the holder before has written.
+        perform pg_advisory_xact_lock(hashtextextended('raw_ops.alert ' || raise_alert.key, 0));
+        select * into last from raw_ops.alert_log a where a.idempotency_key = raise_alert.key order by a.sent_at desc, a.is_recovery desc limit 1;
+        if raw_ops.severity_rank(raise_alert.severity) <= raw_ops.severity_rank(last.severity) or last.is_recovery then
+            if last.delivery_status = 'pending' and not last.is_recovery then
+                outcome := 'joined';
+                open_id := last.id;
+            elsif last.sent_at > engine.now() - raw_ops.alert_window() and last.delivery_status in ('sent', 'suppressed', 'pending') then
+                outcome := 'suppressed';
+                open_id := case when last.delivery_status = 'suppressed' then last.id end;
+            end if;
+        end if;
+    end if;
+    if open_id is not null then
+        update raw_ops.alert_log a
+        set repeats = a.repeats + greatest(raise_alert.times, 1), title = raise_alert.title, payload_json = document
+        where a.id = open_id;
+        id := open_id;
+    else
+        insert into raw_ops.alert_log as a
+            (sent_at, channel, severity, title, source_check, monitoring_run_id, payload_json, delivery_status, idempotency_key, repeats)
+        values (engine.now(), raw_ops.alert_channel(raise_alert.severity), raise_alert.severity, raise_alert.title, raise_alert.source_check,
+                raise_alert.run_id, document, case outcome when 'queued' then 'pending' else 'suppressed' end, raise_alert.key,
+                greatest(raise_alert.times, 1))
+        returning a.id into id;
+    end if;
+    return next;
+end
+$$;
+
 create function raw_ops.record_release(batch raw_ops.batches, result uuid, released_by text, at timestamp with time zone) returns void
 language plpgsql
 as $$
@@ -5652,6 +5931,23 @@ begin
     group by p.sku
     on conflict (sku) do update set qty_available = excluded.qty_available, updated_at = excluded.updated_at
     where h.qty_available <> excluded.qty_available;
+end
+$$;
+
+create function raw_ops.release_alerts() returns integer
+language plpgsql
+as $$
+declare
+    released integer;
+begin
+    update raw_ops.alert_log a set delivery_status = 'pending', sent_at = engine.now()
+    where a.id in (
+        select s.id from raw_ops.alert_log s
+        where s.delivery_status = 'suppressed' and s.idempotency_key is not null
+          and s.sent_at <= (select engine.now()) - (select raw_ops.alert_window())
+        order by s.sent_at limit 100 for update skip locked);
+    get diagnostics released = row_count;
+    return released;
 end
 $$;
 
@@ -5775,6 +6071,32 @@ begin
     )
     select coalesce(sum(m.qty_allocated), 0) into got from made m;
     return got;
+end
+$$;
+
+create function raw_ops.resolve_message(mail_id uuid, decision text, decided_by text) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    mail raw_ops.outbox;
+begin
+    select * into mail from raw_ops.outbox o where o.id = mail_id for update;
+    if not found then
+        raise exception 'there is no mail %', mail_id using errcode = 'P0002';
+    elsif not (decision in ('pending', 'cancelled') and mail.state in ('pending', 'failed', 'unknown', 'cancelled')
+               or decision = 'sent' and mail.state = 'unknown') then
+        raise exception 'mail % is %, which does not become %', mail_id, mail.state, coalesce(decision, 'null') using errcode = '22023';
+    end if;
+    if decision = 'sent' then
+        perform raw_ops.mark_sent(mail_id, null);
+    else
+        update raw_ops.outbox o set state = decision, updated_at = engine.now() where o.id = mail_id;
+    end if;
+    insert into raw_ops.ops_events (entity_type, entity_id, kind, message, meta)
+    values ('MESSAGE', mail_id, 'EMAIL_DECIDED', format('%s decided: %s -> %s', decided_by, mail.state, decision),
+            jsonb_build_object('by', decided_by, 'before', mail.state, 'after', decision));
+    return mail.state;
 end
 $$;
 
@@ -5981,6 +6303,29 @@ begin
 end
 $$;
 
+create function raw_ops.settle_alert(alert_id uuid, told_repeats integer, words text) returns void
+language plpgsql
+as $$
+declare
+    alert raw_ops.alert_log;
+begin
+    select * into alert from raw_ops.alert_log a where a.id = alert_id for update;
+    if words is not null then
+        update raw_ops.alert_log a set retry_count = coalesce(a.retry_count, 0) + 1, delivery_response = words where a.id = alert_id;
+        return;
+    end if;
+    update raw_ops.alert_log a
+    set delivery_status = 'sent', delivery_response = 'ok', repeats = told_repeats, sent_at = engine.now()
+    where a.id = alert_id and a.delivery_status in ('pending', 'failed');
+    if alert.repeats > told_repeats then
+        insert into raw_ops.alert_log
+            (sent_at, channel, severity, title, source_check, payload_json, delivery_status, idempotency_key, repeats)
+        values (engine.now(), alert.channel, alert.severity, alert.title, alert.source_check, alert.payload_json, 'suppressed',
+                alert.idempotency_key, alert.repeats - told_repeats);
+    end if;
+end
+$$;
+
 create function raw_ops.settle_allocation_queue(wanted_order uuid, missing text) returns void
 language plpgsql
 as $$
@@ -5996,6 +6341,60 @@ begin
     where q.order_id = wanted_order and q.state in ('pending', 'processing')
       and (missing is null or (q.order_item_id is not null and not exists (
           select from raw_ops.order_needs(wanted_order) n where n.order_item_id = q.order_item_id)));
+end
+$$;
+
+create function raw_ops.settle_event(told_id uuid, ulid text, words text) returns void
+language sql
+as $$
+    update raw_ops.lifecycle_events e
+    set attempts = e.attempts + 1, last_error = words,
+        status = case when words is null then 'processed' else e.status end,
+        processed_at = case when words is null then engine.now() end,
+        customerio_event_id = case when words is null then ulid else e.customerio_event_id end,
+        -- The last ten are kept.
+        error_history = case when words is null then e.error_history else
+            (select coalesce(jsonb_agg(h.entry order by h.place), '[]') from (
+                select x.entry, x.place from jsonb_array_elements(
+                    coalesce(e.error_history, '[]') || jsonb_build_array(jsonb_build_object('at', engine.now(), 'error', words))
+                ) with ordinality x (entry, place) order by x.place desc limit 10) h)
+            end
+    where e.id = told_id and e.status <> 'cancelled'
+$$;
+
+create function raw_ops.settle_message(mail_id uuid, outcome text, delivery text, words text) returns text
+language plpgsql
+as $$
+declare
+    mail raw_ops.outbox;
+    report raw_ops.delivery_reports;
+begin
+    select * into mail from raw_ops.outbox o where o.id = mail_id for update;
+    if outcome = 'sent' then
+        -- What a report has said of it stands; what a person wished meanwhile came too late.
+        if mail.state in ('sent', 'failed') then
+            update raw_ops.outbox o set delivery_id = coalesce(o.delivery_id, delivery) where o.id = mail_id;
+            return mail.state;
+        end if;
+        perform raw_ops.mark_sent(mail_id, delivery);
+        return 'sent';
+    elsif mail.state is distinct from 'sending' then
+        return mail.state;
+    end if;
+    update raw_ops.outbox o set state = outcome, error_message = words, updated_at = engine.now() where o.id = mail_id;
+    if outcome = 'unknown' then
+        -- The report may have come before this.
+        select r.* into report from raw_ops.delivery_reports r
+        where r.outbox_id is null and r.recipient = lower(mail.payload_json ->> 'to')
+          and r.reported_at between mail.last_sent_at - interval '5 minutes' and mail.last_sent_at + interval '1 hour'
+          and raw_ops.mail_of_report(r.recipient, r.reported_at) = mail_id
+        order by r.reported_at limit 1 for update;
+        if found then
+            update raw_ops.delivery_reports r set outbox_id = mail_id, recipient = null where r.delivery_id = report.delivery_id;
+            perform raw_ops.apply_report(mail_id, report.delivery_id, report.metric, report.reason);
+        end if;
+    end if;
+    return (select o.state from raw_ops.outbox o where o.id = mail_id);
 end
 $$;
 
@@ -6017,6 +6416,10 @@ begin
     end if;
 end
 $$;
+
+create function raw_ops.severity_rank(severity text) returns integer
+language sql immutable
+as $$ select array_position(array['info', 'warning', 'critical'], severity) $$;
 
 create function raw_ops.shipments_of_day(begins timestamp with time zone, ends timestamp with time zone) returns jsonb
 language sql stable
@@ -6348,6 +6751,81 @@ end
 $$;
 comment on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) is 'Stores verified deliveries of Shopify.';
 
+create function raw_ops.sweep_messages(max_rows integer DEFAULT 500) returns TABLE(started integer, parked integer, refused integer)
+language plpgsql
+as $$
+declare
+    late record;
+begin
+    started := 0;
+    parked := 0;
+    refused := 0;
+    for late in select l.id, l.state, l.place from (
+        select o.id, o.state, 'outbox' as place from raw_ops.outbox o
+        where o.state in ('pending', 'sending') and o.updated_at < (select engine.now()) - interval '1 minute'
+          and not exists (select from engine.unique_key u where u.kind = 'outbox.deliver_message' and u.key = o.id::text)
+        union all
+        select e.id, e.status, 'lifecycle_events' from raw_ops.lifecycle_events e
+        where e.status = 'pending' and e.scheduled_for < (select engine.now()) - interval '1 minute'
+          and not exists (select from engine.unique_key u where u.kind = 'lifecycle.track_event' and u.key = e.id::text)) l
+        -- Drawn by lot: rows that are refused each time never fill every sweep.
+        order by random()
+        limit max_rows
+    loop
+        begin
+            if late.place = 'lifecycle_events' then
+                update raw_ops.lifecycle_events e set status = 'pending' where e.id = late.id and e.status = 'pending';
+                started := started + 1;
+            elsif late.state = 'pending' then
+                update raw_ops.outbox o set state = 'pending', updated_at = engine.now() where o.id = late.id and o.state = 'pending';
+                started := started + 1;
+            else
+                perform raw_ops.settle_message(late.id, 'unknown', null, 'its job has gone while it was on its way');
+                parked := parked + 1;
+            end if;
+        exception when others then
+            refused := refused + 1;
+            raise warning 'the row % of % cannot be dealt with: %', late.id, late.place, sqlerrm;
+        end;
+    end loop;
+    return next;
+end
+$$;
+
+create function raw_ops.take_delivery_report(report_id text, metric text, reported_at timestamp with time zone, delivery text, mail_id uuid, trigger_event text, person text, is_transactional boolean, reason text) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    found_id uuid;
+begin
+    if not is_transactional then
+        update raw_ops.lifecycle_events e set customerio_delivery_id = delivery
+        where e.customerio_event_id = trigger_event and e.customerio_delivery_id is null;
+        return 'campaign';
+    end if;
+    insert into raw_ops.delivery_reports (event_id, delivery_id, metric, reported_at, received_at, recipient, reason)
+    values (report_id, delivery, metric, reported_at, engine.now(), lower(person), left(reason, 500))
+    on conflict do nothing;
+    if not found then
+        return 'duplicate';
+    end if;
+    select o.id into found_id from raw_ops.outbox o where o.id = mail_id;
+    if found_id is null then
+        select o.id into found_id from raw_ops.outbox o where o.delivery_id = delivery;
+    end if;
+    if found_id is null and metric not in ('drafted', 'attempted') then
+        found_id := raw_ops.mail_of_report(person, reported_at);
+    end if;
+    if found_id is null then
+        return 'unmatched';
+    end if;
+    update raw_ops.delivery_reports r set outbox_id = found_id, recipient = null where r.event_id = report_id;
+    perform raw_ops.apply_report(found_id, delivery, metric, left(reason, 500));
+    return 'matched';
+end
+$$;
+
 create function raw_ops.threshold(wanted text) returns numeric
 language plpgsql stable
 as $$
@@ -6397,6 +6875,29 @@ begin
         woken := woken + 1;
     end loop;
     return woken;
+end
+$$;
+
+create function raw_ops.warn_of_unknown_messages() returns bigint
+language plpgsql
+as $$
+declare
+    known_late bigint;
+    first_late timestamptz;
+begin
+    select count(*), min(o.last_sent_at) into known_late, first_late from raw_ops.outbox o
+    where o.state = 'unknown'
+      and o.updated_at <= (select engine.now()) - make_interval(mins => raw_ops.threshold('outbox.unknown_minutes')::integer);
+    if known_late > 0 then
+        perform raw_ops.raise_alert('warning', 'Mails that may have been sent or not',
+            'No report has come about them. Look for each in Customer.io; then set its row in raw_ops.outbox to sent, or to pending to have it sent again.',
+            jsonb_build_array(jsonb_build_object('label', 'Mails', 'value', known_late::text, 'inline', true),
+                jsonb_build_object('label', 'Oldest', 'value', to_char(first_late at time zone 'Europe/London', 'YYYY-MM-DD HH24:MI'), 'inline', true)),
+            key => 'outbox unknown', source_check => 'outbox_health');
+    else
+        perform raw_ops.clear_alert('outbox unknown', 'Mails that may have been sent or not', 'Of each it is known now.');
+    end if;
+    return known_late;
 end
 $$;
 
@@ -6481,6 +6982,8 @@ grant select, insert, update, delete on engine.limit_setting to rawops_operator;
 grant select on engine.log_line to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.log_line to rawops_runtime;
 grant select on engine.measured to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.notice to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.notice to rawops_runtime;
 grant select on engine.occurrence to rawops_operator, rawops_reader;
 grant select, insert, delete on engine.occurrence to rawops_runtime;
 grant select on engine.pace to rawops_operator, rawops_reader;
@@ -6610,6 +7113,8 @@ grant select, insert, update, delete on raw_ops.customer_interventions to rawops
 grant select on raw_ops.customers to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.customers to rawops_runtime;
 grant select on raw_ops.dead_letter_queue to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.delivery_reports to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.delivery_reports to rawops_runtime;
 grant select on raw_ops.dispatch_import_queue to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.dispatch_import_queue to rawops_runtime;
 grant select on raw_ops.email_events to rawops_operator, rawops_reader;
@@ -6747,6 +7252,8 @@ grant select on sequence engine.lane_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.lane_id_seq to rawops_runtime;
 grant select on sequence engine.limit_setting_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.limit_setting_id_seq to rawops_runtime;
+grant select on sequence engine.notice_id_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence engine.notice_id_seq to rawops_runtime;
 grant select on sequence engine.pause_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence engine.pause_id_seq to rawops_runtime;
 grant select on sequence engine.retry_policy_history_id_seq to rawops_operator, rawops_reader;
@@ -6806,12 +7313,19 @@ grant execute on function engine.roll_up_attempts() to rawops_runtime;
 grant execute on function engine.run_schedule(text,timestamp with time zone,text,text,text,jsonb,text,smallint,text,smallint) to rawops_operator;
 grant execute on function engine.settle_aftermath(integer) to rawops_runtime;
 grant execute on function engine.settle_cancels(integer) to rawops_runtime;
+grant execute on function engine.take_notices(integer) to rawops_runtime;
 grant execute on function engine.unpark(bigint[]) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
+grant execute on function raw_ops.alert_channel(text) to rawops_runtime;
+grant execute on function raw_ops.alert_window() to rawops_runtime;
 grant execute on function raw_ops.allocate_order_to_batches(uuid) to rawops_runtime;
 grant execute on function raw_ops.allocation_outcome(uuid,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.apply_report(uuid,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.apply_shopify_order(raw_ops.webhook_inbox,timestamp with time zone,raw_ops.orders,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.begin_message(uuid) to rawops_runtime;
 grant execute on function raw_ops.check_shopify_order(text,jsonb) to rawops_runtime;
+grant execute on function raw_ops.clear_alert(text,text,text) to rawops_ingest, rawops_operator, rawops_runtime;
+grant execute on function raw_ops.clear_failures() to rawops_runtime;
 grant execute on function raw_ops.complaints(text[]) to rawops_runtime;
 grant execute on function raw_ops.cosine_distance(real[],real[]) to rawops_runtime;
 grant execute on function raw_ops.dispatch_from_batch(uuid,uuid,integer) to rawops_runtime;
@@ -6841,32 +7355,42 @@ grant execute on function raw_ops.log_allocation(uuid,text,integer,text,uuid) to
 grant execute on function raw_ops.log_customer_conflict(uuid,uuid,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.log_event(text,uuid,text,text,jsonb,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.log_order_once(uuid,text,text,text,uuid) to rawops_runtime;
+grant execute on function raw_ops.mail_of_report(text,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.mark_sent(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.minutes_since(timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.missing_stock(uuid) to rawops_runtime;
 grant execute on function raw_ops.monitor_answer(text,text,text,text,json) to rawops_runtime;
 grant execute on function raw_ops.move_stock(uuid,integer,text,text) to rawops_runtime;
 grant execute on function raw_ops.nearest_knowledge(real[],text,integer) to rawops_runtime;
 grant execute on function raw_ops.next_order_status(raw_ops.order_status,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.note_email_event(raw_ops.outbox) to rawops_runtime;
 grant execute on function raw_ops.open_allocations(uuid) to rawops_runtime;
 grant execute on function raw_ops.open_work() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.order_needs(uuid) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.orders_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.process_order_webhook_txn(uuid) to rawops_runtime;
+grant execute on function raw_ops.raise_alert(text,text,text,jsonb,text,text,uuid,integer) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.record_release(raw_ops.batches,uuid,text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.refresh_inventory(uuid) to rawops_runtime;
 grant execute on function raw_ops.refresh_on_hand(uuid) to rawops_runtime;
+grant execute on function raw_ops.release_alerts() to rawops_runtime;
 grant execute on function raw_ops.release_batch(uuid,text) to rawops_operator, rawops_runtime;
 grant execute on function raw_ops.release_refusal(raw_ops.batches,raw_ops.lab_results) to rawops_runtime;
 grant execute on function raw_ops.request_allocation(uuid,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.reserve_for_order(uuid,uuid) to rawops_runtime;
 grant execute on function raw_ops.reserve_stock(uuid,uuid,integer,uuid) to rawops_runtime;
+grant execute on function raw_ops.resolve_message(uuid,text,text) to rawops_operator;
 grant execute on function raw_ops.retry_failed_webhooks(integer) to rawops_operator, rawops_runtime;
 grant execute on function raw_ops.save_shopify_customer(uuid,jsonb) to rawops_runtime;
 grant execute on function raw_ops.save_shopify_items(jsonb,uuid,boolean) to rawops_runtime;
 grant execute on function raw_ops.save_shopify_order(jsonb,timestamp with time zone,uuid,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.set_allocation_status(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.settle_alert(uuid,integer,text) to rawops_runtime;
 grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.settle_event(uuid,text,text) to rawops_runtime;
+grant execute on function raw_ops.settle_message(uuid,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.settle_shopify_items(jsonb,raw_ops.orders,uuid,raw_ops.order_status,uuid) to rawops_runtime;
+grant execute on function raw_ops.severity_rank(text) to rawops_runtime;
 grant execute on function raw_ops.shipments_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.shopify_customer_id(jsonb,uuid) to rawops_runtime;
 grant execute on function raw_ops.shopify_fulfilled_qty(jsonb) to rawops_runtime;
@@ -6890,11 +7414,14 @@ grant execute on function raw_ops.shopify_text(jsonb,text) to rawops_runtime;
 grant execute on function raw_ops.shopify_unit_price_ex_vat(jsonb,jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
+grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;
+grant execute on function raw_ops.take_delivery_report(text,text,timestamp with time zone,text,uuid,text,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.threshold(text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.today() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.uuid_generate_v4() to rawops_runtime;
 grant execute on function raw_ops.vat_standard_rate() to rawops_runtime;
 grant execute on function raw_ops.wake_waiting_orders(uuid) to rawops_runtime;
+grant execute on function raw_ops.warn_of_unknown_messages() to rawops_runtime;
 grant execute on function raw_ops.webhooks_to_retry(integer) to rawops_runtime;
 grant execute on function raw_ops.whole_number(text) to rawops_runtime;
 grant execute on function raw_ops.xor_block(bytea,integer) to rawops_runtime;

@@ -5,11 +5,14 @@
 
 use chrono_tz::Europe::London;
 use engine::schedule::Schedule;
-use jobs::health::PruneEnqueueKeys;
+use jobs::{alerts::ReportFailures, health::PruneEnqueueKeys, outbox::SweepMessages};
 
 /// Every recurring job.
-pub const SCHEDULES: &[Schedule] =
-    &[Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week")];
+pub const SCHEDULES: &[Schedule] = &[
+    Schedule::of::<SweepMessages>("process-email-outbox", "* * * * *", London, "Finds mails and events that wait without a job"),
+    Schedule::of::<ReportFailures>("report-failures", "* * * * *", London, "Says in Slack what fails, and what fails no more"),
+    Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,19 @@
 //! All tests: one binary that mirrors the house.
 
+mod alerts;
 mod allocation;
 mod api;
 mod batches;
 mod cli;
+mod contracts;
 mod engine;
 mod faults;
 mod health;
+mod lifecycle;
 mod migrations;
 mod monitors;
 mod orders;
+mod outbox;
 mod registry;
 mod roles;
 mod sandbox;

@@ -18,6 +18,10 @@ pub struct Config {
     pub shopify_secret_previous: Option<Secret>,
     /// The shop whose deliveries are taken, as `name.myshopify.com`.
     pub shop_domain: String,
+    /// The key that Customer.io signs its reports with; without it none are taken.
+    pub customerio_key: Option<Secret>,
+    /// The key before the last rotation, while reports may still use it.
+    pub customerio_key_previous: Option<Secret>,
 }
 
 /// Everything that is wrong with the settings, one sentence each.
@@ -52,6 +56,8 @@ impl Config {
             shopify_secret: Secret::new(lookup("SHOPIFY_WEBHOOK_SECRET").unwrap_or_default()),
             shopify_secret_previous: lookup("SHOPIFY_WEBHOOK_SECRET_PREVIOUS").map(Secret::new),
             shop_domain: lookup("SHOPIFY_SHOP_DOMAIN").unwrap_or_default(),
+            customerio_key: lookup("CUSTOMERIO_WEBHOOK_KEY").map(Secret::new),
+            customerio_key_previous: lookup("CUSTOMERIO_WEBHOOK_KEY_PREVIOUS").map(Secret::new),
         };
         problems.extend(config.problems());
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
@@ -70,7 +76,10 @@ impl Config {
         let secret = secret_problem("SHOPIFY_WEBHOOK_SECRET", &self.shopify_secret);
         let previous = self.shopify_secret_previous.as_ref().and_then(|secret| secret_problem("SHOPIFY_WEBHOOK_SECRET_PREVIOUS", secret));
         let shop = shop_problem(&self.shop_domain);
-        [secret, previous, shop].into_iter().flatten().collect()
+        let reports =
+            [("CUSTOMERIO_WEBHOOK_KEY", &self.customerio_key), ("CUSTOMERIO_WEBHOOK_KEY_PREVIOUS", &self.customerio_key_previous)];
+        let reports = reports.into_iter().filter_map(|(name, key)| key.as_ref()?.problem(name));
+        [secret, previous, shop].into_iter().flatten().chain(reports).collect()
     }
 }
 

@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! POST /functions/v1/shopify-webhook-handler   orders of Shopify
+//! POST /functions/v1/ops-alerter               raises an alert
+//! POST /webhooks/customerio                    reports of Customer.io about mails
 //! *    /v1/…                                       the producers' API, see `api`
 //! GET  /healthz                                the process is alive
 //! GET  /readyz                                 the database answers and its schema is current
@@ -14,6 +16,7 @@
 
 pub mod api;
 mod config;
+pub mod functions;
 mod health;
 mod metrics;
 mod rights;
@@ -36,6 +39,8 @@ pub use state::AppState;
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route(webhooks::shopify::PATH, post(webhooks::shopify::receive))
+        .route(webhooks::customerio::PATH, post(webhooks::customerio::receive))
+        .merge(functions::router(&state))
         .merge(api::router(&state))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

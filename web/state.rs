@@ -15,6 +15,7 @@ pub struct AppState {
     pub(crate) pool: PgPool,
     pub(crate) verifier: Verifier,
     pub(crate) shop_domain: Arc<str>,
+    pub(crate) reports: Option<Verifier>,
     pub(crate) shopify: Inbox,
     pub(crate) counts: Arc<Counts>,
     pub(crate) kinds: engine::Kinds,
@@ -26,6 +27,7 @@ impl AppState {
         let previous = config.shopify_secret_previous.as_ref();
         Self {
             verifier: Verifier::new(&config.shopify_secret, previous),
+            reports: config.customerio_key.as_ref().map(|key| Verifier::new(key, config.customerio_key_previous.as_ref())),
             shop_domain: config.shop_domain.as_str().into(),
             shopify: Inbox::new(&pool),
             counts: Arc::default(),

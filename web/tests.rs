@@ -21,6 +21,8 @@ fn app() -> Router {
         shopify_secret: Secret::new(SECRET),
         shopify_secret_previous: None,
         shop_domain: SHOP.into(),
+        customerio_key: None,
+        customerio_key_previous: None,
     };
     let nowhere = PgConnectOptions::new().host("127.0.0.1").port(1).username("nobody");
     let pool = PgPoolOptions::new().acquire_timeout(Duration::from_millis(200)).connect_lazy_with(nowhere);
@@ -75,6 +77,13 @@ async fn a_wrong_signature_is_answered_with_401_and_nothing_else() {
     let response = post(headers, "{}").await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(text(response).await, "");
+}
+
+#[tokio::test]
+async fn without_a_key_for_them_no_reports_are_taken() {
+    let request = Request::post(webhooks::customerio::PATH).header("content-type", "application/json").body(Body::from("{}"));
+    let response = app().oneshot(request.expect("the request is well formed")).await.expect("a router answers");
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -94,7 +94,9 @@ impl Config {
             reader.problem(error);
         }
         let clients = clients.unwrap_or_else(|error| {
-            error.0.iter().for_each(|problem| reader.problem(problem));
+            for problem in error.0 {
+                reader.problem(problem);
+            }
             clients::Settings::default()
         });
         reader.finish(Self { worker, metrics, clients })

@@ -40,7 +40,8 @@ impl Settings {
     }
 }
 
-fn fresh_secret() -> String {
+/// A key that nobody else has.
+pub fn fresh_secret() -> String {
     let bytes: [u8; 32] = rand::rng().random();
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes what is written");

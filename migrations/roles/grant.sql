@@ -85,7 +85,8 @@ grant insert on engine.retry_policy_history to rawops_operator;
 grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key,
     engine.rate_step, engine.rate_owed, engine.rate_left, engine.rate_after, engine.rate_wait to rawops_operator, rawops_reader;
 grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.discard_letter, engine.run_schedule,
-    engine.pause_work, engine.resume_work, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch to rawops_operator;
+    engine.pause_work, engine.resume_work, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch,
+    raw_ops.resolve_message, raw_ops.raise_alert, raw_ops.clear_alert to rawops_operator;
 
 -- The runtime: the work of the business on every table of it.
 grant select, insert, update, delete on all tables in schema raw_ops to rawops_runtime;
@@ -108,6 +109,7 @@ grant insert, update on engine.leader to rawops_runtime;
 grant insert, update, delete on engine.waiting, engine.slot, engine.permit, engine.pace to rawops_runtime;
 -- What the program says of limits, where operators have said nothing.
 grant insert, update on engine.limit_setting to rawops_runtime;
+grant insert, update, delete on engine.notice to rawops_runtime;
 grant delete on engine.cancel_request to rawops_runtime;
 grant insert, update, delete on engine.progress, engine.log_line to rawops_runtime;
 -- Workflows. `update` on parked, event and event_wait is what their row locks ask for.
@@ -124,11 +126,12 @@ grant insert, delete on engine.occurrence to rawops_runtime;
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
     engine.stop_children, engine.enqueue_unwind, engine.inherit_steps, engine.restart_workflow, engine.pause_work, engine.resume_work, engine.run_schedule, engine.retire_partition,
     engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment,
-    raw_ops.store_shopify_webhooks from rawops_runtime;
+    raw_ops.store_shopify_webhooks, raw_ops.take_delivery_report, raw_ops.resolve_message from rawops_runtime;
 
 -- The HTTP process: new rows of the inboxes, and figures for /metrics without the jobs behind them.
 grant insert on raw_ops.webhook_inbox, raw_ops.seal_webhook_inbox to rawops_ingest;
-grant execute on function raw_ops.store_shopify_webhooks to rawops_ingest;
+grant execute on function raw_ops.store_shopify_webhooks, raw_ops.take_delivery_report, raw_ops.raise_alert, raw_ops.clear_alert
+    to rawops_ingest;
 grant select on engine.queue_figures, engine.attempt_figures, engine.place_figures, engine.duty_health to rawops_ingest;
 grant execute on function engine.measure_figures to rawops_ingest;
 

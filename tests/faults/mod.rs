@@ -6,6 +6,7 @@ mod hoarding;
 mod hostile_rows;
 mod isolated;
 mod killed_scheduler;
+mod killed_senders;
 mod killed_worker;
 mod killed_workflows;
 mod limits;

@@ -21,6 +21,8 @@ pub const TABLES: &[Tables] = &[
     ),
     Tables("engine.idle", ["sid", "", "s", "s"]),
     Tables("engine.cancel_request", ["sd", "", "s", "s"]),
+    // Written by whoever records a failure, taken away by whoever tells people.
+    Tables("engine.notice", ["siud", "", "s", "s"]),
     Tables("engine.leader engine.duty", ["siu", "", "s", "s"]),
     Tables("engine.unique_period", ["sud", "", "s", "s"]),
     // What recurs: the scheduler notes how far it is, operators change what the program says.
@@ -69,7 +71,7 @@ pub const TABLES: &[Tables] = &[
          raw_ops.chat_sessions raw_ops.config raw_ops.courier_event_mapping raw_ops.courier_events raw_ops.cron_jobs_metadata \
          raw_ops.cs_agent_decisions raw_ops.csat_responses raw_ops.currency_rates raw_ops.customer_credit_applications \
          raw_ops.customer_credit_events raw_ops.customer_credits raw_ops.customer_engagement_events raw_ops.customer_health_scores \
-         raw_ops.customer_interventions raw_ops.customers raw_ops.dispatch_import_queue raw_ops.email_events \
+         raw_ops.customer_interventions raw_ops.customers raw_ops.delivery_reports raw_ops.dispatch_import_queue raw_ops.email_events \
          raw_ops.escalation_queue raw_ops.exceptions_queue raw_ops.export_outbox raw_ops.feeding_plans raw_ops.formulations \
          raw_ops.high_risk_postcodes raw_ops.inventory raw_ops.inventory_on_hand raw_ops.inventory_planning_config \
          raw_ops.invoice_parsing_jobs raw_ops.lab_pdf_patterns raw_ops.lab_result_history raw_ops.lab_result_samples \
@@ -131,7 +133,17 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     Functions("engine.stop_children engine.enqueue_unwind engine.inherit_steps", &[]),
     Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
-    Functions("raw_ops.store_shopify_webhooks", &["rawops_ingest"]),
+    Functions("raw_ops.store_shopify_webhooks raw_ops.take_delivery_report", &["rawops_ingest"]),
+    Functions("raw_ops.raise_alert raw_ops.clear_alert", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
+    Functions("raw_ops.resolve_message", &["rawops_operator"]),
+    // Messages out.
+    Functions(
+        "engine.take_notices raw_ops.alert_channel raw_ops.alert_window raw_ops.apply_report raw_ops.begin_message \
+         raw_ops.clear_failures raw_ops.mail_of_report raw_ops.mark_sent raw_ops.note_email_event raw_ops.release_alerts \
+         raw_ops.settle_alert raw_ops.settle_event raw_ops.settle_message raw_ops.severity_rank raw_ops.sweep_messages \
+         raw_ops.warn_of_unknown_messages",
+        &["rawops_runtime"],
+    ),
     // What a dashboard asks, and what that asks.
     Functions(
         "raw_ops.first_expiry raw_ops.free_batches raw_ops.get_current_inventory_for_reconciliation \

@@ -24,6 +24,8 @@ const POOLER: &str = "RAWOPS_TEST_WORKER_POOLER";
 const GRACE_MS: &str = "RAWOPS_TEST_WORKER_GRACE_MS";
 /// `statement side count`: the place at which it kills itself, and at which time of coming there.
 const DIE_AT: &str = "RAWOPS_TEST_WORKER_DIE_AT";
+const OUTSIDE: &str = "RAWOPS_TEST_WORKER_CUSTOMERIO";
+const MAILS_PER_SECOND: &str = "RAWOPS_TEST_WORKER_MAILS_PER_SECOND";
 /// Set by a person, to read what workers log.
 const LOG: &str = "RAWOPS_TEST_WORKER_LOG";
 
@@ -42,6 +44,7 @@ pub struct WorkerOptions {
     die_at: Option<String>,
     pool: u32,
     pooler: bool,
+    customerio: Option<(String, f64)>,
 }
 
 impl WorkerOptions {
@@ -61,6 +64,7 @@ impl WorkerOptions {
             die_at: None,
             pool: 12,
             pooler: false,
+            customerio: None,
         }
     }
 
@@ -119,6 +123,11 @@ impl WorkerOptions {
         Self { pooler: true, ..self }
     }
 
+    /// Of the product's kinds instead, with Customer.io at this address, and so many mails a second.
+    pub fn customerio(self, url: &str, mails_per_second: f64) -> Self {
+        Self { customerio: Some((url.into(), mails_per_second)), ..self }
+    }
+
     /// Starts it.
     pub fn start(&self) -> WorkerProcess {
         let program = std::env::current_exe().expect("a running program has a path");
@@ -147,6 +156,9 @@ impl WorkerOptions {
         }
         if let Some(place) = &self.die_at {
             command.env(DIE_AT, place);
+        }
+        if let Some((url, rate)) = &self.customerio {
+            command.env(OUTSIDE, url).env(MAILS_PER_SECOND, rate.to_string());
         }
         if let Some(name) = &self.name {
             command.env(NAME, name);
@@ -212,7 +224,7 @@ async fn a_process_started_as_a_worker_works() {
     let pooled = std::env::var(POOLER).is_ok_and(|mode| mode == "transaction");
     let config = WorkerConfig {
         name: std::env::var(NAME).unwrap_or_else(|_| format!("test {}", std::process::id())),
-        queues: vec!["default".into()],
+        queues: if std::env::var_os(OUTSIDE).is_some() { Vec::new() } else { vec!["default".into()] },
         concurrency: number(CONCURRENCY),
         batch: number(BATCH),
         lease: Duration::from_millis(number(LEASE_MS) as u64),
@@ -233,7 +245,14 @@ async fn a_process_started_as_a_worker_works() {
         term.recv().await;
         on_term.cancel();
     });
-    Worker::new(pool, super::kinds::kinds(), config).run(stop).await.expect("a worker's configuration is right");
+    let kinds = match std::env::var(OUTSIDE) {
+        Ok(customerio) => {
+            let rate = std::env::var(MAILS_PER_SECOND).ok().and_then(|rate| rate.parse().ok());
+            super::outside::mailing(&customerio, rate.expect("the parent sets it with the address"))
+        }
+        Err(_) => super::kinds::kinds(),
+    };
+    Worker::new(pool, kinds, config).run(stop).await.expect("a worker's configuration is right");
 }
 
 /// Kills this process with -9 at a place.

@@ -16,6 +16,9 @@ use crate::support::Database;
 
 pub const SECRET: &str = "hush";
 pub const SHOP: &str = "raw.myshopify.com";
+/// What Customer.io signs its reports with, and did before.
+pub const REPORTS_KEY: &str = "reports key";
+pub const REPORTS_KEY_BEFORE: &str = "reports key before";
 
 /// Web processes on one database; requests go to them in turn.
 pub struct Edge {
@@ -40,8 +43,14 @@ impl Edge {
         for _ in 0..processes {
             let listener = web::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
             let address = listener.local_addr().expect("a bound socket has an address");
-            let config =
-                Config { bind: address, shopify_secret: Secret::new(SECRET), shopify_secret_previous: None, shop_domain: SHOP.into() };
+            let config = Config {
+                bind: address,
+                shopify_secret: Secret::new(SECRET),
+                shopify_secret_previous: None,
+                shop_domain: SHOP.into(),
+                customerio_key: Some(Secret::new(REPORTS_KEY)),
+                customerio_key_previous: Some(Secret::new(REPORTS_KEY_BEFORE)),
+            };
             let router = web::router(AppState::new(&config, database.pool().clone()));
             tokio::spawn(web::run(listener, router, shutdown.clone()));
             addresses.push(address);

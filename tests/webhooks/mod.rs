@@ -1,5 +1,6 @@
 //! Webhooks, from a signed request to what the database says.
 
+mod customerio;
 pub mod edge;
 mod jsonb;
 mod retry;

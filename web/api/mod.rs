@@ -15,7 +15,7 @@ mod events;
 mod jobs;
 mod kinds;
 mod openapi;
-mod problem;
+pub(crate) mod problem;
 pub mod tokens;
 
 use axum::Router;

@@ -50,7 +50,7 @@ impl Scope {
 
 /// Who called, by the name of the token.
 #[derive(Debug, Clone)]
-pub(super) struct Caller(pub(super) String);
+pub(crate) struct Caller(pub(super) String);
 
 /// A token as operators see it.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
@@ -125,7 +125,7 @@ fn hash(token: &str) -> Vec<u8> {
 }
 
 /// Lets a request through whose token may do what it asks for.
-pub(super) async fn require(State((state, scope)): State<(AppState, Scope)>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn require(State((state, scope)): State<(AppState, Scope)>, mut request: Request, next: Next) -> Response {
     match caller(&state, request.headers(), scope).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

@@ -39,15 +39,33 @@ impl Verifier {
     /// Every key is tried, also after a match, and each comparison takes the
     /// same time whatever it finds.
     pub fn accepts(&self, body: &[u8], header: &[u8]) -> bool {
-        let Some(digest) = decode(header) else {
-            return false;
-        };
+        decode(header).is_some_and(|digest| self.verify(&[body], &digest))
+    }
+
+    /// Whether `header` is the signature, in hexadecimal digits, of exactly these parts, one after the other.
+    pub fn accepts_hex(&self, parts: &[&[u8]], header: &[u8]) -> bool {
+        decode_hex(header).is_some_and(|digest| self.verify(parts, &digest))
+    }
+
+    fn verify(&self, parts: &[&[u8]], digest: &[u8; 32]) -> bool {
         self.keys.iter().fold(false, |accepted, key| {
             let mut mac = key.clone();
-            mac.update(body);
-            mac.verify_slice(&digest).is_ok() | accepted
+            for part in parts {
+                mac.update(part);
+            }
+            mac.verify_slice(digest).is_ok() | accepted
         })
     }
+}
+
+fn decode_hex(header: &[u8]) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = header.try_into().ok()?;
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = [pair[0], pair[1]].map(|digit| char::from(digit).to_digit(16));
+        *byte = (high? * 16 + low?) as u8;
+    }
+    Some(digest)
 }
 
 fn decode(header: &[u8]) -> Option<[u8; 32]> {

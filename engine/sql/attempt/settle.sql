@@ -27,7 +27,7 @@ unmet as materialized (
 ),
 verdict as materialized (
     select g.job_id, g.attempt, g.run_us, g.at, g.output, g.wake_at, g.waits_for, g.children, d.run_at,
-        j.lane_id, j.args, j.unique_key, j.limit_key, l.queue, l.kind, l.priority, f.used, p.version,
+        j.lane_id, j.args, j.unique_key, j.limit_key, l.queue, l.kind, l.priority, f.used, p.version, p.alert_on, p.escalate_on,
         case
             when g.outcome in ('failed', 'snoozed', 'released', 'waiting')
                 and exists (select from engine.cancel_request r where r.job_id = g.job_id) then 'cancelled'
@@ -52,14 +52,18 @@ verdict as materialized (
             (select s.attempt from engine.step s where s.job_id = g.job_id order by s.position desc limit 1), 0)
     ) f on g.outcome = 'failed'
     left join lateral (
-        select c.max_attempts, c.backoff_seconds, c.version from (
-            select 1 as rank, o.max_attempts, o.backoff_seconds, o.version
+        select c.max_attempts, c.backoff_seconds, c.version,
+            -- An override that says nothing of alerts leaves them to the category.
+            case when c.rank > 1 or c.alert_on is not null then c.alert_on else lead(c.alert_on) over (order by c.rank) end as alert_on,
+            case when c.rank > 1 or c.escalate_on is not null then c.escalate_on else lead(c.escalate_on) over (order by c.rank) end as escalate_on
+        from (
+            select 1 as rank, o.max_attempts, o.backoff_seconds, o.version, o.alert_on_attempt as alert_on, o.escalate_on_attempt as escalate_on
             from engine.retry_override o where o.kind = l.kind and o.error_category = g.category
             union all
-            select 2, r.max_attempts, r.backoff_seconds, r.version
+            select 2, r.max_attempts, r.backoff_seconds, r.version, r.alert_on_attempt, r.escalate_on_attempt
             from engine.retry_config r where r.error_category = g.category
             union all
-            select 3, r.max_attempts, r.backoff_seconds, r.version
+            select 3, r.max_attempts, r.backoff_seconds, r.version, r.alert_on_attempt, r.escalate_on_attempt
             from engine.retry_config r where r.error_category = 'default'
         ) c order by c.rank limit 1
     ) p on g.outcome = 'failed'
@@ -128,6 +132,12 @@ letters as (
         md5(concat_ws('|', kind, category, regexp_replace(split_part(error, E'\n', 1), '[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]+', '#', 'g'))),
         attempt, priority, unique_key, limit_key
     from kept where outcome = 'dead'
+),
+noticed as (
+    insert into engine.notice (at, level, job_id, attempt, queue, kind, category, error)
+    select at, case when used = escalate_on then 'escalate' when used = alert_on then 'alert' else 'dead' end,
+        job_id, attempt, queue, kind, category, error
+    from kept where outcome = 'dead' or (outcome = 'failed' and used in (alert_on, escalate_on))
 ),
 freed as (
     delete from engine.unique_key

@@ -71,6 +71,11 @@ letters as (
         job_id, queue, 'poison', md5(concat_ws('|', kind, 'poison')), attempt, priority, unique_key, limit_key
     from kept where outcome = 'dead'
 ),
+noticed as (
+    insert into engine.notice (at, level, job_id, attempt, queue, kind, category, error)
+    select at, 'escalate', job_id, attempt, queue, kind, 'poison', format('the worker died %s times while it ran this job alone', lost_alone)
+    from kept where outcome = 'dead'
+),
 freed as (
     delete from engine.unique_key where job_id in (select job_id from kept where outcome in ('cancelled', 'dead'))
 ),

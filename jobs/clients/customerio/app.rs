@@ -1,12 +1,14 @@
 //! Mails to one person: `POST /v1/send/email`.
 
+use std::time::Duration;
+
 use engine::{Category, Run};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    super::http::{Call, CallError, Method, Reached},
+    super::http::{CallError, Method, Reached},
     CustomerIo,
 };
 
@@ -89,15 +91,28 @@ impl Email {
 }
 
 impl CustomerIo {
+    /// Waits until it is this process's turn to send a mail. To be asked before it is written down that one is sent: whoever
+    /// stops while he waits has sent nothing.
+    ///
+    /// # Errors
+    /// How long that would take, when it is too long to wait here.
+    pub async fn mail_turn(&self) -> Result<(), Duration> {
+        self.mails.turn().await
+    }
+
     /// Sends a mail, once.
     ///
     /// # Errors
     /// [`CallError::did_nothing`] says whether it may be sent again; if not, it may have been taken.
     pub async fn send_email(&self, email: &Email, run: &Run) -> Result<Sent, CallError> {
         let key = self.key(self.settings.app_key.as_ref(), "CUSTOMERIO_APP_KEY")?;
-        let call = Call::new(Method::Post, ["send", "email"]).bearer(key).on_behalf_of(run).json(&email.fields);
+        let call = self.call(Method::Post, ["send", "email"], run).bearer(key).json(&email.fields);
         let call = call.map_err(|error| self.app.error(Reached::Nothing, Category::Validation, error.to_string()))?;
-        let answer = self.app.send(&call).await?;
+        let answer = self.app.send(&call).await.inspect_err(|error| {
+            if let Some(wait) = error.retry_after {
+                self.mails.hold(wait);
+            }
+        })?;
         answer.json().map_err(|_| {
             let message =
                 format!("answered {} without a delivery id: {}", answer.status, self.app.clean(&String::from_utf8_lossy(&answer.body)));

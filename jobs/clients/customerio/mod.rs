@@ -11,21 +11,27 @@ pub use app::{Email, MESSAGE_HEADER, Sent};
 pub use settings::{Region, Settings};
 pub use track::{Event, event_id};
 
-use engine::Category;
+use std::sync::Arc;
+
+use engine::{Category, Run};
 
 use super::{
     OutsideError, Secret,
-    http::{CallError, Client, Reached},
+    http::{Call, CallError, Client, Method, Pace, Reached},
 };
 
 /// Its name, in messages.
 const SYSTEM: &str = "Customer.io";
+
+/// Mails a second that an account takes, by their documents.
+const MAILS_PER_SECOND: f64 = 100.0;
 
 /// Calls Customer.io; a clone shares its connections.
 #[derive(Clone)]
 pub struct CustomerIo {
     app: Client,
     track: Client,
+    mails: Arc<Pace>,
     settings: Settings,
 }
 
@@ -37,7 +43,21 @@ impl CustomerIo {
     pub fn new(settings: &Settings) -> Result<Self, OutsideError> {
         let (app, track) = settings.targets()?;
         let secrets = || settings.secrets().map(|secret| secret.text().to_owned());
-        Ok(Self { app: Client::new(app, secrets())?, track: Client::new(track, secrets())?, settings: settings.clone() })
+        Ok(Self {
+            app: Client::new(app, secrets())?,
+            track: Client::new(track, secrets())?,
+            mails: Arc::new(Pace::per_second(settings.mails_per_second.unwrap_or(MAILS_PER_SECOND))),
+            settings: settings.clone(),
+        })
+    }
+
+    /// A call for this attempt, within the time that the settings allow.
+    fn call<'a>(&self, method: Method, segments: impl IntoIterator<Item = &'a str>, run: &Run) -> Call {
+        let call = Call::new(method, segments).on_behalf_of(run);
+        match self.settings.timeout {
+            Some(timeout) => call.timeout(timeout),
+            None => call,
+        }
     }
 
     /// The key of a setting; a call that lacks it is not made.

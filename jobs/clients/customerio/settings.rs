@@ -1,5 +1,7 @@
 //! Where Customer.io is, and the keys to it.
 
+use std::time::Duration;
+
 use super::{
     super::{
         Secret,
@@ -35,6 +37,10 @@ pub struct Settings {
     pub track_key: Option<Secret>,
     /// Where a sandbox may redirect to, beside the vendor's own hosts.
     pub origins: Vec<String>,
+    /// Mails a second that this process sends; what the account takes, 100, unless set.
+    pub mails_per_second: Option<f64>,
+    /// How long a call may take, where not as long as calls usually may.
+    pub timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -47,6 +53,13 @@ impl Settings {
                 Region::Us
             }
         };
+        let mails_per_second = lookup("CUSTOMERIO_MAILS_PER_SECOND").and_then(|text| {
+            let rate = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite());
+            if rate.is_none() {
+                problems.push(format!("CUSTOMERIO_MAILS_PER_SECOND is {text:?}; expected a number above 0, such as 100"));
+            }
+            rate
+        });
         let mut secret = |name: &str| {
             let secret = lookup(name).map(Secret::new)?;
             problems.extend(secret.problem(name));
@@ -60,6 +73,8 @@ impl Settings {
             app_url: lookup("CUSTOMERIO_APP_URL"),
             track_url: lookup("CUSTOMERIO_TRACK_URL"),
             origins: Vec::new(),
+            mails_per_second,
+            timeout: None,
         }
     }
 

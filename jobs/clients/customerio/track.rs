@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use super::{
-    super::http::{Call, CallError, Method, Reached},
+    super::http::{CallError, Method, Reached},
     CustomerIo,
 };
 
@@ -72,9 +72,9 @@ impl CustomerIo {
         if event.customer.trim().is_empty() {
             return Err(wrong("the event is nobody's: it has no address".into()));
         }
-        let call = Call::new(Method::Post, ["api", "v1", "customers", event.customer.trim(), "events"])
+        let call = self
+            .call(Method::Post, ["api", "v1", "customers", event.customer.trim(), "events"], run)
             .basic(site, key)
-            .on_behalf_of(run)
             .json(&event.body().map_err(wrong)?)
             .map_err(|error| wrong(error.to_string()))?;
         // The answer of success is `{}`, or nothing at all.

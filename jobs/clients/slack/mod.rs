@@ -4,16 +4,20 @@ mod blocks;
 
 pub use blocks::{Alert, Field, Severity};
 
+use std::{sync::Arc, time::Duration};
+
 use engine::{Category, Run};
 use url::Url;
 
 use super::{
     OutsideError, Secret,
-    http::{Call, CallError, Client, Method, Reached, Target, TargetError},
+    http::{Call, CallError, Client, Method, Pace, Reached, Target, TargetError},
 };
 
 /// Its name, in messages.
 const SYSTEM: &str = "Slack";
+/// Messages a second that a channel takes.
+const PER_SECOND: f64 = 1.0;
 /// Where webhooks live.
 const HOST: &str = "hooks.slack.com";
 
@@ -68,6 +72,8 @@ impl Channel {
 pub struct Settings {
     /// The addresses.
     pub webhooks: [Option<Secret>; 3],
+    /// Messages a second and channel; what Slack takes, 1, unless set.
+    pub per_second: Option<f64>,
 }
 
 impl Settings {
@@ -77,7 +83,7 @@ impl Settings {
             problems.extend(webhook.problem(channel.setting()));
             Some(webhook)
         });
-        Self { webhooks }
+        Self { webhooks, per_second: None }
     }
 
     /// Where each channel is.
@@ -111,6 +117,7 @@ fn target(channel: Channel, webhook: &Secret) -> Result<Webhook, TargetError> {
 #[derive(Clone)]
 pub struct Slack {
     channels: [Option<(Client, Vec<String>)>; 3],
+    paces: Arc<[Pace; 3]>,
 }
 
 impl Slack {
@@ -126,7 +133,16 @@ impl Slack {
                 channels[place] = Some((Client::new(target, path.clone())?, path));
             }
         }
-        Ok(Self { channels })
+        let per_second = settings.per_second.unwrap_or(PER_SECOND);
+        Ok(Self { channels, paces: Arc::new(Channel::ALL.map(|_| Pace::per_second(per_second))) })
+    }
+
+    /// Waits until it is this process's turn to post to a channel.
+    ///
+    /// # Errors
+    /// How long that would take, when it is too long to wait here.
+    pub async fn turn(&self, channel: Channel) -> Result<(), Duration> {
+        self.paces[channel.place()].turn().await
     }
 
     /// Posts an alert. Slack knows no repetition: after an unknown outcome it may stand there twice.
@@ -139,19 +155,23 @@ impl Slack {
         let (client, path) = self.channels[channel.place()].as_ref().ok_or_else(missing)?;
         let call = Call::new(Method::Post, path.iter().map(String::as_str)).on_behalf_of(run).json(&alert.body());
         let call = call.map_err(|error| client.error(Reached::Nothing, Category::Validation, error.to_string()))?;
-        let answer = client.send(&call).await.map_err(final_if_refused)?;
+        let answer = client.send(&call).await.map_err(|error| self.refused(channel, error))?;
         if answer.body.trim_ascii() == b"ok" {
             return Ok(());
         }
         let words = client.clean(&String::from_utf8_lossy(&answer.body));
         Err(client.error(Reached::Unknown, Category::Upstream, format!("answered {} and not ok: {words}", answer.status)))
     }
-}
 
-/// A webhook that is revoked, a channel that is archived: Slack's refusals do not pass by themselves.
-fn final_if_refused(error: CallError) -> CallError {
-    match error.reached {
-        Reached::Answered(status @ 400..=499) if !matches!(status, 408 | 429) => CallError { category: Category::Validation, ..error },
-        _ => error,
+    /// A webhook that is revoked, a channel that is archived: Slack's refusals do not pass by themselves. A channel that is
+    /// full is left alone by all.
+    fn refused(&self, channel: Channel, error: CallError) -> CallError {
+        if let Some(wait) = error.retry_after {
+            self.paces[channel.place()].hold(wait);
+        }
+        match error.reached {
+            Reached::Answered(status @ 400..=499) if !matches!(status, 408 | 429) => CallError { category: Category::Validation, ..error },
+            _ => error,
+        }
     }
 }

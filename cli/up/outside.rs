@@ -1,0 +1,55 @@
+//! The outside systems of `up`: where no keys are set, a sandbox on this machine stands in.
+
+use std::{net::SocketAddr, time::Duration, time::Instant};
+
+use anyhow::Context;
+use jobs::clients::{Secret, slack::Channel};
+use sandbox::{
+    customerio::{self, CustomerIo, Reporting},
+    slack::{self, Slack},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    settings::{Settings, fresh_secret},
+    steps::step,
+};
+
+/// How soon the sandbox's Customer.io reports again what was not taken.
+const REPORT_AGAIN: Duration = Duration::from_secs(5);
+
+/// The sandboxes that run, until this is dropped.
+pub struct Outside {
+    _stop: DropGuard,
+}
+
+impl Outside {
+    /// Starts what has no keys, and lets the settings lead there. Reports of mails go to the web at `address`.
+    pub async fn open(settings: &mut Settings, address: SocketAddr) -> anyhow::Result<Self> {
+        let stop = CancellationToken::new();
+        let clients = &mut settings.worker.clients;
+        if clients.customerio.app_key.is_none() && clients.customerio.app_url.is_none() {
+            let begun = Instant::now();
+            let [app_key, site_id, track_key, signing_key] = std::array::from_fn(|_| fresh_secret());
+            let url = format!("http://{address}{}", ::web::webhooks::customerio::PATH);
+            settings.web.customerio_key = Some(Secret::new(&*signing_key));
+            let reporting = Reporting { url, signing_key, include_headers: true, twice: false, retry_after: REPORT_AGAIN };
+            let account = customerio::Options { reporting: Some(reporting), ..customerio::Options::new(&app_key, &site_id, &track_key) };
+            let sandbox = CustomerIo::start(account, stop.clone()).await.context("the sandbox's Customer.io cannot listen")?;
+            clients.customerio.app_url = Some(format!("{}/v1", sandbox.url()));
+            clients.customerio.track_url = Some(sandbox.url().into());
+            clients.customerio.app_key = Some(Secret::new(app_key));
+            clients.customerio.site_id = Some(Secret::new(site_id));
+            clients.customerio.track_key = Some(Secret::new(track_key));
+            step(&format!("sandbox: Customer.io at {}", sandbox.url()), begun.elapsed());
+        }
+        if clients.slack.webhooks.iter().all(Option::is_none) {
+            let begun = Instant::now();
+            let workspace = slack::Options::new(Channel::ALL.map(Channel::as_str));
+            let sandbox = Slack::start(workspace, stop.clone()).await.context("the sandbox's Slack cannot listen")?;
+            clients.slack.webhooks = Channel::ALL.map(|channel| Some(Secret::new(sandbox.webhook(channel.as_str()))));
+            step("sandbox: Slack, one webhook a channel", begun.elapsed());
+        }
+        Ok(Self { _stop: stop.drop_guard() })
+    }
+}

@@ -1,0 +1,3 @@
+//! What customers did, told to Customer.io.
+
+mod track_event;

@@ -1,0 +1,89 @@
+//! The outside systems of a test, each a sandbox of its own.
+
+use std::time::Duration;
+
+use engine::Kinds;
+use jobs::clients::{self, Secret, customerio, slack};
+use sandbox::customerio::CustomerIo;
+use sandbox::slack::Slack;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub const APP_KEY: &str = "app-key";
+pub const SITE_ID: &str = "site-id";
+pub const TRACK_KEY: &str = "track-key";
+
+/// Sandboxes that run until this is dropped.
+pub struct Outside {
+    pub customerio: CustomerIo,
+    pub slack: Slack,
+    stop: DropGuard,
+}
+
+/// An account of Customer.io that takes whatever comes.
+pub fn account() -> sandbox::customerio::Options {
+    sandbox::customerio::Options { mails_per_second: 100_000.0, ..sandbox::customerio::Options::new(APP_KEY, SITE_ID, TRACK_KEY) }
+}
+
+/// A workspace of Slack that takes whatever comes.
+pub fn workspace() -> sandbox::slack::Options {
+    let channels = slack::Channel::ALL.map(slack::Channel::as_str);
+    sandbox::slack::Options { per_second: 100_000.0, burst: 100_000.0, ..sandbox::slack::Options::new(channels) }
+}
+
+impl Outside {
+    /// Systems that take whatever comes.
+    pub async fn start() -> Self {
+        Self::of(account(), workspace()).await
+    }
+
+    pub async fn of(account: sandbox::customerio::Options, workspace: sandbox::slack::Options) -> Self {
+        let stop = CancellationToken::new();
+        let customerio = CustomerIo::start(account, stop.clone()).await.expect("a sandbox");
+        let slack = Slack::start(workspace, stop.clone()).await.expect("a sandbox");
+        Self { customerio, slack, stop: stop.drop_guard() }
+    }
+
+    /// Ends whatever hangs there.
+    pub fn stop(self) {
+        drop(self.stop);
+    }
+
+    /// Where they are.
+    pub fn settings(&self) -> clients::Settings {
+        clients::Settings {
+            customerio: customerio::Settings {
+                app_url: Some(format!("{}/v1", self.customerio.url())),
+                track_url: Some(self.customerio.url().into()),
+                app_key: Some(Secret::new(APP_KEY)),
+                site_id: Some(Secret::new(SITE_ID)),
+                track_key: Some(Secret::new(TRACK_KEY)),
+                mails_per_second: Some(100_000.0),
+                timeout: Some(Duration::from_secs(1)),
+                ..customerio::Settings::default()
+            },
+            slack: slack::Settings {
+                webhooks: slack::Channel::ALL.map(|channel| Some(Secret::new(self.slack.webhook(channel.as_str())))),
+                per_second: Some(100_000.0),
+            },
+        }
+    }
+
+    /// Every kind of the product, with these systems outside.
+    pub fn kinds(&self) -> Kinds {
+        with(&self.settings())
+    }
+}
+
+/// Every kind of the product, with the systems of these settings outside.
+pub fn with(settings: &clients::Settings) -> Kinds {
+    jobs::kinds().sharing(clients::Outside::new(settings).expect("the settings are right"))
+}
+
+/// Every kind of the product, with nothing outside but the account of Customer.io at this address.
+pub fn mailing(url: &str, mails_per_second: f64) -> Kinds {
+    let mut settings = clients::Settings::default();
+    settings.customerio.app_url = Some(format!("{url}/v1"));
+    settings.customerio.app_key = Some(Secret::new(APP_KEY));
+    settings.customerio.mails_per_second = Some(mails_per_second);
+    with(&settings)
+}

@@ -1,0 +1,21 @@
+//! The registry's HTTP functions, at the registry's paths, for callers with a token of scope `functions`.
+//!
+//! ```text
+//! POST /functions/v1/ops-alerter   raises an alert, or says that it is over
+//! ```
+
+pub mod ops_alerter;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::post;
+
+use crate::AppState;
+use crate::api::{Scope, tokens};
+
+/// The routes of the functions.
+pub(crate) fn router(state: &AppState) -> Router<AppState> {
+    Router::new()
+        .route(ops_alerter::PATH, post(ops_alerter::call))
+        .route_layer(from_fn_with_state((state.clone(), Scope::Functions), tokens::require))
+}
