@@ -93,6 +93,8 @@ async fn serve(orders: &Orders, port: u16, stop: CancellationToken) -> anyhow::R
         shopify_secret: web::Secret::new(SECRET),
         shopify_secret_previous: None,
         shop_domain: SHOP.into(),
+        customerio_key: None,
+        customerio_key_previous: None,
     };
     Ok(workers::web::run(config, pool(orders, 8)?, stop).await?)
 }
