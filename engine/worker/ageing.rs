@@ -43,8 +43,8 @@ impl Ageing {
         for lane in &lanes[reached..] {
             self.since.entry(*lane).or_insert(now);
         }
-        // A lane that is paused or gone waits for nothing.
-        if self.since.len() > lanes.len() {
+        // A lane that is paused or gone waits for nothing: only those that were not reached stand here.
+        if self.since.len() > lanes.len() - reached {
             self.since.retain(|lane, _| lanes.contains(lane));
         }
     }
