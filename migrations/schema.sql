@@ -4033,6 +4033,9 @@ declare
     replaced_id bigint;
     standing text;
 begin
+    if until_started or replaces then
+        perform pg_advisory_xact_lock(hashtextextended('engine.unique_key ' || $1 || ' ' || $2, 0));
+    end if;
     for turn in 1..200 loop
         insert into engine.unique_key (kind, key, job_id, since)
         values ($1, $2, $3, case when wait is not null then coalesce(chain, at) end)
