@@ -326,7 +326,7 @@ create table engine.notice (
     error text,
     constraint notice_pkey primary key (id),
     constraint notice_level_check check (level = any (array['alert'::text, 'escalate'::text, 'dead'::text]))
-);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 comment on table engine.notice is 'What a person should hear of: taken away by whoever tells people.';
 comment on column engine.notice.level is 'alert and escalate: the failure had the number of the policy''s alert_on_attempt or escalate_on_attempt; dead: neither, and there is no next.';
 

@@ -32,11 +32,16 @@ const PACE: Duration = Duration::from_secs(1);
 const WALK: Duration = Duration::from_millis(500);
 
 /// How far one worker has looked.
-#[derive(Default)]
 pub(super) struct Admission {
     progress: Mutex<Progress>,
-    /// Some key has a rate.
+    /// Some key has a rate, or this worker does not know yet.
     paced: AtomicBool,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { progress: Mutex::default(), paced: AtomicBool::new(true) }
+    }
 }
 
 #[derive(Default)]
