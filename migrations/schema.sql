@@ -1565,6 +1565,7 @@ create table raw_ops.customers (
     constraint customers_shopify_customer_id_key unique (shopify_customer_id)
 );
 create index idx_customers_acquisition_diet on raw_ops.customers using btree (acquisition_diet);
+create index idx_customers_created_at on raw_ops.customers using btree (created_at desc);
 create index idx_customers_portal_first_visited on raw_ops.customers using btree (portal_first_visited_at);
 comment on table raw_ops.customers is 'Customer master data synced from Shopify';
 comment on column raw_ops.customers.email is 'Null when unknown, never empty: two customers may both have none.';
@@ -3277,7 +3278,7 @@ left join lateral (
     where y.customer_id = c.id
     order by coalesce(x.dispatched_at, x.created_at) desc, x.id limit 1
 ) p on true;
-comment on view raw_ops.v_customer_context is 'Full customer view';
+comment on view raw_ops.v_customer_context is 'Full customer view. Ask for some: by id, email or shopify_customer_id, or the newest first by the page.';
 comment on column raw_ops.v_customer_context.orders is 'Paid for and not cancelled; so are the money and the two dates after it, the money without refunded orders.';
 comment on column raw_ops.v_customer_context.subscription_id is 'The active one, else a paused one, else the newest.';
 

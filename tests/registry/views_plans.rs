@@ -45,8 +45,8 @@ const ROWS: [&str; 9] = [
      from generate_series(1, 50000) n",
 ];
 
-/// What is asked of each view. A customer is asked for alone: all of them are a report, not a look.
-const QUESTIONS: [&str; 10] = [
+/// What is asked of each view. Customers are asked for alone or by the page: all of them are a report, not a look.
+const QUESTIONS: [&str; 11] = [
     "select * from raw_ops.v_webhook_health",
     "select * from raw_ops.v_retry_queue_depth",
     "select * from raw_ops.v_error_summary",
@@ -55,11 +55,12 @@ const QUESTIONS: [&str; 10] = [
     "select * from raw_ops.alert_retry_queue_backup",
     "select * from raw_ops.alert_slow_processing",
     "select * from raw_ops.v_customer_context where email = 'customer77@example.com'",
+    "select * from raw_ops.v_customer_context order by created_at desc limit 100",
     "select * from raw_ops.v_pack_queue",
     "select * from raw_ops.v_support_queue",
 ];
 
-const LARGE: [&str; 6] = ["orders", "webhook_inbox", "outbox", "order_items", "allocations", "support_tickets"];
+const LARGE: [&str; 7] = ["customers", "orders", "webhook_inbox", "outbox", "order_items", "allocations", "support_tickets"];
 
 async fn fill(pool: &PgPool) {
     let orders: u32 = std::env::var("RAWOPS_VIEW_ORDERS").map_or(100_000, |text| text.parse().expect("RAWOPS_VIEW_ORDERS is a number"));
