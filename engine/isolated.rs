@@ -20,7 +20,9 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{Category, Failure, JobId, JobResult, Kinds, Outcome, Run, run::Stop, worker::panic_trace, workflow::Course};
+use crate::{
+    Category, Failure, JobId, JobResult, Kinds, Outcome, Run, run::Stop, trace::TraceParent, worker::panic_trace, workflow::Course,
+};
 
 /// Tells a child what it is for.
 const CHILD: &str = "RAWOPS_ISOLATED_JOB";
@@ -48,6 +50,7 @@ pub(crate) struct Order {
     pub(crate) worker_id: i64,
     pub(crate) job_id: JobId,
     pub(crate) attempt: i32,
+    pub(crate) trace: Option<TraceParent>,
     pub(crate) limits: Isolation,
 }
 
@@ -90,7 +93,7 @@ async fn run_order(kinds: &Kinds) -> io::Result<()> {
     limit(order.limits)?;
     panic_trace::install();
     let answer = Answer::from(match kinds.get(&order.kind) {
-        Some(kind) => panic_trace::catch((kind.handler)(order.args, run_of(order.worker_id, order.job_id, order.attempt, kinds)))
+        Some(kind) => panic_trace::catch((kind.handler)(order.args.clone(), run_of(&order, kinds)))
             .await
             .unwrap_or_else(|panic| Err(Failure::bug(format!("the handler panicked: {panic}")))),
         None => Err(Failure::bug(format!("the program that was started for it knows no kind {}", order.kind))),
@@ -112,7 +115,7 @@ fn limit(limits: Isolation) -> io::Result<()> {
 }
 
 /// An attempt as an isolated handler sees it: who it is, and no way to the database.
-fn run_of(worker_id: i64, job_id: JobId, attempt: i32, kinds: &Kinds) -> Run {
+fn run_of(&Order { worker_id, job_id, attempt, trace, .. }: &Order, kinds: &Kinds) -> Run {
     let nowhere = PgConnectOptions::new_without_pgpass().host("isolated.invalid");
     Run {
         pool: PgPoolOptions::new().acquire_timeout(Duration::from_millis(1)).connect_lazy_with(nowhere),
@@ -120,6 +123,7 @@ fn run_of(worker_id: i64, job_id: JobId, attempt: i32, kinds: &Kinds) -> Run {
         claim_id: 0,
         job_id,
         attempt,
+        trace,
         started: Instant::now(),
         settled: Arc::default(),
         isolated: true,

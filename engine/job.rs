@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{Failure, Isolation, Limit, Run, arguments, unique::Uniqueness};
+use crate::{
+    Failure, Isolation, Limit, Run, arguments,
+    trace::{self, TraceParent},
+    unique::Uniqueness,
+};
 
 /// The identity of a job. Grows with time; travels as a string in JSON, because JavaScript rounds above 2^53.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
@@ -110,7 +114,7 @@ pub struct NewJob {
     pub(crate) limit_key: Option<String>,
     pub(crate) max_attempts: Option<i16>,
     pub(crate) parent: Option<JobId>,
-    pub(crate) trace_parent: Option<String>,
+    pub(crate) trace_parent: Option<TraceParent>,
     pub(crate) outlives_parent: bool,
 }
 
@@ -200,10 +204,29 @@ impl NewJob {
         self
     }
 
+    /// The trace that it belongs to, by the header `traceparent` of W3C; unless it is said, that of [`trace::current`]. What is
+    /// no such header is left out: it is no reason to refuse the job.
+    #[must_use]
+    pub fn trace_parent(mut self, header: &str) -> Self {
+        self.trace_parent = header.parse().ok();
+        self
+    }
+
     /// As the child of a workflow: goes on when the workflow is cancelled or dies, which otherwise cancels it.
     #[must_use]
     pub const fn outlives_parent(mut self) -> Self {
         self.outlives_parent = true;
+        self
+    }
+
+    /// The trace that it belongs to.
+    pub(crate) fn trace(&self) -> Option<TraceParent> {
+        self.trace_parent.or_else(trace::current)
+    }
+
+    /// Of this trace, unless it says another.
+    pub(crate) fn or_of_trace(mut self, trace: Option<TraceParent>) -> Self {
+        self.trace_parent = self.trace_parent.or(trace);
         self
     }
 

@@ -29,6 +29,7 @@ pub mod schedule;
 mod shared;
 pub mod store;
 mod together;
+pub mod trace;
 mod unique;
 pub mod why;
 mod worker;

@@ -17,6 +17,7 @@ use crate::{
     failpoint::around,
     shared::Shared,
     store,
+    trace::{self, TraceParent},
     workflow::{Course, Undoing},
 };
 
@@ -28,6 +29,7 @@ pub struct Run {
     pub(crate) claim_id: i64,
     pub(crate) job_id: JobId,
     pub(crate) attempt: i32,
+    pub(crate) trace: Option<TraceParent>,
     pub(crate) started: std::time::Instant,
     pub(crate) settled: Arc<AtomicBool>,
     /// In a process of its own, without a database.
@@ -93,6 +95,11 @@ impl Run {
         self.worker_id
     }
 
+    /// The place in a trace that this attempt stands at: the header `traceparent` of what it asks of other systems.
+    pub fn trace_parent(&self) -> Option<TraceParent> {
+        trace::current().or(self.trace)
+    }
+
     /// Waits until the attempt should stop: somebody cancelled the job, it ran out of its time, or the worker shuts down
     /// or was declared dead.
     ///
@@ -131,7 +138,8 @@ impl Run {
             return Err(Failure::bug("an isolated job has no database: return what it found, for another job to write"));
         }
         let mut tx = self.pool.begin().await?;
-        if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt).await? {
+        let trace = self.trace_parent().map(|trace| trace.to_string());
+        if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt, trace.as_deref()).await? {
             return Err(Failure::lease_lost());
         }
         Ok(Tx { inner: tx, undoing: None })
@@ -142,7 +150,7 @@ impl Run {
     /// # Errors
     /// As [`crate::enqueue_in`].
     pub async fn enqueue_in(&self, tx: &mut Tx, job: &NewJob) -> JobResult<Enqueued> {
-        let job = job.clone().parent(self.job_id);
+        let job = job.clone().parent(self.job_id).or_of_trace(self.trace_parent());
         Ok(store::job::enqueue(tx, &job).await?)
     }
 

@@ -164,6 +164,7 @@ create table engine.event (
     emitted_at timestamp with time zone not null,
     idempotency_key text,
     payload jsonb not null,
+    trace_parent text,
     constraint event_pkey primary key (name, key, id),
     constraint event_idempotency_key_check check (length(idempotency_key) <= 500),
     constraint event_key_check check (length(key) <= 500),
@@ -173,6 +174,7 @@ create table engine.event (
 create index event_age on engine.event using btree (emitted_at);
 create unique index event_once on engine.event using btree (name, key, idempotency_key) where idempotency_key is not null;
 comment on table engine.event is 'What happened, by name and correlation key. Of one name and key, ids grow in the order of commits.';
+comment on column engine.event.trace_parent is 'In whose trace it was emitted, as a header of W3C.';
 
 create table engine.event_wait (
     job_id bigint not null,
@@ -3065,7 +3067,7 @@ create index idx_webhook_inbox_status on raw_ops.webhook_inbox using btree (proc
 create index webhook_inbox_errors on raw_ops.webhook_inbox using btree (received_at) where last_error is not null;
 create index webhook_inbox_processed on raw_ops.webhook_inbox using btree (processed_at) where processing_status = 'success'::text;
 create index webhook_inbox_received on raw_ops.webhook_inbox using btree (received_at);
-create trigger trg_enqueue_process_order after insert or update of processing_status on raw_ops.webhook_inbox for each row when ((new.processing_status = any (array['pending'::text, 'retrying'::text])) and new.source = 'shopify'::text and new.topic ~~ 'orders/%'::text) execute function raw_ops.enqueue_row('orders.process_order', 'orders', 'inbox_id', 'id');
+create trigger trg_enqueue_process_order after insert or update of processing_status on raw_ops.webhook_inbox for each row when ((new.processing_status = any (array['pending'::text, 'retrying'::text])) and new.source = 'shopify'::text and new.topic ~~ 'orders/%'::text) execute function raw_ops.enqueue_row('orders.process_order', 'orders', 'inbox_id', 'id', '', 'raw_headers');
 comment on table raw_ops.webhook_inbox is 'All incoming webhooks with processing status';
 comment on column raw_ops.webhook_inbox.raw_payload is 'The body as far as jsonb can hold it; jsonb null when it is no JSON. raw_body is the truth.';
 comment on column raw_ops.webhook_inbox.processing_duration_ms is 'Work of the attempt that succeeded; processing_time_ms is filled equal.';
@@ -3728,8 +3730,8 @@ begin
     insert into engine.topic (name, key, touched_at) values (emit.name, emit.key, engine.now())
     on conflict (name, key) do update set touched_at = excluded.touched_at;
     -- From here on nobody else is between looking and waiting: each statement sees all that came before.
-    insert into engine.event (name, key, emitted_at, idempotency_key, payload)
-    values (emit.name, emit.key, engine.now(), emit.idempotency_key, emit.payload)
+    insert into engine.event (name, key, emitted_at, idempotency_key, payload, trace_parent)
+    values (emit.name, emit.key, engine.now(), emit.idempotency_key, emit.payload, engine.trace_parent(null))
     on conflict do nothing
     returning event.id into made;
     if made is null then
@@ -3829,7 +3831,7 @@ begin
     lane := engine.lane_of(enqueue.queue, enqueue.kind, enqueue.priority);
     insert into engine.job (id, lane_id, max_attempts, created_at, args, unique_key, limit_key, parent_id, trace_parent, requeued_from, deadline)
     values (new_id, lane, enqueue.max_attempts, due, enqueue.args, the_key, enqueue.limit_key,
-            enqueue.parent_id, enqueue.trace_parent, enqueue.requeued_from, enqueue.deadline);
+            enqueue.parent_id, engine.trace_parent(enqueue.trace_parent), enqueue.requeued_from, enqueue.deadline);
 
     perform engine.put_in_place(new_id, lane, 1, case when starts > due then starts end, enqueue.limit_key);
     return query select new_id, true, depth, age_ms;
@@ -3846,7 +3848,7 @@ begin
         from engine.job j
         join engine.lane l on l.id = j.lane_id
         cross join lateral engine.enqueue('engine.unwind', jsonb_build_object('workflow', workflow::text), l.queue, l.priority,
-            unique_key => workflow::text, parent_id => workflow) e
+            unique_key => workflow::text, parent_id => workflow, trace_parent => j.trace_parent) e
         where j.id = workflow;
     end if;
 end
@@ -4440,7 +4442,8 @@ begin
     end if;
     select e.id, e.created into fresh
     from engine.enqueue(dead.topic, coalesce($3, dead.payload), coalesce(dead.queue, 'default'), coalesce(dead.priority, 5::smallint),
-        unique_key => dead.unique_key, limit_key => dead.limit_key, requeued_from => dead.id) e;
+        unique_key => dead.unique_key, limit_key => dead.limit_key, requeued_from => dead.id,
+        trace_parent => (select j.trace_parent from engine.job j where j.id = dead.job_id)) e;
     if not fresh.created then
         raise exception 'dead letter % stays: job % holds its unique key and is still alive', $1, fresh.id
             using errcode = 'RW012', detail = fresh.id::text;
@@ -4467,7 +4470,7 @@ declare
     old record;
     fresh record;
 begin
-    select j.id, j.state, j.queue, j.kind, j.priority, j.args, j.unique_key, j.limit_key, d.max_attempts, w.steps into old
+    select j.id, j.state, j.queue, j.kind, j.priority, j.args, j.unique_key, j.limit_key, d.max_attempts, d.trace_parent, w.steps into old
     from engine.job_state j
     join engine.job d on d.id = j.id
     cross join lateral (select count(*)::integer as steps from engine.step s where s.job_id = j.id) w
@@ -4487,7 +4490,7 @@ begin
     end if;
     select e.id, e.created into fresh
     from engine.enqueue(old.kind, old.args, old.queue, old.priority, unique_key => old.unique_key, limit_key => old.limit_key,
-        max_attempts => old.max_attempts) e;
+        max_attempts => old.max_attempts, trace_parent => old.trace_parent) e;
     if not fresh.created then
         raise exception 'job % holds the unique key of workflow % and is still alive', fresh.id, workflow using errcode = 'RW012';
     end if;
@@ -4783,6 +4786,13 @@ begin
 exception when sqlstate 'RW098' then
     return false;
 end
+$$;
+
+create function engine.trace_parent(given text) returns text
+language sql stable
+as $$
+select '00-' || substring(coalesce($1, current_setting('engine.trace_parent', true)) from
+    '^(?:00-(?=.{52}$)|(?!00|ff)[0-9a-f]{2}-(?=.{52}(?:-|$)))((?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})')
 $$;
 
 create function engine.unpark(ids bigint[]) returns integer
@@ -5145,16 +5155,18 @@ as $$
 declare
     key text;
     due timestamptz;
+    trace text;
 begin
     if raw_ops.is_seeding() then
         return null;
     end if;
     -- Of the row only these columns are read: turned into JSON, it would carry whole documents along.
-    execute format('select ($1).%I::text, %s', tg_argv[3],
-                   case when tg_nargs > 4 then format('($1).%I', tg_argv[4]) else 'null' end)
-        into key, due using new;
+    execute format('select ($1).%I::text, %s, %s', tg_argv[3],
+                   case when tg_argv[4] <> '' then format('($1).%I', tg_argv[4]) else 'null' end,
+                   case when tg_argv[5] <> '' then format('($1).%I ->> ''traceparent''', tg_argv[5]) else 'null' end)
+        into key, due, trace using new;
     perform engine.enqueue(tg_argv[0], jsonb_build_object(tg_argv[2], key),
-        queue => tg_argv[1], unique_key => key, run_at => due);
+        queue => tg_argv[1], unique_key => key, run_at => due, trace_parent => trace);
     return null;
 end
 $$;
@@ -7318,6 +7330,7 @@ grant execute on function engine.run_schedule(text,timestamp with time zone,text
 grant execute on function engine.settle_aftermath(integer) to rawops_runtime;
 grant execute on function engine.settle_cancels(integer) to rawops_runtime;
 grant execute on function engine.take_notices(integer) to rawops_runtime;
+grant execute on function engine.trace_parent(text) to rawops_runtime;
 grant execute on function engine.unpark(bigint[]) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
 grant execute on function raw_ops.alert_channel(text) to rawops_runtime;

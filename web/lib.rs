@@ -22,10 +22,12 @@ mod metrics;
 mod rights;
 mod server;
 mod state;
+mod trace;
 pub mod webhooks;
 
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
 pub use config::{Config, ConfigError};
@@ -46,6 +48,7 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::show))
         .fallback(async || StatusCode::NOT_FOUND)
+        .layer(from_fn(trace::follow))
         .with_state(state)
 }
 

@@ -53,6 +53,8 @@ pub struct Claimed {
     pub args: Option<String>,
     /// When it was enqueued.
     pub created_at: Option<DateTime<Utc>>,
+    /// The place in a trace that it was enqueued at.
+    pub trace_parent: Option<String>,
     /// Whether it holds a unique key.
     pub unique_key: bool,
     /// Whether its deadline had passed.
@@ -97,6 +99,7 @@ struct Row {
     stale: Option<bool>,
     has_parent: Option<bool>,
     limited: Option<bool>,
+    trace_parent: Option<String>,
 }
 
 /// Claims ready jobs.
@@ -141,6 +144,7 @@ fn claimed(row: Row) -> Option<Claimed> {
         stale: row.stale.unwrap_or(false),
         has_parent: row.has_parent.unwrap_or(false),
         limited: row.limited.unwrap_or(false),
+        trace_parent: row.trace_parent,
     })
 }
 
@@ -166,9 +170,11 @@ pub struct TakenLimited {
 
 #[derive(sqlx::FromRow)]
 struct LimitedRow {
+    #[sqlx(default)]
     wait_s: Option<f64>,
     claim_id: Option<i64>,
     lane_id: Option<i32>,
+    #[sqlx(default)]
     position: Option<i64>,
     job_id: Option<JobId>,
     attempt: Option<i32>,
@@ -178,6 +184,9 @@ struct LimitedRow {
     unique_key: Option<bool>,
     stale: Option<bool>,
     has_parent: Option<bool>,
+    #[sqlx(default)]
+    limited: Option<bool>,
+    trace_parent: Option<String>,
 }
 
 /// Claims ready jobs of lanes whose queue or kind is limited, as many as the limits leave. Nothing, when another worker does
@@ -213,7 +222,7 @@ fn limited(row: LimitedRow) -> Option<Claimed> {
     Some(Claimed {
         claim_id: row.claim_id?,
         lane_id: row.lane_id?,
-        position: row.position?,
+        position: row.position.unwrap_or(0),
         job_id: row.job_id?,
         attempt: row.attempt?,
         kind: row.kind?,
@@ -222,7 +231,8 @@ fn limited(row: LimitedRow) -> Option<Claimed> {
         unique_key: row.unique_key.unwrap_or(false),
         stale: row.stale.unwrap_or(false),
         has_parent: row.has_parent.unwrap_or(false),
-        limited: true,
+        limited: row.limited.unwrap_or(true),
+        trace_parent: row.trace_parent,
     })
 }
 
@@ -236,30 +246,15 @@ pub async fn take_alone(
     kinds: &[String],
     queues: &[String],
 ) -> Result<Option<Claimed>, sqlx::Error> {
-    type Suspect =
-        (i64, i32, JobId, i32, String, Option<String>, Option<DateTime<Utc>>, Option<bool>, Option<bool>, Option<bool>, Option<bool>);
     let mut tx = connection.begin().await?;
     let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock_suspects")).fetch_one(&mut *tx).await?;
     if locked < limits {
         return Ok(None);
     }
     let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(&mut *tx);
-    let row: Option<Suspect> = around("claim/take_alone", taking).await?;
+    let row: Option<LimitedRow> = around("claim/take_alone", taking).await?;
     tx.commit().await?;
-    Ok(row.map(|(claim_id, lane_id, job_id, attempt, kind, args, created_at, unique_key, limited, stale, has_parent)| Claimed {
-        claim_id,
-        lane_id,
-        position: 0,
-        job_id,
-        attempt,
-        kind,
-        args,
-        created_at,
-        unique_key: unique_key.unwrap_or(false),
-        limited: limited.unwrap_or(false),
-        stale: stale.unwrap_or(false),
-        has_parent: has_parent.unwrap_or(false),
-    }))
+    Ok(row.and_then(limited))
 }
 
 /// A job of a claim that its worker knows nothing of.
@@ -281,7 +276,8 @@ pub async fn strays(connection: &mut PgConnection, worker_id: i64, known: &[i64]
     around("claim/strays", sqlx::query_as(sql!("claim/strays")).bind(worker_id).bind(known).fetch_all(connection)).await
 }
 
-/// Proves, at the start of a handler's transaction, that the attempt is still the worker's.
+/// Proves, at the start of a handler's transaction, that the attempt is still the worker's. What triggers enqueue in it belongs
+/// to `trace`.
 ///
 /// # Errors
 /// The database's.
@@ -291,10 +287,11 @@ pub async fn assert_held(
     claim_id: i64,
     job_id: JobId,
     attempt: i32,
+    trace: Option<&str>,
 ) -> Result<bool, sqlx::Error> {
     around("claim/assert_lock", sqlx::query(sql!("claim/assert_lock")).bind(job_id).execute(&mut *connection)).await?;
-    let proof = sqlx::query(sql!("claim/assert")).bind(worker_id).bind(claim_id).bind(job_id).bind(attempt).fetch_optional(connection);
-    let held = around("claim/assert", proof).await?;
+    let proof = sqlx::query(sql!("claim/assert")).bind(worker_id).bind(claim_id).bind(job_id).bind(attempt).bind(trace);
+    let held = around("claim/assert", proof.fetch_optional(connection)).await?;
     Ok(held.is_some())
 }
 

@@ -87,9 +87,8 @@ impl Rows {
     }
 
     fn add(&mut self, job: &NewJob, lane: i32, id: JobId, at: DateTime<Utc>) {
-        let (args, trace) = (escaped(job.args.get()), job.trace_parent.as_deref().map(escaped));
+        let (args, trace) = (escaped(job.args.get()), or_null(job.trace()));
         let (most, parent, deadline) = (or_null(job.max_attempts), or_null(job.parent), or_null(job.deadline.map(|at| at.to_rfc3339())));
-        let trace = trace.as_deref().unwrap_or(NULL);
         let _ = writeln!(self.jobs, "{id}\t{lane}\t{most}\t{}\t{args}\t{parent}\t{trace}\t{deadline}", at.to_rfc3339());
         let _ = match job.run_at.filter(|run_at| *run_at > at) {
             Some(run_at) => writeln!(self.scheduled, "{}\t{id}\t{lane}\t1", run_at.to_rfc3339()),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, error::DatabaseError, types::Json};
 
 use super::{StoreError, sql};
-use crate::{JobId, failpoint::around};
+use crate::{JobId, failpoint::around, trace};
 
 /// What came of emitting an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -32,6 +32,7 @@ pub async fn emit(
     idempotency_key: Option<&str>,
 ) -> Result<Emitted, StoreError> {
     let statement = sqlx::query_as(sql!("event/emit")).bind(name).bind(key).bind(Json(payload)).bind(idempotency_key);
+    let statement = statement.bind(trace::current().map(|trace| trace.to_string()));
     around("event/emit", statement.fetch_one(connection)).await.map_err(refused)
 }
 

@@ -33,7 +33,7 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqu
         .bind(&job.limit_key)
         .bind(job.max_attempts)
         .bind(job.parent)
-        .bind(&job.trace_parent)
+        .bind(job.trace().map(|trace| trace.to_string()))
         .bind(job.deadline)
         .bind(job.unique.by_args)
         .bind(job.unique.period.map(milliseconds))
@@ -85,9 +85,16 @@ async fn enqueue_together(connection: &mut PgConnection, jobs: &[&NewJob]) -> Re
         .bind(jobs.iter().map(|job| job.deadline).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| job.unique.by_args).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| job.parent).collect::<Vec<_>>())
+        .bind(traces(jobs))
         .fetch_all(connection);
     let rows: Vec<(i64, Option<JobId>)> = around("job/enqueue_many", enqueueing).await.map_err(refused)?;
     Ok(rows.into_iter().map(|(_, id)| id).collect())
+}
+
+/// The trace of each; empty when none has any, which spares plain jobs the array.
+fn traces(jobs: &[&NewJob]) -> Vec<Option<String>> {
+    let traces: Vec<_> = jobs.iter().map(|job| job.trace().map(|trace| trace.to_string())).collect();
+    if traces.iter().all(Option::is_none) { Vec::new() } else { traces }
 }
 
 fn milliseconds(time: Duration) -> i64 {

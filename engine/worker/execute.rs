@@ -21,6 +21,7 @@ use crate::{
         attempt::{Ended, Verdict},
         claim::Claimed,
     },
+    trace,
     workflow::Course,
 };
 
@@ -74,12 +75,14 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
     let settled = Arc::new(AtomicBool::new(false));
     let asked = run::Stop::default();
     let course = Course::default();
+    let trace = job.trace_parent.as_deref().and_then(|header| header.parse().ok());
     let run = Run {
         pool: session.pool.clone(),
         worker_id: session.worker_id,
         claim_id: job.claim_id,
         job_id: job.job_id,
         attempt: job.attempt,
+        trace,
         started,
         settled: settled.clone(),
         isolated: false,
@@ -95,11 +98,11 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
         None => (kind.handler)(args, run),
         Some(limits) => {
             let (worker_id, job_id, attempt) = (run.worker_id, job.job_id, job.attempt);
-            let order = isolated::Order { kind: job.kind.clone(), args, worker_id, job_id, attempt, limits };
+            let order = isolated::Order { kind: job.kind.clone(), args, worker_id, job_id, attempt, trace, limits };
             Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone()))
         }
     };
-    let mut handler = tokio::spawn(panic_trace::catch(work));
+    let mut handler = tokio::spawn(panic_trace::catch(trace::boxed_within(trace, work)));
     let stop = tokio::select! {
         biased;
         end = &mut handler => return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end, &course) }),

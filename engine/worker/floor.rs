@@ -152,20 +152,7 @@ mod tests {
     }
 
     fn job(position: i64) -> Claimed {
-        Claimed {
-            claim_id: 1,
-            lane_id: 7,
-            position,
-            job_id: crate::JobId(position),
-            attempt: 1,
-            kind: "a.b".into(),
-            args: None,
-            created_at: None,
-            unique_key: false,
-            stale: false,
-            has_parent: false,
-            limited: false,
-        }
+        Claimed { claim_id: 1, lane_id: 7, position, job_id: crate::JobId(position), attempt: 1, ..Claimed::default() }
     }
 
     #[test]

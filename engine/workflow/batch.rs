@@ -52,8 +52,9 @@ pub async fn enqueue_batch_in(connection: &mut PgConnection, jobs: &[NewJob], ca
         priority: callback.priority,
         args: serde_json::from_str(callback.args.get())?,
     };
-    let id = job::enqueue(&mut tx, &NewJob::of(&batch)?.queue(&callback.queue).priority(callback.priority)).await?.id;
-    let parts: Vec<NewJob> = jobs.iter().map(|part| part.clone().parent(id)).collect();
+    let waiting = NewJob::of(&batch)?.queue(&callback.queue).priority(callback.priority).or_of_trace(callback.trace());
+    let id = job::enqueue(&mut tx, &waiting).await?.id;
+    let parts: Vec<NewJob> = jobs.iter().map(|part| part.clone().parent(id).or_of_trace(callback.trace())).collect();
     let made = if parts.is_empty() { Vec::new() } else { job::enqueue_many(&mut tx, &parts).await? };
     let own: Vec<JobId> = made.iter().flatten().copied().collect();
     child::add(&mut tx, id, 1, &own, &vec![false; own.len()]).await?;

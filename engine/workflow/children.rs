@@ -70,7 +70,8 @@ impl Run {
         };
         let begun = Instant::now();
         let mut tx = self.begin().await?;
-        let made = make(&mut tx, self.job_id(), position, jobs).await?;
+        let jobs: Vec<NewJob> = jobs.iter().map(|job| job.clone().parent(self.job_id).or_of_trace(self.trace_parent())).collect();
+        let made = make(&mut tx, self.job_id, position, &jobs).await?;
         self.keep(tx, Act::Child, position, name, begun, &made).await?;
         Ok(Children { name: name.into(), position, jobs: made.0 })
     }
@@ -122,8 +123,7 @@ async fn make(tx: &mut Tx, parent: JobId, position: i32, jobs: &[NewJob]) -> Job
             keyed.kind
         )));
     }
-    let jobs: Vec<NewJob> = jobs.iter().map(|job| job.clone().parent(parent)).collect();
-    let made: Vec<JobId> = job::enqueue_many(tx, &jobs).await?.into_iter().flatten().collect();
+    let made: Vec<JobId> = job::enqueue_many(tx, jobs).await?.into_iter().flatten().collect();
     let stays: Vec<bool> = jobs.iter().map(|job| job.outlives_parent).collect();
     child::add(tx, parent, position, &made, &stays).await?;
     Ok(Made(made))

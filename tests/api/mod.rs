@@ -3,6 +3,7 @@
 mod events;
 mod jobs;
 mod tokens;
+mod trace;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;

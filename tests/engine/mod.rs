@@ -31,6 +31,7 @@ mod storage;
 mod storage_upkeep;
 mod together;
 mod told;
+mod trace;
 mod uniqueness;
 mod uniqueness_races;
 mod why;

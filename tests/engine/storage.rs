@@ -148,7 +148,7 @@ async fn fault_4_one_hung_transaction_keeps_only_its_own_job() {
     enqueue(db.pool(), 4).await;
     let jobs = hand.take(4).await;
     let mut hung = db.pool().begin().await.expect("a transaction");
-    assert!(claim::assert_held(&mut hung, hand.id, jobs[0].claim_id, jobs[0].job_id, 1).await.expect("asked"));
+    assert!(claim::assert_held(&mut hung, hand.id, jobs[0].claim_id, jobs[0].job_id, 1, None).await.expect("asked"));
     attempt::complete_one(&mut hung, hand.id, jobs[0].job_id, 1, 0, &serde_json::Value::Null).await.expect("written, not committed");
     hand.die().await;
     let orphan = Orphan { worker_id: hand.id, id: jobs[0].claim_id };
@@ -167,7 +167,7 @@ async fn two_hundred_claims_that_cannot_be_rescued_hold_up_no_other() {
     let mut hung = db.pool().begin().await.expect("a transaction");
     for _ in 0..200 {
         let job = hand.take(1).await.remove(0);
-        assert!(claim::assert_held(&mut hung, hand.id, job.claim_id, job.job_id, 1).await.expect("asked"));
+        assert!(claim::assert_held(&mut hung, hand.id, job.claim_id, job.job_id, 1, None).await.expect("asked"));
     }
     assert_eq!(hand.take(1).await.len(), 1, "the last one is held by nobody's transaction");
     hand.die().await;

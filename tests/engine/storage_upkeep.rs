@@ -66,7 +66,7 @@ async fn fault_12_a_dead_worker_can_neither_claim_nor_renew_nor_write() {
     enqueue(db.pool(), 2).await;
     let job = hand.take(1).await.remove(0);
     let held = async |connection: &mut PgConnection| {
-        claim::assert_held(connection, hand.id, job.claim_id, job.job_id, job.attempt).await.expect("asked")
+        claim::assert_held(connection, hand.id, job.claim_id, job.job_id, job.attempt, None).await.expect("asked")
     };
     let mut tx = db.pool().begin().await.expect("a transaction");
     assert!(held(&mut tx).await, "while it lives");

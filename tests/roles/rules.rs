@@ -122,7 +122,7 @@ pub const FUNCTIONS: &[Functions] = &[
         &["rawops_operator"],
     ),
     Functions(
-        "engine.settle_cancels engine.args_key engine.is_running engine.hold_unique_key engine.collapse_snoozes",
+        "engine.settle_cancels engine.args_key engine.trace_parent engine.is_running engine.hold_unique_key engine.collapse_snoozes",
         &["rawops_runtime"],
     ),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),

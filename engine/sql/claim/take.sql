@@ -51,12 +51,13 @@ select
     case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by rank) from head) end as looked_at,
     case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by priority, id) from known where limited) end as limited_lanes,
     c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.limited, c.stale,
-    c.has_parent
+    c.has_parent, c.trace_parent
 from engine.position s
 left join (
     select head.rank, held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, j.args::text as args, j.created_at,
            j.unique_key is not null as unique_key, j.limit_key is not null as limited,
-           j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent
+           j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent,
+           j.trace_parent
     from held
     cross join picked p
     join head on head.id = p.lane_id

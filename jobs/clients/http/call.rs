@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::Run;
+use engine::{Run, trace::TraceParent};
 use reqwest::header::HeaderMap;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -43,6 +43,7 @@ pub struct Call {
     pub(super) credentials: Credentials,
     pub(super) idempotency_key: Option<String>,
     pub(super) on_behalf_of: Option<String>,
+    pub(super) trace_parent: Option<TraceParent>,
     pub(super) timeout: Duration,
     pub(super) answer_limit: usize,
 }
@@ -58,6 +59,7 @@ impl Call {
             credentials: Credentials::None,
             idempotency_key: None,
             on_behalf_of: None,
+            trace_parent: None,
             timeout: TIMEOUT,
             answer_limit: ANSWER_LIMIT,
         }
@@ -107,10 +109,12 @@ impl Call {
         self
     }
 
-    /// Says for which attempt of which job it is made, so that both sides' logs can be laid beside each other.
+    /// Says for which attempt of which job it is made, so that both sides' logs can be laid beside each other, and in which
+    /// trace.
     #[must_use]
     pub fn on_behalf_of(mut self, run: &Run) -> Self {
         self.on_behalf_of = Some(format!("job-{}-{}", run.job_id(), run.attempt()));
+        self.trace_parent = run.trace_parent();
         self
     }
 

@@ -127,6 +127,9 @@ impl Client {
         if let Some(attempt) = &call.on_behalf_of {
             request = request.header("x-request-id", attempt);
         }
+        if let Some(trace) = call.trace_parent {
+            request = request.header("traceparent", trace.to_string());
+        }
         match &call.credentials {
             Credentials::None => request,
             Credentials::Basic(user, password) => request.basic_auth(user, Some(password)),

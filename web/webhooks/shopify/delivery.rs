@@ -9,9 +9,12 @@ use std::fmt::Write;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
+use engine::trace::TraceParent;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+
+use crate::trace::TRACE_PARENT;
 
 /// Longest value of an identifying header that is believed.
 const CLAIM_LIMIT_BYTES: usize = 255;
@@ -59,7 +62,7 @@ impl Delivery {
             triggered_at: claim(headers, "x-shopify-triggered-at")
                 .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
                 .map(|time| time.to_utc()),
-            headers: kept(headers),
+            headers: kept(headers, engine::trace::current()),
             body,
             body_sha256,
             order_id,
@@ -89,8 +92,12 @@ fn made_id(topic: &str, body_sha256: &[u8]) -> String {
     id
 }
 
-fn kept(headers: &HeaderMap) -> Value {
+/// The trace is kept with them, for the row's trigger to hand on to the job.
+fn kept(headers: &HeaderMap, trace: Option<TraceParent>) -> Value {
     let mut kept = Map::new();
+    if let Some(trace) = trace {
+        kept.insert(TRACE_PARENT.into(), trace.to_string().into());
+    }
     for name in headers.keys() {
         let of_shopify = name.as_str().starts_with("x-shopify-") && name != super::SIGNATURE;
         if !of_shopify && !matches!(name.as_str(), "content-type" | "user-agent") {
