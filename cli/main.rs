@@ -17,6 +17,7 @@ mod retry;
 mod schedules;
 mod seed;
 mod shutdown;
+mod spans;
 mod tokens;
 mod up;
 mod why;
@@ -108,10 +109,10 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let url = cli.database_url.as_deref();
     let ended = match cli.command {
-        Command::Up(args) => up::run(url, args).await,
-        Command::Web => processes::web(url).await,
-        Command::Worker => processes::worker(url).await,
-        Command::Scheduler => processes::scheduler(url).await,
+        Command::Up(args) => spans::told(Box::pin(up::run(url, args))).await,
+        Command::Web => spans::told(Box::pin(processes::web(url))).await,
+        Command::Worker => spans::told(Box::pin(processes::worker(url))).await,
+        Command::Scheduler => spans::told(Box::pin(processes::scheduler(url))).await,
         Command::Migrate(args) => migrate::run(url, &args).await,
         Command::Seed(args) => seed::run(url, &args).await,
         Command::Jobs(command) => jobs::run(url, command).await,

@@ -31,6 +31,8 @@ pub struct Wanted<'a> {
     pub new_lane_quota: i64,
     /// Turns the order among lanes of equal priority.
     pub turn: i32,
+    /// Whether it wants to know the queue of each job.
+    pub with_queues: bool,
 }
 
 /// A job that this worker holds.
@@ -53,6 +55,8 @@ pub struct Claimed {
     pub args: Option<String>,
     /// When it was enqueued.
     pub created_at: Option<DateTime<Utc>>,
+    /// Its queue, where spans are told to somebody.
+    pub queue: Option<String>,
     /// The place in a trace that it was enqueued at.
     pub trace_parent: Option<String>,
     /// Whether it holds a unique key.
@@ -99,6 +103,7 @@ struct Row {
     stale: Option<bool>,
     has_parent: Option<bool>,
     limited: Option<bool>,
+    queue: Option<String>,
     trace_parent: Option<String>,
 }
 
@@ -118,6 +123,7 @@ pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<
         .bind(wanted.new_lane_quota)
         .bind(wanted.turn)
         .bind(&wanted.boosts)
+        .bind(wanted.with_queues)
         .fetch_all(connection);
     let mut rows: Vec<Row> = around("claim/take", taking).await?;
     let snapshot = rows.first_mut().map_or_else(Snapshot::default, |row| Snapshot {
@@ -144,6 +150,7 @@ fn claimed(row: Row) -> Option<Claimed> {
         stale: row.stale.unwrap_or(false),
         has_parent: row.has_parent.unwrap_or(false),
         limited: row.limited.unwrap_or(false),
+        queue: row.queue,
         trace_parent: row.trace_parent,
     })
 }
@@ -186,6 +193,7 @@ struct LimitedRow {
     has_parent: Option<bool>,
     #[sqlx(default)]
     limited: Option<bool>,
+    queue: Option<String>,
     trace_parent: Option<String>,
 }
 
@@ -232,6 +240,7 @@ fn limited(row: LimitedRow) -> Option<Claimed> {
         stale: row.stale.unwrap_or(false),
         has_parent: row.has_parent.unwrap_or(false),
         limited: row.limited.unwrap_or(true),
+        queue: row.queue,
         trace_parent: row.trace_parent,
     })
 }

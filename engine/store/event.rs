@@ -65,6 +65,8 @@ pub struct Next {
     pub id: Option<i64>,
     /// Its payload as JSON.
     pub payload: Option<String>,
+    /// The place in a trace that it was emitted at.
+    pub trace_parent: Option<String>,
     /// Whether the time to wait is over.
     pub late: bool,
 }

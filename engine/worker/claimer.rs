@@ -24,6 +24,7 @@ use crate::{
     metrics,
     planted::planted,
     store::{self, claim::Claimed},
+    trace,
 };
 
 /// How often a worker polls quickly before it says that it sleeps.
@@ -147,6 +148,7 @@ impl Claimer {
             boosts: lanes.boosts,
             new_lane_quota: room.new_lane as i64,
             turn: self.turn,
+            with_queues: trace::is_exported(),
         };
         let begun = Instant::now();
         let (snapshot, mut jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;

@@ -9,7 +9,7 @@ use apalis_core::task::data::Data;
 use tokio::sync::watch;
 
 use super::{
-    panic_trace,
+    attempt_span, panic_trace,
     session::{Session, Stop},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
         attempt::{Ended, Verdict},
         claim::Claimed,
     },
-    trace,
+    trace::Span,
     workflow::Course,
 };
 
@@ -37,7 +37,9 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
     let key = (job.job_id, job.attempt);
     session.running.lock().expect("no holder of this lock panics").insert(key, stop);
     let begun = Instant::now();
-    let verdict = if session.lost.is_cancelled() { None } else { attempt(session, &job, begun, stopped).await };
+    let span = attempt_span::begin(&job, session.worker_id);
+    let verdict = if session.lost.is_cancelled() { None } else { attempt(session, &job, &span, begun, stopped).await };
+    attempt_span::end(span, verdict.as_ref());
     session.running.lock().expect("no holder of this lock panics").remove(&key);
     session.pace.ran(job.lane_id, begun.elapsed());
     crate::metrics::ran(&job.kind, begun.elapsed());
@@ -59,7 +61,13 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
 }
 
 /// Runs the handler on a task of its own. `None`: the job is somebody else's by now, so nothing is to be recorded.
-async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut stopped: watch::Receiver<Option<Stop>>) -> Option<Verdict> {
+async fn attempt(
+    session: &Arc<Session>,
+    job: &Claimed,
+    span: &Span,
+    started: Instant,
+    mut stopped: watch::Receiver<Option<Stop>>,
+) -> Option<Verdict> {
     let Some(kind) = session.program.kinds.get(&job.kind) else {
         return Some(Verdict::Released);
     };
@@ -75,7 +83,7 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
     let settled = Arc::new(AtomicBool::new(false));
     let asked = run::Stop::default();
     let course = Course::default();
-    let trace = job.trace_parent.as_deref().and_then(|header| header.parse().ok());
+    let trace = span.place();
     let run = Run {
         pool: session.pool.clone(),
         worker_id: session.worker_id,
@@ -102,7 +110,7 @@ async fn attempt(session: &Arc<Session>, job: &Claimed, started: Instant, mut st
             Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone()))
         }
     };
-    let mut handler = tokio::spawn(panic_trace::catch(trace::boxed_within(trace, work)));
+    let mut handler = tokio::spawn(panic_trace::catch(span.around_boxed(work)));
     let stop = tokio::select! {
         biased;
         end = &mut handler => return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end, &course) }),

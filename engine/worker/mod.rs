@@ -6,6 +6,7 @@
 
 mod admission;
 mod ageing;
+mod attempt_span;
 mod backend;
 mod claimer;
 mod complaint;

@@ -13,6 +13,7 @@ use crate::{
         parked::Suspension,
         step::{self, At, Kept},
     },
+    trace,
 };
 
 /// How long a workflow steps aside for somebody who emits its event in a long transaction.
@@ -111,6 +112,9 @@ impl Run {
             event::wait(&mut tx, self.job_id, name, key, after).await?;
             self.commit_or_doubt(tx).await?;
             return Err(self.course.suspend(Suspension::Event(until)));
+        }
+        if let Some(trace) = next.trace_parent.and_then(|header| header.parse().ok()) {
+            trace::link(trace);
         }
         let received = next.id.zip(next.payload);
         step::receive(&mut tx, at, received.as_ref().map(|(id, payload)| (*id, payload.as_str()))).await?;

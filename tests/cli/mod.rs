@@ -11,6 +11,7 @@ mod queues;
 mod retention;
 mod retry;
 mod schedules;
+mod spans;
 mod up;
 mod up_private;
 mod why;

@@ -1,6 +1,7 @@
 //! Workflows under workers that die every 200 ms, at every statement of theirs: the end is what the model says.
 //!
-//! `RAWOPS_TEST_WORKFLOWS` sets how many there are; with 1000 and more every place kills at least ten times.
+//! `RAWOPS_TEST_WORKFLOWS` sets how many there are; with 1000 and more every place kills at least ten times, and as many more
+//! workflows come as that takes.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,10 @@ use crate::support::{
 const CHILDREN: usize = 20;
 const PERIOD: Duration = Duration::from_millis(200);
 const WORKERS: usize = 4;
+/// With fewer open places than this, more workflows begin while a place has not killed often enough.
+const ENOUGH: i64 = 60;
+/// How many begin then.
+const AT_A_TIME: usize = 5;
 /// Workers that have a place of their own to die at; the others are killed by us.
 const FATED: usize = 3;
 
@@ -107,6 +112,10 @@ impl Fleet {
         fleet
     }
 
+    fn fewest_deaths(&self) -> u32 {
+        self.deaths.values().copied().min().unwrap_or(0)
+    }
+
     fn fill(&mut self) {
         while self.workers.len() < WORKERS {
             if self.workers.iter().filter(|(_, goal)| goal.is_some()).count() < FATED {
@@ -171,6 +180,12 @@ const fn name(side: Side) -> &'static str {
     }
 }
 
+/// Starts workflows of these numbers.
+async fn begin(pool: &PgPool, numbers: std::ops::Range<usize>) -> Vec<JobId> {
+    let jobs: Vec<NewJob> = numbers.map(|n| NewJob::of(&program(n)).expect("arguments serialise")).collect();
+    Client::new(pool.clone()).enqueue_many(&jobs).await.expect("enqueued").into_iter().flatten().collect()
+}
+
 async fn events(pool: &PgPool, from: usize, to: usize) {
     for n in from..to {
         Client::new(pool.clone()).emit("go", &n.to_string(), &n, Some("once")).await.expect("emitted");
@@ -229,14 +244,20 @@ async fn workflows_come_to_the_end_of_the_model_however_often_their_workers_die(
     let goal = if total >= 1000 { 10 } else { 0 };
     let begun = Instant::now();
     events(pool, 0, total / 2).await;
-    let jobs: Vec<NewJob> = (0..total).map(|n| NewJob::of(&program(n)).expect("arguments serialise")).collect();
-    let ids: Vec<JobId> = Client::new(pool.clone()).enqueue_many(&jobs).await.expect("enqueued").into_iter().flatten().collect();
+    let mut ids = begin(pool, 0..total).await;
     let mut fleet = Fleet::new(&db);
     let (mut emitted, mut done) = (total / 2, 0);
     let limit = Duration::from_mins(10) + Duration::from_secs(2) * total as u32;
-    while open(pool).await > 0 {
-        assert!(begun.elapsed() < limit, "after {:?} {} places are taken", begun.elapsed(), open(pool).await);
-        let until = (emitted + total.div_ceil(400)).min(total);
+    loop {
+        let left = open(pool).await;
+        if fleet.fewest_deaths() < goal && left < ENOUGH {
+            let more = begin(pool, ids.len()..ids.len() + AT_A_TIME).await;
+            ids.extend(more);
+        } else if left == 0 {
+            break;
+        }
+        assert!(begun.elapsed() < limit, "after {:?} {left} places are taken: {:?}", begun.elapsed(), fleet.deaths);
+        let until = (emitted + total.div_ceil(400)).min(ids.len());
         events(pool, emitted, until).await;
         emitted = until;
         // On a machine so busy that nothing gets on between two deaths, every job would be a suspect.
@@ -246,6 +267,7 @@ async fn workflows_come_to_the_end_of_the_model_however_often_their_workers_die(
     }
     let (deaths, kills) = (fleet.deaths.clone(), fleet.kills);
     drop(fleet);
+    let total = ids.len();
     for (n, id) in ids.into_iter().enumerate() {
         check(pool, n, id).await;
     }

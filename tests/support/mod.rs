@@ -1,6 +1,7 @@
 //! What the tests share: a database each, kinds of job made for testing, worker processes to kill.
 
 pub mod clock;
+pub mod collector;
 pub mod database;
 pub mod drain;
 pub mod flows;
@@ -17,6 +18,7 @@ pub mod shelf;
 pub mod wait;
 pub mod witness;
 
+pub use collector::Collector;
 pub use database::Database;
 pub use drain::run_all;
 pub use login::Login;

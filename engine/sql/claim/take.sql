@@ -1,13 +1,13 @@
 -- Claim up to $4 ready jobs of kinds $2 and queues $3 for worker $1.
 -- $5..$7 are what the worker knows of lanes: the floor below which nothing is left, and how many it wants;
 -- a lane it has not met yet starts at 0 and gives up to $8. $9 turns the order of equal priorities. $10: by how many
--- priorities each lane counts as more urgent, since claims have not got to it for long.
+-- priorities each lane counts as more urgent, since claims have not got to it for long. $11: whether the queue of each is wanted.
 -- Lanes whose queue or kind is limited are left to take_limited.sql.
 -- The first row carries the snapshot by which the floors are moved, the lanes that were not paused, and those that are
 -- limited; its job columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
 with known as materialized (
-    select l.id, l.kind, l.priority,
+    select l.id, l.kind, l.priority, case when $11 then l.queue end as queue,
         exists (select from engine.limit_setting s where s.scope = 'queue' and s.name = l.queue and (s.cap is not null or s.rate is not null))
         or exists (select from engine.limit_setting s where s.scope = 'kind' and s.name = l.kind and (s.cap is not null or s.rate is not null))
         as limited
@@ -17,7 +17,7 @@ with known as materialized (
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
 ),
 head as materialized (
-    select row_number() over (order by l.priority - coalesce(f.boost, 0), (l.id + $9) % 101) as rank, l.id, l.kind, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
+    select row_number() over (order by l.priority - coalesce(f.boost, 0), (l.id + $9) % 101) as rank, l.id, l.kind, l.queue, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
     from known l
     left join unnest($5::integer[], $6::bigint[], $7::bigint[], $10::integer[]) f (lane_id, floor, quota, boost) on f.lane_id = l.id
     where not l.limited
@@ -51,13 +51,13 @@ select
     case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by rank) from head) end as looked_at,
     case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by priority, id) from known where limited) end as limited_lanes,
     c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.limited, c.stale,
-    c.has_parent, c.trace_parent
+    c.has_parent, c.queue, c.trace_parent
 from engine.position s
 left join (
     select head.rank, held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, j.args::text as args, j.created_at,
            j.unique_key is not null as unique_key, j.limit_key is not null as limited,
            j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent,
-           j.trace_parent
+           head.queue, j.trace_parent
     from held
     cross join picked p
     join head on head.id = p.lane_id

@@ -51,7 +51,7 @@ charged as (
 select held.id as claim_id, p.lane_id, p.job_id, p.attempt, l.kind, j.args::text as args, j.created_at,
        j.unique_key is not null as unique_key, j.limit_key is not null or exists (select from permitted) as limited,
        j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent,
-       j.trace_parent
+       l.queue, j.trace_parent
 from held
 cross join picked p
 join engine.lane l on l.id = p.lane_id

@@ -24,6 +24,18 @@ pub enum Method {
     Delete,
 }
 
+impl Method {
+    /// Its name in a request.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// What a call shows to be let in.
 #[derive(Clone)]
 pub(super) enum Credentials {

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use engine::Category;
+use engine::{
+    Category,
+    trace::{Fact, Role, Span, TraceParent},
+};
 use reqwest::{
     RequestBuilder, Response, StatusCode,
     header::{CONTENT_TYPE, LOCATION},
@@ -82,6 +85,18 @@ impl Client {
     /// # Errors
     /// [`CallError`] says how far it got.
     pub async fn send(&self, call: &Call) -> Result<Answer, CallError> {
+        let span = Span::begin(Role::Client, format_args!("{} {}", call.method.as_str(), self.system()), call.trace_parent);
+        span.note("http.request.method", Fact::Text(call.method.as_str()));
+        span.note("peer.service", Fact::Text(self.system()));
+        let sent = span.around(self.send_in(&span, call)).await;
+        match &sent {
+            Ok(answer) => span.note("http.response.status_code", Fact::Number(answer.status.into())),
+            Err(error) => span.failed(error),
+        }
+        sent
+    }
+
+    async fn send_in(&self, span: &Span, call: &Call) -> Result<Answer, CallError> {
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
         let mut url = self.target.url(&segments);
         if !call.query.is_empty() {
@@ -91,7 +106,7 @@ impl Client {
             if self.target.reaches_private(&url) {
                 return Err(self.error(Reached::Nothing, Category::Network, "its address lies in a private network"));
             }
-            let response = self.request(call, url.clone()).send().await.map_err(|error| self.of_transport(error))?;
+            let response = self.request(call, span.place(), url.clone()).send().await.map_err(|error| self.of_transport(error))?;
             match self.redirected(&url, &response)? {
                 Some(next) => url = next,
                 None => return self.read(call, response).await,
@@ -110,7 +125,7 @@ impl Client {
         self.redactor.clean(text)
     }
 
-    fn request(&self, call: &Call, url: Url) -> RequestBuilder {
+    fn request(&self, call: &Call, trace: Option<TraceParent>, url: Url) -> RequestBuilder {
         let method = match call.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -127,7 +142,7 @@ impl Client {
         if let Some(attempt) = &call.on_behalf_of {
             request = request.header("x-request-id", attempt);
         }
-        if let Some(trace) = call.trace_parent {
+        if let Some(trace) = trace {
             request = request.header("traceparent", trace.to_string());
         }
         match &call.credentials {
