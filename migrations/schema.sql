@@ -861,7 +861,8 @@ create index alert_log_suppressed on raw_ops.alert_log using btree (sent_at) whe
 create index idx_alert_log_channel_sent on raw_ops.alert_log using btree (channel, sent_at desc);
 create index idx_alert_log_failed on raw_ops.alert_log using btree (delivery_status, sent_at desc) where delivery_status = 'failed'::text;
 create index idx_alert_log_idempotency on raw_ops.alert_log using btree (idempotency_key, sent_at desc) where idempotency_key is not null;
-create trigger trg_enqueue_post_alert after insert or update of delivery_status on raw_ops.alert_log for each row when (new.delivery_status = 'pending'::text) execute function raw_ops.enqueue_row('alerts.post_alert', 'alerts', 'alert_id', 'id');
+create trigger trg_enqueue_post_alert after update of delivery_status on raw_ops.alert_log for each row when (new.delivery_status = 'pending'::text) execute function raw_ops.enqueue_row('alerts.post_alert', 'alerts', 'alert_id', 'id');
+create trigger trg_enqueue_post_alert_new after insert on raw_ops.alert_log referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('alerts.post_alert', 'alerts', 'alert_id', 'id', '', '', 'delivery_status = ''pending''');
 comment on table raw_ops.alert_log is 'Alert delivery log';
 comment on column raw_ops.alert_log.idempotency_key is 'Not unique: an alert is sent again once its cool-down window is over.';
 comment on column raw_ops.alert_log.repeats is 'How often it was raised, as far as this row tells of it.';
@@ -916,7 +917,8 @@ create index idx_allocation_queue_item on raw_ops.allocation_queue using btree (
 create index idx_allocation_queue_order on raw_ops.allocation_queue using btree (order_id);
 create index idx_allocation_queue_pending on raw_ops.allocation_queue using btree (priority, created_at) where state = 'pending'::text;
 create index idx_allocation_queue_state on raw_ops.allocation_queue using btree (state, created_at);
-create trigger trg_enqueue_allocate_order after insert or update of state on raw_ops.allocation_queue for each row when (new.state = 'pending'::text) execute function raw_ops.enqueue_row('allocation.allocate_order', 'allocation', 'order_id', 'order_id');
+create trigger trg_enqueue_allocate_order after update of state on raw_ops.allocation_queue for each row when (new.state = 'pending'::text) execute function raw_ops.enqueue_row('allocation.allocate_order', 'allocation', 'order_id', 'order_id');
+create trigger trg_enqueue_allocate_order_new after insert on raw_ops.allocation_queue referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('allocation.allocate_order', 'allocation', 'order_id', 'order_id', '', '', 'state = ''pending''');
 comment on table raw_ops.allocation_queue is 'Pending allocation requests';
 comment on column raw_ops.allocation_queue.order_item_id is 'Null when the request is for the whole order.';
 
@@ -2009,7 +2011,8 @@ create index idx_lifecycle_events_pending on raw_ops.lifecycle_events using btre
 create index idx_lifecycle_events_retry on raw_ops.lifecycle_events using btree (next_retry_at) where status = 'failed'::text and attempts < max_attempts;
 create index idx_lifecycle_events_source on raw_ops.lifecycle_events using btree (source_table, source_id) where source_id is not null;
 create unique index lifecycle_events_customerio_event on raw_ops.lifecycle_events using btree (customerio_event_id) where customerio_event_id is not null;
-create trigger trg_enqueue_track_event after insert or update of status on raw_ops.lifecycle_events for each row when (new.status = 'pending'::text) execute function raw_ops.enqueue_row('lifecycle.track_event', 'lifecycle', 'event_id', 'id', 'scheduled_for');
+create trigger trg_enqueue_track_event after update of status on raw_ops.lifecycle_events for each row when (new.status = 'pending'::text) execute function raw_ops.enqueue_row('lifecycle.track_event', 'lifecycle', 'event_id', 'id', 'scheduled_for');
+create trigger trg_enqueue_track_event_new after insert on raw_ops.lifecycle_events referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('lifecycle.track_event', 'lifecycle', 'event_id', 'id', 'scheduled_for', '', 'status = ''pending''');
 comment on table raw_ops.lifecycle_events is 'Customer lifecycle event log';
 comment on column raw_ops.lifecycle_events.idempotency_key is 'Also makes the event''s ULID, by which Customer.io drops repetitions.';
 comment on column raw_ops.lifecycle_events.customerio_event_id is 'The ULID under which Customer.io knows the event; reports of the campaign it started name it.';
@@ -2225,7 +2228,8 @@ create index ix_outbox_target_state on raw_ops.outbox using btree (target, state
 create unique index outbox_delivery_id on raw_ops.outbox using btree (delivery_id) where delivery_id is not null;
 create index outbox_open on raw_ops.outbox using btree (lower(payload_json ->> 'to'::text), last_sent_at) where state = any (array['sending'::text, 'unknown'::text]);
 create index outbox_sent on raw_ops.outbox using btree (last_sent_at) where state = 'sent'::text;
-create trigger trg_enqueue_deliver_message after insert or update of state on raw_ops.outbox for each row when (new.state = 'pending'::text) execute function raw_ops.enqueue_row('outbox.deliver_message', 'outbox', 'outbox_id', 'id');
+create trigger trg_enqueue_deliver_message after update of state on raw_ops.outbox for each row when (new.state = 'pending'::text) execute function raw_ops.enqueue_row('outbox.deliver_message', 'outbox', 'outbox_id', 'id');
+create trigger trg_enqueue_deliver_message_new after insert on raw_ops.outbox referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('outbox.deliver_message', 'outbox', 'outbox_id', 'id', '', '', 'state = ''pending''');
 comment on table raw_ops.outbox is 'Email/notification outbox queue';
 comment on column raw_ops.outbox.target is 'Where it goes: the outside system that sends it.';
 comment on column raw_ops.outbox.state is 'unknown: the request was sent and no answer came. Sent again only by a person, or marked sent by the vendor''s report.';
@@ -3067,7 +3071,8 @@ create index idx_webhook_inbox_status on raw_ops.webhook_inbox using btree (proc
 create index webhook_inbox_errors on raw_ops.webhook_inbox using btree (received_at) where last_error is not null;
 create index webhook_inbox_processed on raw_ops.webhook_inbox using btree (processed_at) where processing_status = 'success'::text;
 create index webhook_inbox_received on raw_ops.webhook_inbox using btree (received_at);
-create trigger trg_enqueue_process_order after insert or update of processing_status on raw_ops.webhook_inbox for each row when ((new.processing_status = any (array['pending'::text, 'retrying'::text])) and new.source = 'shopify'::text and new.topic ~~ 'orders/%'::text) execute function raw_ops.enqueue_row('orders.process_order', 'orders', 'inbox_id', 'id', '', 'raw_headers');
+create trigger trg_enqueue_process_order after update of processing_status on raw_ops.webhook_inbox for each row when ((new.processing_status = any (array['pending'::text, 'retrying'::text])) and new.source = 'shopify'::text and new.topic ~~ 'orders/%'::text) execute function raw_ops.enqueue_row('orders.process_order', 'orders', 'inbox_id', 'id', '', 'raw_headers');
+create trigger trg_enqueue_process_order_new after insert on raw_ops.webhook_inbox referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('orders.process_order', 'orders', 'inbox_id', 'id', '', 'raw_headers', 'processing_status in (''pending'', ''retrying'') and source = ''shopify'' and topic like ''orders/%''');
 comment on table raw_ops.webhook_inbox is 'All incoming webhooks with processing status';
 comment on column raw_ops.webhook_inbox.raw_payload is 'The body as far as jsonb can hold it; jsonb null when it is no JSON. raw_body is the truth.';
 comment on column raw_ops.webhook_inbox.processing_duration_ms is 'Work of the attempt that succeeded; processing_time_ms is filled equal.';
@@ -3837,6 +3842,72 @@ begin
     return query select new_id, true, depth, age_ms;
 end
 $$;
+
+create function engine.enqueue_each(kind text, queue text, args jsonb[], unique_keys text[], run_at timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], trace_parents text[] DEFAULT NULL::text[]) returns bigint
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    at timestamptz := engine.now();
+    lane integer;
+    depth bigint;
+    most bigint;
+    made bigint;
+    any_ready boolean;
+begin
+    if array_position(enqueue_each.args, null) is not null then
+        raise exception 'a job of kind % needs arguments: pass {} for none', enqueue_each.kind using errcode = 'RW002';
+    end if;
+    -- The claimers' floor trusts that whoever takes a position already has a transaction id.
+    perform pg_current_xact_id();
+    lane := engine.lane_of(enqueue_each.queue, enqueue_each.kind, 5::smallint);
+
+    with new as materialized (
+        select n, nextval('engine.position') as id, u.args, u.unique_key, u.trace_parent, case when u.run_at > at then u.run_at end as run_at
+        from unnest(enqueue_each.args, enqueue_each.unique_keys, enqueue_each.run_at, enqueue_each.trace_parents)
+            with ordinality u (args, unique_key, run_at, trace_parent, n)
+    ),
+    keyed as (
+        insert into engine.unique_key (kind, key, job_id)
+        select enqueue_each.kind, unique_key, id from new where unique_key is not null
+        order by unique_key, n
+        on conflict (kind, key) do nothing
+        returning job_id
+    ),
+    fresh as materialized (
+        select * from new where unique_key is null or id in (select job_id from keyed)
+    ),
+    described as (
+        insert into engine.job (id, lane_id, created_at, args, unique_key, trace_parent)
+        select id, lane, at, args, unique_key, engine.trace_parent(trace_parent) from fresh
+    ),
+    now_ready as (
+        insert into engine.ready (lane_id, attempt, position, job_id)
+        select lane, 1, id, id from fresh where run_at is null
+    ),
+    later as (
+        insert into engine.scheduled (run_at, job_id, lane_id, attempt, keyed)
+        select run_at, id, lane, 1, false from fresh where run_at is not null
+    )
+    select count(*), bool_or(run_at is null) into made, any_ready from fresh;
+
+    -- Whoever asks again for jobs that are there is not refused.
+    select q.depth_limit into most from engine.queue q where q.name = enqueue_each.queue;
+    if made > 0 and most is not null then
+        select coalesce(sum(f.ready), 0) into depth
+        from engine.lane l join engine.lane_figures f on f.lane_id = l.id where l.queue = enqueue_each.queue;
+        if depth >= most then
+            raise exception 'queue % is full: % jobs of it are ready, and its limit is %', enqueue_each.queue, depth, most
+                using errcode = 'RW020', hint = 'Try again when some have run, or let an operator raise the limit.';
+        end if;
+    end if;
+    if any_ready then
+        perform engine.wake();
+    end if;
+    return made;
+end
+$$;
+comment on function engine.enqueue_each(text,text,jsonb[],text[],timestamp with time zone[],text[]) is 'Enqueues a job for each element; one whose unique key a live job holds makes none. Returns how many it made.';
 
 create function engine.enqueue_unwind(workflow bigint) returns void
 language plpgsql security definer
@@ -5153,20 +5224,29 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    key text;
-    due timestamptz;
-    trace text;
+    -- Of a row only these columns are read: turned into JSON, it would carry whole documents along.
+    row_key text := format('r.%I::text', tg_argv[3]);
+    row_due text := case when tg_argv[4] <> '' then format('r.%I', tg_argv[4]) else 'null::timestamptz' end;
+    row_trace text := case when tg_argv[5] <> '' then format('r.%I ->> ''traceparent''', tg_argv[5]) else 'null::text' end;
+    keys text[];
+    args jsonb[];
+    due timestamptz[];
+    traces text[];
 begin
     if raw_ops.is_seeding() then
         return null;
     end if;
-    -- Of the row only these columns are read: turned into JSON, it would carry whole documents along.
-    execute format('select ($1).%I::text, %s, %s', tg_argv[3],
-                   case when tg_argv[4] <> '' then format('($1).%I', tg_argv[4]) else 'null' end,
-                   case when tg_argv[5] <> '' then format('($1).%I ->> ''traceparent''', tg_argv[5]) else 'null' end)
-        into key, due, trace using new;
-    perform engine.enqueue(tg_argv[0], jsonb_build_object(tg_argv[2], key),
-        queue => tg_argv[1], unique_key => key, run_at => due, trace_parent => trace);
+    if tg_level = 'ROW' then
+        execute format('select array[%s], array[%s], array[%s] from (select ($1).*) r', row_key, row_due, row_trace)
+            into keys, due, traces using new;
+    else
+        execute format('select array_agg(%s), array_agg(%s), array_agg(%s) from new_rows r where %s', row_key, row_due, row_trace, tg_argv[6])
+            into keys, due, traces;
+    end if;
+    if keys is not null then
+        select array_agg(jsonb_build_object(tg_argv[2], key) order by n) into args from unnest(keys) with ordinality u (key, n);
+        perform engine.enqueue_each(tg_argv[0], tg_argv[1], args, keys, due, traces);
+    end if;
     return null;
 end
 $$;
@@ -7302,6 +7382,7 @@ grant execute on function engine.discard_letter(uuid,text,text) to rawops_operat
 grant execute on function engine.drop_expired_partition() to rawops_runtime;
 grant execute on function engine.emit(text,text,jsonb,text) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function engine.enqueue(text,jsonb,text,smallint,timestamp with time zone,text,text,text,text,smallint,bigint,text,uuid,timestamp with time zone,boolean,interval,boolean,boolean,interval,interval) to rawops_runtime;
+grant execute on function engine.enqueue_each(text,text,jsonb[],text[],timestamp with time zone[],text[]) to rawops_runtime;
 grant execute on function engine.error_categories() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
 grant execute on function engine.forget_ended(integer) to rawops_runtime;

@@ -9,6 +9,7 @@ mod deadlines;
 mod depth;
 mod edges;
 mod enqueue;
+mod enqueue_each;
 mod figures;
 mod hand;
 pub mod jobs;

@@ -18,7 +18,9 @@ async fn every_table_that_makes_jobs_names_a_kind_and_a_queue_that_workers_know(
     .fetch_all(db.pool())
     .await
     .expect("triggers can be read");
-    let tables: Vec<&str> = triggers.iter().map(|(table, _)| table.as_str()).collect();
+    let mut tables: Vec<&str> = triggers.iter().map(|(table, _)| table.as_str()).collect();
+    assert_eq!(tables.len(), 10, "one for rows that are inserted and one for rows that are changed");
+    tables.dedup();
     assert_eq!(
         tables,
         ["raw_ops.alert_log", "raw_ops.allocation_queue", "raw_ops.lifecycle_events", "raw_ops.outbox", "raw_ops.webhook_inbox"]
@@ -42,6 +44,28 @@ async fn a_row_that_anybody_inserts_becomes_one_job() {
     execute(db.pool(), "update raw_ops.webhook_inbox set processing_status = 'pending'").await;
     execute(db.pool(), "update raw_ops.webhook_inbox set processing_status = 'retrying'").await;
     assert_eq!(count(db.pool(), "engine.job").await, 1, "the live one");
+}
+
+#[tokio::test]
+async fn rows_that_are_inserted_together_become_jobs_in_their_order() {
+    let db = Database::new().await;
+    execute(
+        db.pool(),
+        &format!(
+            "{INBOX} ('orders/paid', '{{}}', '{{}}', 'pending'), ('products/update', '{{}}', '{{}}', 'pending'),
+                 ('orders/paid', '{{}}', '{{}}', 'success'), ('orders/create', '{{}}', '{{}}', 'retrying'), ('orders/paid', '{{}}', '{{}}', 'pending')"
+        ),
+    )
+    .await;
+    let jobs = rows(
+        db.pool(),
+        "select i.topic, i.processing_status, row_number() over (order by j.id) from engine.job_state j
+         join raw_ops.webhook_inbox i on i.id::text = j.unique_key order by i.ctid",
+    )
+    .await;
+    assert_eq!(jobs, json!([["orders/paid", "pending", 1], ["orders/create", "retrying", 2], ["orders/paid", "pending", 3]]));
+    execute(db.pool(), "insert into raw_ops.webhook_inbox select * from raw_ops.webhook_inbox on conflict do nothing").await;
+    assert_eq!(count(db.pool(), "engine.job").await, 3, "nothing was inserted");
 }
 
 async fn forget(db: &Database) {
