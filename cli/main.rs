@@ -1,5 +1,6 @@
 //! The `rawops` command: one subcommand a file.
 
+mod breakers;
 mod database;
 mod db;
 mod dead;
@@ -71,6 +72,9 @@ enum Command {
     /// See and change how many jobs of a limit key run at once
     #[command(subcommand)]
     Limits(limits::Command),
+    /// See which outside systems are called, hold their jobs, and change when a breaker opens
+    #[command(subcommand)]
+    Breakers(breakers::Command),
     /// Hold the jobs of a queue, a kind or a limit key: from now or for a maintenance window; what runs goes on
     Pause(pause::Pause),
     /// Let the jobs of a queue, a kind or a limit key go on
@@ -119,6 +123,7 @@ async fn main() -> ExitCode {
         Command::Queues(command) => queues::run(url, command).await,
         Command::Why(args) => why::run(url, args).await,
         Command::Limits(command) => limits::run(url, command).await,
+        Command::Breakers(command) => breakers::run(url, command).await,
         Command::Pause(args) => pause::pause(url, args).await,
         Command::Resume(args) => pause::resume(url, args).await,
         Command::Workflows(command) => workflows::run(url, command).await,

@@ -113,6 +113,8 @@ pub struct Failure {
     pub message: String,
     /// Not before this time, as the other side asked.
     pub retry_after: Option<Duration>,
+    /// Whether it is the engine's own database that failed, which says nothing of any outside system.
+    pub(crate) of_database: bool,
 }
 
 macro_rules! of_category {
@@ -129,7 +131,7 @@ macro_rules! of_category {
 impl Failure {
     /// A failure of any category.
     pub fn new(category: Category, message: impl Into<String>) -> Self {
-        Self { category, message: message.into(), retry_after: None }
+        Self { category, message: message.into(), retry_after: None, of_database: false }
     }
 
     of_category! {
@@ -161,7 +163,7 @@ impl From<sqlx::Error> for Failure {
             _ => Category::Unknown,
         };
         let message = error.as_database_error().map_or_else(|| error.to_string(), |database| database.message().to_string());
-        Self::new(category, message)
+        Self { of_database: true, ..Self::new(category, message) }
     }
 }
 

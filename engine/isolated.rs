@@ -21,7 +21,11 @@ use tokio::{
 };
 
 use crate::{
-    Category, Failure, JobId, JobResult, Kinds, Outcome, Run, run::Stop, trace::TraceParent, worker::panic_trace, workflow::Course,
+    Category, Failure, JobId, JobResult, Kinds, Outcome, Run,
+    run::{Heard, Stop},
+    trace::TraceParent,
+    worker::panic_trace,
+    workflow::Course,
 };
 
 /// Tells a child what it is for.
@@ -130,6 +134,7 @@ fn run_of(&Order { worker_id, job_id, attempt, trace, .. }: &Order, kinds: &Kind
         shared: kinds.shared.clone(),
         stop: Stop::default(),
         course: Course::default(),
+        heard: Heard::default(),
     }
 }
 
@@ -157,7 +162,7 @@ impl From<Answer> for JobResult {
             Answer::Cancel(reason) => Ok(Outcome::Cancel(reason)),
             Answer::Failed { category, message, retry_after_ms } => {
                 let retry_after = retry_after_ms.map(Duration::from_millis);
-                Err(Failure { category: Category::of(&category), message, retry_after })
+                Err(Failure { retry_after, ..Failure::new(Category::of(&category), message) })
             }
         }
     }

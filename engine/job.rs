@@ -52,6 +52,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const VERSION: u32 = 1;
     /// The limits of its keys, as long as no operator says otherwise.
     const LIMITS: &'static [Limit] = &[];
+    /// The outside system that it calls, by any name: kinds that call the same one are held together while it is down, and
+    /// burn no attempts. What failed in one of the breaker's categories counts (network, timeout, upstream and rate_limited, if
+    /// no operator says otherwise); see also [`Run::call_failed`].
+    const CALLS: Option<&'static str> = None;
     /// How long one attempt may run before it fails with category `timeout`.
     const TIMEOUT: Duration = Duration::from_mins(5);
     /// Runs each attempt in a process of its own with these limits: for handlers that may exit, overflow the stack or eat

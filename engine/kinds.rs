@@ -24,6 +24,8 @@ pub(crate) struct Kind {
     pub(crate) priority: i16,
     pub(crate) timeout: Duration,
     pub(crate) isolated: Option<Isolation>,
+    /// The outside system that it calls.
+    pub(crate) calls: Option<&'static str>,
     pub(crate) handler: Handler,
     pub(crate) decodes: fn(&str) -> Result<(), Undecodable>,
     pub(crate) describe: fn() -> KindInfo,
@@ -103,6 +105,7 @@ impl Kinds {
             priority: J::PRIORITY,
             timeout: J::TIMEOUT,
             isolated: J::ISOLATED,
+            calls: J::CALLS,
             handler,
             decodes: decodes::<J>,
             describe: describe::<J>,
@@ -172,6 +175,13 @@ impl Kinds {
         let mut lanes: Vec<_> = self.by_name.iter().map(|(name, kind)| (kind.queue, *name, kind.priority)).collect();
         lanes.sort_unstable();
         lanes
+    }
+
+    /// The outside system that each kind calls, if it calls any; sorted by kind.
+    pub(crate) fn calls(&self) -> Vec<(&'static str, Option<&'static str>)> {
+        let mut calls: Vec<_> = self.by_name.iter().map(|(name, kind)| (*name, kind.calls)).collect();
+        calls.sort_unstable();
+        calls
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Kind> {

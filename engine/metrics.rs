@@ -126,6 +126,7 @@ async fn database(pool: &PgPool, out: &mut String) -> Result<(), sqlx::Error> {
         line(out, name, &[], value);
     }
     duties(&store::duty::list(pool).await?, out);
+    breakers(&sqlx::query_as(sql!("metrics/breakers")).fetch_all(pool).await?, out);
     Ok(())
 }
 
@@ -141,6 +142,26 @@ fn duties(duties: &[store::duty::Health], out: &mut String) {
     head(out, "rawops_duty_overdue", "gauge", "1 when a duty has not succeeded for five of its periods and half a minute.");
     for duty in duties {
         line(out, "rawops_duty_overdue", &[("duty", &duty.name)], f64::from(u8::from(duty.overdue)));
+    }
+}
+
+fn breakers(breakers: &[(String, String, bool, f64)], out: &mut String) {
+    head(out, "rawops_breaker_state", "gauge", "The breaker of each outside system: 0 closed, 1 half open, 2 open.");
+    for (system, state, ..) in breakers {
+        let value = match state.as_str() {
+            "closed" => 0.0,
+            "half_open" => 1.0,
+            _ => 2.0,
+        };
+        line(out, "rawops_breaker_state", &[("system", system)], value);
+    }
+    head(out, "rawops_breaker_held", "gauge", "1 when an operator holds a breaker open or closed.");
+    for (system, _, held, _) in breakers {
+        line(out, "rawops_breaker_held", &[("system", system)], f64::from(u8::from(*held)));
+    }
+    head(out, "rawops_breaker_seconds", "gauge", "For how long each breaker has been closed, or has not.");
+    for (system, .., seconds) in breakers {
+        line(out, "rawops_breaker_seconds", &[("system", system)], *seconds);
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     any::{Any, type_name},
     ops::{Deref, DerefMut},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -37,6 +37,30 @@ pub struct Run {
     pub(crate) shared: Shared,
     pub(crate) stop: Stop,
     pub(crate) course: Course,
+    pub(crate) heard: Heard,
+}
+
+/// What a handler said of the outside system that it called, although its attempt ends otherwise.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Option<Failure>>>);
+
+impl Heard {
+    /// Says so; what was said before is forgotten.
+    fn say(&self, failure: Failure) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// Adds that the engine's own database failed, when the handler has said nothing.
+    pub(crate) fn add(&self, end: &Failure) {
+        if end.of_database {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| end.clone());
+        }
+    }
+
+    /// What was said.
+    pub(crate) fn take(&self) -> Option<Failure> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// How a handler learns that it should stop, and how the worker learns that it listens.
@@ -127,6 +151,12 @@ impl Run {
     /// A failure of category `not_ready` when this worker was given nothing of the type: another may have been.
     pub fn shared<T: Any>(&self) -> JobResult<&T> {
         self.shared.get().ok_or_else(|| Failure::not_ready(format!("this worker was started without {}", type_name::<T>())))
+    }
+
+    /// Says that a call of the outside system failed, for its breaker ([`crate::Job::CALLS`]), when the attempt will end in
+    /// another way than with this failure.
+    pub fn call_failed(&self, failure: Failure) {
+        self.heard.say(failure);
     }
 
     /// Begins a transaction, fenced: it fails when this attempt was rescued, cancelled or has ended.

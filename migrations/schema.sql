@@ -64,6 +64,73 @@ create table engine.attempt_minute (
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 70);
 comment on table engine.attempt_minute is 'Attempts that ended in each minute of the last two days, by outcome and category.';
 
+create table engine.breaker (
+    system text not null,
+    categories text[] default '{network,timeout,upstream,rate_limited}'::text[] not null,
+    share double precision default 0.5 not null,
+    at_least integer default 10 not null,
+    window_ms integer default 60000 not null,
+    cooldown_ms integer default 10000 not null,
+    cooldown_most_ms integer default 600000 not null,
+    changed_at timestamp with time zone default engine.now() not null,
+    changed_by text default 'the program'::text not null,
+    state text default 'closed'::text not null,
+    since timestamp with time zone default engine.now() not null,
+    openings integer default 0 not null,
+    closings bigint default 0 not null,
+    probe_at timestamp with time zone,
+    probe_claim bigint,
+    probe_job bigint,
+    probe_attempt integer,
+    held text,
+    held_at timestamp with time zone,
+    held_by text,
+    reason text,
+    last_failed_at timestamp with time zone,
+    last_category text,
+    last_error text,
+    constraint breaker_pkey primary key (system),
+    constraint breaker_at_least_check check (at_least >= 1 and at_least <= 100000),
+    constraint breaker_categories_check check (cardinality(categories) >= 1 and cardinality(categories) <= 50),
+    constraint breaker_check check (cooldown_most_ms >= cooldown_ms),
+    constraint breaker_check1 check (state <> 'open'::text or probe_at is not null),
+    constraint breaker_check2 check (state <> 'half_open'::text or probe_claim is not null and probe_job is not null and probe_attempt is not null),
+    constraint breaker_check3 check (held is null or held_at is not null and held_by is not null),
+    constraint breaker_cooldown_most_ms_check check (cooldown_most_ms >= 100 and cooldown_most_ms <= 86400000),
+    constraint breaker_cooldown_ms_check check (cooldown_ms >= 100 and cooldown_ms <= 86400000),
+    constraint breaker_held_check check (held = any (array['open'::text, 'closed'::text])),
+    constraint breaker_share_check check (share > 0::double precision and share <= 1::double precision),
+    constraint breaker_state_check check (state = any (array['closed'::text, 'open'::text, 'half_open'::text])),
+    constraint breaker_system_check check (system <> ''::text and octet_length(system) <= 200),
+    constraint breaker_window_ms_check check (window_ms >= 1000 and window_ms <= 3600000)
+) with (fillfactor = 50);
+comment on table engine.breaker is 'One row an outside system: whether it is called at this moment, and by which rule that is decided.';
+comment on column engine.breaker.categories is 'The error categories that say that the system is down. A job that completes says that it is not; other failures say nothing.';
+comment on column engine.breaker.share is 'It opens when so much of the attempts of window_ms failed so, of at_least so many.';
+comment on column engine.breaker.cooldown_ms is 'How long it stays open before a probe; twice as long each time a probe fails, up to cooldown_most_ms, and never shorter than the other side asked.';
+comment on column engine.breaker.since is 'Since when it is closed, or is not.';
+comment on column engine.breaker.openings is 'How often it opened since it was last closed.';
+comment on column engine.breaker.closings is 'How often it was closed. What was counted before is over then.';
+comment on column engine.breaker.probe_at is 'When the next probe may go.';
+comment on column engine.breaker.held is 'What an operator holds it at, whatever its state; null: its state decides. Change it with engine.hold_breaker.';
+
+create table engine.breaker_count (
+    system text not null,
+    closings bigint not null,
+    second timestamp with time zone not null,
+    answered bigint not null,
+    failed bigint not null,
+    constraint breaker_count_pkey primary key (system, closings, second)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 50);
+comment on table engine.breaker_count is 'Attempts that ended in each second: those that their system answered, and those that say that it is down.';
+
+create table engine.breaker_kind (
+    kind text not null,
+    system text not null,
+    constraint breaker_kind_pkey primary key (kind)
+);
+comment on table engine.breaker_kind is 'Which outside system each kind of job calls, as its program says.';
+
 create table engine.cancel_request (
     job_id bigint not null,
     requested_at timestamp with time zone default engine.now() not null,
@@ -3090,6 +3157,21 @@ where minute > (select engine.now()) - interval '1 hour'
 group by 1, 2;
 comment on view engine.attempt_figures is 'Attempts that ended in the last hour, by outcome and category.';
 
+create view engine.barred as
+select k.kind, b.system, coalesce(b.held, b.state) as state, coalesce(case when b.held is not null then b.held_at end, b.since) as since,
+    case when b.held is null and b.state = 'open' then b.probe_at end as probe_at, b.held_by, b.reason, b.last_error
+from engine.breaker b
+join engine.breaker_kind k on k.system = b.system
+where coalesce(b.held, b.state) <> 'closed';
+comment on view engine.barred is 'The kinds that are not claimed at this moment because the system that they call is down, or is held to be.';
+
+create view engine.breaker_figures as
+select b.system, coalesce(b.held, b.state) as state, b.held is not null as held,
+    greatest(0, extract(epoch from c.at - case when b.held is not null then b.held_at else b.since end))::float8 as seconds
+from engine.breaker b
+cross join (select engine.now() as at) c;
+comment on view engine.breaker_figures is 'The state of each breaker, and for how long it has been so.';
+
 create view engine.dead_letter_queue as
 select id, source, topic, payload, error_message, retries, created_at, resolved, resolved_at, job_id, queue, category,
     fingerprint, attempts, priority, unique_key, limit_key, requeued_job_id, resolved_by, resolution
@@ -4093,6 +4175,36 @@ begin
         perform engine.wake();
     end if;
     return moved;
+end
+$$;
+
+create function engine.hold_breaker(system text, held text, asked_by text, reason text DEFAULT NULL::text) returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    at timestamptz := engine.now();
+begin
+    if hold_breaker.held is not null and hold_breaker.held not in ('open', 'closed') then
+        raise exception 'a breaker is held open or closed' using errcode = '22023';
+    end if;
+    update engine.breaker b
+    set held = hold_breaker.held,
+        held_at = case when hold_breaker.held is not null then at end,
+        held_by = case when hold_breaker.held is not null then hold_breaker.asked_by end,
+        reason = case when hold_breaker.held is not null then hold_breaker.reason end,
+        -- What was held open is tried with one job first; what was held closed begins to be judged.
+        state = case when hold_breaker.held is not null or b.held is null then b.state when b.held = 'open' then 'open' else 'closed' end,
+        since = case when hold_breaker.held is null and b.held is not null then at else b.since end,
+        closings = b.closings + case when hold_breaker.held is null and b.held is not null then 1 else 0 end,
+        probe_at = case when hold_breaker.held is null and (b.held = 'open' or b.state = 'open') then at else b.probe_at end
+    where b.system = hold_breaker.system;
+    if not found then
+        return false;
+    end if;
+    perform engine.wake();
+    return true;
 end
 $$;
 
@@ -7039,6 +7151,15 @@ grant select, insert on engine.attempt to rawops_runtime;
 grant select on engine.attempt_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.attempt_kept to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.attempt_minute to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.barred to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.breaker to rawops_reader;
+grant select, insert, update on engine.breaker to rawops_runtime;
+grant select, update (at_least), update (categories), update (changed_at), update (changed_by), update (cooldown_most_ms), update (cooldown_ms), update (share), update (window_ms) on engine.breaker to rawops_operator;
+grant select on engine.breaker_count to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.breaker_count to rawops_runtime;
+grant select on engine.breaker_figures to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.breaker_kind to rawops_operator, rawops_reader;
+grant select, insert, update, delete on engine.breaker_kind to rawops_runtime;
 grant select on engine.cancel_request to rawops_operator, rawops_reader;
 grant select, delete on engine.cancel_request to rawops_runtime;
 grant select on engine.child to rawops_operator, rawops_reader;
@@ -7388,6 +7509,7 @@ grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runt
 grant execute on function engine.forget_ended(integer) to rawops_runtime;
 grant execute on function engine.forget_letters(integer) to rawops_runtime;
 grant execute on function engine.give_back(bigint[]) to rawops_runtime;
+grant execute on function engine.hold_breaker(text,text,text,text) to rawops_operator;
 grant execute on function engine.hold_unique_key(text,text,bigint,boolean,boolean,interval,interval,interval) to rawops_runtime;
 grant execute on function engine.is_running(bigint) to rawops_runtime;
 grant execute on function engine.kept_since(text) to rawops_runtime;

@@ -1,6 +1,6 @@
 //! Claims: one row a batch that a worker holds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
@@ -67,6 +67,10 @@ pub struct Claimed {
     pub has_parent: bool,
     /// Whether it holds a slot of its limit key, or permits of its queue or kind.
     pub limited: bool,
+    /// Whether it is to find out how the system is that its kind calls.
+    pub probe: bool,
+    /// When the claim began, by this process's clock.
+    pub taken: Option<Instant>,
 }
 
 /// What a claim saw of the database, by which floors are moved.
@@ -152,6 +156,7 @@ fn claimed(row: Row) -> Option<Claimed> {
         limited: row.limited.unwrap_or(false),
         queue: row.queue,
         trace_parent: row.trace_parent,
+        ..Claimed::default()
     })
 }
 
@@ -215,9 +220,7 @@ pub async fn take_limited(connection: &mut PgConnection, wanted: &WantedLimited)
         if most <= 0 {
             break;
         }
-        let taking =
-            sqlx::query_as(sql!("claim/take_limited")).bind(wanted.worker_id).bind(lane).bind(floor).bind(most).fetch_all(&mut *tx);
-        let rows: Vec<LimitedRow> = around("claim/take_limited", taking).await?;
+        let rows = take_of_lane(&mut tx, wanted.worker_id, (*lane, *floor, most), false).await?;
         let wait = rows.first().and_then(|row| row.wait_s).filter(|wait| *wait > 0.0).map(Duration::from_secs_f64);
         taken.wait = [taken.wait, wait].into_iter().flatten().min();
         taken.jobs.extend(rows.into_iter().filter_map(limited));
@@ -242,7 +245,37 @@ fn limited(row: LimitedRow) -> Option<Claimed> {
         limited: row.limited.unwrap_or(true),
         queue: row.queue,
         trace_parent: row.trace_parent,
+        ..Claimed::default()
     })
+}
+
+/// Claims the first job of these lanes that their limits let go, although the system that it calls is down. `None` also when
+/// another worker claims under those limits at this moment.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn take_as_probe(tx: &mut PgConnection, worker_id: i64, lanes: &[i32]) -> Result<Option<Claimed>, sqlx::Error> {
+    let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock")).bind(lanes).fetch_one(&mut *tx).await?;
+    if locked < limits {
+        return Ok(None);
+    }
+    for lane in lanes {
+        let rows = take_of_lane(tx, worker_id, (*lane, 0, 1), true).await?;
+        if let Some(job) = rows.into_iter().find_map(limited) {
+            return Ok(Some(Claimed { probe: true, ..job }));
+        }
+    }
+    Ok(None)
+}
+
+async fn take_of_lane(
+    tx: &mut PgConnection,
+    worker_id: i64,
+    (lane, floor, most): (i32, i64, i64),
+    probe: bool,
+) -> Result<Vec<LimitedRow>, sqlx::Error> {
+    let taking = sqlx::query_as(sql!("claim/take_limited")).bind(worker_id).bind(lane).bind(floor).bind(most).bind(probe);
+    around("claim/take_limited", taking.fetch_all(tx)).await
 }
 
 /// Claims one due suspect.

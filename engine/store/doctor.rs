@@ -105,6 +105,7 @@ const CHECKS: &[Check] = checks![
     Fault "retry_policy_broken",
     Fault "partitions_short",
     Fault "id_beyond_partitions",
+    Warning "breaker_stuck",
     Warning "slots_over_cap",
     Warning "kind_unknown",
     Warning "override_of_unknown_kind",

@@ -1,6 +1,7 @@
 //! The only Rust that runs the engine's SQL: one file a table, one function a statement in `sql/`.
 
 pub mod attempt;
+pub mod breaker;
 pub mod cancel_request;
 pub mod child;
 pub mod claim;

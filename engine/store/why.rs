@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool};
 use super::{StoreError, look, sql};
 use crate::{
     JobId,
-    why::{Bound, Pace, Pause, Why, reasons},
+    why::{Bound, Breaker, Pace, Pause, Why, reasons},
 };
 
 /// Places before a job are counted up to this many.
@@ -44,6 +44,8 @@ pub(crate) struct Standing {
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) pauses: Vec<Pause>,
+    /// Of the system that its kind calls, unless it is called as usual.
+    pub(crate) breakers: Vec<Breaker>,
     /// The limits of its queue, its kind and its key.
     pub(crate) bounds: Vec<Bound>,
     /// Live workers that know the kind, and those that serve the queue too.
@@ -79,6 +81,7 @@ async fn facts(connection: &mut PgConnection, job: &Standing) -> Result<Facts, s
         .bind(job.lane_id)
         .fetch_all(&mut *connection)
         .await?;
+    let breakers = sqlx::query_as(sql!("why/breakers")).bind(&job.kind).fetch_all(&mut *connection).await?;
     let (know, serve): (i64, i64) =
         sqlx::query_as(sql!("why/workers")).bind(&job.queue).bind(&job.kind).fetch_one(&mut *connection).await?;
     let bounds = sqlx::query_as(sql!("why/limits"))
@@ -87,7 +90,7 @@ async fn facts(connection: &mut PgConnection, job: &Standing) -> Result<Facts, s
         .bind(job.limit_key.as_ref().filter(|_| job.state == "waiting"))
         .fetch_all(&mut *connection)
         .await?;
-    let mut facts = Facts { pauses, bounds, know, serve, ..Facts::default() };
+    let mut facts = Facts { pauses, breakers, bounds, know, serve, ..Facts::default() };
     if let Some(position) = job.position {
         let counting = sqlx::query_as(sql!("why/ahead")).bind(&job.queue).bind(job.lane_id).bind(job.priority).bind(position);
         facts.ahead = Some(counting.bind(COUNTED).fetch_one(&mut *connection).await?);

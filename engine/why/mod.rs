@@ -46,12 +46,33 @@ pub struct Pause {
     pub reason: Option<String>,
 }
 
+/// A breaker that is not closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Breaker {
+    /// The outside system.
+    pub system: String,
+    /// `open`, or `half_open` while one job is on its way to find out.
+    pub state: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// When the next job may go as a probe.
+    pub probe_at: Option<DateTime<Utc>>,
+    /// The operator that holds it open.
+    pub held_by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
 /// One thing that keeps a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "because", rename_all = "snake_case")]
 pub enum Reason {
     /// Operators hold its queue, kind or key.
     Paused(Pause),
+    /// The outside system that its kind calls is down, or held to be: see [`crate::store::breaker`].
+    Breaker(Breaker),
     /// No live worker takes it.
     NoWorker {
         /// Its kind.
@@ -198,6 +219,7 @@ impl Pace {
 /// Puts the facts into reasons.
 pub(crate) fn reasons(job: Standing, facts: &Facts) -> Why {
     let mut reasons: Vec<Reason> = facts.pauses.iter().cloned().map(Reason::Paused).collect();
+    reasons.extend(facts.breakers.iter().cloned().map(Reason::Breaker));
     let stands = matches!(job.state.as_str(), "ready" | "scheduled" | "waiting");
     if stands && facts.serve == 0 {
         reasons.push(Reason::NoWorker { kind: job.kind.clone(), queue: job.queue.clone(), elsewhere: facts.know });

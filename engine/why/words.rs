@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::{Bound, Pause, Reason};
+use super::{Bound, Breaker, Pause, Reason};
 
 fn moment(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%SZ").to_string()
@@ -29,10 +29,28 @@ impl fmt::Display for Pause {
     }
 }
 
+impl fmt::Display for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "breaker {} is {} since {}", self.system, if self.state == "open" { "open" } else { "half open" }, moment(self.since))?;
+        match (&self.held_by, self.probe_at) {
+            (Some(by), _) => {
+                write!(f, ", held by {by} until `rawops breakers auto`")?;
+                self.reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
+            (None, Some(at)) => {
+                write!(f, ", the next probe goes at {}", moment(at))?;
+                self.last_error.as_ref().map_or(Ok(()), |error| write!(f, "; the last error was `{}`", first_line(error)))
+            }
+            (None, None) => write!(f, ", and a probe is on its way"),
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Paused(pause) => pause.fmt(f),
+            Self::Breaker(breaker) => breaker.fmt(f),
             Self::NoWorker { kind, elsewhere: 0, .. } => write!(f, "no live worker knows kind {kind}"),
             Self::NoWorker { kind, queue, elsewhere } => {
                 write!(f, "no live worker of kind {kind} serves queue {queue}; {elsewhere} of that kind serve other queues")

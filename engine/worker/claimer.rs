@@ -1,7 +1,6 @@
 //! The claimer: takes jobs while there is room, and sleeps when there are none.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -14,6 +13,7 @@ use super::{
     ageing::Ageing,
     complaint,
     floor::{Floors, Look},
+    lanes::Lanes,
     pace::Room,
     patience,
     session::Session,
@@ -112,6 +112,10 @@ impl Claimer {
                 self.until_nudged(Duration::from_millis(100)).await;
                 continue;
             }
+            if self.session.breakers.takes_probe() {
+                self.probe(connection).await?;
+                continue;
+            }
             let took = self.take(connection, &room).await?;
             if took == 0 {
                 self.rest(connection).await?;
@@ -128,12 +132,13 @@ impl Claimer {
     async fn take(&mut self, connection: &mut PgConnection, room: &Room) -> Result<usize, sqlx::Error> {
         let look = self.look();
         self.turn = (self.turn + 1) % 101;
+        let begun = Instant::now();
         let session = self.session.clone();
         let limited = self.take_limited(connection, room, look).await?;
         let took = limited.len();
         let limit = room.limit.saturating_sub(took);
         if limit == 0 {
-            self.hand_over(limited);
+            self.hand_over(limited, begun);
             return Ok(took);
         }
         let lanes = Lanes::of(room, self.ageing.boosts(Instant::now()));
@@ -150,11 +155,11 @@ impl Claimer {
             turn: self.turn,
             with_queues: trace::is_exported(),
         };
-        let begun = Instant::now();
+        let asked = Instant::now();
         let (snapshot, mut jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;
         if matches!(look, Look::Back | Look::Everywhere) {
             // A look back costs what dead entries it steps over; keep that under a twentieth of the time.
-            self.back_every = (begun.elapsed() * 20).max(Duration::from_secs(3));
+            self.back_every = (asked.elapsed() * 20).max(Duration::from_secs(3));
             self.looked_back = Instant::now();
         }
         self.ageing.learn(&snapshot.lanes, &jobs, jobs.len() >= limit, Instant::now());
@@ -163,7 +168,7 @@ impl Claimer {
         self.floors.learn(&snapshot, &jobs, exhausted, Instant::now());
         self.limited.lanes = snapshot.limited;
         let took = jobs.len();
-        self.hand_over(jobs);
+        self.hand_over(jobs, begun);
         Ok(took)
     }
 
@@ -203,9 +208,20 @@ impl Claimer {
         Look::On
     }
 
-    fn hand_over(&self, jobs: Vec<Claimed>) {
+    /// Claims one job for each outside system that is down and may be asked whether it still is.
+    async fn probe(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let (session, begun) = (&self.session, Instant::now());
+        let taking = store::breaker::take_probes(connection, session.worker_id, &session.program.kind_names, &session.program.queues);
+        let probes = patience::answer(session, taking).await?;
+        self.hand_over(probes, begun);
+        Ok(())
+    }
+
+    /// Hands over what was claimed by statements that began at a time.
+    fn hand_over(&self, jobs: Vec<Claimed>, begun: Instant) {
         self.session.holds(jobs.iter().map(|job| job.claim_id));
-        for job in jobs {
+        for mut job in jobs {
+            job.taken = Some(begun);
             self.session.pace.took(job.lane_id);
             metrics::picked_up(&job);
             // The receiver lives as long as the worker loop, which ends after this task has.
@@ -268,51 +284,14 @@ impl Claimer {
                 self.until_nudged(Duration::from_millis(20)).await;
             }
             self.turns.was_alone();
+            let asked = Instant::now();
             let taking = store::claim::take_alone(connection, self.session.worker_id, &program.kind_names, &program.queues);
             match patience::answer(&self.session, taking).await? {
-                Some(job) => self.hand_over(vec![job]),
+                Some(job) => self.hand_over(vec![job], asked),
                 None => break,
             }
         }
         self.session.suspects.store(false, Ordering::Release);
         Ok(())
-    }
-}
-
-/// What a claim is told of the lanes that this worker knows something of.
-#[derive(Default)]
-struct Lanes {
-    ids: Vec<i32>,
-    quotas: Vec<Option<i64>>,
-    boosts: Vec<i32>,
-}
-
-impl Lanes {
-    fn of(room: &Room, mut boosts: HashMap<i32, i32>) -> Self {
-        let mut lanes = Self::default();
-        for (lane, quota) in &room.lanes {
-            lanes.add(*lane, Some(*quota as i64), boosts.remove(lane).unwrap_or(0));
-        }
-        for (lane, boost) in boosts {
-            lanes.add(lane, None, boost);
-        }
-        lanes
-    }
-
-    fn add(&mut self, lane: i32, quota: Option<i64>, boost: i32) {
-        self.ids.push(lane);
-        self.quotas.push(quota);
-        self.boosts.push(boost);
-    }
-}
-
-impl Room {
-    /// Whether no lane gave all that it was asked for, so that nothing is left in any.
-    fn is_exhausted_by(&self, jobs: &[Claimed], limit: usize) -> bool {
-        let of_lane = |lane| jobs.iter().filter(|job| job.lane_id == lane).count();
-        let known = |lane: i32| self.lanes.iter().any(|(id, _)| *id == lane);
-        jobs.len() < limit
-            && self.lanes.iter().all(|(lane, quota)| of_lane(*lane) < *quota)
-            && jobs.iter().all(|job| known(job.lane_id) || of_lane(job.lane_id) < self.new_lane)
     }
 }

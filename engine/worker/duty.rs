@@ -42,7 +42,7 @@ pub(super) enum Duty {
     ForgetSteps,
     /// Forget old events, and waits that nobody waits for.
     ForgetEvents,
-    /// Forget the rates of keys that owe nothing any more.
+    /// Forget the rates of keys that owe nothing any more, and what breakers counted long ago.
     ForgetRates,
 }
 
@@ -138,7 +138,7 @@ impl Duty {
             Self::ForgetWorkers => store::worker::prune(tx).await.map(|gone| gone as i64),
             Self::ForgetSteps => Ok(store::step::prune(tx, BATCH).await? as i64 + store::child::prune(tx, BATCH).await?),
             Self::ForgetEvents => store::event::prune(tx, EVENTS_KEPT_DAYS, BATCH).await.map(|gone| gone as i64),
-            Self::ForgetRates => store::limit::prune(tx, BATCH).await.map(|gone| gone as i64),
+            Self::ForgetRates => Ok(store::limit::prune(tx, BATCH).await?.max(store::breaker::prune(tx, BATCH).await?) as i64),
             Self::ForgetKeys => {
                 let gone = store::enqueue_key::prune(tx, BATCH).await?.max(store::unique_period::prune(tx, BATCH).await?);
                 Ok(gone as i64)

@@ -9,7 +9,9 @@ use apalis_core::task::data::Data;
 use tokio::sync::watch;
 
 use super::{
-    attempt_span, panic_trace,
+    attempt_span,
+    breakers::Word,
+    panic_trace,
     session::{Session, Stop},
 };
 use crate::{
@@ -38,8 +40,12 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
     session.running.lock().expect("no holder of this lock panics").insert(key, stop);
     let begun = Instant::now();
     let span = attempt_span::begin(&job, session.worker_id);
-    let verdict = if session.lost.is_cancelled() { None } else { attempt(session, &job, &span, begun, stopped).await };
+    let heard = run::Heard::default();
+    let verdict = if session.lost.is_cancelled() { None } else { attempt(session, &job, &span, begun, stopped, &heard).await };
     attempt_span::end(span, verdict.as_ref());
+    if let Some(system) = session.program.kinds.get(&job.kind).and_then(|kind| kind.calls) {
+        session.breakers.note(system, &job, begun, Word::of(verdict.as_ref(), heard.take()));
+    }
     session.running.lock().expect("no holder of this lock panics").remove(&key);
     session.pace.ran(job.lane_id, begun.elapsed());
     crate::metrics::ran(&job.kind, begun.elapsed());
@@ -67,6 +73,7 @@ async fn attempt(
     span: &Span,
     started: Instant,
     mut stopped: watch::Receiver<Option<Stop>>,
+    heard: &run::Heard,
 ) -> Option<Verdict> {
     let Some(kind) = session.program.kinds.get(&job.kind) else {
         return Some(Verdict::Released);
@@ -77,6 +84,11 @@ async fn attempt(
     let Some(args) = job.args.clone() else {
         return Some(failed(Failure::bug("the job's description is gone from engine.job")));
     };
+    if let Some(system) = kind.calls
+        && session.breakers.bars(system, job).await
+    {
+        return Some(Verdict::Released);
+    }
     if let Some(kept) = charge(session, job).await {
         return Some(kept);
     }
@@ -97,6 +109,7 @@ async fn attempt(
         shared: session.program.kinds.shared.clone(),
         stop: asked.clone(),
         course: course.clone(),
+        heard: heard.clone(),
     };
     if planted!("a job is recorded before it runs") {
         tokio::spawn((kind.handler)(args, run));
@@ -113,7 +126,12 @@ async fn attempt(
     let mut handler = tokio::spawn(panic_trace::catch(span.around_boxed(work)));
     let stop = tokio::select! {
         biased;
-        end = &mut handler => return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end, &course) }),
+        end = &mut handler => {
+            if let Ok(Ok(Err(failure))) = &end {
+                heard.add(failure);
+            }
+            return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end, &course) });
+        }
         why = stop_reason(&mut stopped) => why,
         () = tokio::time::sleep(kind.timeout) => Stop::Timeout,
     };

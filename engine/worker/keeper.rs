@@ -128,6 +128,7 @@ impl Keeper {
         while !session.is_over() {
             duty("promote", patience::answer(&session, self.promote(connection)).await)?;
             duty("wake workflows", patience::answer(&session, self.waking.look(connection)).await)?;
+            duty("tell the breakers", patience::answer(&session, session.breakers.keep(&session, connection)).await)?;
             duty("admit", patience::answer(&session, admit(&session, connection)).await)?;
             if self.sweep.is_due() && !planted!("nobody sweeps") {
                 duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
@@ -139,7 +140,10 @@ impl Keeper {
             if self.cancels.is_due() {
                 duty("settle cancels", patience::answer(&session, store::cancel_request::settle(connection, CANCELS)).await.map(drop))?;
             }
-            tokio::time::sleep(TICK.mul_f64(jitter())).await;
+            tokio::select! {
+                () = tokio::time::sleep(TICK.mul_f64(jitter())) => (),
+                () = session.breakers.urgent() => (),
+            }
         }
         Ok(())
     }

@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
 use super::{
-    WorkerConfig, WorkerError, admission::Admission, backend::Intake, claimer, execute, house, keeper, lease, pace::Pace, patience,
-    pulse::Pulse, recorder, wakeup,
+    WorkerConfig, WorkerError, admission::Admission, backend::Intake, breakers::Breakers, claimer, execute, house, keeper, lease,
+    pace::Pace, patience, pulse::Pulse, recorder, wakeup,
 };
 use crate::{
     JobId, Kinds,
     planted::planted,
-    store::{attempt::Ended, claim::Claimed, lane, limit, worker as store},
+    store::{attempt::Ended, breaker, claim::Claimed, lane, limit, worker as store},
     workflow::{Batch, Unwind},
 };
 
@@ -97,6 +97,7 @@ pub(super) struct Session {
     pub(super) suspects: AtomicBool,
     pub(super) pace: Pace,
     pub(super) admission: Admission,
+    pub(super) breakers: Breakers,
     pub(super) pulse: Arc<Pulse>,
     pub(super) record: mpsc::Sender<Ended>,
 }
@@ -182,6 +183,7 @@ async fn register(program: &Program, shutdown: &CancellationToken) -> Option<i64
             for declared in program.kinds.limits() {
                 limit::declare(&mut connection, declared).await?;
             }
+            breaker::declare(&mut connection, &program.kinds.calls()).await?;
             store::register(&mut connection, &program.config.name, program.config.lease_ms(), &info).await
         };
         tokio::select! {
@@ -219,6 +221,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         suspects: AtomicBool::new(false),
         pace: Pace::default(),
         admission: Admission::default(),
+        breakers: Breakers::of(&program.kinds),
         pulse: Pulse::new(),
         record,
     });

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::clients::{
     Outside,
-    slack::{Alert, Channel, Field, Severity},
+    slack::{self, Alert, Channel, Field, Severity},
 };
 
 /// Posts the alert of this row.
@@ -47,6 +47,7 @@ impl Job for PostAlert {
     const QUEUE: &'static str = "alerts";
     const PRIORITY: i16 = 1;
     const TIMEOUT: Duration = Duration::from_mins(1);
+    const CALLS: Option<&'static str> = Some(slack::WEBHOOKS);
 
     fn schema() -> Value {
         schema_for!(Self).into()

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::clients::{
     Outside,
-    customerio::{Event, event_id},
+    customerio::{self, Event, event_id},
     http::CallError,
 };
 
@@ -47,6 +47,7 @@ impl Job for TrackEvent {
     const KIND: &'static str = "lifecycle.track_event";
     const QUEUE: &'static str = "lifecycle";
     const TIMEOUT: Duration = Duration::from_mins(1);
+    const CALLS: Option<&'static str> = Some(customerio::TRACK);
 
     fn schema() -> Value {
         schema_for!(Self).into()

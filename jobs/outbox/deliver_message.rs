@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::clients::{
     Outside,
-    customerio::{Email, Sent},
+    customerio::{self, Email, Sent},
     http::CallError,
 };
 
@@ -50,6 +50,7 @@ impl Job for DeliverMessage {
     const KIND: &'static str = "outbox.deliver_message";
     const QUEUE: &'static str = "outbox";
     const TIMEOUT: Duration = Duration::from_mins(1);
+    const CALLS: Option<&'static str> = Some(customerio::APP);
 
     fn schema() -> Value {
         schema_for!(Self).into()
@@ -128,6 +129,7 @@ impl DeliverMessage {
     /// It may be out: nobody sends it again by himself.
     async fn park(&self, run: &Run, error: &CallError) -> JobResult {
         tracing::warn!(job.id = %run.job_id(), outbox.id = %self.outbox_id, %error, "it is not known whether the mail was sent");
+        run.call_failed(error.clone().into());
         self.settle(run, "unknown", None, Some(&error.to_string())).await
     }
 

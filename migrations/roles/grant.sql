@@ -78,6 +78,7 @@ grant execute on function raw_ops.get_low_stock_alerts, raw_ops.get_current_inve
 -- Operators: settings, which are data, and the functions that change the state of jobs, stock and batches.
 grant insert, update, delete on engine.limit_setting, engine.queue, engine.retry_override, engine.retry_config, raw_ops.retry_config to rawops_operator;
 grant update (paused) on engine.lane to rawops_operator;
+grant update (share, at_least, window_ms, categories, cooldown_ms, cooldown_most_ms, changed_at, changed_by) on engine.breaker to rawops_operator;
 grant insert, update on raw_ops.api_tokens, engine.schedule to rawops_operator;
 grant update on engine.retention to rawops_operator;
 -- By the triggers that keep the policy.
@@ -85,7 +86,7 @@ grant insert on engine.retry_policy_history to rawops_operator;
 grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key,
     engine.rate_step, engine.rate_owed, engine.rate_left, engine.rate_after, engine.rate_wait to rawops_operator, rawops_reader;
 grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.discard_letter, engine.run_schedule,
-    engine.pause_work, engine.resume_work, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch,
+    engine.pause_work, engine.resume_work, engine.hold_breaker, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch,
     raw_ops.resolve_message, raw_ops.raise_alert, raw_ops.clear_alert to rawops_operator;
 
 -- The runtime: the work of the business on every table of it.
@@ -109,6 +110,9 @@ grant insert, update on engine.leader to rawops_runtime;
 grant insert, update, delete on engine.waiting, engine.slot, engine.permit, engine.pace to rawops_runtime;
 -- What the program says of limits, where operators have said nothing.
 grant insert, update on engine.limit_setting to rawops_runtime;
+-- What programs say of outside systems, and what workers find out about them.
+grant insert, update on engine.breaker to rawops_runtime;
+grant insert, update, delete on engine.breaker_kind, engine.breaker_count to rawops_runtime;
 grant insert, update, delete on engine.notice to rawops_runtime;
 grant delete on engine.cancel_request to rawops_runtime;
 grant insert, update, delete on engine.progress, engine.log_line to rawops_runtime;
@@ -124,7 +128,7 @@ grant insert, update on engine.schedule, engine.duty to rawops_runtime;
 grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
-    engine.stop_children, engine.enqueue_unwind, engine.inherit_steps, engine.restart_workflow, engine.pause_work, engine.resume_work, engine.run_schedule, engine.retire_partition,
+    engine.stop_children, engine.enqueue_unwind, engine.inherit_steps, engine.restart_workflow, engine.pause_work, engine.resume_work, engine.hold_breaker, engine.run_schedule, engine.retire_partition,
     engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment,
     raw_ops.store_shopify_webhooks, raw_ops.take_delivery_report, raw_ops.resolve_message from rawops_runtime;
 
@@ -132,7 +136,7 @@ revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock
 grant insert on raw_ops.webhook_inbox, raw_ops.seal_webhook_inbox to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks, raw_ops.take_delivery_report, raw_ops.raise_alert, raw_ops.clear_alert
     to rawops_ingest;
-grant select on engine.queue_figures, engine.attempt_figures, engine.place_figures, engine.duty_health to rawops_ingest;
+grant select on engine.queue_figures, engine.attempt_figures, engine.place_figures, engine.duty_health, engine.breaker_figures to rawops_ingest;
 grant execute on function engine.measure_figures to rawops_ingest;
 
 -- Numbered partitions are reached through their parents, also those that are made between two migrations. The views of the

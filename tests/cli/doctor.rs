@@ -176,6 +176,10 @@ a_broken_promise_is_found! {
         "select engine.enqueue('test.no_op', '{\"n\": 1}', limit_key => 'one')",
         "update engine.job set created_at = engine.now() - interval '1 minute' where limit_key = 'one' returning id"
     ];
+    breaker_stuck warning [
+        "insert into engine.breaker_kind (kind, system) values ('test.no_op', 'a system')",
+        "insert into engine.breaker (system, state, probe_at) values ('a system', 'open', engine.now() - interval '2 minutes') returning null::bigint"
+    ];
     slots_over_cap warning [
         "insert into engine.limit_setting (scope, name, cap, changed_by) values ('key', 'one', 1, 'a test')",
         "insert into engine.slot (limit_key, n, job_id) select 'one', 2, 0",

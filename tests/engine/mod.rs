@@ -2,6 +2,8 @@
 
 mod ageing;
 pub mod alone;
+mod breaker_workers;
+mod breakers;
 mod bulk;
 mod cancels;
 mod dead_letters;

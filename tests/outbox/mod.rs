@@ -2,6 +2,7 @@
 
 mod crashes;
 mod deliver_message;
+mod outage;
 mod sweep_messages;
 
 use serde_json::{Value, json};

@@ -44,13 +44,20 @@ pub const TABLES: &[Tables] = &[
     // What operators decide, and the program before them.
     Tables("engine.pause engine.paused", ["s", "", "s", "s"]),
     Tables("engine.limit_setting", ["siu", "", "siud", "s"]),
+    // Outside systems: judged by workers. Operators change the rule, column by column, and hold one by engine.hold_breaker.
+    Tables("engine.breaker", ["siu", "", "s", "s"]),
+    Tables("engine.breaker_kind engine.breaker_count", ["siud", "", "s", "s"]),
+    Tables("engine.barred", ["s", "", "s", "s"]),
     // What operators decide.
     Tables("engine.queue engine.retry_override engine.retry_config", ["s", "", "siud", "s"]),
     Tables("raw_ops.retry_config", ["s", "", "siud", "s"]),
     Tables("engine.dead_letter_queue", ["si", "", "s", "s"]),
     Tables("raw_ops.dead_letter_queue", ["s", "", "s", "s"]),
     // Figures without the jobs behind them, for the /metrics of the HTTP process.
-    Tables("engine.queue_figures engine.attempt_figures engine.place_figures engine.duty_health", ["s", "s", "s", "s"]),
+    Tables(
+        "engine.queue_figures engine.attempt_figures engine.place_figures engine.duty_health engine.breaker_figures",
+        ["s", "s", "s", "s"],
+    ),
     Tables("engine.retention", ["s", "", "su", "s"]),
     // Written by the functions that measure.
     Tables("engine.lane_figures engine.measured engine.attempt_minute", ["s", "", "s", "s"]),
@@ -96,7 +103,17 @@ pub const TABLES: &[Tables] = &[
 ];
 
 /// Single columns that a role may update where it may not update the table.
-pub const COLUMNS: &[(&str, &str, &str)] = &[("rawops_operator", "engine.lane", "paused")];
+pub const COLUMNS: &[(&str, &str, &str)] = &[
+    ("rawops_operator", "engine.lane", "paused"),
+    ("rawops_operator", "engine.breaker", "share"),
+    ("rawops_operator", "engine.breaker", "at_least"),
+    ("rawops_operator", "engine.breaker", "window_ms"),
+    ("rawops_operator", "engine.breaker", "categories"),
+    ("rawops_operator", "engine.breaker", "cooldown_ms"),
+    ("rawops_operator", "engine.breaker", "cooldown_most_ms"),
+    ("rawops_operator", "engine.breaker", "changed_at"),
+    ("rawops_operator", "engine.breaker", "changed_by"),
+];
 
 /// Who may call these functions. No function may be called by everybody.
 pub struct Functions(pub &'static str, pub &'static [&'static str]);
@@ -118,7 +135,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.restart_workflow", &["rawops_operator"]),
     Functions(
         "engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter engine.pause_work engine.resume_work \
-         engine.run_schedule",
+         engine.hold_breaker engine.run_schedule",
         &["rawops_operator"],
     ),
     Functions(

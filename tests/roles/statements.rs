@@ -18,12 +18,13 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("doctor" | "look" | "payload" | "why", _)
         | ("occurrence", "alive" | "last" | "list")
         | ("schedule", "load")
-        | ("retention" | "queue" | "limit" | "pause", "list")
+        | ("retention" | "queue" | "limit" | "pause" | "breaker", "list")
         | ("workflow", "list" | "show" | "timeline")
         | ("retry_policy", "deciding" | "failures" | "fault" | "history" | "list") => LOOK,
         ("cancel_request", "settle") => RUNTIME,
         ("cancel_request" | "dead_letter" | "pause" | "retry_policy", _)
         | ("limit", "set" | "unset")
+        | ("breaker", "hold" | "set")
         | ("schedule", "edit" | "ensure")
         | ("retention", "put")
         | ("queue", "set_limit")
@@ -31,14 +32,14 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("workflow", "restart") => OPERATE,
         ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
         ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],
-        ("duty", "list") | ("metrics", "attempts" | "places" | "queues") => {
+        ("duty", "list") | ("metrics", "attempts" | "breakers" | "places" | "queues") => {
             &["rawops_runtime", "rawops_ingest", "rawops_reader", "rawops_operator"]
         }
         ("partition", "retire") => &["rawops_owner"],
         (
-            "aftermath" | "attempt" | "child" | "compensation" | "claim" | "clock" | "duty" | "enqueue_key" | "event" | "event_wait"
-            | "job" | "lane" | "leader" | "limit" | "metrics" | "note" | "occurrence" | "parked" | "partition" | "place" | "retention"
-            | "schedule" | "scheduled" | "step" | "topic" | "unique_period" | "waiting" | "worker",
+            "aftermath" | "attempt" | "breaker" | "child" | "compensation" | "claim" | "clock" | "duty" | "enqueue_key" | "event"
+            | "event_wait" | "job" | "lane" | "leader" | "limit" | "metrics" | "note" | "occurrence" | "parked" | "partition" | "place"
+            | "retention" | "schedule" | "scheduled" | "step" | "topic" | "unique_period" | "waiting" | "worker",
             _,
         ) => RUNTIME,
         _ => return None,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     flows::Flow,
     late::Late,
+    outside_call::Call,
     witness::{Span, Stubborn, Tally},
 };
 
@@ -31,6 +32,7 @@ pub fn kinds() -> Kinds {
         .with::<Span>()
         .with::<Flow>()
         .with::<Late>()
+        .with::<Call>()
 }
 
 /// Does nothing.

@@ -10,6 +10,7 @@ pub mod late;
 pub mod ledger;
 pub mod login;
 pub mod outside;
+pub mod outside_call;
 pub mod private;
 pub mod process;
 pub mod proxy;

@@ -2,7 +2,7 @@
 -- $5..$7 are what the worker knows of lanes: the floor below which nothing is left, and how many it wants;
 -- a lane it has not met yet starts at 0 and gives up to $8. $9 turns the order of equal priorities. $10: by how many
 -- priorities each lane counts as more urgent, since claims have not got to it for long. $11: whether the queue of each is wanted.
--- Lanes whose queue or kind is limited are left to take_limited.sql.
+-- Lanes whose queue or kind is limited are left to take_limited.sql, and those of kinds whose system is down are left alone.
 -- The first row carries the snapshot by which the floors are moved, the lanes that were not paused, and those that are
 -- limited; its job columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
@@ -14,6 +14,7 @@ with known as materialized (
     from engine.lane l
     where l.kind = any ($2) and l.queue = any ($3) and not l.paused
       and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
+      and not exists (select from engine.barred b where b.kind = l.kind)
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
 ),
 head as materialized (

@@ -19,6 +19,7 @@ picked as (
         join engine.lane l on l.id = s.lane_id
         where s.alone and s.run_at <= (select at from clock) and l.kind = any ($2) and l.queue = any ($3) and not l.paused
           and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
+          and not exists (select from engine.barred b where b.kind = l.kind)
           and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
           and not exists (
               select from rule r

@@ -1,7 +1,7 @@
 -- Claim up to $4 ready jobs of lane $2 above position $3 for worker $1, as many as the limits of its queue and its kind
--- leave; those are locked by limit/lock.sql. Each claimed job gets a permit of each limit that counts, and is charged to
--- each that has a rate. The first row says how long the rates ask to wait before the first of them; its job columns are null
--- when there is none.
+-- leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. Each claimed
+-- job gets a permit of each limit that counts, and is charged to each that has a rate. The first row says how long the rates ask
+-- to wait before the first of them; its job columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
 with clock as materialized (
     select engine.now() as at
@@ -11,6 +11,7 @@ lane as materialized (
     from engine.lane l
     left join engine.limit_setting k on k.scope = 'kind' and k.name = l.kind
     where l.id = $2
+      and ($5 or not exists (select from engine.barred b where b.kind = l.kind))
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
 ),
 rule as materialized (

@@ -22,6 +22,10 @@ use super::{
 
 /// Its name, in messages.
 const SYSTEM: &str = "Customer.io";
+/// The App API, as its breaker is called.
+pub const APP: &str = "customerio.app";
+/// The Track API, as its breaker is called.
+pub const TRACK: &str = "customerio.track";
 
 /// Mails a second that an account takes, by their documents.
 const MAILS_PER_SECOND: f64 = 100.0;

@@ -16,6 +16,8 @@ use super::{
 
 /// Its name, in messages.
 const SYSTEM: &str = "Slack";
+/// Its name, as its breaker is called.
+pub const WEBHOOKS: &str = "slack";
 /// Messages a second that a channel takes.
 const PER_SECOND: f64 = 1.0;
 /// Where webhooks live.

@@ -1,0 +1,94 @@
+//! What a worker keeps in mind of the systems that its kinds call.
+
+use super::*;
+use crate::JobId;
+
+const MAIL: &str = "mail";
+
+fn breakers() -> Breakers {
+    let known = Known { systems: HashMap::from([(MAIL, System::default())]), ..Known::default() };
+    Breakers { names: vec![MAIL], known: Mutex::new(known), ..Breakers::default() }
+}
+
+fn job(taken: Instant) -> Claimed {
+    Claimed { job_id: JobId(7), attempt: 1, taken: Some(taken), ..Claimed::default() }
+}
+
+fn seen_barred(breakers: &Breakers, at: Instant) {
+    let mut known = breakers.known();
+    let system = known.systems.get_mut(MAIL).expect("it is known");
+    (system.barred, system.seen) = (true, Some(at));
+}
+
+fn failed(wait_s: u64) -> Word {
+    Word::Failed(Failure::upstream("down").retry_after(Duration::from_secs(wait_s)))
+}
+
+#[tokio::test]
+async fn what_was_claimed_before_its_system_was_seen_down_is_given_back() {
+    let (breakers, start) = (breakers(), Instant::now());
+    assert!(!breakers.bars(MAIL, &job(start)).await);
+    seen_barred(&breakers, start + Duration::from_secs(1));
+    assert!(breakers.bars(MAIL, &job(start)).await);
+    assert!(!breakers.bars(MAIL, &job(start + Duration::from_secs(2))).await, "the claim has seen it closed since");
+    assert!(!breakers.bars(MAIL, &Claimed { probe: true, ..job(start) }).await, "a probe is to find out");
+    assert!(!breakers.bars("another", &job(start)).await);
+}
+
+#[tokio::test]
+async fn after_many_failures_none_begins_until_they_are_told() {
+    let (breakers, start) = (breakers(), Instant::now());
+    for _ in 0..MANY {
+        assert!(!breakers.bars(MAIL, &job(start)).await);
+        breakers.note(MAIL, &job(start), start, failed(0));
+    }
+    tokio::time::timeout(Duration::from_millis(1), breakers.urgent()).await.expect("it should be told at once");
+    let early = job(start);
+    let waiting = breakers.bars(MAIL, &early);
+    tokio::pin!(waiting);
+    assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err(), "it waits");
+    breakers.forget(&[(MAIL, MANY)], &[]);
+    seen_barred(&breakers, start + Duration::from_secs(1));
+    breakers.told.notify_waiters();
+    assert!(waiting.await, "and is given back");
+}
+
+#[test]
+fn ends_are_added_up_and_what_ran_into_a_known_outage_says_only_how_long_to_wait() {
+    let (breakers, start) = (breakers(), Instant::now());
+    for wait in [3, 9, 5] {
+        breakers.note(MAIL, &job(start), start, failed(wait));
+    }
+    breakers.note(MAIL, &job(start), start, Word::Answered);
+    breakers.note(MAIL, &job(start), start, Word::Nothing);
+    seen_barred(&breakers, start + Duration::from_secs(1));
+    breakers.note(MAIL, &job(start), start, Word::Answered);
+    breakers.note(MAIL, &job(start), start, failed(30));
+    let known = breakers.known();
+    let told: Vec<_> = known.ends.iter().map(|end| (end.category, end.ended, end.wait_ms)).collect();
+    assert_eq!(told, [(Some("upstream"), 3, Some(30_000)), (None, 1, None)]);
+    assert_eq!(known.systems[MAIL].failures, 3);
+}
+
+#[test]
+fn a_probe_is_told_of_by_itself() {
+    let (breakers, start) = (breakers(), Instant::now());
+    let probe = Claimed { probe: true, ..job(start) };
+    breakers.note(MAIL, &probe, start, failed(2));
+    breakers.note(MAIL, &probe, start, Word::Answered);
+    let known = breakers.known();
+    let probed: Vec<_> = known.probed.iter().map(|probed| (probed.job_id, probed.answered, probed.category)).collect();
+    assert_eq!(probed, [(JobId(7), false, Some("upstream")), (JobId(7), true, None)]);
+    assert_eq!((known.ends.len(), known.ends[0].ended, known.ends[0].wait_ms), (1, 0, Some(2000)));
+}
+
+#[test]
+fn what_a_handler_says_of_its_call_comes_before_how_its_attempt_ended() {
+    let done = Verdict::Completed(serde_json::Value::Null);
+    assert!(matches!(Word::of(Some(&done), None), Word::Answered));
+    assert!(matches!(Word::of(Some(&done), Some(Failure::timeout("late"))), Word::Failed(_)));
+    let ours = Failure::from(sqlx::Error::PoolClosed);
+    assert!(matches!(Word::of(Some(&done), Some(ours)), Word::Nothing), "the engine's own database was away");
+    assert!(matches!(Word::of(Some(&Verdict::Released), None), Word::Nothing));
+    assert!(matches!(Word::of(None, None), Word::Nothing));
+}

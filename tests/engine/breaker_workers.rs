@@ -1,0 +1,118 @@
+//! Circuit breakers with real workers: an outage burns few attempts, one job at a time finds out, and all is done in the end.
+
+use std::time::Duration;
+
+use engine::{
+    Client, NewJob, WorkerConfig,
+    store::breaker::{self, Rule},
+};
+use sqlx::PgPool;
+
+use super::jobs::{Running, of};
+use crate::support::{
+    Database, kinds, ledger,
+    outside_call::{Call, SYSTEM, answer, make_system},
+    wait,
+};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn workers(pool: &PgPool, count: usize) -> Vec<Running> {
+    let config = || WorkerConfig { concurrency: 8, ..WorkerConfig::default() };
+    (0..count).map(|_| Running::with(pool, kinds::kinds(), config())).collect()
+}
+
+async fn known(pool: &PgPool, cooldown_ms: i32) {
+    let mut connection = pool.acquire().await.expect("a connection");
+    breaker::declare(&mut connection, &[("test.call", Some(SYSTEM))]).await.expect("declared");
+    let rule = Rule { cooldown_ms: Some(cooldown_ms), cooldown_most_ms: Some(cooldown_ms), ..Rule::default() };
+    assert!(breaker::set(pool, SYSTEM, &rule, "a test").await.expect("set"));
+}
+
+async fn enqueue(pool: &PgPool, jobs: usize, ms: u64) {
+    let jobs: Vec<NewJob> = (0..jobs).map(|_| of(&Call { ms })).collect();
+    Client::new(pool.clone()).enqueue_many(&jobs).await.expect("enqueued");
+}
+
+async fn until_state(pool: &PgPool, state: &str) {
+    let now = || async { breaker::list(pool).await.expect("listed")[0].state == state };
+    wait::until(&format!("the breaker is {state}"), LIMIT, now).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_burns_few_attempts_and_one_job_at_a_time_finds_out_that_it_is_over() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    make_system(pool).await;
+    known(pool, 600).await;
+    answer(pool, Some("upstream"), None).await;
+    enqueue(pool, 2000, 20).await;
+    let workers = workers(pool, 3);
+    until_state(pool, "open").await;
+    // Each worker has seen it by now, and what was begun has ended.
+    let probes = "select count(*) from test_call, engine.breaker where started_at > since + interval '500 ms'";
+    wait::until("four probes fail", LIMIT, || async { ledger::count(pool, probes).await >= 4 }).await;
+    let burnt = ledger::count(pool, "select count(*) from test_call, engine.breaker where started_at <= since + interval '500 ms'").await;
+    assert!(burnt < 120, "{burnt} attempts were burnt before all three workers had seen it");
+    answer(pool, None, None).await;
+    ledger::all_ended(pool, LIMIT).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    assert_eq!(ledger::outcome(pool, "completed").await, 2000);
+    let overlap = ledger::count(
+        pool,
+        "select count(*) from test_call a
+         join test_call b on a.n < b.n and b.started_at < a.ended_at, engine.breaker
+         where a.category is not null and a.started_at > (select min(x.started_at) + interval '1 second' from test_call x)",
+    )
+    .await;
+    assert_eq!(overlap, 0, "two jobs were on their way at once");
+    let in_vain = ledger::outcome(pool, "failed").await;
+    println!("2,000 jobs of three workers: {burnt} attempts before the breaker was seen open, {in_vain} failed in all");
+    ledger::check(pool).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stays_away_for_as_long_as_the_other_side_asked() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    make_system(pool).await;
+    known(pool, 100).await;
+    answer(pool, Some("rate_limited"), Some(2000)).await;
+    enqueue(pool, 40, 0).await;
+    let workers = workers(pool, 1);
+    until_state(pool, "open").await;
+    answer(pool, None, None).await;
+    ledger::all_ended(pool, LIMIT).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    let pause: f64 = sqlx::query_scalar(
+        "select extract(epoch from (select min(started_at) from test_call where category is null)
+                                 - (select max(ended_at) from test_call where category is not null))::float8",
+    )
+    .fetch_one(pool)
+    .await
+    .expect("calls");
+    assert!((1.8..6.0).contains(&pause), "{pause} s");
+    ledger::check(pool).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_and_bugs_hold_nothing() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    make_system(pool).await;
+    sqlx::query("update engine.retry_config set max_attempts = 1").execute(pool).await.expect("the policy is data");
+    known(pool, 100).await;
+    answer(pool, Some("validation"), None).await;
+    enqueue(pool, 100, 0).await;
+    let workers = workers(pool, 2);
+    ledger::all_ended(pool, LIMIT).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    assert_eq!(ledger::outcome(pool, "dead").await, 100, "each is tried once");
+    assert_eq!(breaker::list(pool).await.expect("listed")[0].openings, 0);
+}
