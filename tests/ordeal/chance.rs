@@ -13,6 +13,10 @@ pub enum Purpose {
     Robot,
     /// What the shop sends.
     Shop,
+    /// What two versions of the program make.
+    Versions,
+    /// What a producer of long transactions enqueues.
+    Slow,
 }
 
 /// The stream of one purpose at one place.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use clap::Parser;
 use ordeal::{
     faults::Class,
-    process,
+    process::{self, place::Target},
     results::Results,
     run::{self, Settings},
     seeds,
@@ -27,9 +27,25 @@ struct Arguments {
     /// What strikes: all, none, or classes with commas between them.
     #[arg(long, default_value = "all")]
     faults: String,
+    /// The middle of the pause of one hand between two faults of processes.
+    #[arg(long, default_value = "900ms", value_parser = humantime::parse_duration)]
+    pause: Duration,
+    /// The same of the server and of the way to it.
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
+    server_pause: Duration,
+    /// Only there processes come to harm between two statements: places with commas between them, each like
+    /// `stop before claim/take`.
+    #[arg(long, value_delimiter = ',')]
+    places: Vec<Target>,
     /// Programs a second.
     #[arg(long, default_value_t = 60.0)]
     rate: f64,
+    /// Whether processes reach the server through PgBouncer: `yes`, `no`, or as the seed says.
+    #[arg(long, value_parser = ["yes", "no", "seed"], default_value = "seed")]
+    pooler: String,
+    /// The program that workers of the older version are started from: this one built from an earlier commit.
+    #[arg(long)]
+    older: Option<PathBuf>,
     /// Also runs the seeds that failed once.
     #[arg(long)]
     kept: bool,
@@ -49,10 +65,14 @@ struct Arguments {
     #[cfg(feature = "planted")]
     #[arg(long)]
     planted: Option<String>,
-    /// Looks for planted bugs with up to `runs` seeds each, and writes what was found to this page.
+    /// Looks for planted bugs with up to `runs` seeds each, adds each run to the journal of this folder, and writes its page.
     #[cfg(feature = "planted")]
     #[arg(long)]
     detect: Option<PathBuf>,
+    /// How many runs with planted bugs go on beside each other.
+    #[cfg(feature = "planted")]
+    #[arg(long, default_value_t = 1)]
+    beside: usize,
     /// Only these planted bugs.
     #[cfg(feature = "planted")]
     #[arg(long, value_delimiter = ',')]
@@ -68,8 +88,8 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     #[cfg(feature = "planted")]
-    if let Some(page) = &arguments.detect {
-        return code(&detect(&arguments, page));
+    if let Some(folder) = &arguments.detect {
+        return code(&detect(&arguments, folder));
     }
     #[cfg(feature = "planted")]
     if let Err(error) = ordeal::planted::plant(arguments.planted.as_deref()) {
@@ -96,19 +116,20 @@ fn code(ended: &anyhow::Result<()>) -> ExitCode {
 }
 
 #[cfg(feature = "planted")]
-fn detect(arguments: &Arguments, page: &std::path::Path) -> anyhow::Result<()> {
-    use ordeal::planted::detect::{Search, detect, write};
+fn detect(arguments: &Arguments, pages: &std::path::Path) -> anyhow::Result<()> {
+    use ordeal::planted::detect::{Search, detect};
     let search = Search {
         seed: arguments.seed,
         seeds: arguments.runs,
         time: arguments.time,
         drain: arguments.drain,
         only: arguments.only.clone(),
-        folder: arguments.folder.clone(),
+        folder: std::path::absolute(&arguments.folder)?,
+        pages: std::path::absolute(pages)?,
+        beside: arguments.beside,
     };
-    let detections = detect(&search, |so_far| write(page, &search, so_far))?;
-    for one in detections.iter().filter(|one| one.found.is_none()) {
-        println!("not found: {} {}", one.bug.id, one.bug.what);
+    for bug in detect(&search)? {
+        println!("not found: {} {}", bug.id, bug.what);
     }
     Ok(())
 }
@@ -132,13 +153,23 @@ async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {
     let mut results = Results::default();
     let kept = if arguments.kept { seeds::kept(&arguments.seeds)? } else { Vec::new() };
     for seed in kept.into_iter().chain(arguments.seed..arguments.seed + arguments.runs) {
+        let drawn = Settings::new(seed, std::env::current_exe()?, root.clone());
         let settings = Settings {
+            pooled: match arguments.pooler.as_str() {
+                "yes" => true,
+                "no" => false,
+                _ => drawn.pooled,
+            },
+            older: arguments.older.clone(),
             time: arguments.time,
+            pause: arguments.pause,
+            server_pause: arguments.server_pause,
             classes: classes.clone(),
+            targets: arguments.places.clone(),
             rate: arguments.rate,
             drain: arguments.drain,
             planted: planted(arguments).cloned(),
-            ..Settings::new(seed, std::env::current_exe()?, root.clone())
+            ..drawn
         };
         let report = run::run(&settings, &server).await?;
         println!("{report}");

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     journal,
-    ledger::{Accepted, Ack, Act, Deed, Fault, Intent},
+    ledger::{Accepted, Ack, Act, Deed, Fault, Intent, Shaped},
     model::foresee,
     process::{Life, place},
     program::Program,
@@ -211,6 +211,10 @@ pub struct Facts {
     pub acts: Vec<Act>,
     /// The webhooks that were accepted.
     pub accepted: Vec<Accepted>,
+    /// Whether the fleet was of two versions.
+    pub mixed: bool,
+    /// The jobs of two versions that were acknowledged.
+    pub shaped: Vec<Shaped>,
     /// The faults.
     pub faults: Vec<Fault>,
     /// What happened to processes.
@@ -276,6 +280,8 @@ impl Facts {
             acks: answers.into_iter().map(|ack| (ack.key.clone(), ack)).collect(),
             acts,
             accepted: journal::read(&stage.folder, "accepted.")?,
+            mixed: stage.fleet.is_mixed(),
+            shaped: journal::read(&stage.folder, "shaped.")?,
             faults: journal::read(&stage.folder, "faults.")?,
             lives: journal::read(&stage.folder, "lives.")?,
             places: places(stage)?,

@@ -23,9 +23,9 @@ fn fresh_seed() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }
 
-/// Everything but promotions, which need a standby and a minute each.
+/// Everything but promotions, which need a standby and a minute each, and two versions, which wait for each other.
 fn classes() -> Vec<Class> {
-    Class::ALL.into_iter().filter(|class| *class != Class::Promotion).collect()
+    Class::ALL.into_iter().filter(|class| !matches!(class, Class::Promotion | Class::Roll)).collect()
 }
 
 fn here() -> PathBuf {

@@ -73,6 +73,17 @@ pub struct Accepted {
     pub sent_again: u32,
 }
 
+/// A job whose shape differs between versions, and that was acknowledged.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Shaped {
+    /// Its place among them.
+    pub number: u64,
+    /// The job.
+    pub job: i64,
+    /// Its kind.
+    pub kind: String,
+}
+
 /// A fault, from its beginning to its end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fault {
@@ -100,6 +111,8 @@ pub struct Ledger {
     pub acts: Journal<Act>,
     /// Webhooks that were accepted.
     pub accepted: Journal<Accepted>,
+    /// Jobs of two versions that were acknowledged.
+    pub shaped: Journal<Shaped>,
     /// Faults.
     pub faults: Journal<Fault>,
 }
@@ -115,6 +128,7 @@ impl Ledger {
             acks: Journal::open(&folder.join("acks.jsonl"))?,
             acts: Journal::open(&folder.join("acts.jsonl"))?,
             accepted: Journal::open(&folder.join("accepted.jsonl"))?,
+            shaped: Journal::open(&folder.join("shaped.jsonl"))?,
             faults: Journal::open(&folder.join("faults.jsonl"))?,
         })
     }

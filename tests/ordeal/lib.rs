@@ -26,6 +26,7 @@ pub mod nemesis;
 mod node;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod pooler;
 pub mod process;
 pub mod program;
 pub mod proxy;

@@ -70,7 +70,7 @@ pub fn foresee(program: &Program) -> Foreseen<'_> {
             used = 0;
         }
         match act {
-            Act::Work(_) | Act::Block(_) | Act::Note | Act::Sleep(_) | Act::Await(_) => (),
+            Act::Work(_) | Act::Block(_) | Act::Files(_) | Act::Note | Act::Sleep(_) | Act::Await(_) => (),
             Act::Outside | Act::StepOutside => left.outside.push(number),
             Act::Inside | Act::Step => left.inside.push(number),
             Act::Emit(key) => left.emitted.push(key),

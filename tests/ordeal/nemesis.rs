@@ -12,6 +12,7 @@ use crate::{
     clock,
     faults::Class,
     ledger::Fault,
+    process::place::Target,
     stage::Stage,
 };
 
@@ -23,6 +24,8 @@ const HANDS: u64 = 2;
 pub struct Plan {
     /// What may strike.
     pub classes: Vec<Class>,
+    /// Where processes come to harm between two statements; anywhere, when there are none.
+    pub targets: Vec<Target>,
     /// The middle of the pause of one hand between two faults of processes.
     pub pause: Duration,
     /// The same of the server.
@@ -37,21 +40,24 @@ pub async fn run(stage: Arc<Stage>, plan: Plan, stop: CancellationToken) -> anyh
     let of = |server: bool| -> Vec<(Class, u32)> {
         plan.classes.iter().filter(|class| class.is_of_server() == server).map(|class| (*class, class.weight())).collect()
     };
+    let (processes, server) = (of(false), of(true));
+    let plan = Arc::new(plan);
     let mut hands = JoinSet::new();
     for hand in 0..HANDS {
-        hands.spawn(strike(stage.clone(), hand, of(false), plan.pause, stop.clone()));
+        hands.spawn(strike(stage.clone(), hand, processes.clone(), plan.clone(), stop.clone()));
     }
-    hands.spawn(strike(stage, HANDS, of(true), plan.server_pause, stop));
+    hands.spawn(strike(stage, HANDS, server, plan, stop));
     while let Some(ended) = hands.join_next().await {
         ended??;
     }
     Ok(())
 }
 
-async fn strike(stage: Arc<Stage>, hand: u64, classes: Vec<(Class, u32)>, pause: Duration, stop: CancellationToken) -> anyhow::Result<()> {
+async fn strike(stage: Arc<Stage>, hand: u64, classes: Vec<(Class, u32)>, plan: Arc<Plan>, stop: CancellationToken) -> anyhow::Result<()> {
     if classes.is_empty() {
         return Ok(());
     }
+    let pause = if hand < HANDS { plan.pause } else { plan.server_pause };
     let mut random = stream(stage.seed, Purpose::Nemesis, hand);
     loop {
         let wait = pause.mul_f64(random.random_range(0.3..1.7));
@@ -60,7 +66,7 @@ async fn strike(stage: Arc<Stage>, hand: u64, classes: Vec<(Class, u32)>, pause:
         }
         let class = weighted(&mut random, &classes);
         let (begin_us, begin) = (clock::now_us(), chrono::Utc::now());
-        let note = class.strike(&stage, &mut random).await?;
+        let note = class.strike(&stage, &plan.targets, &mut random).await?;
         let fault = Fault { class: class.as_str().into(), begin_us, end_us: clock::now_us(), begin, end: chrono::Utc::now(), note };
         stage.ledger.faults.add_synced(&fault)?;
     }

@@ -105,6 +105,35 @@ impl Node {
         Ok(())
     }
 
+    /// Whether its main process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// The folder of its data.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Lets no process of it make a file larger than this, in bytes; or lifts that. Only their owner may, whatever rights
+    /// this process has.
+    ///
+    /// # Errors
+    /// When the processes of this machine cannot be listed, or the main one does not take it.
+    pub fn limit_files(&self, limit: Option<u64>) -> anyhow::Result<()> {
+        let Some(main) = self.child.as_ref().map(Child::id) else { return Ok(()) };
+        let size = limit.map_or_else(|| "unlimited".into(), |bytes| bytes.to_string());
+        // The main process first, from which new ones have it; and again for those that come meanwhile.
+        let script = format!(
+            "prlimit --pid {main} --fsize={size}: || exit 1
+             for time in 1 2; do for pid in $(cat /proc/{main}/task/*/children); do prlimit --pid $pid --fsize={size}: ; done; done; true"
+        );
+        let mut command = self.as_owner()?;
+        let status = command.args(["sh", "-c", &script]).status()?;
+        ensure!(status.success(), "the size of files cannot be limited: see {}", self.log.display());
+        Ok(())
+    }
+
     /// Makes a standby of it that answers, with its data in `data`.
     ///
     /// # Errors
@@ -129,6 +158,13 @@ impl Node {
 
     /// One of the server's programs, as the owner of the data, and no longer alive than this process.
     fn command(&self, program: &str) -> anyhow::Result<Command> {
+        let mut command = self.as_owner()?;
+        command.arg(self.bindir.join(program));
+        Ok(command)
+    }
+
+    /// A program to be named, as the owner of the data, and no longer alive than this process.
+    fn as_owner(&self) -> anyhow::Result<Command> {
         let folder = self.data.parent().context("a data folder is in a folder")?;
         let owner = fs::metadata(&self.data).or_else(|_| fs::metadata(folder))?;
         let mut command = Command::new("setpriv");
@@ -136,7 +172,7 @@ impl Node {
             command.args(["--reuid", &owner.uid().to_string(), "--regid", &owner.gid().to_string(), "--clear-groups"]);
         }
         let log = fs::File::options().create(true).append(true).open(&self.log)?;
-        command.args(["--pdeathsig", "KILL"]).arg(self.bindir.join(program)).current_dir(folder);
+        command.args(["--pdeathsig", "KILL"]).current_dir(folder);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }

@@ -17,6 +17,8 @@ pub enum Act {
     Work(u64),
     /// Blocks a thread of the runtime, in milliseconds.
     Block(u64),
+    /// Opens files until its process may open no more, and keeps them, in milliseconds.
+    Files(u64),
     /// Does something outside of the database, under a key: the program and the act's number.
     Outside,
     /// Writes a row in a transaction of its own and goes on.

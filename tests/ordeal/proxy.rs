@@ -57,6 +57,11 @@ impl Proxy {
         Ok(Self { port, weather, accepting })
     }
 
+    /// The port that it listens on.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The address of a database behind it.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)

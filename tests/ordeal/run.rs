@@ -23,16 +23,19 @@ use crate::{
     faults::Class,
     kinds::{Probe, probe_queue},
     nemesis::{self, Plan},
-    process::Role,
+    pooler,
+    process::{Role, place::Target},
     report::Report,
     server::Server,
     stage::{self, Stage, WORKERS},
     watch::Seen,
-    workload::{operators, producer::Producer, shop},
+    workload::{operators, producer::Producer, shop, slow, versions},
 };
 
 /// How often a process that has ended is looked for.
 const TEND: Duration = Duration::from_millis(100);
+/// One seed of so many runs through a pooler, where this machine has one.
+const POOLED_OF: u64 = 3;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a process may take to come up, or to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -48,6 +51,8 @@ pub struct Settings {
     pub drain: Duration,
     /// What strikes.
     pub classes: Vec<Class>,
+    /// Where processes come to harm between two statements; anywhere, when there are none.
+    pub targets: Vec<Target>,
     /// Programs a second, of all producers together.
     pub rate: f64,
     /// How many producers there are.
@@ -60,8 +65,12 @@ pub struct Settings {
     pub server_pause: Duration,
     /// The bug that all processes have.
     pub planted: Option<String>,
+    /// Whether processes reach the server through a pooler in transaction mode.
+    pub pooled: bool,
     /// What processes are started from.
     pub program: PathBuf,
+    /// What workers of the older version are started from; the same program when there is none.
+    pub older: Option<PathBuf>,
     /// Where runs have their folders.
     pub root: PathBuf,
 }
@@ -74,15 +83,26 @@ impl Settings {
             time: Duration::from_secs(30),
             drain: Duration::from_secs(150),
             classes: Class::ALL.to_vec(),
+            targets: Vec::new(),
             rate: 60.0,
             producers: 4,
             orders: 3.0,
             pause: Duration::from_millis(900),
             server_pause: Duration::from_secs(5),
             planted: None,
+            pooled: seed.is_multiple_of(POOLED_OF) && pooler::is_there(),
             program,
+            older: None,
             root,
         }
+    }
+}
+
+impl Settings {
+    /// Whether the fleet is of two versions of the program: then a run lasts half a minute longer, because what an older
+    /// worker does not understand waits so long.
+    pub fn is_mixed(&self) -> bool {
+        self.classes.contains(&Class::Roll)
     }
 }
 
@@ -93,7 +113,7 @@ impl Settings {
 pub async fn run(settings: &Settings, server: &Arc<Server>) -> anyhow::Result<Report> {
     let begun = Instant::now();
     let folder = stage::folder(&settings.root, settings.seed)?;
-    let stage = Stage::set(settings.seed, server.clone(), folder, settings.program.clone(), settings.planted.clone()).await?;
+    let stage = Stage::set(settings, server.clone(), folder).await?;
     let tending = CancellationToken::new();
     let tender = tokio::spawn(tend(stage.clone(), tending.clone()));
     let (observed, seen) = act(settings, &stage).await?;
@@ -101,6 +121,10 @@ pub async fn run(settings: &Settings, server: &Arc<Server>) -> anyhow::Result<Re
     tending.cancel();
     tender.await??;
     stage.fleet.end();
+    // What the pooler keeps open is not the processes' any more.
+    if let Some(pooler) = &stage.pooler {
+        pooler.end();
+    }
     (facts.observed.seen, facts.observed.revised) = seen.compare(&facts.attempts);
     facts.observed.left_over = left_over(&stage).await?;
     let findings = checkers::check(&facts);
@@ -119,7 +143,12 @@ async fn act(settings: &Settings, stage: &Arc<Stage>) -> anyhow::Result<(Observe
     let began = now(stage).await?;
     let (striking, asking, watching) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let watcher = tokio::spawn(Seen::watch(stage.clone(), watching.clone()));
-    let plan = Plan { classes: settings.classes.clone(), pause: settings.pause, server_pause: settings.server_pause };
+    let plan = Plan {
+        classes: settings.classes.clone(),
+        targets: settings.targets.clone(),
+        pause: settings.pause,
+        server_pause: settings.server_pause,
+    };
     let nemesis = tokio::spawn(nemesis::run(stage.clone(), plan, striking.clone()));
     let mut askers = ask(settings, stage, &asking);
     let mut early = None;
@@ -137,6 +166,10 @@ async fn act(settings: &Settings, stage: &Arc<Stage>) -> anyhow::Result<(Observe
         ended??;
     }
     operators::cancel_rest(stage).await?;
+    // A deployment comes to its end: what only the newer version understands is not left to the older one for ever.
+    for place in stage.fleet.roll_out() {
+        stage.fleet.signal(place, Signal::TERM, "TERM");
+    }
     let mut observed = Observed { cron: Some((began, stop_schedulers(stage).await?)), ..Observed::default() };
     observed.stuck = drain(stage, settings.drain).await?;
     if observed.stuck.is_empty() {
@@ -158,6 +191,10 @@ fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> Joi
     askers.spawn(operators::pause(stage.clone(), stop.clone()));
     for _ in 0..2 {
         askers.spawn(operators::requeue(stage.clone(), stop.clone()));
+    }
+    askers.spawn(slow::run(stage.clone(), stop.clone()));
+    if settings.is_mixed() {
+        askers.spawn(versions::run(stage.clone(), stop.clone()));
     }
     askers.spawn(shop::run(stage.clone(), settings.orders, stop.clone()));
     askers

@@ -117,6 +117,33 @@ impl Server {
         Ok(begun.elapsed())
     }
 
+    /// Lets none of the primary's files grow past a limit for a while, as a full disk does; returns whether it went down.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn fill_disk(&self, limit: u64, time: Duration) -> anyhow::Result<bool> {
+        let mut nodes = self.nodes.lock().await;
+        nodes.primary.limit_files(Some(limit))?;
+        tokio::time::sleep(time).await;
+        let lifted = nodes.primary.limit_files(None);
+        let down = nodes.primary.has_ended();
+        if !down {
+            lifted?;
+        }
+        nodes.primary.start().await?;
+        Ok(down)
+    }
+
+    /// The port at which whoever is the primary can be reached.
+    pub fn port(&self) -> u16 {
+        self.front.port()
+    }
+
+    /// Something that the server's owner owns.
+    pub async fn data(&self) -> PathBuf {
+        self.nodes.lock().await.primary.data().into()
+    }
+
     /// Kills the primary, makes the standby the primary, and makes a new standby. Returns how long nobody could commit;
     /// `None` when there is no standby.
     ///

@@ -10,13 +10,16 @@ use std::{
 use anyhow::Context;
 use rand::{RngExt, rngs::StdRng};
 use sqlx::{PgPool, postgres::PgPoolOptions};
+use tokio::sync::watch;
 
 use crate::{
     ledger::Ledger,
     model::POLICY,
-    process::{Fleet, Role},
+    pooler::Pooler,
+    process::{Fleet, Role, fleet},
     program::{Act, LIMITS, Program},
     proxy::Proxy,
+    run::Settings,
     server::{Database, Server},
 };
 
@@ -39,6 +42,8 @@ pub struct Stage {
     pub database: Database,
     /// Connections to it, past every proxy: for operators and for looking.
     pub pool: PgPool,
+    /// The pooler between processes and the server, where there is one.
+    pub pooler: Option<Pooler>,
     /// The network of processes.
     pub to_processes: Proxy,
     /// The network of producers.
@@ -56,36 +61,42 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Sets a stage in a folder. `program` is what processes are started from; `planted` is the bug they have.
+    /// Sets a stage in a folder, for a run of these settings.
     ///
     /// # Errors
     /// The server's and the file system's.
-    pub async fn set(
-        seed: u64,
-        server: Arc<Server>,
-        folder: PathBuf,
-        program: PathBuf,
-        planted: Option<String>,
-    ) -> anyhow::Result<Arc<Self>> {
+    pub async fn set(settings: &Settings, server: Arc<Server>, folder: PathBuf) -> anyhow::Result<Arc<Self>> {
+        let planted = settings.planted.clone();
         std::fs::create_dir_all(&folder)?;
         let database = server.database().await?;
         let options = || PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(5));
         let pool = options().connect(&database.url).await?;
-        let (to_processes, to_producers) = (Proxy::start(server.socket()).await?, Proxy::start(server.socket()).await?);
+        let pooler = if settings.pooled { Some(Pooler::start(server.port(), &server.data().await).await?) } else { None };
+        let behind = pooler.as_ref().map_or_else(|| server.socket(), |pooler| watch::channel(pooler.socket()).1);
+        let (to_processes, to_producers) = (Proxy::start(behind).await?, Proxy::start(server.socket()).await?);
         let producers = options().connect_lazy(&to_producers.url(&database.name))?;
         prepare(&pool).await?;
         #[cfg(feature = "planted")]
         crate::planted::plant_schema(&pool, planted.as_deref()).await?;
         let ports = (0..WEBS).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
         let roles = roles(&ports);
-        let fleet = Fleet::new(program, folder.clone(), to_processes.url(&database.name), planted, &roles)?;
+        let fleet = fleet::Settings {
+            programs: [settings.older.clone().unwrap_or_else(|| settings.program.clone()), settings.program.clone()],
+            folder: folder.clone(),
+            url: to_processes.url(&database.name),
+            pooled: settings.pooled,
+            mixed: settings.is_mixed(),
+            planted,
+        };
+        let fleet = Fleet::new(fleet, &roles)?;
         let ledger = Ledger::open(&folder)?;
         Ok(Arc::new(Self {
-            seed,
+            seed: settings.seed,
             folder,
             server,
             database,
             pool,
+            pooler,
             to_processes,
             to_producers,
             producers,

@@ -17,6 +17,7 @@ mod stuck;
 mod token;
 mod unexpected;
 mod unique;
+mod versions;
 
 use crate::facts::Facts;
 
@@ -56,7 +57,7 @@ impl Finding {
 
 /// Every checker's finding.
 pub fn check(facts: &Facts) -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         lost::check(facts),
         unexpected::check(facts),
         end_state::check(facts),
@@ -75,7 +76,11 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         letters::check(facts),
         said("I16", "resources are back to where they were", &facts.observed.left_over),
         said("doctor", "the doctor finds no fault", &facts.observed.doctor),
-    ]
+    ];
+    if facts.mixed {
+        findings.push(versions::check(facts));
+    }
+    findings
 }
 
 /// What the run's end said itself.

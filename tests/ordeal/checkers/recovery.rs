@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::Finding;
-use crate::{facts::Facts, faults::Class};
+use crate::{facts::Facts, faults::Class, program::Act, witness::Word};
 
 /// For so long after it was told to stop a worker may still be at work, in microseconds.
 const DRAINING_US: i64 = 30_000_000;
@@ -24,7 +24,7 @@ pub fn check(facts: &Facts) -> Finding {
         let harmed = facts.lives.iter().any(|life| Some(i64::from(life.pid)) == worker.pid && life.what != "started");
         // A network that is silent for a lease and longer harms whoever is behind it.
         let cut_off = facts.faults.iter().any(|fault| {
-            let between = matches!(fault.class.parse(), Ok(Class::Network | Class::LostReply));
+            let between = matches!(fault.class.parse(), Ok(Class::Network | Class::LostReply | Class::Pooler));
             between && worker.dead_at.is_some_and(|dead| dead >= fault.begin && dead < fault.end + AFTERMATH)
         });
         if !harmed && !cut_off {
@@ -38,7 +38,12 @@ pub fn check(facts: &Facts) -> Finding {
     finding
 }
 
-/// A worker that was told to stop, and that nobody harmed, loses nothing: unless the server was away meanwhile.
+const fn is_deadly(act: &Act) -> bool {
+    matches!(act, Act::Die(_))
+}
+
+/// A worker that was told to stop, and that nobody harmed, no job of its own either, loses nothing: unless the server was
+/// away meanwhile.
 fn drains(facts: &Facts, finding: &mut Finding) {
     for term in facts.lives.iter().filter(|life| life.what == "TERM" && life.role.starts_with("worker")) {
         let of_pid = |what: &str| facts.lives.iter().any(|life| life.pid == term.pid && life.what == what);
@@ -47,7 +52,9 @@ fn drains(facts: &Facts, finding: &mut Finding) {
             let of_server = fault.class.parse::<Class>().is_ok_and(Class::is_of_server);
             of_server && fault.begin_us < term.at_us + DRAINING_US && fault.end_us > term.at_us - DRAINING_US
         });
-        if armed || outage {
+        let kills = |word: &Word| facts.programs.get(&word.program).is_some_and(|program| program.acts.iter().any(is_deadly));
+        let killed = facts.words.iter().any(|word| word.pid == term.pid && kills(word));
+        if armed || outage || killed {
             continue;
         }
         finding.looks();

@@ -1,12 +1,15 @@
 //! What strikes a run, one file a class.
 
 mod clock;
+mod disk_full;
 mod drain;
 mod kill;
 mod lost_reply;
 mod network;
 mod place;
+mod pooler;
 mod promotion;
+mod roll;
 mod server_crash;
 mod server_stop;
 mod sessions;
@@ -16,7 +19,10 @@ use std::{fmt, str::FromStr};
 
 use rand::{rngs::StdRng, seq::IndexedRandom};
 
-use crate::{process::Role, stage::Stage};
+use crate::{
+    process::{Role, place::Target},
+    stage::Stage,
+};
 
 /// A class of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +35,8 @@ pub enum Class {
     Place,
     /// A worker is told to stop while jobs run.
     Drain,
+    /// A worker is replaced by one of the other version of the program.
+    Roll,
     /// A process gets a clock that is off.
     Clock,
     /// Database sessions are ended by an administrator.
@@ -37,6 +45,10 @@ pub enum Class {
     Network,
     /// Answers are lost after what they answer was committed.
     LostReply,
+    /// The pooler between processes and the server is killed and started again.
+    Pooler,
+    /// The server's disk takes no more.
+    DiskFull,
     /// The server's main process is killed with -9.
     ServerCrash,
     /// The server is stopped, at once or fast.
@@ -47,15 +59,18 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Kill,
         Self::Zombie,
         Self::Place,
         Self::Drain,
+        Self::Roll,
         Self::Clock,
         Self::Sessions,
         Self::Network,
         Self::LostReply,
+        Self::Pooler,
+        Self::DiskFull,
         Self::ServerCrash,
         Self::ServerStop,
         Self::Promotion,
@@ -68,10 +83,13 @@ impl Class {
             Self::Zombie => "zombie",
             Self::Place => "place",
             Self::Drain => "drain",
+            Self::Roll => "roll",
             Self::Clock => "clock",
             Self::Sessions => "sessions",
             Self::Network => "network",
             Self::LostReply => "lost-reply",
+            Self::Pooler => "pooler",
+            Self::DiskFull => "disk-full",
             Self::ServerCrash => "server-crash",
             Self::ServerStop => "server-stop",
             Self::Promotion => "promotion",
@@ -83,31 +101,34 @@ impl Class {
         match self {
             Self::Kill | Self::Place => 30,
             Self::Zombie => 16,
-            Self::Drain | Self::Clock => 8,
-            Self::Sessions | Self::Network | Self::LostReply => 6,
-            Self::ServerCrash | Self::ServerStop | Self::Promotion => 4,
+            Self::Drain | Self::Roll | Self::Clock => 8,
+            Self::Sessions | Self::Network | Self::LostReply | Self::Pooler => 6,
+            Self::DiskFull | Self::ServerCrash | Self::ServerStop | Self::Promotion => 4,
         }
     }
 
     /// Whether it strikes the server or the way to it, which all share: only one such fault at a time.
     pub const fn is_of_server(self) -> bool {
-        matches!(self, Self::Sessions | Self::Network | Self::LostReply | Self::ServerCrash | Self::ServerStop | Self::Promotion)
+        !matches!(self, Self::Kill | Self::Zombie | Self::Place | Self::Drain | Self::Roll | Self::Clock)
     }
 
     /// Strikes, and heals. Returns what was struck, and how.
     ///
     /// # Errors
     /// When it cannot be healed.
-    pub async fn strike(self, stage: &Stage, random: &mut StdRng) -> anyhow::Result<String> {
+    pub async fn strike(self, stage: &Stage, targets: &[Target], random: &mut StdRng) -> anyhow::Result<String> {
         match self {
             Self::Kill => kill::strike(stage, random),
             Self::Zombie => Ok(zombie::strike(stage, random).await),
-            Self::Place => place::strike(stage, random).await,
+            Self::Place => place::strike(stage, targets, random).await,
             Self::Drain => Ok(drain::strike(stage, random).await),
+            Self::Roll => roll::strike(stage, random).await,
             Self::Clock => clock::strike(stage, random).await,
             Self::Sessions => Ok(sessions::strike(stage, random).await),
             Self::Network => Ok(network::strike(stage, random).await),
             Self::LostReply => Ok(lost_reply::strike(stage, random).await),
+            Self::Pooler => pooler::strike(stage, random).await,
+            Self::DiskFull => disk_full::strike(stage, random).await,
             Self::ServerCrash => server_crash::strike(stage).await,
             Self::ServerStop => server_stop::strike(stage, random).await,
             Self::Promotion => promotion::strike(stage).await,

@@ -10,7 +10,11 @@ use rustix::process::Signal;
 use super::{NOTHING, take};
 use crate::{
     chance::weighted,
-    process::{Arm, Doing, Role, Start, child::LEASE, place},
+    process::{
+        Arm, Doing, Role, Start,
+        child::LEASE,
+        place::{self, Target},
+    },
     stage::Stage,
 };
 
@@ -19,15 +23,15 @@ const LONGEST: Duration = Duration::from_secs(6);
 /// What every worker does all the time: the harm comes later than at the first time.
 const OFTEN: [&str; 5] = ["claim/take", "attempt/complete", "worker/renew", "scheduled/promote", "claim/assert"];
 
-pub async fn strike(stage: &Stage, random: &mut StdRng) -> anyhow::Result<String> {
-    let arm = draw(random);
+pub async fn strike(stage: &Stage, targets: &[Target], random: &mut StdRng) -> anyhow::Result<String> {
+    let arm = draw(targets, random);
     let of_scheduler = arm.statement.starts_with("leader/") || arm.statement.starts_with("schedule/");
     let wanted = |role| match role {
         Role::Worker(_) => !of_scheduler,
         Role::Scheduler(_) => of_scheduler,
         Role::Web(..) => false,
     };
-    let wait = LEASE.mul_f64(random.random_range(0.5..2.8));
+    let wait = LEASE.mul_f64(random.random_range(0.5..4.5));
     let Some(slot) = take(stage, random, wanted) else { return Ok(NOTHING.into()) };
     let what = format!("{} {}", arm.doing.word(), place::name(&arm.statement, arm.after));
     // An armed process takes the place of one that ends here.
@@ -52,16 +56,25 @@ pub async fn strike(stage: &Stage, random: &mut StdRng) -> anyhow::Result<String
     Ok(if reached { what } else { format!("{what}, not seen") })
 }
 
-fn draw(random: &mut StdRng) -> Arm {
+fn draw(targets: &[Target], random: &mut StdRng) -> Arm {
+    let held = Doing::Wait(random.random_range(100..3000));
+    if let Some(target) = targets.choose(random) {
+        let doing = if matches!(target.doing, Doing::Wait(_)) { held } else { target.doing };
+        return Arm { statement: target.statement.into(), after: target.after, time: time(target.statement, random), doing };
+    }
     // What only operators and producers call is reached in the supervisor, which no fault ends.
     let reachable =
         |name: &&&str| !name.starts_with("cancel_request/") && !name.starts_with("dead_letter/") && **name != "job/enqueue_many";
     let names: Vec<&&str> = STATEMENTS.iter().filter(reachable).collect();
     let statement = names.choose(random).map(ToString::to_string).unwrap_or_default();
-    let time = if OFTEN.contains(&statement.as_str()) { random.random_range(1..25) } else { random.random_range(1..3) };
-    let held = Doing::Wait(random.random_range(100..3000));
+    let time = time(&statement, random);
     let doing = weighted(random, &[(Doing::Kill, 5), (Doing::Stop, 3), (Doing::Fail, 2), (held, 2)]);
     Arm { statement, after: random.random_ratio(1, 2), time, doing }
+}
+
+/// The how-manieth time that a process comes to a place does it harm.
+fn time(statement: &str, random: &mut StdRng) -> u32 {
+    if OFTEN.contains(&statement) { random.random_range(1..25) } else { random.random_range(1..3) }
 }
 
 /// Waits until the process was killed or stopped at its place; the other harms leave it alive, and show in nothing.

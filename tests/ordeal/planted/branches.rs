@@ -1,19 +1,33 @@
 //! Mistakes of the worker's own code.
 
-use super::{Bug, Plant::Branch};
+use super::{Bug, Plant::Branch, Provocation};
 
 pub const BUGS: &[Bug] = &[
     Bug {
         id: "W01",
         like: "B29",
+        provoked_by: Provocation::Outages,
         what: "results are dropped when the connection breaks",
         plants: &[Branch("recorder gives up when the connection breaks")],
     },
-    Bug { id: "W02", like: "B41", what: "a panic counts as done", plants: &[Branch("a panic counts as done")] },
-    Bug { id: "W03", like: "B35", what: "a snooze burns an attempt", plants: &[Branch("a snooze burns an attempt")] },
+    Bug {
+        id: "W02",
+        like: "B41",
+        provoked_by: Provocation::Calm,
+        what: "a panic counts as done",
+        plants: &[Branch("a panic counts as done")],
+    },
+    Bug {
+        id: "W03",
+        like: "B35",
+        provoked_by: Provocation::Calm,
+        what: "a snooze burns an attempt",
+        plants: &[Branch("a snooze burns an attempt")],
+    },
     Bug {
         id: "W04",
         like: "B49",
+        provoked_by: Provocation::Drains,
         what: "a shutdown does not wait for the recorder",
         plants: &[Branch("a shutdown does not wait for the recorder")],
     },

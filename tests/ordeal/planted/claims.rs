@@ -3,12 +3,14 @@
 use super::{
     Bug,
     Plant::{Branch, Function, Statement},
+    Provocation,
 };
 
 pub const BUGS: &[Bug] = &[
     Bug {
         id: "C01",
         like: "B05",
+        provoked_by: Provocation::Calm,
         what: "a claim leaves its jobs where they were, so that two workers run them",
         plants: &[Statement(
             "claim/take",
@@ -19,12 +21,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "C02",
         like: "B09",
+        provoked_by: Provocation::Calm,
         what: "a claim of three jobs is not written down",
         plants: &[Statement("claim/take", "from picked having count(*) > 0", "from picked having count(*) not in (0, 3)")],
     },
     Bug {
         id: "C03",
         like: "B02",
+        provoked_by: Provocation::Places(&["stop before claim/take"]),
         what: "a worker that was declared dead claims",
         plants: &[Statement(
             "claim/take",
@@ -35,12 +39,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "C04",
         like: "B45",
+        provoked_by: Provocation::Calm,
         what: "a claim hands over other arguments than were stored",
         plants: &[Statement("claim/take", "j.args::text as args", "jsonb_set(j.args, '{chaff}', '7')::text as args")],
     },
     Bug {
         id: "C05",
         like: "B58",
+        provoked_by: Provocation::Calm,
         what: "a paused queue is claimed from",
         plants: &[Statement(
             "claim/take",
@@ -51,6 +57,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "C06",
         like: "B31",
+        provoked_by: Provocation::Connections,
         what: "an idempotency key does not keep a second job from being made",
         plants: &[Function(
             "engine.enqueue",
@@ -61,6 +68,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "C07",
         like: "B46",
+        provoked_by: Provocation::Calm,
         what: "a unique key that is held does not keep a second job from being made",
         plants: &[Function(
             "engine.hold_unique_key",
@@ -71,12 +79,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "C08",
         like: "B46",
+        provoked_by: Provocation::Calm,
         what: "a bulk enqueue does not look at unique keys",
         plants: &[Statement("job/enqueue_many", "where unique_key is null or id in (select job_id from keyed)", "where true")],
     },
     Bug {
         id: "C09",
         like: "B09",
+        provoked_by: Provocation::Calm,
         what: "what is enqueued for later is forgotten when it is due within 200 ms",
         plants: &[Function(
             "engine.enqueue",
@@ -87,12 +97,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "C10",
         like: "B34",
+        provoked_by: Provocation::Connections,
         what: "a claimer's floor passes transactions that are still open",
         plants: &[Branch("a floor passes open transactions")],
     },
     Bug {
         id: "C11",
         like: "B33",
+        provoked_by: Provocation::Places(&["fail after claim/take"]),
         what: "jobs of a claim whose answer was lost are left lying",
         plants: &[Branch("strays are left lying")],
     },

@@ -3,12 +3,14 @@
 use super::{
     Bug,
     Plant::{Branch, Statement},
+    Provocation,
 };
 
 pub const BUGS: &[Bug] = &[
     Bug {
         id: "T01",
         like: "B13",
+        provoked_by: Provocation::Calm,
         what: "two schedulers lead and each fires everything",
         plants: &[
             Statement("leader/lead", "where l.worker_id = excluded.worker_id or l.until <= engine.now() or", "where true or"),
@@ -28,18 +30,21 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "T02",
         like: "B15",
+        provoked_by: Provocation::Outages,
         what: "an occurrence that was missed is passed over",
         plants: &[Statement("schedule/advance", "set done_to = $2", "set done_to = greatest($2, engine.now())")],
     },
     Bug {
         id: "T03",
         like: "B15",
+        provoked_by: Provocation::Kills,
         what: "nobody takes over from a leader that was killed",
         plants: &[Statement("leader/lead", "or l.until <= engine.now() or", "or")],
     },
     Bug {
         id: "T04",
         like: "B18",
+        provoked_by: Provocation::Calm,
         what: "jobs are promoted a second early",
         plants: &[Statement(
             "scheduled/promote",
@@ -50,6 +55,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "T05",
         like: "B11",
+        provoked_by: Provocation::Calm,
         what: "a promotion forgets what is due for its third attempt",
         plants: &[Statement(
             "scheduled/promote",
@@ -60,6 +66,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "T06",
         like: "B34",
+        provoked_by: Provocation::Connections,
         what: "promotion never looks back at what was committed late",
         plants: &[Branch("promotion never looks back")],
     },

@@ -1,33 +1,29 @@
-//! Learns which planted bugs a series of runs finds: one process a bug and seed, since a bug is planted once a process.
+//! Learns which planted bugs runs find: one process a bug and seed, since a bug is planted once a process. Before any bug
+//! comes the control, the same runs without one: what they find is a false alarm, and voids the page.
 
 use std::{
-    fmt::Write,
+    collections::VecDeque,
     fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Mutex,
     time::Duration,
 };
 
-use super::{Bug, bugs};
+use super::{
+    Bug, Provocation, bugs,
+    trials::{Trial, Trials},
+};
 
-/// How many seeds are as much as one gate.
+/// How many runs are as much as one gate.
 pub const GATE: u64 = 3;
-
-/// What became of one bug.
-#[derive(Debug, Clone)]
-pub struct Detection {
-    /// The bug.
-    pub bug: Bug,
-    /// After how many seeds it was found, and by which checkers; none when it was not.
-    pub found: Option<(u64, Vec<String>)>,
-}
 
 /// How bugs are looked for.
 #[derive(Debug, Clone)]
 pub struct Search {
     /// The first seed.
     pub seed: u64,
-    /// The most seeds for one bug.
+    /// The most seeds for one bug, with those of earlier searches.
     pub seeds: u64,
     /// How long load and faults go on for each.
     pub time: Duration,
@@ -37,72 +33,98 @@ pub struct Search {
     pub only: Vec<String>,
     /// Where runs have their folders.
     pub folder: PathBuf,
+    /// Where the journal and the page of what was found are.
+    pub pages: PathBuf,
+    /// How many runs go on beside each other.
+    pub beside: usize,
 }
 
-/// Looks for each bug with one seed after the other, until it is found; tells of each when it is done with it.
+/// Looks for every bug once, then once more for those that were not found, and so on; returns the bugs that no run found.
 ///
 /// # Errors
-/// When a run comes to nothing.
-pub fn detect(search: &Search, mut tell: impl FnMut(&[Detection]) -> io::Result<()>) -> io::Result<Vec<Detection>> {
-    let mut detections = Vec::new();
-    let wanted = |bug: &Bug| search.only.is_empty() || search.only.iter().any(|id| id == bug.id);
-    for bug in bugs().into_iter().filter(wanted) {
-        let mut found = None;
-        for seed in 0..search.seeds {
-            let by = run(search, bug, search.seed + seed)?;
-            if !by.is_empty() {
-                found = Some((seed + 1, by));
-                break;
-            }
+/// When a run cannot be started, or the journal cannot be written.
+pub fn detect(search: &Search) -> io::Result<Vec<Bug>> {
+    let trials = Mutex::new(Trials::read(&search.pages)?);
+    let read = || trials.lock().expect("no holder of this lock panics");
+    let wanted: Vec<Bug> = bugs().into_iter().filter(|bug| search.only.is_empty() || search.only.iter().any(|id| id == bug.id)).collect();
+    let controls = controls(&wanted);
+    for round in 1..=search.seeds {
+        if round <= GATE {
+            let due = controls.iter().filter(|provocation| read().of_control(**provocation) < round);
+            let due = due.map(|provocation| (None, *provocation)).collect();
+            try_all(search, due, &trials)?;
         }
-        detections.push(Detection { bug, found });
-        tell(&detections)?;
+        let due = wanted.iter().filter(|bug| read().is_open(bug, round)).map(|bug| (Some(*bug), bug.provoked_by)).collect();
+        try_all(search, due, &trials)?;
     }
-    Ok(detections)
+    let trials = trials.into_inner().expect("no holder of this lock panics");
+    Ok(wanted.into_iter().filter(|bug| trials.found(bug).is_none()).collect())
 }
 
-/// One run with a bug; returns the checkers that found something.
-fn run(search: &Search, bug: Bug, seed: u64) -> io::Result<Vec<String>> {
-    let output = Command::new(std::env::current_exe()?)
-        .args(["--planted", bug.id, "--seed", &seed.to_string()])
-        .args(["--for", &format!("{}ms", search.time.as_millis()), "--drain", &format!("{}ms", search.drain.as_millis())])
-        .arg("--folder")
-        .arg(&search.folder)
-        .stdin(Stdio::null())
-        .output()?;
+/// What the control must go through: whatever provokes one of the bugs.
+fn controls(wanted: &[Bug]) -> Vec<Provocation> {
+    let mut controls = Vec::new();
+    for bug in wanted {
+        if !controls.contains(&bug.provoked_by) {
+            controls.push(bug.provoked_by);
+        }
+    }
+    controls
+}
+
+/// Runs all of these, some beside each other, and adds what came of each to the journal and the page.
+fn try_all(search: &Search, due: VecDeque<(Option<Bug>, Provocation)>, trials: &Mutex<Trials>) -> io::Result<()> {
+    let due = Mutex::new(due);
+    let next = || due.lock().expect("no holder of this lock panics").pop_front();
+    let work = |place: usize| -> io::Result<()> {
+        let folder = search.folder.join(format!("beside-{place}"));
+        while let Some((bug, provocation)) = next() {
+            let seed = search.seed + trials.lock().expect("no holder of this lock panics").count(bug.as_ref(), provocation);
+            let trial = run(search, &folder, bug, provocation, seed)?;
+            let mut trials = trials.lock().expect("no holder of this lock panics");
+            println!("{}: {}", trial.bug.as_deref().unwrap_or("control"), trial.by.join(", "));
+            trials.add(&search.pages, trial)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let hands: Vec<_> = (0..search.beside).map(|place| scope.spawn(move || work(place))).collect();
+        hands.into_iter().try_for_each(|hand| hand.join().expect("a search does not panic"))
+    })
+}
+
+/// One run, with a bug or without one.
+fn run(search: &Search, folder: &Path, bug: Option<Bug>, provocation: Provocation, seed: u64) -> io::Result<Trial> {
+    let classes: Vec<&str> = provocation.classes().iter().map(|class| class.as_str()).collect();
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--seed", &seed.to_string(), "--faults", &if classes.is_empty() { "none".into() } else { classes.join(",") }]);
+    command.args(["--for", &format!("{}ms", search.time.as_millis()), "--drain", &format!("{}ms", search.drain.as_millis())]);
+    // A bug is given more of its occasions than a run of everything would have in so short a time.
+    command.args(["--pause", "500ms", "--server-pause", "1500ms"]);
+    command.arg("--folder").arg(folder).arg("--seeds").arg(folder.join("seeds")).stdin(Stdio::null());
+    if !provocation.places().is_empty() {
+        command.args(["--places", &provocation.places().join(",")]);
+    }
+    if let Some(bug) = bug {
+        command.args(["--planted", bug.id]);
+    }
+    let output = command.output()?;
+    let name = bug.map_or("control", |bug| bug.id);
+    fs::write(folder.join(format!("{name}-{seed}.txt")), [&output.stdout[..], &output.stderr].concat())?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let by: Vec<String> =
+    let mut by: Vec<String> =
         text.lines().filter_map(|line| Some(line.trim().strip_prefix("FAIL ")?.split_whitespace().next()?.to_string())).collect();
     // A run that comes to nothing has noticed something as well: a product that cannot run is not delivered.
     if by.is_empty() && !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
-        return Ok(vec![format!("the run itself: {}", error.lines().last().unwrap_or("it ended without a word"))]);
+        by.push(format!("the run itself: {}", error.lines().last().unwrap_or("it ended without a word")));
     }
-    Ok(by)
-}
-
-/// Writes the page of detections.
-///
-/// # Errors
-/// The file system's.
-pub fn write(page: &Path, search: &Search, detections: &[Detection]) -> io::Result<()> {
-    let by_gate = detections.iter().filter(|one| one.found.as_ref().is_some_and(|(seeds, _)| *seeds <= GATE)).count();
-    let by_all = detections.iter().filter(|one| one.found.is_some()).count();
-    let mut text = String::from("# Planted bugs\n\nWritten by the program; do not edit. What they are: `planted/` beside this page.\n\n");
-    let put = |text: &mut String, line: String| writeln!(text, "{line}").expect("a string takes text");
-    put(
-        &mut text,
-        format!(
-            "{} bugs. Found by as many runs as a gate has, {GATE}: {by_gate}. By {} runs: {by_all}. A run has {} s of load and faults.\n",
-            detections.len(),
-            search.seeds,
-            search.time.as_secs()
-        ),
-    );
-    put(&mut text, "| bug | like | what is wrong | found in run | by |\n|---|---|---|---:|---|".into());
-    for one in detections {
-        let (run, by) = one.found.as_ref().map_or(("not found".into(), String::new()), |(run, by)| (run.to_string(), by.join(", ")));
-        put(&mut text, format!("| {} | {} | {} | {run} | {by} |", one.bug.id, one.bug.like, one.bug.what));
-    }
-    fs::write(page, text)
+    Ok(Trial {
+        bug: bug.map(|bug| bug.id.into()),
+        plants: bug.map(|bug| bug.fingerprint()),
+        provocation: provocation.name(),
+        seed,
+        seconds: search.time.as_secs(),
+        by,
+    })
 }

@@ -3,12 +3,14 @@
 use super::{
     Bug,
     Plant::{Branch, Statement},
+    Provocation,
 };
 
 pub const BUGS: &[Bug] = &[
     Bug {
         id: "E01",
         like: "B03",
+        provoked_by: Provocation::Zombies,
         what: "a late completion overwrites what a rescue wrote",
         plants: &[Statement(
             "attempt/complete",
@@ -19,6 +21,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E02",
         like: "B01",
+        provoked_by: Provocation::Zombies,
         what: "a late failure overwrites what a rescue wrote",
         plants: &[Statement(
             "attempt/settle",
@@ -26,10 +29,17 @@ pub const BUGS: &[Bug] = &[
             "on conflict (job_id, attempt) do update set outcome = excluded.outcome, worker_id = excluded.worker_id, error = excluded.error, finished_at = excluded.finished_at",
         )],
     },
-    Bug { id: "E03", like: "B04", what: "a job is recorded as done before it runs", plants: &[Branch("a job is recorded before it runs")] },
+    Bug {
+        id: "E03",
+        like: "B04",
+        provoked_by: Provocation::Kills,
+        what: "a job is recorded as done before it runs",
+        plants: &[Branch("a job is recorded before it runs")],
+    },
     Bug {
         id: "E04",
         like: "B09",
+        provoked_by: Provocation::Drains,
         what: "a released job is not put back",
         plants: &[Statement(
             "attempt/settle",
@@ -40,6 +50,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E05",
         like: "B09",
+        provoked_by: Provocation::Calm,
         what: "a failed job is not scheduled again when it failed twice before",
         plants: &[Statement(
             "attempt/settle",
@@ -50,6 +61,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E06",
         like: "B35",
+        provoked_by: Provocation::Calm,
         what: "the next attempt has the number of the last",
         plants: &[Statement(
             "attempt/settle",
@@ -60,18 +72,21 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E07",
         like: "B36",
+        provoked_by: Provocation::Calm,
         what: "a job is tried once more than the policy says",
         plants: &[Statement("attempt/settle", "select 1 + count(*) as used", "select count(*) as used")],
     },
     Bug {
         id: "E08",
         like: "B36",
+        provoked_by: Provocation::Calm,
         what: "a job's own cap is not looked at",
         plants: &[Statement("attempt/settle", "coalesce(j.max_attempts, 32767)", "32767")],
     },
     Bug {
         id: "E09",
         like: "B37",
+        provoked_by: Provocation::Kills,
         what: "a lost attempt counts as a failure",
         plants: &[Statement(
             "attempt/settle",
@@ -82,6 +97,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E10",
         like: "B36",
+        provoked_by: Provocation::Calm,
         what: "what dies of a bug has no letter",
         plants: &[Statement(
             "attempt/settle",
@@ -92,6 +108,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E11",
         like: "B45",
+        provoked_by: Provocation::Calm,
         what: "a letter has lost the arguments",
         plants: &[Statement(
             "attempt/settle",
@@ -102,6 +119,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E12",
         like: "B48",
+        provoked_by: Provocation::Calm,
         what: "a completed job keeps its unique key",
         plants: &[Statement(
             "attempt/complete",
@@ -112,6 +130,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E13",
         like: "B47",
+        provoked_by: Provocation::Calm,
         what: "a job that waits for its next attempt has given up its unique key",
         plants: &[Statement(
             "attempt/settle",
@@ -122,6 +141,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E14",
         like: "B48",
+        provoked_by: Provocation::Calm,
         what: "a dead job keeps its unique key",
         plants: &[Statement(
             "attempt/settle",
@@ -132,6 +152,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E15",
         like: "B39",
+        provoked_by: Provocation::Calm,
         what: "the error of a failure is not kept",
         plants: &[Statement(
             "attempt/settle",
@@ -142,18 +163,21 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E16",
         like: "B45",
+        provoked_by: Provocation::Calm,
         what: "the output of a job is not kept",
         plants: &[Statement("attempt/complete", "at, 'completed', output\n    from given", "at, 'completed', null\n    from given")],
     },
     Bug {
         id: "E17",
         like: "B44",
+        provoked_by: Provocation::Calm,
         what: "a snooze and a retry come at once",
         plants: &[Statement("attempt/settle", "coalesce(g.delay_ms, 0) / 1000.0", "coalesce(g.delay_ms, 0) / 100000.0")],
     },
     Bug {
         id: "E18",
         like: "B02",
+        provoked_by: Provocation::Zombies,
         what: "a handler's transaction does not ask whether the attempt is still its own",
         plants: &[Statement(
             "claim/assert",
@@ -164,6 +188,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E19",
         like: "B02",
+        provoked_by: Provocation::Zombies,
         what: "neither the beginning nor the end of a handler's transaction asks whose the attempt is",
         plants: &[
             Statement(

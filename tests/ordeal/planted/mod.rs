@@ -9,11 +9,16 @@ mod clocks;
 pub mod detect;
 mod endings;
 mod operators;
+mod provocation;
 mod rescues;
+pub mod trials;
 
 use anyhow::Context;
 use engine::planted::Edit;
+pub use provocation::Provocation;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
+
+use crate::program::checksum;
 
 /// A planted bug.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +27,8 @@ pub struct Bug {
     pub id: &'static str,
     /// The real bug that it stands for.
     pub like: &'static str,
+    /// What strikes while it is looked for.
+    pub provoked_by: Provocation,
     /// What is wrong.
     pub what: &'static str,
     /// Where it is planted.
@@ -37,6 +44,13 @@ pub enum Plant {
     Function(&'static str, &'static str, &'static str),
     /// A branch of the engine's code.
     Branch(&'static str),
+}
+
+impl Bug {
+    /// What the bug is, in a few characters: of one that is planted or provoked otherwise it is another.
+    pub fn fingerprint(&self) -> String {
+        format!("{:08x}", checksum(&serde_json::Value::String(format!("{:?} {:?}", self.plants, self.provoked_by))))
+    }
 }
 
 /// Every bug.
@@ -93,6 +107,9 @@ mod tests {
         let mut ids = HashSet::new();
         for bug in bugs() {
             assert!(ids.insert(bug.id), "{} stands for two bugs", bug.id);
+            for place in bug.provoked_by.places() {
+                place.parse::<crate::process::place::Target>().unwrap_or_else(|wrong| panic!("{}: {wrong}", bug.id));
+            }
             for plant in bug.plants {
                 if let Plant::Statement(statement, from, _) = plant {
                     let text = fs::read_to_string(root.join("engine/sql").join(statement).with_extension("sql"));

@@ -3,13 +3,21 @@
 use super::{
     Bug,
     Plant::{Branch, Function},
+    Provocation,
 };
 
 pub const BUGS: &[Bug] = &[
-    Bug { id: "O01", like: "B54", what: "a running job is not told to cancel", plants: &[Branch("a running job is not told to cancel")] },
+    Bug {
+        id: "O01",
+        like: "B54",
+        provoked_by: Provocation::Calm,
+        what: "a running job is not told to cancel",
+        plants: &[Branch("a running job is not told to cancel")],
+    },
     Bug {
         id: "O02",
         like: "B54",
+        provoked_by: Provocation::Calm,
         what: "a job that waits for its time cannot be cancelled",
         plants: &[Function(
             "engine.cancel_waiting",
@@ -20,12 +28,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "O03",
         like: "B54",
+        provoked_by: Provocation::Calm,
         what: "a cancelled job that waits stays where it is",
         plants: &[Function("engine.cancel_waiting", "select $1, p.attempt, engine.now()", "select $1, p.attempt + 1, engine.now()")],
     },
     Bug {
         id: "O04",
         like: "B55",
+        provoked_by: Provocation::Calm,
         what: "two operators requeue one letter twice",
         plants: &[
             Function("engine.lock_letter", "where d.id = $1 for update", "where d.id = $1"),
@@ -39,18 +49,21 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "O05",
         like: "B55",
+        provoked_by: Provocation::Calm,
         what: "a requeue leaves its letter open",
         plants: &[Function("engine.requeue_letter", "set resolved = true", "set resolved = false")],
     },
     Bug {
         id: "O06",
         like: "B45",
+        provoked_by: Provocation::Calm,
         what: "a requeue with other arguments runs the old ones",
         plants: &[Function("engine.requeue_letter", "coalesce($3, dead.payload)", "dead.payload")],
     },
     Bug {
         id: "O07",
         like: "B28",
+        provoked_by: Provocation::Outages,
         what: "a webhook is answered before it is committed",
         plants: &[Branch("a webhook is answered before it is committed")],
     },

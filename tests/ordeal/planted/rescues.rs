@@ -3,12 +3,14 @@
 use super::{
     Bug,
     Plant::{Branch, Statement},
+    Provocation,
 };
 
 pub const BUGS: &[Bug] = &[
     Bug {
         id: "R01",
         like: "B01",
+        provoked_by: Provocation::Deaths,
         what: "a rescue puts back what had ended",
         plants: &[
             Statement(
@@ -26,6 +28,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "R02",
         like: "B08",
+        provoked_by: Provocation::Kills,
         what: "a job that was lost at a later attempt than its first is not put back",
         plants: &[Statement(
             "claim/rescue",
@@ -36,6 +39,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "R03",
         like: "B37",
+        provoked_by: Provocation::Calm,
         what: "a job that kills its workers is never given up",
         plants: &[Statement(
             "claim/rescue",
@@ -46,24 +50,28 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "R04",
         like: "B37",
+        provoked_by: Provocation::Deaths,
         what: "suspects do not run alone",
         plants: &[Statement("claim/rescue", "job_id, lane_id, attempt + 1, true,\n", "job_id, lane_id, attempt + 1, false,\n")],
     },
     Bug {
         id: "R05",
         like: "B37",
+        provoked_by: Provocation::Deaths,
         what: "whoever was lost twice is called poison",
         plants: &[Statement("claim/rescue", "when p.lost_alone + h.alone::integer >= 3 then 'dead'", "when p.lost >= 1 then 'dead'")],
     },
     Bug {
         id: "R06",
         like: "B06",
+        provoked_by: Provocation::Zombies,
         what: "a lease that ran out is rescued without a verdict",
         plants: &[Statement("claim/orphans", "w.dead_at is not null", "w.lease_until < engine.now()")],
     },
     Bug {
         id: "R07",
         like: "B37",
+        provoked_by: Provocation::Calm,
         what: "a poisoned job has no letter",
         plants: &[Statement(
             "claim/rescue",
@@ -74,6 +82,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "R08",
         like: "B48",
+        provoked_by: Provocation::Kills,
         what: "a poisoned job and a cancelled one keep their unique keys and requests",
         plants: &[Statement(
             "claim/rescue",
@@ -84,20 +93,29 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "R09",
         like: "B18",
+        provoked_by: Provocation::Outages,
         what: "a lease that ran out is proof of death",
         plants: &[Branch("a lease that ran out is proof of death")],
     },
-    Bug { id: "R10", like: "B56", what: "nobody sweeps", plants: &[Branch("nobody sweeps")] },
+    Bug { id: "R10", like: "B56", provoked_by: Provocation::Kills, what: "nobody sweeps", plants: &[Branch("nobody sweeps")] },
     Bug {
         id: "R11",
         like: "B13",
+        provoked_by: Provocation::Zombies,
         what: "a worker does not hear that it is dead",
         plants: &[Branch("a worker does not hear that it is dead")],
     },
-    Bug { id: "R12", like: "B37", what: "suspects run among others", plants: &[Branch("suspects run among others")] },
+    Bug {
+        id: "R12",
+        like: "B37",
+        provoked_by: Provocation::Deaths,
+        what: "suspects run among others",
+        plants: &[Branch("suspects run among others")],
+    },
     Bug {
         id: "R13",
         like: "B26",
+        provoked_by: Provocation::Deaths,
         what: "a rescue does not wait for a handler's open transaction",
         plants: &[
             Statement("claim/lock", "for update", ""),

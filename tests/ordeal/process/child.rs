@@ -5,11 +5,14 @@ use std::{net::Ipv4Addr, time::Duration};
 use anyhow::Context;
 use chrono_tz::Europe::London;
 use engine::{
-    Worker, WorkerConfig,
+    Worker, WorkerConfig, pooler,
     schedule::{Config, Misfire, Overlap, Schedule, Scheduler},
 };
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -66,7 +69,7 @@ fn obey(orders: &Orders) -> anyhow::Result<()> {
             Role::Worker(place) => work(orders, place, stop).await,
             Role::Scheduler(_) => {
                 let config = Config { tick: Duration::from_millis(300), lease: LEASE, ..Config::default() };
-                Scheduler::new(pool(orders, 4)?, SCHEDULES, config).run(stop).await;
+                Scheduler::new(pool(orders, 4).await?, SCHEDULES, config).run(stop).await;
                 Ok(())
             }
             Role::Web(_, port) => serve(orders, port, stop).await,
@@ -76,6 +79,8 @@ fn obey(orders: &Orders) -> anyhow::Result<()> {
 
 async fn work(orders: &Orders, place: usize, stop: CancellationToken) -> anyhow::Result<()> {
     let config = WorkerConfig {
+        // A notice belongs to one session, and behind a pooler each transaction may be on another.
+        listen: !orders.pooled,
         name: orders.role.name(),
         queues: vec![QUEUE.into(), "orders".into(), "allocation".into(), "default".into(), probe_queue(place)],
         concurrency: 12,
@@ -84,7 +89,7 @@ async fn work(orders: &Orders, place: usize, stop: CancellationToken) -> anyhow:
         grace: GRACE,
         ..WorkerConfig::default()
     };
-    Ok(Worker::new(pool(orders, 14)?, kinds(), config).run(stop).await?)
+    Ok(Worker::new(pool(orders, 14).await?, kinds(orders.version), config).run(stop).await?)
 }
 
 async fn serve(orders: &Orders, port: u16, stop: CancellationToken) -> anyhow::Result<()> {
@@ -96,12 +101,13 @@ async fn serve(orders: &Orders, port: u16, stop: CancellationToken) -> anyhow::R
         customerio_key: None,
         customerio_key_previous: None,
     };
-    Ok(workers::web::run(config, pool(orders, 8)?, stop).await?)
+    Ok(workers::web::run(config, pool(orders, 8).await?, stop).await?)
 }
 
-fn pool(orders: &Orders, connections: u32) -> anyhow::Result<PgPool> {
+async fn pool(orders: &Orders, connections: u32) -> anyhow::Result<PgPool> {
     let options = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(5));
-    Ok(options.connect_lazy(&orders.url)?)
+    let there: PgConnectOptions = orders.url.parse()?;
+    Ok(options.connect_lazy_with(if orders.pooled { pooler::through(there).await? } else { there }))
 }
 
 fn until_term() -> anyhow::Result<CancellationToken> {

@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Arm, ORDERS, Orders, Role};
-use crate::journal::Journal;
+use crate::{journal::Journal, kinds::versions::VERSIONS};
 
 /// Something that happened to a process.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -31,6 +31,9 @@ pub struct Life {
 /// The address space of a process, in KiB.
 const MEMORY_KIB: u64 = 3 << 20;
 
+/// How many files a process may have open.
+const FILES: u32 = 300;
+
 /// How a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -49,19 +52,34 @@ pub struct Start {
     pub clock: Option<(PathBuf, String)>,
 }
 
+/// What all processes of a run have in common.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What they are started from, by version.
+    pub programs: [PathBuf; 2],
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// The database.
+    pub url: String,
+    /// Whether a pooler is in between.
+    pub pooled: bool,
+    /// Whether every other worker is of the first version of the program.
+    pub mixed: bool,
+    /// The bug that they have.
+    pub planted: Option<String>,
+}
+
 /// One process.
 struct Slot {
     role: Role,
+    version: u32,
     child: Option<Child>,
     state: State,
 }
 
 /// The processes of a run. All are killed with it.
 pub struct Fleet {
-    program: PathBuf,
-    folder: PathBuf,
-    url: String,
-    planted: Option<String>,
+    settings: Settings,
     slots: Mutex<Vec<Slot>>,
     lives: Journal<Life>,
 }
@@ -71,10 +89,31 @@ impl Fleet {
     ///
     /// # Errors
     /// The file system's.
-    pub fn new(program: PathBuf, folder: PathBuf, url: String, planted: Option<String>, roles: &[Role]) -> io::Result<Self> {
-        let slots = roles.iter().map(|role| Slot { role: *role, child: None, state: State::Up }).collect();
-        let lives = Journal::open(&folder.join("lives.jsonl"))?;
-        Ok(Self { program, folder, url, planted, slots: Mutex::new(slots), lives })
+    pub fn new(settings: Settings, roles: &[Role]) -> io::Result<Self> {
+        let is_old = |role: &Role| settings.mixed && matches!(role, Role::Worker(place) if place % 2 == 0);
+        let version = |role: &Role| VERSIONS[usize::from(!is_old(role))];
+        let slots = roles.iter().map(|role| Slot { role: *role, version: version(role), child: None, state: State::Up });
+        let lives = Journal::open(&settings.folder.join("lives.jsonl"))?;
+        Ok(Self { slots: Mutex::new(slots.collect()), settings, lives })
+    }
+
+    /// Whether it is of two versions of the program.
+    pub const fn is_mixed(&self) -> bool {
+        self.settings.mixed
+    }
+
+    /// Makes the next process of a worker's slot one of the other version, which is returned; `None` when no other worker
+    /// would be of its version any more.
+    pub fn roll(&self, place: usize) -> Option<u32> {
+        let mut slots = self.slots();
+        let version = slots[place].version;
+        let is_alike = |slot: &&Slot| matches!(slot.role, Role::Worker(_)) && slot.version == version;
+        if slots.iter().filter(is_alike).count() < 2 {
+            return None;
+        }
+        let other = VERSIONS.into_iter().find(|other| *other != version)?;
+        slots[place].version = other;
+        Some(other)
     }
 
     /// Starts every process that is down and that no fault has in hand; notices those that a failpoint ended or stopped.
@@ -90,10 +129,23 @@ impl Fleet {
                 }
                 self.note(child.id(), slot.role, "found dead");
             }
-            let child = self.start(slot.role, &Start::default())?;
+            let child = self.start(slot, &Start::default())?;
             slot.child = Some(child);
         }
         Ok(())
+    }
+
+    /// Makes the next process of every slot one of the newest version; returns the places of those that are older.
+    pub fn roll_out(&self) -> Vec<usize> {
+        let newest = VERSIONS[VERSIONS.len() - 1];
+        let mut slots = self.slots();
+        let older = slots.iter_mut().enumerate().filter(|(_, slot)| matches!(slot.role, Role::Worker(_)) && slot.version != newest);
+        older
+            .map(|(place, slot)| {
+                slot.version = newest;
+                place
+            })
+            .collect()
     }
 
     /// The slots of a kind of role that are up, as a place each.
@@ -161,7 +213,7 @@ impl Fleet {
     /// The operating system's.
     pub fn replace(&self, place: usize, start: &Start) -> io::Result<()> {
         let mut slots = self.slots();
-        let child = self.start(slots[place].role, start)?;
+        let child = self.start(&slots[place], start)?;
         self.note(child.id(), slots[place].role, "armed");
         slots[place].child = Some(child);
         Ok(())
@@ -184,16 +236,20 @@ impl Fleet {
         self.slots.lock().expect("no holder of this lock panics")
     }
 
-    fn start(&self, role: Role, start: &Start) -> io::Result<Child> {
+    fn start(&self, slot: &Slot, start: &Start) -> io::Result<Child> {
+        let (role, settings) = (slot.role, &self.settings);
         let orders = Orders {
             role,
             parent: std::process::id(),
-            url: self.url.clone(),
-            folder: self.folder.clone(),
+            url: settings.url.clone(),
+            folder: settings.folder.clone(),
             arm: start.arm.clone(),
-            planted: self.planted.clone(),
+            version: slot.version,
+            pooled: settings.pooled,
+            planted: settings.planted.clone(),
         };
-        let log = File::options().create(true).append(true).open(self.folder.join(format!("{}.log", role.name())))?;
+        let program = &settings.programs[usize::from(slot.version != VERSIONS[0])];
+        let log = File::options().create(true).append(true).open(settings.folder.join(format!("{}.log", role.name())))?;
         // A process that aborts on purpose leaves no core file.
         let mut command = Command::new("/bin/sh");
         if let Some((library, clock)) = &start.clock {
@@ -201,8 +257,8 @@ impl Fleet {
         }
         let child = command
             // One that uses up its memory hurts nobody else.
-            .args(["-c", &format!("ulimit -c 0; ulimit -v {MEMORY_KIB}; exec \"$0\"")])
-            .arg(&self.program)
+            .args(["-c", &format!("ulimit -c 0; ulimit -v {MEMORY_KIB}; ulimit -n {FILES}; exec \"$0\"")])
+            .arg(program)
             .env(ORDERS, serde_json::to_string(&orders)?)
             .env("RUST_LOG", "warn")
             .env("MALLOC_ARENA_MAX", "2")

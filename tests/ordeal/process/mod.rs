@@ -29,6 +29,10 @@ pub struct Orders {
     pub folder: PathBuf,
     /// Where it is to come to harm, if anywhere.
     pub arm: Option<Arm>,
+    /// Which version of the program it is.
+    pub version: u32,
+    /// Whether a pooler in transaction mode is in between.
+    pub pooled: bool,
     /// The bug that it has.
     pub planted: Option<String>,
 }

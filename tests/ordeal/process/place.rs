@@ -5,6 +5,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     path::Path,
+    str::FromStr,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU32, Ordering},
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use engine::failpoint::{Act, Side, install};
+use engine::failpoint::{Act, STATEMENTS, Side, install};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,41 @@ impl Doing {
             Self::Fail => "fail",
             Self::Wait(_) => "wait",
         }
+    }
+}
+
+/// A place that faults are directed to, with the harm: `stop before claim/take`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// What happens; how long a process is held up is drawn.
+    pub doing: Doing,
+    /// After the statement, not before.
+    pub after: bool,
+    /// The statement.
+    pub statement: &'static str,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no place: write `stop before claim/take`, with kill, stop, fail or wait, and before or after");
+        let mut words = text.splitn(3, ' ');
+        let doing = match words.next() {
+            Some("kill") => Doing::Kill,
+            Some("stop") => Doing::Stop,
+            Some("fail") => Doing::Fail,
+            Some("wait") => Doing::Wait(0),
+            _ => return Err(wrong()),
+        };
+        let after = match words.next() {
+            Some("before") => false,
+            Some("after") => true,
+            _ => return Err(wrong()),
+        };
+        let named = words.next().ok_or_else(wrong)?;
+        let statement = STATEMENTS.into_iter().find(|statement| *statement == named);
+        Ok(Self { doing, after, statement: statement.ok_or_else(|| format!("{named} is no statement with a place"))? })
     }
 }
 

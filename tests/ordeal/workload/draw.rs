@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How many unique keys there are: few, so that jobs meet.
-const UNIQUE_KEYS: u32 = 12;
+const UNIQUE_KEYS: u32 = 8;
 const BLAMES: [Blame; 4] = [Blame::Validation, Blame::BusinessRule, Blame::RateLimited, Blame::Upstream];
 
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +25,12 @@ enum Shape {
     Snoozes,
     Cancels,
     Blocks,
+    Files,
     Mixed,
     Flow,
 }
 
-const SHAPES: [(Shape, u32); 13] = [
+const SHAPES: [(Shape, u32); 14] = [
     (Shape::Plain, 24),
     (Shape::Work, 10),
     (Shape::Outside, 12),
@@ -41,6 +42,7 @@ const SHAPES: [(Shape, u32); 13] = [
     (Shape::Snoozes, 6),
     (Shape::Cancels, 2),
     (Shape::Blocks, 1),
+    (Shape::Files, 1),
     (Shape::Mixed, 8),
     (Shape::Flow, 10),
 ];
@@ -56,6 +58,10 @@ pub fn program(random: &mut StdRng, key: String) -> Program {
     }
     if random.random_ratio(1, 10) {
         program.unique = Some(format!("unique-{}", random.random_range(0..UNIQUE_KEYS)));
+        // One that holds its key for a while is met by others.
+        if random.random_ratio(1, 3) {
+            program.delay_ms = random.random_range(50..3000);
+        }
     }
     if random.random_ratio(1, 12) {
         program.limit = Some(weighted(random, &[(LIMITS[0].0, 1), (LIMITS[1].0, 2), (LIMITS[2].0, 4)]).into());
@@ -107,8 +113,10 @@ fn acts(random: &mut StdRng, key: &str, shape: Shape) -> Vec<Act> {
         }
         Shape::Fails => {
             let mut acts = Vec::new();
+            // Mixed blames die early; those that fail alike get to the last attempt of their category.
+            let alike = random.random_ratio(1, 2).then(|| BLAMES[random.random_range(1..4)]);
             for _ in 0..random.random_range(1..5) {
-                acts.extend([Act::Outside, Act::Fail(BLAMES[random.random_range(0..4)])]);
+                acts.extend([Act::Outside, Act::Fail(alike.unwrap_or_else(|| BLAMES[random.random_range(0..4)]))]);
             }
             acts.push(Act::Finish);
             acts
@@ -117,6 +125,7 @@ fn acts(random: &mut StdRng, key: &str, shape: Shape) -> Vec<Act> {
         Shape::Snoozes => vec![Act::Outside, snooze(random), Act::Inside, snooze(random), Act::FinishInside(Vec::new())],
         Shape::Cancels => vec![Act::Inside, Act::Cancel],
         Shape::Blocks => vec![Act::Block(random.random_range(5..120)), Act::Finish],
+        Shape::Files => vec![Act::Files(random.random_range(20..400)), Act::Outside, Act::FinishInside(Vec::new())],
         Shape::Mixed => mixed(random),
         Shape::Flow => flow(random),
     }

@@ -4,3 +4,5 @@ pub mod draw;
 pub mod operators;
 pub mod producer;
 pub mod shop;
+pub mod slow;
+pub mod versions;

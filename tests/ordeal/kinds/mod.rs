@@ -1,5 +1,7 @@
 //! The kinds of job of the ordeal.
 
+pub mod versions;
+
 use std::time::Duration;
 
 use engine::{Category, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Tx};
@@ -32,9 +34,9 @@ pub fn probe_queue(slot: usize) -> String {
     format!("probe-{slot}")
 }
 
-/// What the ordeal's workers run: its own kinds and the product's.
-pub fn kinds() -> Kinds {
-    jobs::kinds().with::<Play>().with::<Tick>().with::<Probe>()
+/// What the ordeal's workers of a version run: its own kinds and the product's.
+pub fn kinds(version: u32) -> Kinds {
+    versions::of(jobs::kinds().with::<Play>().with::<Tick>().with::<Probe>(), version)
 }
 
 /// Plays a program.
@@ -122,6 +124,11 @@ impl Play {
             match act {
                 Act::Work(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
                 Act::Block(ms) => std::thread::sleep(Duration::from_millis(*ms)),
+                Act::Files(ms) => {
+                    let held = use_up_files();
+                    tokio::time::sleep(Duration::from_millis(*ms)).await;
+                    drop(held);
+                }
                 Act::Outside => witness::say(run, &self.key, What::Outside(number)),
                 Act::Inside => patiently!(self.inside(run, number))?,
                 Act::Note => patiently!(note(run, number))?,
@@ -255,6 +262,11 @@ const fn category(blame: Blame) -> Category {
         Blame::RateLimited => Category::RateLimited,
         Blame::Upstream => Category::Upstream,
     }
+}
+
+/// Opens files until the process may open no more, which the fleet limits.
+fn use_up_files() -> Vec<std::fs::File> {
+    std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
 }
 
 #[expect(unconditional_recursion, reason = "it is here to overflow the stack")]
