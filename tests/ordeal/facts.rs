@@ -338,7 +338,8 @@ fn programs(intents: &[Intent], acts: &[Act]) -> HashMap<String, Program> {
         _ => None,
     }));
     while let Some(program) = open.pop() {
-        open.extend(foresee(&program).children.into_iter().cloned());
+        let foreseen = foresee(&program);
+        open.extend(foreseen.children.into_iter().chain(foreseen.undone).cloned());
         known.insert(program.key.clone(), program);
     }
     known

@@ -46,6 +46,8 @@ pub struct Foreseen<'a> {
     pub outside: Vec<usize>,
     /// The acts that wrote a row in a transaction of their own.
     pub inside: Vec<usize>,
+    /// What undoes it when it dies or is cancelled, in the order of what is undone.
+    pub undone: Vec<&'a Program>,
     /// The keys of the events that it emits.
     pub emitted: Vec<&'a str>,
     /// What it enqueued on its way.
@@ -60,6 +62,7 @@ pub fn foresee(program: &Program) -> Foreseen<'_> {
         snoozed: 0,
         outside: Vec::new(),
         inside: Vec::new(),
+        undone: Vec::new(),
         emitted: Vec::new(),
         children: Vec::new(),
     };
@@ -70,7 +73,8 @@ pub fn foresee(program: &Program) -> Foreseen<'_> {
             used = 0;
         }
         match act {
-            Act::Work(_) | Act::Block(_) | Act::Files(_) | Act::Note | Act::Sleep(_) | Act::Await(_) => (),
+            Act::Work(_) | Act::Block(_) | Act::Files(_) | Act::Note | Act::Sleep(_) | Act::Patch | Act::Await(_) => (),
+            Act::Undo(undo) => left.undone.push(undo),
             Act::Outside | Act::StepOutside => left.outside.push(number),
             Act::Inside | Act::Step => left.inside.push(number),
             Act::Emit(key) => left.emitted.push(key),

@@ -9,6 +9,9 @@ use serde_json::Value;
 /// How many programs of each limit key run at once, and whether one keeps its place while it waits for its next attempt.
 pub const LIMITS: [(&str, i32, bool); 3] = [("limit-1", 1, true), ("limit-2", 2, false), ("limit-3", 3, false)];
 
+/// A key of which so many begin in any span of so many milliseconds.
+pub const RATE: (&str, usize, i64) = ("rate", 3, 2000);
+
 /// One thing that a program does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +36,10 @@ pub enum Act {
     StepOutside,
     /// A workflow's sleep, in milliseconds.
     Sleep(u64),
+    /// A workflow takes note of a program that undoes what follows, should it die or be cancelled.
+    Undo(Box<Program>),
+    /// A workflow asks which way it is to go, of code that has changed: always the new one, since none is older.
+    Patch,
     /// A workflow emits the event of this key.
     Emit(String),
     /// A workflow waits for the event of this key.
@@ -123,7 +130,10 @@ pub fn checksum(value: &Value) -> u32 {
 impl Act {
     /// Whether the engine remembers it: every attempt passes over it, and does it only the first time.
     pub const fn is_remembered(&self) -> bool {
-        matches!(self, Self::Step | Self::StepOutside | Self::Sleep(_) | Self::Emit(_) | Self::Await(_) | Self::Join(_))
+        matches!(
+            self,
+            Self::Step | Self::StepOutside | Self::Sleep(_) | Self::Undo(_) | Self::Patch | Self::Emit(_) | Self::Await(_) | Self::Join(_)
+        )
     }
 
     /// Whether somebody else's program depends on it.

@@ -17,7 +17,7 @@ use crate::{
     model::POLICY,
     pooler::Pooler,
     process::{Fleet, Role, fleet},
-    program::{Act, LIMITS, Program},
+    program::{Act, LIMITS, Program, RATE},
     proxy::Proxy,
     run::Settings,
     server::{Database, Server},
@@ -169,6 +169,16 @@ async fn prepare(pool: &PgPool) -> anyhow::Result<()> {
             .execute(pool)
             .await?;
     }
+    let (key, jobs, per_ms) = RATE;
+    sqlx::query(
+        "insert into engine.limit_setting (scope, name, cap, rate, per_ms, burst, changed_by)
+         values ('key', $1, null, $2, $3, 1, 'the ordeal'), ('kind', 'ordeal.tick', 1, null, null, null, 'the ordeal')",
+    )
+    .bind(key)
+    .bind(jobs as i32)
+    .bind(per_ms)
+    .execute(pool)
+    .await?;
     let products = sandbox::shopify::catalogue();
     sqlx::query("insert into raw_ops.products (sku, name, kg) select u.sku, u.name, u.kg from unnest($1::text[], $2::text[], $3::float8[]) u (sku, name, kg)")
         .bind(products.iter().map(|product| product.sku).collect::<Vec<_>>())

@@ -15,6 +15,7 @@ mod one_end;
 mod recovery;
 mod stuck;
 mod token;
+mod undone;
 mod unexpected;
 mod unique;
 mod versions;
@@ -66,6 +67,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         effects::check(facts),
         attempts::check(facts),
         unique::check(facts),
+        undone::check(facts),
         limits::check(facts),
         due::check(facts),
         cron::check(facts),

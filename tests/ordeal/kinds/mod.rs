@@ -27,6 +27,8 @@ macro_rules! patiently {
 
 /// The queue of programs.
 pub const QUEUE: &str = "ordeal";
+/// What ticks call themselves before witnesses. One runs at a time in the whole fleet.
+pub const TICK: &str = "tick";
 /// The name of all events.
 const EVENT: &str = "ordeal";
 /// The queue that only one worker serves.
@@ -66,7 +68,10 @@ impl Job for Tick {
     const KIND: &'static str = "ordeal.tick";
     const QUEUE: &'static str = QUEUE;
 
-    async fn run(&self, _: &mut Run) -> JobResult {
+    async fn run(&self, run: &mut Run) -> JobResult {
+        witness::say(run, TICK, What::Started(0));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        witness::say(run, TICK, What::Ended);
         Ok(Outcome::done())
     }
 }
@@ -136,6 +141,11 @@ impl Play {
                 Act::Step => patiently!(self.step(run, number))?,
                 Act::StepOutside => patiently!(self.step_outside(run, number))?,
                 Act::Sleep(ms) => patiently!(run.sleep("sleep", Duration::from_millis(*ms)))?,
+                Act::Undo(undo) => patiently!(run.compensate_with("undo", &undo.job()))?,
+                Act::Patch => {
+                    let new = patiently!(run.patch("patch"))?;
+                    assert!(new, "a workflow that is as new as its code is to go the old way");
+                }
                 Act::Emit(key) => patiently!(run.emit(EVENT, key, key))?,
                 Act::Await(key) => patiently!(self.receive(run, key))?,
                 Act::Join(children) => {
@@ -275,11 +285,12 @@ fn dig(depth: u64) -> u64 {
     dig(here[0] + 1) + here[511]
 }
 
-/// Allocates until the process's address space, which the fleet limits, is used up.
+/// Allocates until the process's address space, which the fleet limits, is used up. Nothing of it is touched: the machine
+/// has other uses for its memory.
 fn devour() -> usize {
     let mut held: Vec<Vec<u8>> = Vec::new();
     while held.len() < 1 << 20 {
-        held.push(std::hint::black_box(vec![1; 64 << 20]));
+        held.push(std::hint::black_box(Vec::with_capacity(64 << 20)));
     }
     held.len()
 }

@@ -43,6 +43,9 @@ pub struct Search {
 ///
 /// # Errors
 /// When a run cannot be started, or the journal cannot be written.
+///
+/// # Panics
+/// Never: no holder of a lock panics.
 pub fn detect(search: &Search) -> io::Result<Vec<Bug>> {
     let trials = Mutex::new(Trials::read(&search.pages)?);
     let read = || trials.lock().expect("no holder of this lock panics");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     chance::weighted,
-    program::{Act, Blame, Death, LIMITS, Program},
+    program::{Act, Blame, Death, LIMITS, Program, RATE},
 };
 
 /// How many unique keys there are: few, so that jobs meet.
@@ -28,9 +28,10 @@ enum Shape {
     Files,
     Mixed,
     Flow,
+    Undone,
 }
 
-const SHAPES: [(Shape, u32); 14] = [
+const SHAPES: [(Shape, u32); 15] = [
     (Shape::Plain, 24),
     (Shape::Work, 10),
     (Shape::Outside, 12),
@@ -45,6 +46,7 @@ const SHAPES: [(Shape, u32); 14] = [
     (Shape::Files, 1),
     (Shape::Mixed, 8),
     (Shape::Flow, 10),
+    (Shape::Undone, 4),
 ];
 
 /// A program of this name.
@@ -64,7 +66,7 @@ pub fn program(random: &mut StdRng, key: String) -> Program {
         }
     }
     if random.random_ratio(1, 12) {
-        program.limit = Some(weighted(random, &[(LIMITS[0].0, 1), (LIMITS[1].0, 2), (LIMITS[2].0, 4)]).into());
+        program.limit = Some(weighted(random, &[(LIMITS[0].0, 1), (LIMITS[1].0, 2), (LIMITS[2].0, 4), (RATE.0, 2)]).into());
     }
     if random.random_ratio(1, 20) {
         program.max_attempts = Some(random.random_range(1..4));
@@ -128,6 +130,7 @@ fn acts(random: &mut StdRng, key: &str, shape: Shape) -> Vec<Act> {
         Shape::Files => vec![Act::Files(random.random_range(20..400)), Act::Outside, Act::FinishInside(Vec::new())],
         Shape::Mixed => mixed(random),
         Shape::Flow => flow(random),
+        Shape::Undone => undone(random, key),
     }
 }
 
@@ -170,6 +173,19 @@ fn flow(random: &mut StdRng) -> Vec<Act> {
         });
     }
     acts.extend([Act::Step, if random.random_ratio(1, 2) { Act::Finish } else { Act::FinishInside(Vec::new()) }]);
+    acts
+}
+
+/// A workflow that notes what undoes each of its steps, and mostly fails for good in the end.
+fn undone(random: &mut StdRng, key: &str) -> Vec<Act> {
+    let undo = |n: u32| plain(format!("{key}/undo-{n}"), vec![Act::Outside, Act::FinishInside(Vec::new())]);
+    let mut acts = vec![Act::Patch];
+    for n in 0..random.random_range(1..4) {
+        acts.extend([Act::Undo(Box::new(undo(n))), Act::Step, Act::Work(random.random_range(1..40))]);
+    }
+    acts.push(if random.random_ratio(2, 3) { Act::Fail(Blame::Validation) } else { Act::Finish });
+    // Never reached by one that fails: it has but one attempt.
+    acts.push(Act::Finish);
     acts
 }
 
