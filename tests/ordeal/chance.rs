@@ -17,6 +17,8 @@ pub enum Purpose {
     Versions,
     /// What a producer of long transactions enqueues.
     Slow,
+    /// Bad inputs.
+    Inputs,
 }
 
 /// The stream of one purpose at one place.

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use clap::Parser;
 use ordeal::{
     faults::Class,
+    inputs,
     process::{self, place::Target},
     results::Results,
     run::{self, Settings},
@@ -58,6 +59,9 @@ struct Arguments {
     /// Tries so many changed webhooks, and nothing else.
     #[arg(long)]
     webhooks: Option<u64>,
+    /// Tries so many bad values, calls by SQL and requests over HTTP, and nothing else.
+    #[arg(long)]
+    inputs: Option<u64>,
     /// How long everything may take to end after the last heal.
     #[arg(long, default_value = "150s", value_parser = humantime::parse_duration)]
     drain: Duration,
@@ -100,6 +104,9 @@ fn main() -> ExitCode {
         return code(&tried.map(|counts| println!("{counts:?}, judged rightly")).map_err(anyhow::Error::msg));
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
+    if let Some(times) = arguments.inputs {
+        return code(&runtime.block_on(try_inputs(&arguments, times)));
+    }
     match runtime.block_on(run_all(&arguments)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -143,6 +150,18 @@ const fn planted(arguments: &Arguments) -> Option<&String> {
         let _ = arguments;
         None
     }
+}
+
+/// Tries bad inputs of every kind that needs a server.
+async fn try_inputs(arguments: &Arguments, times: u64) -> anyhow::Result<()> {
+    let root = std::path::absolute(&arguments.folder)?;
+    std::fs::create_dir_all(&root)?;
+    let server = Arc::new(Server::start(&root.join("server"), false).await?);
+    let seed = arguments.seed;
+    println!("values: {:?}", inputs::values::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
+    println!("SQL: {:?}", inputs::sql::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
+    println!("HTTP: {:?}", inputs::api::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
+    Ok(())
 }
 
 async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The statements that every series of runs reaches.
-const PLAYED: [&str; 34] = [
+const PLAYED: [&str; 38] = [
     "attempt/complete",
     "attempt/settle",
     "cancel_request/ask",
@@ -28,6 +28,10 @@ const PLAYED: [&str; 34] = [
     "claim/strays",
     "claim/take",
     "claim/take_alone",
+    "claim/take_limited",
+    "claim/take_limited commit",
+    "compensation/add",
+    "compensation/done",
     "dead_letter/requeue",
     "event/emit",
     "event/next",

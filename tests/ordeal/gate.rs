@@ -11,6 +11,7 @@ use std::{
 use ordeal::{
     coverage::Coverage,
     faults::Class,
+    inputs,
     run::{self, Settings},
     seeds,
     server::Server,
@@ -68,6 +69,23 @@ fn a_webhook_is_accepted_if_and_only_if_it_is_byte_for_byte_as_signed() {
     let counts = ordeal::inputs::webhooks::mutate(fresh_seed(), times).unwrap_or_else(|wrong| panic!("{wrong}"));
     assert_eq!(counts.tried, times);
     assert!(counts.unchanged > times / 10 && counts.unchanged < times / 2, "{counts:?}: the draw is not what it should be");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_inputs_are_taken_as_they_are_or_refused_in_words() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("inputs");
+    std::fs::create_dir_all(&root).expect("a folder can be made");
+    let server = Arc::new(Server::start(&root.join("server"), false).await.unwrap_or_else(|error| panic!("{error:#}")));
+    let (seed, times) = (fresh_seed(), 400);
+    for (what, counts) in [
+        ("values", inputs::values::try_all(&server, seed, times).await),
+        ("calls by SQL", inputs::sql::try_all(&server, seed, times).await),
+        ("requests", inputs::api::try_all(&server, seed, times).await),
+    ] {
+        let counts = counts.unwrap_or_else(|wrong| panic!("{what} of seed {seed}: {wrong}"));
+        assert!(counts.taken > times / 50 && counts.refused > times / 50, "{what} of seed {seed}: {counts:?}");
+        assert_eq!(counts.tried, times, "{what} of seed {seed}");
+    }
 }
 
 /// The features of the engine that are compiled into a package of the workspace when it is built for use.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    program::{Act, Blame, Death, Program, checksum, due},
+    program::{Act, Blame, Death, Program, RATE, checksum, due},
     witness::{self, What},
 };
 
@@ -247,10 +247,15 @@ async fn enqueue_child(run: &Run, child: &Program) -> JobResult<()> {
 
 /// How many attempts of this job were counted: the stage of its program.
 async fn counted(run: &Run) -> JobResult<usize> {
-    let counted: i64 = sqlx::query_scalar("select count(*) from engine.attempt where job_id = $1 and outcome in ('failed', 'snoozed')")
-        .bind(run.job_id())
-        .fetch_one(run.pool())
-        .await?;
+    // One that a rate sent back has done nothing, and programs with a rate do not snooze themselves.
+    let counted: i64 = sqlx::query_scalar(
+        "select count(*) from engine.attempt a join engine.job j on j.id = a.job_id
+         where j.id = $1 and (a.outcome = 'failed' or a.outcome = 'snoozed' and j.limit_key is distinct from $2)",
+    )
+    .bind(run.job_id())
+    .bind(RATE.0)
+    .fetch_one(run.pool())
+    .await?;
     Ok(counted as usize)
 }
 

@@ -93,15 +93,19 @@ async fn work(orders: &Orders, place: usize, stop: CancellationToken) -> anyhow:
 }
 
 async fn serve(orders: &Orders, port: u16, stop: CancellationToken) -> anyhow::Result<()> {
-    let config = workers::web::Config {
+    Ok(workers::web::run(web_config(port), pool(orders, 8).await?, stop).await?)
+}
+
+/// The settings of a web process at this port.
+pub fn web_config(port: u16) -> workers::web::Config {
+    workers::web::Config {
         bind: (Ipv4Addr::LOCALHOST, port).into(),
         shopify_secret: web::Secret::new(SECRET),
         shopify_secret_previous: None,
         shop_domain: SHOP.into(),
         customerio_key: None,
         customerio_key_previous: None,
-    };
-    Ok(workers::web::run(config, pool(orders, 8).await?, stop).await?)
+    }
 }
 
 async fn pool(orders: &Orders, connections: u32) -> anyhow::Result<PgPool> {
