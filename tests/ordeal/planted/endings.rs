@@ -6,6 +6,17 @@ use super::{
     Provocation,
 };
 
+/// What proves that an attempt is still its worker's, and what proves nothing.
+const PROOF: &str = "select c.id, case when $5::text is not null then set_config('engine.trace_parent', $5, true) end as trace
+from engine.claim c
+where c.worker_id = $1 and c.id = $2 and c.ids @> array[$3::bigint]
+  and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
+  and not exists (select from engine.attempt a where a.job_id = $3 and a.attempt = $4)
+for key share of c";
+const NO_PROOF: &str =
+    "select $2::bigint as id, case when $5::text is not null then set_config('engine.trace_parent', $5, true) end as trace
+where $1::bigint is not null and $3::bigint is not null and $4::integer is not null";
+
 pub const BUGS: &[Bug] = &[
     Bug {
         id: "E01",
@@ -179,24 +190,13 @@ pub const BUGS: &[Bug] = &[
         like: "B02",
         provoked_by: Provocation::Zombies,
         what: "a handler's transaction does not ask whether the attempt is still its own",
-        plants: &[Statement(
-            "claim/assert",
-            "select c.id\nfrom engine.claim c\nwhere c.worker_id = $1 and c.id = $2 and c.ids @> array[$3::bigint]\n  and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)\n  and not exists (select from engine.attempt a where a.job_id = $3 and a.attempt = $4)\nfor key share of c",
-            "select $2::bigint as id where $1::bigint is not null and $3::bigint is not null and $4::integer is not null",
-        )],
+        plants: &[Statement("claim/assert", PROOF, NO_PROOF)],
     },
     Bug {
         id: "E19",
         like: "B02",
         provoked_by: Provocation::Zombies,
         what: "neither the beginning nor the end of a handler's transaction asks whose the attempt is",
-        plants: &[
-            Statement(
-                "claim/assert",
-                "select c.id\nfrom engine.claim c\nwhere c.worker_id = $1 and c.id = $2 and c.ids @> array[$3::bigint]\n  and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)\n  and not exists (select from engine.attempt a where a.job_id = $3 and a.attempt = $4)\nfor key share of c",
-                "select $2::bigint as id where $1::bigint is not null and $3::bigint is not null and $4::integer is not null",
-            ),
-            Branch("a late completion commits its effects"),
-        ],
+        plants: &[Statement("claim/assert", PROOF, NO_PROOF), Branch("a late completion commits its effects")],
     },
 ];
