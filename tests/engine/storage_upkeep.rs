@@ -171,7 +171,8 @@ async fn fault_15_the_claim_is_an_index_walk_however_deep_the_backlog() {
     .expect("a backlog");
     sqlx::query("analyze engine.ready").execute(db.pool()).await.expect("analysed");
     let take = include_str!("../../engine/sql/claim/take.sql");
-    let plan = plan(&db, take, &["1", "'{test.no_op}'", "'{default}'", "100", "'{1}'", "'{0}'", "'{100}'", "100", "0", "'{0}'"]).await;
+    let plan =
+        plan(&db, take, &["1", "'{test.no_op}'", "'{default}'", "100", "'{1}'", "'{0}'", "'{100}'", "100", "0", "'{0}'", "false"]).await;
     assert!(plan.contains("using ready_pkey on ready"), "{plan}");
     assert!(!plan.contains("Seq Scan on ready"), "{plan}");
     assert!(!plan.contains("Seq Scan on job_"), "{plan}");
