@@ -42,7 +42,7 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
 
 /// The statements that have a place before and after them, by the names of their files or of what they commit.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 55] = [
+pub const STATEMENTS: [&str; 56] = [
     "aftermath/settle",
     "attempt/complete",
     "attempt/settle",
@@ -84,6 +84,7 @@ pub const STATEMENTS: [&str; 55] = [
     "run/complete commit",
     "schedule/fire commit",
     "scheduled/promote",
+    "step/continue",
     "step/keep",
     "step/load",
     "step/receive",

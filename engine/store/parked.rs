@@ -13,6 +13,8 @@ pub enum Suspension {
     Until(DateTime<Utc>),
     /// It waits for an event, until a time or for ever.
     Event(Option<DateTime<Utc>>),
+    /// It began anew, and goes on at once.
+    Anew,
     /// It waits for the children that these steps made, by position.
     Children(Vec<i32>),
 }
@@ -23,7 +25,7 @@ impl Suspension {
         match self {
             Self::Until(at) => Some(*at),
             Self::Event(until) => *until,
-            Self::Children(_) => None,
+            Self::Anew | Self::Children(_) => None,
         }
     }
 
@@ -31,7 +33,8 @@ impl Suspension {
     pub(crate) const fn waits_for(&self) -> Option<&'static str> {
         match self {
             Self::Until(_) => None,
-            Self::Event(_) => Some("event"),
+            // An event that nobody has to wait for is there already.
+            Self::Anew | Self::Event(_) => Some("event"),
             Self::Children(_) => Some("children"),
         }
     }

@@ -1,7 +1,8 @@
 //! What workflows have done: their memo, one row a step.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, types::Json};
 
 use super::sql;
 use crate::{JobId, failpoint::around};
@@ -63,6 +64,15 @@ pub async fn keep(
 ) -> Result<(), sqlx::Error> {
     let statement = sqlx::query(sql!("step/keep")).bind(at.job_id).bind(at.position).bind(at.attempt).bind(kind).bind(at.name);
     around("step/keep", statement.bind(run_us).bind(result).execute(connection)).await.map(drop)
+}
+
+/// Lets a workflow begin anew after a place, with these arguments, as JSON.
+///
+/// # Errors
+/// The database's.
+pub async fn continue_as(connection: &mut PgConnection, at: At<'_>, args: &RawValue) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query(sql!("step/continue")).bind(at.job_id).bind(at.position).bind(at.attempt).bind(Json(args));
+    around("step/continue", statement.execute(connection)).await.map(drop)
 }
 
 /// Keeps a sleep, for so many milliseconds or until a time; returns when it ends.

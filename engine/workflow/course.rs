@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use serde::Deserialize;
+
 use crate::{
     Failure, JobResult, Run,
     store::{parked::Suspension, step::Kept},
@@ -20,6 +22,7 @@ pub(crate) enum Act {
     Join,
     Patch,
     Undo,
+    Continue,
 }
 
 impl Act {
@@ -35,6 +38,7 @@ impl Act {
             Self::Join => "join",
             Self::Patch => "patch",
             Self::Undo => "undo",
+            Self::Continue => "continue",
         }
     }
 }
@@ -47,9 +51,27 @@ pub(crate) struct Course(Arc<Mutex<State>>);
 struct State {
     /// What is kept, loaded at the first act; `None` also when a commit's outcome is unknown.
     memo: Option<Vec<Kept>>,
-    /// How many acts the code has passed.
+    /// The position where it last began anew; 0: never.
+    base: i32,
+    /// The events that it had before that.
+    heard: Vec<Heard>,
+    /// How many acts the code has passed since.
     passed: usize,
     suspended: Option<Suspension>,
+}
+
+/// What is kept of a workflow's new beginning, beside its arguments.
+#[derive(Debug, Deserialize)]
+struct Beginning {
+    heard: Vec<Heard>,
+}
+
+/// The last event of a name and key that a workflow received before it began anew.
+#[derive(Debug, Deserialize)]
+struct Heard {
+    name: String,
+    key: String,
+    id: i64,
 }
 
 /// What is kept at the place where the code stands.
@@ -80,8 +102,16 @@ impl Course {
         self.state().memo.is_some()
     }
 
-    pub(super) fn load(&self, kept: Vec<Kept>) {
-        self.state().memo = Some(kept);
+    /// Takes over what is kept. A workflow that began anew has that on top.
+    pub(super) fn load(&self, mut kept: Vec<Kept>) -> JobResult<()> {
+        let mut state = self.state();
+        if kept.first().is_some_and(|first| first.kind == Act::Continue.as_str()) {
+            let first = kept.remove(0);
+            let Beginning { heard } = serde_json::from_str(first.result.as_deref().unwrap_or("null"))?;
+            (state.base, state.heard) = (first.position, heard);
+        }
+        state.memo = Some(kept);
+        Ok(())
     }
 
     /// Takes note that a commit failed in an unknown way: what is kept is to be read anew.
@@ -95,7 +125,7 @@ impl Course {
         if state.suspended.is_some() {
             return Err(gone_to_wait());
         }
-        let State { memo: Some(memo), passed, .. } = &mut *state else {
+        let State { memo: Some(memo), passed, base, .. } = &mut *state else {
             return Err(Failure::bug("a workflow's history is read before its first act"));
         };
         // A patch that the code asks for no more: nobody is left who goes the old way.
@@ -103,10 +133,11 @@ impl Course {
             *passed += 1;
         }
         let Some(kept) = memo.get(*passed) else {
-            return Ok(Met::New(position(*passed)?));
+            return Ok(Met::New(position(*base, *passed)?));
         };
-        if kept.position != position(*passed)? {
-            return Err(Failure::bug(format!("the history of this workflow has no step {}: somebody removed it", *passed + 1)));
+        let expected = position(*base, *passed)?;
+        if kept.position != expected {
+            return Err(Failure::bug(format!("the history of this workflow has no step {expected}: somebody removed it")));
         }
         if kept.kind == act.as_str() && kept.name == name {
             return Ok(Met::Known(kept.clone()));
@@ -127,7 +158,7 @@ impl Course {
             return Err(gone_to_wait());
         }
         Ok(match state.memo.as_ref().and_then(|memo| memo.get(state.passed)) {
-            None => Some(Met::New(position(state.passed)?)),
+            None => Some(Met::New(position(state.base, state.passed)?)),
             Some(kept) if kept.kind == Act::Patch.as_str() && kept.name == name => Some(Met::Known(kept.clone())),
             Some(_) => None,
         })
@@ -155,7 +186,8 @@ impl Course {
         let state = self.state();
         let received = state.memo.iter().flatten().take(state.passed);
         let of_topic = received.filter(|kept| kept.kind == "wait" && kept.name == name && kept.key.as_deref() == Some(key));
-        of_topic.filter_map(|kept| kept.event_id).max().unwrap_or(0)
+        let before = state.heard.iter().filter(|heard| heard.name == name && heard.key == key).map(|heard| heard.id);
+        of_topic.filter_map(|kept| kept.event_id).chain(before).max().unwrap_or(0)
     }
 
     /// What the code left out: it ended although the history goes on.
@@ -169,8 +201,8 @@ impl Course {
     }
 }
 
-fn position(passed: usize) -> JobResult<i32> {
-    i32::try_from(passed + 1).map_err(|_| Failure::bug("a workflow has 2,147,483,647 steps at most"))
+fn position(base: i32, passed: usize) -> JobResult<i32> {
+    i32::try_from(base as usize + passed + 1).map_err(|_| Failure::bug("a workflow has 2,147,483,647 steps at most"))
 }
 
 fn gone_to_wait() -> Failure {
@@ -193,7 +225,7 @@ impl Run {
     async fn remember(&self) -> JobResult<()> {
         if !self.course.is_loaded() {
             let mut connection = self.pool.acquire().await?;
-            self.course.load(crate::store::step::load(&mut connection, self.job_id).await?);
+            self.course.load(crate::store::step::load(&mut connection, self.job_id).await?)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 mod batch;
 mod children;
 mod compensate;
+mod continuing;
 mod course;
 mod emit;
 mod patch;

@@ -39,6 +39,7 @@ mod uniqueness;
 mod uniqueness_races;
 mod why;
 mod workflow_children;
+mod workflow_continue;
 mod workflow_events;
 mod workflow_races;
 mod workflow_undo;

@@ -31,7 +31,7 @@ const AT_A_TIME: usize = 5;
 const FATED: usize = 3;
 
 /// The statements of workflows, and those that end and begin their attempts.
-const PLACES: [&str; 22] = [
+const PLACES: [&str; 23] = [
     "aftermath/settle",
     "attempt/complete",
     "attempt/settle",
@@ -49,6 +49,7 @@ const PLACES: [&str; 22] = [
     "parked/wake_due",
     "parked/wake_parents",
     "run/commit",
+    "step/continue",
     "step/keep",
     "step/load",
     "step/receive",
@@ -68,7 +69,8 @@ fn dies(n: usize) -> bool {
     n.is_multiple_of(5)
 }
 
-/// Ten steps, a sleep, an event received and one emitted, twenty children, a compensation; each fifth dies in the end.
+/// Ten steps, a sleep, an event received and one emitted, twenty children, a compensation; each fifth begins anew towards the end,
+/// and dies.
 fn program(n: usize) -> Flow {
     let mut acts = vec![Act::Undoable("pay".into())];
     acts.extend((1..=4).map(|k| step(format!("s{k}"))));
@@ -77,9 +79,12 @@ fn program(n: usize) -> Flow {
     acts.push(Act::Wait("go".into(), n.to_string(), None));
     acts.push(Act::Children(vec![Flow { acts: vec![step("child")] }; CHILDREN]));
     acts.push(Act::Emit("gone".into(), n.to_string()));
-    acts.extend((7..=9).map(|k| step(format!("s{k}"))));
+    let mut last: Vec<Act> = (7..=9).map(|k| step(format!("s{k}"))).collect();
     if dies(n) {
-        acts.push(Act::Die);
+        last.push(Act::Die);
+        acts.push(Act::Continue(last));
+    } else {
+        acts.extend(last);
     }
     Flow { acts }
 }

@@ -49,6 +49,10 @@ pub enum Act {
     Patch(String),
     /// A failure for good.
     Die,
+    /// A new beginning, which does these acts.
+    Continue(Vec<Act>),
+    /// So many new beginnings, each after a step.
+    Rounds(u32),
     /// A wait whose suspension is not handed on.
     Swallow(String),
 }
@@ -59,7 +63,14 @@ impl Job for Flow {
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut returned = Vec::new();
         for act in &self.acts {
-            returned.push(act.perform(run).await?);
+            match act {
+                Act::Continue(acts) => return run.continue_as(&Self { acts: acts.clone() }).await,
+                Act::Rounds(left @ 1..) => {
+                    step(run, "round").await?;
+                    return run.continue_as(&Self { acts: vec![Act::Rounds(left - 1)] }).await;
+                }
+                act => returned.push(act.perform(run).await?),
+            }
         }
         Ok(Outcome::Done(returned.into()))
     }
@@ -100,7 +111,7 @@ impl Act {
             }
             Self::Emit(name, key) => run.emit(name, key, &run.job_id()).await.map(|()| Value::Null),
             Self::Fail(until) if run.attempt() <= *until => Err(Failure::network("failed on purpose")),
-            Self::Fail(_) => Ok(Value::Null),
+            Self::Fail(_) | Self::Continue(_) | Self::Rounds(_) => Ok(Value::Null),
             Self::Children(flows) => {
                 let children = run.children("children", &jobs(flows)?).await?;
                 Ok(json!(run.join_all(&children).await?))

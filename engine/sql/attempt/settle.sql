@@ -68,8 +68,11 @@ verdict as materialized (
         ) c order by c.rank limit 1
     ) p on g.outcome = 'failed'
     left join lateral (
-        -- What is not there any more of the attempts before this one are snoozes.
-        select g.attempt - count(*) as snoozes from engine.attempt a where a.job_id = g.job_id and a.outcome <> 'snoozed'
+        -- What is not there any more of the attempts before this one are snoozes; of a workflow, since it last got on.
+        select g.attempt - t.last - (
+            select count(*) from engine.attempt a where a.job_id = g.job_id and a.attempt > t.last and a.outcome <> 'snoozed') as snoozes
+        from (select coalesce(
+            (select s.attempt from engine.step s where s.job_id = g.job_id order by s.position desc limit 1), 0) as last) t
     ) z on g.outcome = 'snoozed'
     left join lateral (
         select not exists (select from engine.unique_key u where u.job_id = g.job_id for key share) as superseded,
@@ -174,7 +177,7 @@ closed as (
         for update of c skip locked))
 ),
 thinned as materialized (
-    select engine.collapse_snoozes(array_agg(job_id)) from kept where outcome = 'snoozed' and attempt % 16 = 0 having count(*) > 0
+    select engine.collapse_snoozes(array_agg(job_id)) from kept where outcome in ('snoozed', 'waiting') and attempt % 16 = 0 having count(*) > 0
 ),
 permits as (
     delete from engine.permit where job_id in (select job_id from kept)

@@ -3,6 +3,7 @@
 -- a lane it has not met yet starts at 0 and gives up to $8. $9 turns the order of equal priorities. $10: by how many
 -- priorities each lane counts as more urgent, since claims have not got to it for long. $11: whether the queue of each is wanted.
 -- Lanes whose queue or kind is limited are left to take_limited.sql, and those of kinds whose system is down are left alone.
+-- A workflow that began anew has the arguments of its history; no job has one in its first attempt, unless it took one over.
 -- The first row carries the snapshot by which the floors are moved, the lanes that were not paused, and those that are
 -- limited; its job columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
@@ -55,7 +56,9 @@ select
     c.has_parent, c.queue, c.trace_parent
 from engine.position s
 left join (
-    select head.rank, held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, j.args::text as args, j.created_at,
+    select head.rank, held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, coalesce(
+               case when p.attempt > 1 then (select case when s.kind = 'continue' then s.result -> 'args' end from engine.step s where s.job_id = p.job_id order by s.position limit 1) end,
+               j.args)::text as args, j.created_at,
            j.unique_key is not null as unique_key, j.limit_key is not null as limited,
            j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent,
            head.queue, j.trace_parent

@@ -49,7 +49,9 @@ charged as (
     from picked p join rule r on r.lane_id = p.lane_id and r.rate is not null cross join clock c
     where s.id = r.id
 )
-select held.id as claim_id, p.lane_id, p.job_id, p.attempt, l.kind, j.args::text as args, j.created_at,
+select held.id as claim_id, p.lane_id, p.job_id, p.attempt, l.kind, coalesce(
+               case when p.attempt > 1 then (select case when s.kind = 'continue' then s.result -> 'args' end from engine.step s where s.job_id = p.job_id order by s.position limit 1) end,
+               j.args)::text as args, j.created_at,
        j.unique_key is not null as unique_key, j.limit_key is not null or exists (select from permitted) as limited,
        j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent,
        l.queue, j.trace_parent

@@ -57,7 +57,9 @@ charged as (
 )
 select
     (select max(engine.rate_wait(r.rate, r.per_ms, r.burst, r.free_at, c.at, r.weight)) from rule r where r.rate is not null) as wait_s,
-    h.id as claim_id, p.lane_id, p.position, p.job_id, p.attempt, lane.kind, j.args::text as args, j.created_at,
+    h.id as claim_id, p.lane_id, p.position, p.job_id, p.attempt, lane.kind, coalesce(
+               case when p.attempt > 1 then (select case when s.kind = 'continue' then s.result -> 'args' end from engine.step s where s.job_id = p.job_id order by s.position limit 1) end,
+               j.args)::text as args, j.created_at,
     j.unique_key is not null as unique_key, j.deadline is not null and j.deadline < engine.now() as stale,
     j.parent_id is not null as has_parent, lane.queue, j.trace_parent
 from clock c

@@ -41,7 +41,7 @@ pub const BUGS: &[Bug] = &[
         like: "B45",
         provoked_by: Provocation::Calm,
         what: "a claim hands over other arguments than were stored",
-        plants: &[Statement("claim/take", "j.args::text as args", "jsonb_set(j.args, '{chaff}', '7')::text as args")],
+        plants: &[Statement("claim/take", "j.args)::text as args", "jsonb_set(j.args, '{chaff}', '7'))::text as args")],
     },
     Bug {
         id: "C05",

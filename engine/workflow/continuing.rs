@@ -1,0 +1,33 @@
+//! Workflows without end: one begins anew before its history grows long.
+
+use super::course::{Act, Met};
+use crate::{
+    Failure, Job, JobResult, Run, arguments,
+    store::{parked::Suspension, step},
+};
+
+impl Run {
+    /// Begins this workflow anew with other arguments: nothing is kept of what it did, so that it may go on for ever. Return
+    /// what this returns.
+    ///
+    /// It stays the same job. Whoever waits for its end goes on waiting, and it keeps its unique key, its slot, its deadline
+    /// and its place in a trace. Children that have not ended are still cancelled with it, though no more joined; what
+    /// undoes its earlier steps is still done should it die; events that came and were not received yet still are.
+    ///
+    /// # Errors
+    /// Always, as while it waits: hand it on, the attempt ends there. `bug` when the workflow went on from here before;
+    /// `validation` when the arguments are no JSON or larger than 1 MiB.
+    pub async fn continue_as<J: Job>(&mut self, next: &J) -> JobResult {
+        let args = arguments::encode(next)?;
+        let Met::New(position) = self.meet(Act::Continue, "continue").await? else {
+            return Err(Failure::bug("a new beginning is the first thing in a history"));
+        };
+        let mut tx = self.begin().await?;
+        step::continue_as(&mut tx, self.at(position, "continue"), &args).await?;
+        // Whether or not it could be committed, the next attempt sees what is kept.
+        let committed = tx.commit().await;
+        let gone = self.course.suspend(Suspension::Anew);
+        committed.inspect_err(|failure| tracing::debug!(job.id = %self.job_id, %failure, "a new beginning may not be kept"))?;
+        Err(gone)
+    }
+}
