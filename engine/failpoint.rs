@@ -1,6 +1,6 @@
 //! Failpoints: the places between two statements where a fault test may hold a process, fail it or end it.
 //!
-//! Every statement that moves a job stands in [`around`], so each has a place before it and one after it. They exist only
+//! Every statement that moves a job stands in `around`, so each has a place before it and one after it. They exist only
 //! with the feature `failpoints`, which no product build has, and do nothing until a test installs its hook.
 
 #[cfg(feature = "failpoints")]

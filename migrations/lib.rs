@@ -29,7 +29,7 @@ pub enum Error {
         "migration {0} was applied to the database with another text than this program's: use the rawops that made the database. Nothing was changed"
     )]
     Changed(i64),
-    /// A lock that the migration needs was not free for [`LOCK_PATIENCE`].
+    /// A lock that the migration needs was not free for ten seconds.
     #[error(
         "the migration waited {LOCK_PATIENCE} for a lock that another session holds, and changed nothing: end that session, see pg_stat_activity, or try again when less is going on"
     )]

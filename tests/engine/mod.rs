@@ -12,6 +12,7 @@ mod depth;
 mod edges;
 mod enqueue;
 mod enqueue_each;
+mod examples;
 mod figures;
 mod hand;
 pub mod jobs;
