@@ -28,8 +28,9 @@ impl Job for Bake {
     }
 }
 
+/// Runs it; the tests do too.
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
     // An application does this in a migration. Operators change it while everything runs.
     sqlx::query(

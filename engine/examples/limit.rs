@@ -41,8 +41,9 @@ impl Job for Export {
     }
 }
 
+/// Runs it; the tests do too.
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
     let stop = CancellationToken::new();
     let kinds = Kinds::new().with::<CallShop>().with::<Export>();

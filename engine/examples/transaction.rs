@@ -47,8 +47,9 @@ impl Job for Thank {
     }
 }
 
+/// Runs it; the tests do too.
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
     sqlx::query("create table if not exists demo_visit (visitor text primary key, visits bigint not null)").execute(&pool).await?;
     let (client, shutdown) = (Client::new(pool.clone()), CancellationToken::new());

@@ -46,8 +46,9 @@ impl Job for GiveBack {
     }
 }
 
+/// Runs it; the tests do too.
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
     let (client, shutdown) = (Client::new(pool.clone()), CancellationToken::new());
     let kinds = Kinds::new().with::<Order>().with::<GiveBack>();

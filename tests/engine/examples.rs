@@ -1,10 +1,8 @@
 //! The engine's examples do what they say, in a database with nothing but the engine in it.
+//!
+//! They are compiled in here; each runs in a process of its own, which is this program started again.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use tokio::process::{Child, Command};
 
@@ -12,7 +10,20 @@ use super::alone::migrate;
 use crate::cli::program::{code, signal};
 use crate::support::{Database, ledger, wait::until};
 
+#[path = "../../engine/examples/custom_category.rs"]
+mod custom_category;
+#[path = "../../engine/examples/job.rs"]
+mod job;
+#[path = "../../engine/examples/limit.rs"]
+mod limit;
+#[path = "../../engine/examples/transaction.rs"]
+mod transaction;
+#[path = "../../engine/examples/workflow_with_signal.rs"]
+mod workflow_with_signal;
+
 const LIMIT: Duration = Duration::from_mins(1);
+/// Tells a process which example it is.
+const EXAMPLE: &str = "RAWOPS_TEST_EXAMPLE";
 
 /// Those that end by themselves, and what they print.
 const SAY: [(&str, &str); 4] = [
@@ -22,23 +33,31 @@ const SAY: [(&str, &str); 4] = [
     ("workflow_with_signal", "Some(Completed(Object {\"sent\": String(\"parcel of request 1-"),
 ];
 
-/// Where the examples are, beside this program; built as this program was, which changes nothing after a whole build.
-async fn folder() -> PathBuf {
-    let own = std::env::current_exe().expect("a running program has a path");
-    let profile = own.ancestors().nth(2).expect("a folder of the profile");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--workspace", "--examples", "--quiet"]);
-    if profile.ends_with("release") {
-        cargo.arg("--release");
-    }
-    assert!(cargo.status().await.expect("cargo can be run").success(), "the examples can be built");
-    profile.join("examples")
+fn start(name: &str, db: &Database) -> Child {
+    let mut example = Command::new(std::env::current_exe().expect("a running program has a path"));
+    example.args(["engine::examples::a_process_started_as_an_example_is_one", "--exact", "--nocapture", "--test-threads=1"]);
+    example.env(EXAMPLE, name).env("DATABASE_URL", db.url()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    example.spawn().unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn start(folder: &Path, name: &str, db: &Database) -> Child {
-    let mut example = Command::new(folder.join(name));
-    example.arg("Ada").env("DATABASE_URL", db.url()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    example.spawn().unwrap_or_else(|error| panic!("{name}: {error}"))
+#[test]
+fn a_process_started_as_an_example_is_one() {
+    let Ok(name) = std::env::var(EXAMPLE) else { return };
+    let ended = match name.as_str() {
+        "custom_category" => custom_category::main(),
+        "job" => job::main(),
+        "limit" => limit::main(),
+        "transaction" => transaction::main(),
+        "workflow_with_signal" => workflow_with_signal::main(),
+        other => panic!("there is no example {other}"),
+    };
+    ended.unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+async fn alone() -> Database {
+    let db = Database::empty().await;
+    migrate(db.pool(), |_, name| name.contains("_engine_")).await;
+    db
 }
 
 async fn said(example: Child, name: &str) -> String {
@@ -48,21 +67,23 @@ async fn said(example: Child, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_example_runs_and_does_what_it_says() {
-    let folder = folder().await;
-    let db = Database::empty().await;
-    migrate(db.pool(), |_, name| name.contains("_engine_")).await;
-    let job = start(&folder, "job", &db);
-    until("the job is done", LIMIT, async || ledger::outcome(db.pool(), "completed").await == 1).await;
-    signal(&job, "INT");
-    assert!(said(job, "job").await.ends_with("Hello, Ada, from attempt 1 of job 1\n"));
+async fn every_example_does_what_it_says() {
     for (name, words) in SAY {
-        let db = Database::empty().await;
-        migrate(db.pool(), |_, name| name.contains("_engine_")).await;
-        let printed = said(start(&folder, name, &db), name).await;
+        let db = alone().await;
+        let printed = said(start(name, &db), name).await;
         assert!(printed.contains(words), "{name}: {printed}");
         ledger::check(db.pool()).await;
     }
+}
+
+#[tokio::test]
+async fn the_first_example_works_until_it_is_told_to_end() {
+    let db = alone().await;
+    let job = start("job", &db);
+    until("the job is done", LIMIT, async || ledger::outcome(db.pool(), "completed").await == 1).await;
+    signal(&job, "INT");
+    let printed = said(job, "job").await;
+    assert!(printed.contains("job 1 enqueued\n") && printed.contains(", from attempt 1 of job 1\n"), "{printed}");
 }
 
 #[test]
