@@ -19,6 +19,8 @@ pub enum Purpose {
     Slow,
     /// Bad inputs.
     Inputs,
+    /// What goes to the outside system.
+    Mails,
 }
 
 /// The stream of one purpose at one place.

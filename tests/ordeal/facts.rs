@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     journal,
-    ledger::{Accepted, Ack, Act, Deed, Fault, Intent, Shaped},
+    ledger::{Accepted, Ack, Act, Deed, Fault, Intent, Mail, Shaped},
     model::foresee,
     process::{Life, place},
     program::Program,
@@ -158,6 +158,15 @@ pub struct Order {
     pub updated_at: DateTime<Utc>,
 }
 
+/// A mail in the outbox.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Outgoing {
+    /// Its row.
+    pub id: Uuid,
+    /// What became of it.
+    pub state: String,
+}
+
 /// What a run's end said that no row can: what was stuck, what did not answer.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
@@ -211,6 +220,12 @@ pub struct Facts {
     pub acts: Vec<Act>,
     /// The webhooks that were accepted.
     pub accepted: Vec<Accepted>,
+    /// The mails that were put into the outbox.
+    pub mails: Vec<Mail>,
+    /// The outbox.
+    pub outbox: Vec<Outgoing>,
+    /// The marks of the mails that arrived outside, in order.
+    pub mails_out: Vec<String>,
     /// Whether the fleet was of two versions.
     pub mixed: bool,
     /// The jobs of two versions that were acknowledged.
@@ -280,6 +295,14 @@ impl Facts {
             acks: answers.into_iter().map(|ack| (ack.key.clone(), ack)).collect(),
             acts,
             accepted: journal::read(&stage.folder, "accepted.")?,
+            mails: journal::read(&stage.folder, "mails.")?,
+            outbox: all(pool, "select id, state from raw_ops.outbox").await?,
+            mails_out: stage
+                .outside
+                .messages()
+                .iter()
+                .filter_map(|mail| mail.header("X-Rawops-Message").map(ToString::to_string))
+                .collect(),
             mixed: stage.fleet.is_mixed(),
             shaped: journal::read(&stage.folder, "shaped.")?,
             faults: journal::read(&stage.folder, "faults.")?,

@@ -84,6 +84,15 @@ pub struct Shaped {
     pub kind: String,
 }
 
+/// A mail that was put into the outbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Mail {
+    /// When.
+    pub at_us: i64,
+    /// Its row.
+    pub id: uuid::Uuid,
+}
+
 /// A fault, from its beginning to its end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fault {
@@ -113,6 +122,8 @@ pub struct Ledger {
     pub accepted: Journal<Accepted>,
     /// Jobs of two versions that were acknowledged.
     pub shaped: Journal<Shaped>,
+    /// Mails that were put into the outbox.
+    pub mails: Journal<Mail>,
     /// Faults.
     pub faults: Journal<Fault>,
 }
@@ -129,6 +140,7 @@ impl Ledger {
             acts: Journal::open(&folder.join("acts.jsonl"))?,
             accepted: Journal::open(&folder.join("accepted.jsonl"))?,
             shaped: Journal::open(&folder.join("shaped.jsonl"))?,
+            mails: Journal::open(&folder.join("mails.jsonl"))?,
             faults: Journal::open(&folder.join("faults.jsonl"))?,
         })
     }

@@ -29,7 +29,7 @@ use crate::{
     server::Server,
     stage::{self, Stage, WORKERS},
     watch::Seen,
-    workload::{operators, producer::Producer, shop, slow, versions},
+    workload::{mails, operators, producer::Producer, shop, slow, versions},
 };
 
 /// How often a process that has ended is looked for.
@@ -192,6 +192,7 @@ fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> Joi
     for _ in 0..2 {
         askers.spawn(operators::requeue(stage.clone(), stop.clone()));
     }
+    askers.spawn(mails::run(stage.clone(), stop.clone()));
     askers.spawn(slow::run(stage.clone(), stop.clone()));
     if settings.is_mixed() {
         askers.spawn(versions::run(stage.clone(), stop.clone()));

@@ -9,8 +9,10 @@ use std::{
 
 use anyhow::Context;
 use rand::{RngExt, rngs::StdRng};
+use sandbox::customerio::CustomerIo;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     ledger::Ledger,
@@ -21,6 +23,7 @@ use crate::{
     proxy::Proxy,
     run::Settings,
     server::{Database, Server},
+    workload::mails,
 };
 
 /// How many workers a run has.
@@ -44,6 +47,9 @@ pub struct Stage {
     pub pool: PgPool,
     /// The pooler between processes and the server, where there is one.
     pub pooler: Option<Pooler>,
+    /// The outside system that mails go to.
+    pub outside: CustomerIo,
+    _outside_ends: DropGuard,
     /// The network of processes.
     pub to_processes: Proxy,
     /// The network of producers.
@@ -80,11 +86,14 @@ impl Stage {
         crate::planted::plant_schema(&pool, planted.as_deref()).await?;
         let ports = (0..WEBS).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
         let roles = roles(&ports);
+        let outside_ends = CancellationToken::new();
+        let outside = mails::start(settings.seed, outside_ends.clone()).await?;
         let fleet = fleet::Settings {
             programs: [settings.older.clone().unwrap_or_else(|| settings.program.clone()), settings.program.clone()],
             folder: folder.clone(),
             url: to_processes.url(&database.name),
             pooled: settings.pooled,
+            outside: outside.url().into(),
             mixed: settings.is_mixed(),
             planted,
         };
@@ -97,6 +106,8 @@ impl Stage {
             database,
             pool,
             pooler,
+            outside,
+            _outside_ends: outside_ends.drop_guard(),
             to_processes,
             to_producers,
             producers,
@@ -179,6 +190,11 @@ async fn prepare(pool: &PgPool) -> anyhow::Result<()> {
     .bind(per_ms)
     .execute(pool)
     .await?;
+    // Its breaker opens and closes again many times in a run.
+    sqlx::query("insert into engine.breaker (system, window_ms, cooldown_ms, cooldown_most_ms) values ($1, 3000, 300, 2000)")
+        .bind(jobs::clients::customerio::APP)
+        .execute(pool)
+        .await?;
     let products = sandbox::shopify::catalogue();
     sqlx::query("insert into raw_ops.products (sku, name, kg) select u.sku, u.name, u.kg from unnest($1::text[], $2::text[], $3::float8[]) u (sku, name, kg)")
         .bind(products.iter().map(|product| product.sku).collect::<Vec<_>>())

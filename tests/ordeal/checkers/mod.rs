@@ -11,6 +11,7 @@ mod inbox;
 mod letters;
 mod limits;
 mod lost;
+mod mails;
 mod one_end;
 mod recovery;
 mod stuck;
@@ -76,6 +77,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         recovery::check(facts),
         inbox::check(facts),
         letters::check(facts),
+        mails::check(facts),
         said("I16", "resources are back to where they were", &facts.observed.left_over),
         said("doctor", "the doctor finds no fault", &facts.observed.doctor),
     ];

@@ -6,6 +6,7 @@ mod drain;
 mod kill;
 mod lost_reply;
 mod network;
+mod outside;
 mod place;
 mod pooler;
 mod promotion;
@@ -37,6 +38,8 @@ pub enum Class {
     Drain,
     /// A worker is replaced by one of the other version of the program.
     Roll,
+    /// The outside system fails altogether for a while.
+    Outside,
     /// A process gets a clock that is off.
     Clock,
     /// Database sessions are ended by an administrator.
@@ -59,12 +62,13 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::Zombie,
         Self::Place,
         Self::Drain,
         Self::Roll,
+        Self::Outside,
         Self::Clock,
         Self::Sessions,
         Self::Network,
@@ -84,6 +88,7 @@ impl Class {
             Self::Place => "place",
             Self::Drain => "drain",
             Self::Roll => "roll",
+            Self::Outside => "outside",
             Self::Clock => "clock",
             Self::Sessions => "sessions",
             Self::Network => "network",
@@ -101,7 +106,7 @@ impl Class {
         match self {
             Self::Kill | Self::Place => 30,
             Self::Zombie => 16,
-            Self::Drain | Self::Roll | Self::Clock => 8,
+            Self::Drain | Self::Roll | Self::Outside | Self::Clock => 8,
             Self::Sessions | Self::Network | Self::LostReply | Self::Pooler => 6,
             Self::DiskFull | Self::ServerCrash | Self::ServerStop | Self::Promotion => 4,
         }
@@ -109,7 +114,7 @@ impl Class {
 
     /// Whether it strikes the server or the way to it, which all share: only one such fault at a time.
     pub const fn is_of_server(self) -> bool {
-        !matches!(self, Self::Kill | Self::Zombie | Self::Place | Self::Drain | Self::Roll | Self::Clock)
+        !matches!(self, Self::Kill | Self::Zombie | Self::Place | Self::Drain | Self::Roll | Self::Outside | Self::Clock)
     }
 
     /// Strikes, and heals. Returns what was struck, and how.
@@ -123,6 +128,7 @@ impl Class {
             Self::Place => place::strike(stage, targets, random).await,
             Self::Drain => Ok(drain::strike(stage, random).await),
             Self::Roll => roll::strike(stage, random).await,
+            Self::Outside => Ok(outside::strike(stage, random).await),
             Self::Clock => clock::strike(stage, random).await,
             Self::Sessions => Ok(sessions::strike(stage, random).await),
             Self::Network => Ok(network::strike(stage, random).await),

@@ -5,6 +5,7 @@ pub mod versions;
 use std::time::Duration;
 
 use engine::{Category, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Tx};
+use jobs::clients::Outside;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -37,8 +38,8 @@ pub fn probe_queue(slot: usize) -> String {
 }
 
 /// What the ordeal's workers of a version run: its own kinds and the product's.
-pub fn kinds(version: u32) -> Kinds {
-    versions::of(jobs::kinds().with::<Play>().with::<Tick>().with::<Probe>(), version)
+pub fn kinds(version: u32, outside: Outside) -> Kinds {
+    versions::of(jobs::kinds().sharing(outside).with::<Play>().with::<Tick>().with::<Probe>(), version)
 }
 
 /// Plays a program.

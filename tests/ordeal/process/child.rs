@@ -20,6 +20,7 @@ use super::{ORDERS, Orders, Role, place};
 use crate::{
     kinds::{QUEUE, Tick, kinds, probe_queue},
     witness,
+    workload::mails,
 };
 
 /// The secret that the run's shop signs with.
@@ -57,6 +58,8 @@ fn obey(orders: &Orders) -> anyhow::Result<()> {
         getppid().is_some_and(|parent| parent.as_raw_nonzero().get().cast_unsigned() == orders.parent),
         "the supervisor is gone"
     );
+    // The client of the outside system speaks TLS where it must; another part of the process may have chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     witness::open(&orders.folder)?;
     place::watch(&orders.folder, orders.arm.clone())?;
@@ -82,14 +85,14 @@ async fn work(orders: &Orders, place: usize, stop: CancellationToken) -> anyhow:
         // A notice belongs to one session, and behind a pooler each transaction may be on another.
         listen: !orders.pooled,
         name: orders.role.name(),
-        queues: vec![QUEUE.into(), "orders".into(), "allocation".into(), "default".into(), probe_queue(place)],
+        queues: vec![QUEUE.into(), "orders".into(), "allocation".into(), "outbox".into(), "default".into(), probe_queue(place)],
         concurrency: 12,
         batch: 50,
         lease: LEASE,
         grace: GRACE,
         ..WorkerConfig::default()
     };
-    Ok(Worker::new(pool(orders, 14).await?, kinds(orders.version), config).run(stop).await?)
+    Ok(Worker::new(pool(orders, 14).await?, kinds(orders.version, mails::clients(&orders.outside)?), config).run(stop).await?)
 }
 
 async fn serve(orders: &Orders, port: u16, stop: CancellationToken) -> anyhow::Result<()> {

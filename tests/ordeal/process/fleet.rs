@@ -63,6 +63,8 @@ pub struct Settings {
     pub url: String,
     /// Whether a pooler is in between.
     pub pooled: bool,
+    /// Where the outside system is.
+    pub outside: String,
     /// Whether every other worker is of the first version of the program.
     pub mixed: bool,
     /// The bug that they have.
@@ -246,6 +248,7 @@ impl Fleet {
             arm: start.arm.clone(),
             version: slot.version,
             pooled: settings.pooled,
+            outside: settings.outside.clone(),
             planted: settings.planted.clone(),
         };
         let program = &settings.programs[usize::from(slot.version != VERSIONS[0])];

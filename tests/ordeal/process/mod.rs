@@ -33,6 +33,8 @@ pub struct Orders {
     pub version: u32,
     /// Whether a pooler in transaction mode is in between.
     pub pooled: bool,
+    /// Where the outside system is.
+    pub outside: String,
     /// The bug that it has.
     pub planted: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! What a run asks of the engine: programs from producers, orders from a shop, acts of operators.
 
 pub mod draw;
+pub mod mails;
 pub mod operators;
 pub mod producer;
 pub mod shop;
