@@ -13,6 +13,7 @@ mod limits;
 mod lost;
 mod mails;
 mod one_end;
+mod order;
 mod recovery;
 mod stuck;
 mod token;
@@ -70,6 +71,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         unique::check(facts),
         undone::check(facts),
         limits::check(facts),
+        order::check(facts),
         due::check(facts),
         cron::check(facts),
         arguments::check(facts),

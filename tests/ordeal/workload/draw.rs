@@ -66,7 +66,7 @@ pub fn program(random: &mut StdRng, key: String) -> Program {
         }
     }
     if random.random_ratio(1, 12) {
-        program.limit = Some(weighted(random, &[(LIMITS[0].0, 1), (LIMITS[1].0, 2), (LIMITS[2].0, 4), (RATE.0, 2)]).into());
+        program.limit = Some(weighted(random, &[(LIMITS[0].0, 3), (LIMITS[1].0, 2), (LIMITS[2].0, 4), (RATE.0, 2)]).into());
         // A job that is sent back because its rate has nothing left counts as snoozed too.
         if program.limit.as_deref() == Some(RATE.0) && program.acts.iter().any(|act| matches!(act, Act::Snooze(_))) {
             program.limit = Some(LIMITS[2].0.into());
