@@ -213,7 +213,8 @@ impl Run {
             return Err(left_out);
         }
         let run_us = self.started.elapsed().as_micros() as i64;
-        let late = store::attempt::complete_one(&mut tx, self.worker_id, self.job_id, self.attempt, run_us, &output).await?;
+        let late =
+            store::attempt::complete_one(&mut tx, self.worker_id, self.claim_id, (self.job_id, self.attempt), run_us, &output).await?;
         if late && !crate::planted::planted!("a late completion commits its effects") {
             return Err(Failure::lease_lost());
         }

@@ -459,12 +459,14 @@ comment on table engine.pause is 'What operators hold, and held: one row a pause
 comment on column engine.pause.name is 'A queue, a kind, or a limit key; of keys also all that begin with what stands before a final *.';
 
 create table engine.permit (
-    job_id bigint not null,
+    claim_id bigint not null,
     setting_id integer not null,
-    constraint permit_pkey primary key (job_id, setting_id)
-) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
-create index permit_setting on engine.permit using btree (setting_id);
-comment on table engine.permit is 'One row a running job and limit of its queue or kind.';
+    jobs integer not null,
+    constraint permit_jobs_check check (jobs <> 0)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+create index permit_claim on engine.permit using btree (claim_id);
+create index permit_setting on engine.permit using btree (setting_id) include (jobs);
+comment on table engine.permit is 'How many jobs of each claim run under the limit of a queue or a kind: the sum of its rows, which are taken away with the claim.';
 
 create table engine.progress (
     job_id bigint not null,

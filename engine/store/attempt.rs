@@ -12,6 +12,7 @@ const OUTPUT_LIMIT: usize = 1024 * 1024;
 
 /// How one attempt ended, as the worker saw it.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each says of one table whether the job may have a row there")]
 pub struct Ended {
     /// The claim it belongs to.
     pub claim_id: i64,
@@ -27,8 +28,10 @@ pub struct Ended {
     pub unique_key: bool,
     /// Whether the job was made on behalf of another, whose child it may be.
     pub has_parent: bool,
-    /// Whether the job may hold a slot of its limit key, or permits.
+    /// Whether the job may hold a slot of its limit key.
     pub limited: bool,
+    /// Whether its claim may have permits of its queue or kind.
+    pub permitted: bool,
     /// What came of it.
     pub verdict: Verdict,
 }
@@ -132,6 +135,8 @@ pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[En
         .bind(closing)
         .bind(ended.iter().filter(|end| end.has_parent).map(|end| end.job_id).collect::<Vec<_>>())
         .bind(ended.iter().filter(|end| end.limited).map(|end| end.job_id).collect::<Vec<_>>())
+        .bind(ended.iter().filter(|end| end.permitted).map(|end| end.job_id).collect::<Vec<_>>())
+        .bind(ended.iter().filter(|end| end.permitted).map(|end| end.claim_id).collect::<Vec<_>>())
         .fetch_all(connection);
     around("attempt/complete", completing).await
 }
@@ -143,13 +148,13 @@ pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[En
 pub async fn complete_one(
     connection: &mut PgConnection,
     worker_id: i64,
-    job_id: JobId,
-    attempt: i32,
+    claim_id: i64,
+    (job_id, attempt): (JobId, i32),
     run_us: i64,
     output: &serde_json::Value,
 ) -> Result<bool, sqlx::Error> {
     let ended = Ended {
-        claim_id: 0,
+        claim_id,
         lane_id: 0,
         job_id,
         attempt,
@@ -157,6 +162,7 @@ pub async fn complete_one(
         unique_key: true,
         has_parent: true,
         limited: true,
+        permitted: true,
         verdict: Verdict::Completed(output.clone()),
     };
     Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())
@@ -215,6 +221,8 @@ pub async fn settle(
         .bind(waits.iter().map(|wait| wait.and_then(Suspension::wake_at)).collect::<Vec<_>>())
         .bind(waits.iter().map(|wait| wait.and_then(Suspension::waits_for)).collect::<Vec<_>>())
         .bind(waits.iter().map(|wait| wait.and_then(Suspension::children)).collect::<Vec<_>>())
+        .bind(ended.iter().filter(|end| end.permitted).map(|end| end.job_id).collect::<Vec<_>>())
+        .bind(ended.iter().filter(|end| end.permitted).map(|end| end.claim_id).collect::<Vec<_>>())
         .fetch_all(connection);
     around("attempt/settle", settling).await
 }

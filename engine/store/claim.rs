@@ -65,8 +65,10 @@ pub struct Claimed {
     pub stale: bool,
     /// Whether it was made on behalf of another job.
     pub has_parent: bool,
-    /// Whether it holds a slot of its limit key, or permits of its queue or kind.
+    /// Whether it holds a slot of its limit key.
     pub limited: bool,
+    /// Whether its claim may have permits of its queue or kind.
+    pub permitted: bool,
     /// Whether it is to find out how the system is that its kind calls.
     pub probe: bool,
     /// When the claim began, by this process's clock.
@@ -196,7 +198,6 @@ struct LimitedRow {
     unique_key: Option<bool>,
     stale: Option<bool>,
     has_parent: Option<bool>,
-    #[sqlx(default)]
     limited: Option<bool>,
     queue: Option<String>,
     trace_parent: Option<String>,
@@ -242,7 +243,8 @@ fn limited(row: LimitedRow) -> Option<Claimed> {
         unique_key: row.unique_key.unwrap_or(false),
         stale: row.stale.unwrap_or(false),
         has_parent: row.has_parent.unwrap_or(false),
-        limited: row.limited.unwrap_or(true),
+        limited: row.limited.unwrap_or(false),
+        permitted: true,
         queue: row.queue,
         trace_parent: row.trace_parent,
         ..Claimed::default()

@@ -46,6 +46,7 @@ impl Intake {
             unique_key: job.unique_key,
             has_parent: job.has_parent,
             limited: job.limited,
+            permitted: job.permitted,
             verdict: Verdict::Released,
         };
         tokio::spawn(async move { session.ended(released).await });

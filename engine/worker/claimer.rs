@@ -62,6 +62,8 @@ struct Claimer {
 struct Limited {
     lanes: Vec<i32>,
     not_before: Option<Instant>,
+    /// They took all the room there was the last time.
+    others_first: bool,
     /// When a rate has something again.
     rate_at: Option<Instant>,
 }
@@ -134,10 +136,11 @@ impl Claimer {
         self.turn = (self.turn + 1) % 101;
         let begun = Instant::now();
         let session = self.session.clone();
-        let limited = self.take_limited(connection, room, look).await?;
-        let took = limited.len();
-        let limit = room.limit.saturating_sub(took);
+        let others_first = std::mem::take(&mut self.limited.others_first);
+        let mut limited = if others_first { Vec::new() } else { self.take_limited(connection, room, look, room.limit).await? };
+        let limit = room.limit.saturating_sub(limited.len());
         if limit == 0 {
+            let took = limited.len();
             self.hand_over(limited, begun);
             return Ok(took);
         }
@@ -164,6 +167,9 @@ impl Claimer {
         }
         self.ageing.learn(&snapshot.lanes, &jobs, jobs.len() >= limit, Instant::now());
         let exhausted = room.is_exhausted_by(&jobs, limit);
+        if others_first && jobs.len() < limit {
+            limited = self.take_limited(connection, room, look, limit - jobs.len()).await?;
+        }
         jobs.extend(limited);
         self.floors.learn(&snapshot, &jobs, exhausted, Instant::now());
         self.limited.lanes = snapshot.limited;
@@ -173,19 +179,26 @@ impl Claimer {
     }
 
     /// Claims in the limited lanes, unless there are none or nothing was left there a moment ago.
-    async fn take_limited(&mut self, connection: &mut PgConnection, room: &Room, look: Look) -> Result<Vec<Claimed>, sqlx::Error> {
+    async fn take_limited(
+        &mut self,
+        connection: &mut PgConnection,
+        room: &Room,
+        look: Look,
+        most: usize,
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
         if self.limited.lanes.is_empty() || self.limited.not_before.is_some_and(|time| Instant::now() < time) {
             return Ok(Vec::new());
         }
         let quota = |lane: i32| room.lanes.iter().find(|(id, _)| *id == lane).map_or(room.new_lane, |(_, quota)| *quota) as i64;
         let wanted = store::claim::WantedLimited {
             worker_id: self.session.worker_id,
-            limit: room.limit as i64,
+            limit: most as i64,
             lanes: self.limited.lanes.iter().map(|lane| (*lane, self.floors.of(*lane, look), quota(*lane))).collect(),
         };
         let taken = patience::answer(&self.session, store::claim::take_limited(connection, &wanted)).await?;
-        // Where nothing was left, and after a claim that left no room to others, the other lanes come first.
-        let idle = taken.jobs.is_empty() || taken.jobs.len() >= room.limit;
+        // Where nothing was left they are left alone for a moment; after a claim that left no room, the other lanes come first.
+        let idle = taken.jobs.is_empty();
+        self.limited.others_first = taken.jobs.len() >= most;
         let pause = taken.wait.unwrap_or(LIMITED_PAUSE).min(LIMITED_LONGEST);
         self.limited.not_before = idle.then(|| Instant::now() + pause);
         self.limited.rate_at = taken.wait.map(|_| Instant::now() + pause);

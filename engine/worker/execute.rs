@@ -61,6 +61,7 @@ pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
         unique_key: job.unique_key,
         has_parent: job.has_parent,
         limited: job.limited,
+        permitted: job.permitted,
         verdict,
     };
     session.ended(ended).await;

@@ -29,6 +29,7 @@ pub(super) async fn close(session: &Session) {
         unique_key: false,
         has_parent: false,
         limited: false,
+        permitted: false,
         verdict: Verdict::Settled,
     };
     let _ = session.record.send(last).await;

@@ -62,6 +62,7 @@ impl Strays {
                     unique_key: false,
                     has_parent: false,
                     limited: false,
+                    permitted: true,
                     verdict: Verdict::Released,
                 })
                 .await;

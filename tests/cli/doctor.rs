@@ -168,7 +168,7 @@ a_broken_promise_is_found! {
          select min(l.id), 1, m.id, m.id from made m, engine.lane l where l.kind = 'test.no_op' group by m.id",
         "delete from engine.waiting returning job_id"
     ];
-    permit_without_run fault ["insert into engine.permit (job_id, setting_id) select job_id, 1 from engine.ready returning job_id"];
+    permit_without_run fault ["insert into engine.permit (claim_id, setting_id, jobs) values (4711, 1, 3) returning null::bigint"];
     slot_without_live_job fault [
         "insert into engine.slot (limit_key, n, job_id) select 'one', 1, min(job_id) from engine.attempt returning job_id"
     ];

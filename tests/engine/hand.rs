@@ -65,6 +65,7 @@ pub fn ended(job: &Claimed, verdict: Verdict) -> Ended {
         unique_key: job.unique_key,
         has_parent: job.has_parent,
         limited: job.limited,
+        permitted: job.permitted,
         verdict,
     }
 }

@@ -110,7 +110,7 @@ async fn the_lower_of_two_limits_decides_and_a_suspect_needs_room_too() {
     set(db.pool(), Scope::Queue, "default", at_once(5)).await;
     set(db.pool(), Scope::Kind, "test.no_op", at_once(2)).await;
     let alone = claim::take_alone(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("asked").expect("there is room");
-    assert_eq!((alone.job_id, alone.limited), (jobs[1], true));
+    assert_eq!((alone.job_id, alone.permitted), (jobs[1], true));
     assert_eq!(hand.take_limited(10).await.jobs.len(), 2, "two more of the other kind, none of its own");
 }
 

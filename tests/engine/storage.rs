@@ -149,7 +149,9 @@ async fn fault_4_one_hung_transaction_keeps_only_its_own_job() {
     let jobs = hand.take(4).await;
     let mut hung = db.pool().begin().await.expect("a transaction");
     assert!(claim::assert_held(&mut hung, hand.id, jobs[0].claim_id, jobs[0].job_id, 1, None).await.expect("asked"));
-    attempt::complete_one(&mut hung, hand.id, jobs[0].job_id, 1, 0, &serde_json::Value::Null).await.expect("written, not committed");
+    attempt::complete_one(&mut hung, hand.id, jobs[0].claim_id, (jobs[0].job_id, 1), 0, &serde_json::Value::Null)
+        .await
+        .expect("written, not committed");
     hand.die().await;
     let orphan = Orphan { worker_id: hand.id, id: jobs[0].claim_id };
     assert_eq!(claim::rescue(&mut hand.connection, orphan).await.expect("rescued"), 3);

@@ -150,6 +150,8 @@ async fn fault_15_recording_looks_at_its_own_jobs_only_however_many_there_are() 
         "'{null,null}'",
         "'{null,null}'",
         "'{null,null}'",
+        "'{1}'",
+        "'{1}'",
     ];
     let settle = plan(&db, include_str!("../../engine/sql/attempt/settle.sql"), &none).await;
     let rescue = plan(&db, include_str!("../../engine/sql/claim/rescue.sql"), &["1", "1", "null::bigint[]"]).await;

@@ -258,7 +258,7 @@ impl Job for HangInCommit {
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;
         if run.attempt() == 1 {
-            engine::store::attempt::complete_one(&mut tx, run.worker_id(), run.job_id(), 1, 0, &serde_json::Value::Null).await?;
+            engine::store::attempt::complete_one(&mut tx, run.worker_id(), 0, (run.job_id(), 1), 0, &serde_json::Value::Null).await?;
             sqlx::query("insert into test_effect (job_id, attempt) values ($1, 1)").bind(run.job_id()).execute(run.pool()).await?;
             tokio::time::sleep(Duration::from_mins(2)).await;
             tx.commit().await?;

@@ -1,7 +1,7 @@
 -- Record attempts that completed: $2 jobs, $3 attempts, $4 run time in microseconds, $5 outputs.
 -- $6 are the jobs among them that hold a unique key, $7 the claims whose jobs are now all finished, $8 the jobs made on
 -- behalf of another, among them children of workflows, $9 those that hold a slot of their limit key, which goes to the next
--- job of the key, or permits.
+-- job of the key. $10 are those that may have permits of their queue or kind, and $11 their claims.
 -- Returns the attempts that were ended by somebody else before: their results came too late.
 -- Locks: attempt keys in job order; claims, skip locked; what engine.give_back locks. Caller: store/attempt.rs
 with given as materialized (
@@ -43,9 +43,20 @@ closed as (
               select n.id from unproven n
               where not exists (select from engine.attempt a where a.job_id = n.job_id and a.attempt = n.attempt))
         for update of c skip locked))
+    returning id
+),
+unpermitted as (
+    delete from engine.permit where claim_id in (select id from closed)
 ),
 permits as (
-    delete from engine.permit where job_id = any ($9) and job_id in (select job_id from done)
+    insert into engine.permit (claim_id, setting_id, jobs)
+    select e.claim_id, p.setting_id, -e.jobs
+    from (select u.claim_id, count(*)::integer as jobs
+          from unnest($10::bigint[], $11::bigint[]) u (job_id, claim_id)
+          join done d on d.job_id = u.job_id
+          where u.claim_id not in (select id from closed)
+          group by u.claim_id) e
+    cross join lateral (select distinct setting_id from engine.permit where claim_id = e.claim_id) p
 ),
 given_back as materialized (
     select engine.give_back(array(select job_id from done where job_id = any ($9))) where cardinality($9::bigint[]) > 0

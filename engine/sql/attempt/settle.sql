@@ -6,7 +6,7 @@
 -- key is given back, unless the job goes on at once or its limit keeps the order of jobs over a retry.
 -- $2 jobs, $3 attempts, $4 run time (us), $5 outcomes, $6 categories, $7 errors, $8 delays in ms (snooze, Retry-After),
 -- $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for (null: the time),
--- $14 the steps that made the children they wait for.
+-- $14 the steps that made the children they wait for, $15 those that may have permits of their queue or kind, $16 their claims.
 -- The policy: retry_override (kind, category), else retry_config (category), else its row `default`. A workflow's failures
 -- count since it last got on.
 -- Returns the attempts that were ended by somebody else before.
@@ -175,12 +175,23 @@ closed as (
               select n.id from unproven n
               where not exists (select from engine.attempt a where a.job_id = n.job_id and a.attempt = n.attempt))
         for update of c skip locked))
+    returning id
+),
+unpermitted as (
+    delete from engine.permit where claim_id in (select id from closed)
 ),
 thinned as materialized (
     select engine.collapse_snoozes(array_agg(job_id)) from kept where outcome in ('snoozed', 'waiting') and attempt % 16 = 0 having count(*) > 0
 ),
 permits as (
-    delete from engine.permit where job_id in (select job_id from kept)
+    insert into engine.permit (claim_id, setting_id, jobs)
+    select e.claim_id, p.setting_id, -e.jobs
+    from (select u.claim_id, count(*)::integer as jobs
+          from unnest($15::bigint[], $16::bigint[]) u (job_id, claim_id)
+          join done d on d.job_id = u.job_id
+          where u.claim_id not in (select id from closed)
+          group by u.claim_id) e
+    cross join lateral (select distinct setting_id from engine.permit where claim_id = e.claim_id) p
 ),
 given_back as materialized (
     select engine.give_back(array(select job_id from slotless)) where exists (select from slotless)

@@ -1,9 +1,16 @@
 -- Drop claims, of anybody, whose attempts are all recorded: what a finish skipped because the row was locked.
 -- Caller: store/claim.rs
-delete from engine.claim where ctid = any (array(
-    select c.ctid from engine.claim c
-    where c.claimed_at < engine.now() - $1 * interval '1 millisecond'
-      and not exists (
-          select from unnest(c.ids, c.attempts) u (job_id, attempt)
-          where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt))
-    for update of c skip locked))
+with closed as (
+    delete from engine.claim where ctid = any (array(
+        select c.ctid from engine.claim c
+        where c.claimed_at < engine.now() - $1 * interval '1 millisecond'
+          and not exists (
+              select from unnest(c.ids, c.attempts) u (job_id, attempt)
+              where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt))
+        for update of c skip locked))
+    returning id
+),
+unpermitted as (
+    delete from engine.permit where claim_id in (select id from closed)
+)
+select id from closed

@@ -1,9 +1,16 @@
 -- Drop claim $2 of worker $1 if every attempt of it is recorded.
 -- Locks: the claim, skip locked. Caller: store/claim.rs
-delete from engine.claim where ctid = any (array(
-    select c.ctid from engine.claim c
-    where c.worker_id = $1 and c.id = $2
-      and not exists (
-          select from unnest(c.ids, c.attempts) u (job_id, attempt)
-          where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt))
-    for update of c skip locked))
+with closed as (
+    delete from engine.claim where ctid = any (array(
+        select c.ctid from engine.claim c
+        where c.worker_id = $1 and c.id = $2
+          and not exists (
+              select from unnest(c.ids, c.attempts) u (job_id, attempt)
+              where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt))
+        for update of c skip locked))
+    returning id
+),
+unpermitted as (
+    delete from engine.permit where claim_id in (select id from closed)
+)
+select id from closed

@@ -95,7 +95,11 @@ followed as (
     on conflict do nothing
 ),
 permits as (
-    delete from engine.permit where job_id in (select job_id from kept)
+    insert into engine.permit (claim_id, setting_id, jobs)
+    select $2, p.setting_id, -d.jobs
+    from (select count(*)::integer as jobs from done) d
+    cross join (select distinct setting_id from engine.permit where claim_id = $2) p
+    where d.jobs > 0
 ),
 given_back as materialized (
     select engine.give_back(array(select job_id from slotless)) where exists (select from slotless)

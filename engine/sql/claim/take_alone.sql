@@ -24,7 +24,7 @@ picked as (
           and not exists (
               select from rule r
               where r.lane_id = l.id
-                and ((select count(*) from engine.permit p where p.setting_id = r.id) >= r.cap
+                and ((select coalesce(sum(p.jobs), 0) from engine.permit p where p.setting_id = r.id) >= r.cap
                      or (r.rate is not null and engine.rate_left(r.rate, r.per_ms, r.burst, r.free_at, (select at from clock)) < r.weight)))
         order by s.run_at
         limit 1
@@ -38,10 +38,8 @@ held as (
     returning id
 ),
 permitted as (
-    insert into engine.permit (job_id, setting_id)
-    select p.job_id, r.id from picked p join rule r on r.lane_id = p.lane_id and r.cap is not null
-    on conflict do nothing
-    returning job_id
+    insert into engine.permit (claim_id, setting_id, jobs)
+    select h.id, r.id, 1 from held h cross join picked p join rule r on r.lane_id = p.lane_id and r.cap is not null
 ),
 charged as (
     update engine.limit_setting s
@@ -52,7 +50,7 @@ charged as (
 select held.id as claim_id, p.lane_id, p.job_id, p.attempt, l.kind, coalesce(
                case when p.attempt > 1 then (select case when s.kind = 'continue' then s.result -> 'args' end from engine.step s where s.job_id = p.job_id order by s.position limit 1) end,
                j.args)::text as args, j.created_at,
-       j.unique_key is not null as unique_key, j.limit_key is not null or exists (select from permitted) as limited,
+       j.unique_key is not null as unique_key, j.limit_key is not null as limited,
        j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent,
        l.queue, j.trace_parent
 from held

@@ -1,6 +1,6 @@
 -- Claim up to $4 ready jobs of lane $2 above position $3 for worker $1, as many as the limits of its queue and its kind
--- leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. Each claimed
--- job gets a permit of each limit that counts, and is charged to each that has a rate. The first row says how long the rates ask
+-- leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. The claim
+-- gets permits of each limit that counts, and is charged to each that has a rate. The first row says how long the rates ask
 -- to wait before the first of them; its job columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
 with clock as materialized (
@@ -16,7 +16,7 @@ lane as materialized (
 ),
 rule as materialized (
     select s.id, s.cap, s.rate, s.per_ms, s.burst, s.free_at, least(lane.weight, s.burst) as weight,
-        case when s.cap is not null then s.cap - (select count(*) from engine.permit p where p.setting_id = s.id) end as places
+        case when s.cap is not null then s.cap - (select coalesce(sum(p.jobs), 0) from engine.permit p where p.setting_id = s.id) end as places
     from lane
     join engine.limit_setting s
         on ((s.scope = 'queue' and s.name = lane.queue) or (s.scope = 'kind' and s.name = lane.kind))
@@ -45,9 +45,8 @@ held as (
     returning id
 ),
 permitted as (
-    insert into engine.permit (job_id, setting_id)
-    select p.job_id, r.id from picked p cross join rule r where r.cap is not null
-    on conflict do nothing
+    insert into engine.permit (claim_id, setting_id, jobs)
+    select h.id, r.id, (select count(*) from picked) from held h cross join rule r where r.cap is not null
 ),
 charged as (
     update engine.limit_setting s
@@ -60,7 +59,7 @@ select
     h.id as claim_id, p.lane_id, p.position, p.job_id, p.attempt, lane.kind, coalesce(
                case when p.attempt > 1 then (select case when s.kind = 'continue' then s.result -> 'args' end from engine.step s where s.job_id = p.job_id order by s.position limit 1) end,
                j.args)::text as args, j.created_at,
-    j.unique_key is not null as unique_key, j.deadline is not null and j.deadline < engine.now() as stale,
+    j.unique_key is not null as unique_key, j.limit_key is not null as limited, j.deadline is not null and j.deadline < engine.now() as stale,
     j.parent_id is not null as has_parent, lane.queue, j.trace_parent
 from clock c
 left join held h on true

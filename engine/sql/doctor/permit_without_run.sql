@@ -1,11 +1,18 @@
--- Permits of jobs that do not run: their queue or kind runs fewer at once than it may. Reads permit and claim.
--- Caller: store/doctor.rs
-with running as materialized (
-    select u.job_id from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
-    where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
+-- Claims that have permits for more or fewer jobs than run of them: their queue or kind runs fewer at once than it may, or more.
+-- Reads permit, claim and attempt. Caller: store/doctor.rs
+with permitted as materialized (
+    select claim_id, setting_id, sum(jobs) as jobs from engine.permit group by claim_id, setting_id
+),
+running as materialized (
+    select c.id as claim_id, count(*) as jobs from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
+    where c.id in (select claim_id from permitted)
+      and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
+    group by c.id
 )
-select p.job_id, format('has a permit of limit %s and does not run', p.setting_id) as detail
-from engine.permit p
-where not exists (select from running r where r.job_id = p.job_id)
-order by p.job_id, p.setting_id
+select null::bigint as job_id,
+    format('claim %s has %s permits of limit %s, and %s of its jobs run', p.claim_id, p.jobs, p.setting_id, coalesce(r.jobs, 0)) as detail
+from permitted p
+left join running r on r.claim_id = p.claim_id
+where p.jobs <> coalesce(r.jobs, 0)
+order by p.claim_id, p.setting_id
 limit 100

@@ -5,6 +5,6 @@ select s.scope, s.name, s.cap, s.in_order, s.rate, s.per_ms, s.burst, s.weight, 
     case s.scope when 'key' then (
         select count(*) from engine.slot t
         where t.limit_key = s.name or (right(s.name, 1) = '*' and starts_with(t.limit_key, left(s.name, -1))))
-    else (select count(*) from engine.permit p where p.setting_id = s.id) end as taken
+    else (select coalesce(sum(p.jobs), 0)::bigint from engine.permit p where p.setting_id = s.id) end as taken
 from engine.limit_setting s
 order by s.scope, s.name

@@ -1,7 +1,7 @@
 -- The limits of queue $1, kind $2 and, when it is given, key $3, with what is taken, and how many seconds their rates ask to
 -- wait.
 -- Caller: store/why.rs
-select s.scope, s.name, s.cap, (select count(*) from engine.permit p where p.setting_id = s.id) as taken, s.rate, s.per_ms,
+select s.scope, s.name, s.cap, (select coalesce(sum(p.jobs), 0)::bigint from engine.permit p where p.setting_id = s.id) as taken, s.rate, s.per_ms,
     case when s.rate is not null then
         engine.rate_wait(s.rate, s.per_ms, s.burst, s.free_at, (select engine.now()), least(s.burst, coalesce(k.weight, 1))) end as wait_s
 from engine.limit_setting s
