@@ -432,11 +432,12 @@ create table engine.parked (
     parked_at timestamp with time zone not null,
     wake_at timestamp with time zone,
     constraint parked_pkey primary key (job_id),
-    constraint parked_waits_for_check check (waits_for = any (array['event'::text, 'children'::text]))
+    constraint parked_waits_for_check check (waits_for = any (array['event'::text, 'children'::text, 'child'::text]))
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
-create index parked_parents on engine.parked using btree (job_id) where waits_for = 'children'::text;
+create index parked_parents on engine.parked using btree (job_id) where waits_for = any (array['children'::text, 'child'::text]);
 create index parked_wake on engine.parked using btree (wake_at) where wake_at is not null;
 comment on table engine.parked is 'Workflows that wait for an event or for children.';
+comment on column engine.parked.waits_for is 'event; children: that all have ended; child: that one has.';
 comment on column engine.parked.children is 'The positions of the steps that made the children it waits for.';
 
 create table engine.pause (

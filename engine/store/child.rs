@@ -48,14 +48,27 @@ pub async fn any_open(connection: &mut PgConnection, parent: JobId, positions: &
 /// # Errors
 /// The database's.
 pub async fn endings(connection: &mut PgConnection, parent: JobId, position: i32) -> Result<Vec<(JobId, Ending)>, sqlx::Error> {
-    type Row = (JobId, String, Option<Json<Value>>, Option<String>, Option<String>);
     let rows: Vec<Row> = sqlx::query_as(sql!("child/endings")).bind(parent).bind(position).fetch_all(connection).await?;
-    let ending = |(id, outcome, output, category, error): Row| match outcome.as_str() {
+    Ok(rows.into_iter().map(ended).collect())
+}
+
+/// The child that ended first of those that some steps made, if one has.
+///
+/// # Errors
+/// The database's.
+pub async fn first(connection: &mut PgConnection, parent: JobId, positions: &[i32]) -> Result<Option<(JobId, Ending)>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(sql!("child/first")).bind(parent).bind(positions).fetch_optional(connection).await?;
+    Ok(row.map(ended))
+}
+
+type Row = (JobId, String, Option<Json<Value>>, Option<String>, Option<String>);
+
+fn ended((id, outcome, output, category, error): Row) -> (JobId, Ending) {
+    match outcome.as_str() {
         "completed" => (id, Ending::Completed(output.map_or(Value::Null, |output| output.0))),
         "cancelled" => (id, Ending::Cancelled(error)),
         _ => (id, Ending::Dead { category, error }),
-    };
-    Ok(rows.into_iter().map(ending).collect())
+    }
 }
 
 /// How many of the children that a step made ended in which way.

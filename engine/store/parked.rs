@@ -17,6 +17,8 @@ pub enum Suspension {
     Anew,
     /// It waits for the children that these steps made, by position.
     Children(Vec<i32>),
+    /// It waits for one of the children that these steps made.
+    Child(Vec<i32>),
 }
 
 impl Suspension {
@@ -25,7 +27,7 @@ impl Suspension {
         match self {
             Self::Until(at) => Some(*at),
             Self::Event(until) => *until,
-            Self::Anew | Self::Children(_) => None,
+            Self::Anew | Self::Children(_) | Self::Child(_) => None,
         }
     }
 
@@ -36,13 +38,16 @@ impl Suspension {
             // An event that nobody has to wait for is there already.
             Self::Anew | Self::Event(_) => Some("event"),
             Self::Children(_) => Some("children"),
+            Self::Child(_) => Some("child"),
         }
     }
 
     /// The positions of the steps that made the children it waits for, as PostgreSQL writes an array.
     pub(crate) fn children(&self) -> Option<String> {
         match self {
-            Self::Children(steps) => Some(format!("{{{}}}", steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))),
+            Self::Children(steps) | Self::Child(steps) => {
+                Some(format!("{{{}}}", steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")))
+            }
             _ => None,
         }
     }

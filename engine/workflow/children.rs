@@ -85,6 +85,35 @@ impl Run {
         endings.pop().ok_or_else(|| Failure::bug(format!("the end of child {} is not kept", child.job_id())))
     }
 
+    /// Waits until one of these children has ended: says which, by its place among them, and how. The others go on; give them
+    /// to the next call.
+    ///
+    /// # Errors
+    /// `validation` when there are none; `bug` when the one that ended is not among them any more; otherwise as [`Run::join`].
+    pub async fn join_any(&mut self, name: &str, children: &[&Child]) -> JobResult<(usize, Ending)> {
+        if children.is_empty() {
+            return Err(Failure::validation(format!("`{name}` waits for one of no children")));
+        }
+        let positions: Vec<i32> = children.iter().map(|child| child.0.position).collect();
+        let first: JobId = match self.meet(Act::Join, name).await? {
+            Met::Known(kept) => self.known(&kept)?,
+            Met::New(position) => {
+                let begun = Instant::now();
+                let mut tx = self.begin().await?;
+                let Some((first, _)) = child::first(&mut tx, self.job_id, &positions).await? else {
+                    return Err(self.course.suspend(Suspension::Child(positions)));
+                };
+                self.keep(tx, Act::Join, position, name, begun, &first).await?;
+                first
+            }
+        };
+        let gone = || Failure::bug(format!("`{name}` waited for child {first} before, and does not now"));
+        let place = children.iter().position(|child| child.job_id() == first).ok_or_else(gone)?;
+        let endings = child::endings(&mut *self.pool.acquire().await?, self.job_id, positions[place]).await?;
+        let (_, ending) = endings.into_iter().next().ok_or_else(gone)?;
+        Ok((place, ending))
+    }
+
     /// Waits until all these children have ended, and says how each did, in their order.
     ///
     /// # Errors

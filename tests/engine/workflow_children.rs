@@ -12,7 +12,7 @@ use crate::support::{
     Database,
     flows::{Act, Flow},
     kinds::{Fail, NoOp},
-    wait,
+    ledger, wait,
 };
 
 fn flow(acts: Vec<Act>) -> Flow {
@@ -143,4 +143,26 @@ async fn a_cancelled_batch_cancels_its_jobs_and_does_not_call_back() {
     worker.stop().await;
     assert_eq!(state_of(db.pool(), batched.id).await, "cancelled");
     assert_eq!(count(db.pool(), "select count(*) from engine.job").await, 4);
+}
+
+#[tokio::test]
+async fn a_workflow_goes_on_with_the_first_child_that_ends_while_others_run() {
+    let db = with_traces().await;
+    let waits = |key: &str| flow(vec![Act::Wait("go".into(), key.into(), None)]);
+    let dies = flow(vec![Act::Die]);
+    let id = start(&db, vec![Act::Race(vec![waits("slow"), waits("quick"), dies])]).await;
+    let worker = Running::start(db.pool(), 4);
+    let client = Client::new(db.pool().clone());
+    let waiting = "select count(*) from engine.parked where waits_for = 'child' and cardinality(children) = 2";
+    wait::until("it has seen one die and waits for two", LIMIT, || async { count(db.pool(), waiting).await == 1 }).await;
+    for (key, left) in [("quick", 1), ("slow", 0)] {
+        client.emit("go", key, &key, None).await.expect("emitted");
+        wait::until("that child ended", LIMIT, || async { count(db.pool(), "select count(*) from engine.child").await == left }).await;
+    }
+    let output = output(&db, id).await;
+    worker.stop().await;
+    let ended = output[0].as_array().expect("a list");
+    assert_eq!(ended.iter().map(|one| one[0].as_i64()).collect::<Vec<_>>(), [Some(2), Some(1), Some(0)]);
+    assert!(ended[0][1].get("dead").is_some() && ended[1][1]["completed"] == json!(["quick"]), "{ended:?}");
+    ledger::check(db.pool()).await;
 }

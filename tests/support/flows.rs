@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Failure, Job, JobResult, NewJob, Outcome, Run, Tx};
+use engine::{Child, Failure, Job, JobResult, NewJob, Outcome, Run, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -37,6 +37,8 @@ pub enum Act {
     Fail(i32),
     /// Children that run these flows, joined; returns how each ended.
     Children(Vec<Flow>),
+    /// Children that run these flows, joined one by one as they end; returns their places in that order.
+    Race(Vec<Flow>),
     /// The same, not joined; marked, they outlive their parent.
     Leave(Vec<Flow>, bool),
     /// So many children that do nothing, counted as they end.
@@ -116,6 +118,7 @@ impl Act {
                 let children = run.children("children", &jobs(flows)?).await?;
                 Ok(json!(run.join_all(&children).await?))
             }
+            Self::Race(flows) => race(run, flows).await,
             Self::Leave(flows, stay) => {
                 let jobs: Vec<NewJob> = jobs(flows)?.into_iter().map(|job| if *stay { job.outlives_parent() } else { job }).collect();
                 Ok(json!(run.children("left", &jobs).await?.jobs()))
@@ -138,6 +141,20 @@ impl Act {
             }
         }
     }
+}
+
+async fn race(run: &mut Run, flows: &[Flow]) -> JobResult<Value> {
+    let (mut children, mut order) = (Vec::new(), Vec::new());
+    for (place, job) in jobs(flows)?.iter().enumerate() {
+        children.push((place, run.child("runner", job).await?));
+    }
+    while !children.is_empty() {
+        let left: Vec<&Child> = children.iter().map(|(_, child)| child).collect();
+        let (first, ending) = run.join_any("first", &left).await?;
+        let (place, _) = children.remove(first);
+        order.push(json!([place, ending]));
+    }
+    Ok(order.into())
 }
 
 fn jobs(flows: &[Flow]) -> JobResult<Vec<NewJob>> {

@@ -126,7 +126,7 @@ later as (
 parked as (
     insert into engine.parked (job_id, lane_id, attempt, waits_for, children, parked_at, wake_at)
     select job_id, lane_id, attempt + 1, waits_for, children::integer[], at, wake_at from kept
-    where outcome = 'waiting' and (waits_for = 'children' or job_id in (select job_id from unmet))
+    where outcome = 'waiting' and (waits_for in ('children', 'child') or job_id in (select job_id from unmet))
 ),
 letters as (
     insert into engine.dead_letter_queue

@@ -27,6 +27,13 @@ stuck as materialized (
       and not exists (
           select from engine.child_end e
           where e.parent_id = p.job_id and e.position = any (p.children) and e.ended_at > (select at from late))
+    union all
+    select p.job_id, 'is parked, and a child that it waits for has ended'
+    from engine.parked p
+    where p.waits_for = 'child' and p.parked_at < (select at from late)
+      and exists (
+          select from engine.child_end e
+          where e.parent_id = p.job_id and e.position = any (p.children) and e.ended_at < (select at from late))
 )
 select job_id, detail from stuck
 where exists (
