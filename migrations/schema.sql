@@ -103,7 +103,7 @@ create table engine.breaker (
     constraint breaker_state_check check (state = any (array['closed'::text, 'open'::text, 'half_open'::text])),
     constraint breaker_system_check check (system <> ''::text and octet_length(system) <= 200),
     constraint breaker_window_ms_check check (window_ms >= 1000 and window_ms <= 3600000)
-) with (fillfactor = 50);
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 50);
 comment on table engine.breaker is 'One row an outside system: whether it is called at this moment, and by which rule that is decided.';
 comment on column engine.breaker.categories is 'The error categories that say that the system is down. A job that completes says that it is not; other failures say nothing.';
 comment on column engine.breaker.share is 'It opens when so much of the attempts of window_ms failed so, of at_least so many.';
