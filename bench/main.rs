@@ -1,129 +1,131 @@
-//! Measures the engine beside the raw statements it stands on, on one machine in one run.
+//! Measures rawops beside the raw statements it stands on and beside its peers, on one machine in one run.
+//!
+//! `cargo run --release -p bench -- all --record` writes `bench/results.json`, from which the README's table is made.
 
-mod latency;
-mod limits;
-mod load;
-mod raw;
+mod child;
+mod figures;
+mod kinds;
+mod machine;
+mod page;
+mod peers;
+mod server;
+mod stage;
+mod targets;
+mod workloads;
 
-use std::time::Duration;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use figures::Figures;
+use stage::Stage;
+use workloads::Workload;
 
 #[derive(Parser)]
-#[command(about = "Measures rawops beside the raw-SQL ceiling of the same machine")]
+#[command(about = "Measures rawops beside raw SQL and its peers on the same machine")]
 struct Arguments {
-    /// The database to measure in, whose schema `engine` is emptied; without it a private server is started for the run.
-    #[arg(long, env = "BENCH_DATABASE_URL")]
-    database: Option<String>,
     #[command(subcommand)]
     what: What,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// Enqueue, drain and pickup latency, beside the raw statements.
-    Basics {
-        /// Jobs a round.
-        #[arg(long, default_value_t = 200_000)]
-        jobs: usize,
-        /// Rounds; medians are printed.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
+    /// Every workload, and every peer that is installed.
+    All(Options),
+    /// Some workloads; `list` names them.
+    Only {
+        /// Names of workloads.
+        #[arg(required = true)]
+        workloads: Vec<Workload>,
+        #[command(flatten)]
+        options: Options,
     },
-    /// What a limit costs: a drain without one, under limits of keys, and under a limit of the kind.
-    Limits {
-        /// Jobs a round.
-        #[arg(long, default_value_t = 50_000)]
-        jobs: usize,
-        /// Rounds; medians are printed.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
-    },
-    /// Jobs in and out at once, with and without a transaction held open.
-    Pinned {
-        /// How long the transaction is held open.
-        #[arg(long, default_value_t = 600)]
-        seconds: u64,
-    },
+    /// Names the workloads, and the peers with whether each is installed.
+    List,
+    /// Writes the README's table anew from the recorded results.
+    Table,
+    #[command(flatten)]
+    Child(child::Role),
+}
+
+/// How much is measured.
+#[derive(clap::Args, Clone)]
+struct Options {
+    /// A database to measure in, whose schema `engine` is emptied; without it a private server is started for the run.
+    #[arg(long, env = "BENCH_DATABASE_URL")]
+    database: Option<String>,
+    /// Rounds, in each of which every workload has its turn; medians are shown.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Jobs of a drain.
+    #[arg(long, default_value_t = 200_000)]
+    jobs: usize,
+    /// Seconds that a transaction is held open.
+    #[arg(long, default_value_t = 600)]
+    hold: u64,
+    /// Jobs that are scheduled for later while others run.
+    #[arg(long, default_value_t = 10_000_000)]
+    scheduled: usize,
+    /// Leave the peers out.
+    #[arg(long)]
+    alone: bool,
+    /// Write the results to `bench/results.json` and the README's table.
+    #[arg(long)]
+    record: bool,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let Some(url) = arguments.database else { return on_private_cluster(arguments.what).await };
-    measure(&url, arguments.what).await
-}
-
-/// Measures on a fresh private server with the settings of kept data: fsync on, synchronous_commit on.
-async fn on_private_cluster(what: What) -> anyhow::Result<()> {
-    let folder = std::env::temp_dir().join(format!("rawops-bench-{}", std::process::id()));
-    let cluster = {
-        let options = embedded::Options::kept(&folder);
-        tokio::task::spawn_blocking(move || embedded::Cluster::start(&options)).await??
-    };
-    eprintln!("PostgreSQL {} in {}", cluster.version(), cluster.data_dir().display());
-    let data = cluster.data_dir().to_path_buf();
-    let measured = measure(&cluster.url("postgres"), what).await;
-    tokio::task::spawn_blocking(move || cluster.stop()).await??;
-    for left in [data.parent().map(std::path::Path::to_path_buf), Some(folder)].into_iter().flatten() {
-        // The measurement is over; a folder that stays behind is only untidy.
-        let _ = std::fs::remove_dir_all(left);
-    }
-    measured
-}
-
-async fn measure(url: &str, what: What) -> anyhow::Result<()> {
-    let pool = PgPoolOptions::new().max_connections(40).connect(url).await?;
-    migrations::run(&mut *pool.acquire().await?).await?;
-    match what {
-        What::Basics { jobs, rounds } => basics(&pool, jobs, rounds).await,
-        What::Limits { jobs, rounds } => limits::compare(&pool, jobs, rounds).await,
-        What::Pinned { seconds } => load::pinned(&pool, Duration::from_secs(seconds)).await,
-    }
-}
-
-async fn basics(pool: &PgPool, jobs: usize, rounds: usize) -> anyhow::Result<()> {
-    let mut figures = Figures::default();
-    for round in 1..=rounds {
-        eprintln!("round {round} of {rounds}");
-        figures.note("raw: insert job and ready, batches of 1000 (jobs/s)", raw::enqueue(pool, jobs).await?);
-        figures.note("raw: claim and complete, batches of 500, 1 client (jobs/s)", raw::drain(pool, jobs / 2, 1).await?);
-        figures.note("raw: claim and complete, batches of 500, 2 clients (jobs/s)", raw::drain(pool, jobs / 2, 2).await?);
-        figures.note("rawops: bulk enqueue, batches of 1000 (jobs/s)", load::bulk_enqueue(pool, jobs).await?);
-        figures.note("rawops: drain, 1 worker (jobs/s)", load::drain(pool, jobs, 1).await?);
-        load::bulk_enqueue(pool, jobs).await?;
-        figures.note("rawops: drain, 4 workers (jobs/s)", load::drain(pool, jobs, 4).await?);
-        for clients in [1, 8, 32] {
-            figures.note(&format!("rawops: single enqueues, {clients} clients (jobs/s)"), load::single_enqueues(pool, clients).await?);
+    match Arguments::parse().what {
+        What::All(options) => measure(&Workload::ALL, options).await,
+        What::Only { workloads, options } => measure(&workloads, options).await,
+        What::List => {
+            list();
+            Ok(())
         }
-        let (p50, p99) = latency::pickup(pool, 300).await?;
-        figures.note("rawops: idle pickup p50 (ms)", p50);
-        figures.note("rawops: idle pickup p99 (ms)", p99);
+        What::Table => page::write(&page::recorded()?),
+        What::Child(role) => role.run().await,
     }
-    figures.print();
+}
+
+fn list() {
+    for workload in Workload::ALL {
+        println!("{:<20} {}", workload.name(), workload.meaning());
+    }
+    for peer in peers::all() {
+        println!("{:<20} {}", peer.name, if peer.is_installed() { "installed" } else { "absent: bench/peers/install" });
+    }
+}
+
+async fn measure(workloads: &[Workload], options: Options) -> anyhow::Result<()> {
+    let (record, rounds) = (options.record, options.rounds);
+    let stage = Stage::set(options).await?;
+    let mut figures = Figures::default();
+    let measured = rounds_of(&stage, workloads, rounds, &mut figures).await;
+    let results = page::Results { machine: machine::describe(&stage.server_version), rounds, figures };
+    println!("{}", page::report(&results));
+    stage.strike().await?;
+    measured?;
+    if record {
+        page::record(&results)?;
+        page::write(&results)?;
+    }
     Ok(())
 }
 
-/// What was measured, in order of first note.
-#[derive(Default)]
-struct Figures(Vec<(String, Vec<f64>)>);
-
-impl Figures {
-    fn note(&mut self, name: &str, value: f64) {
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, values)) => values.push(value),
-            None => self.0.push((name.to_string(), vec![value])),
+async fn rounds_of(stage: &Stage, workloads: &[Workload], rounds: usize, figures: &mut Figures) -> anyhow::Result<()> {
+    for round in 1..=rounds {
+        for workload in workloads.iter().filter(|workload| round == 1 || !workload.is_long()) {
+            eprintln!("round {round} of {rounds}: {}", workload.name());
+            workload.measure(stage, figures).await?;
+            if !stage.options.alone {
+                peers::measure(stage, *workload, figures).await?;
+            }
         }
     }
+    Ok(())
+}
 
-    fn print(&self) {
-        println!("| figure | median | least | most |\n|---|---:|---:|---:|");
-        for (name, values) in &self.0 {
-            let mut sorted = values.clone();
-            sorted.sort_by(f64::total_cmp);
-            let digits = if sorted[0] < 100.0 { 2 } else { 0 };
-            println!("| {name} | {:.digits$} | {:.digits$} | {:.digits$} |", sorted[sorted.len() / 2], sorted[0], sorted[sorted.len() - 1]);
-        }
-    }
+/// The folder of this package, where results and peers are.
+fn home() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
