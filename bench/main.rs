@@ -4,6 +4,7 @@
 
 mod child;
 mod figures;
+mod instructions;
 mod kinds;
 mod machine;
 mod page;
@@ -43,6 +44,12 @@ enum What {
     List,
     /// Writes the README's table anew from the recorded results.
     Table,
+    /// Counts the instructions of a job in the worker process, with valgrind.
+    Instructions {
+        /// Fail above the bound that is kept in `bench/instructions.txt`.
+        #[arg(long)]
+        check: bool,
+    },
     #[command(flatten)]
     Child(child::Role),
 }
@@ -83,6 +90,12 @@ async fn main() -> anyhow::Result<()> {
             Ok(())
         }
         What::Table => page::write(&page::recorded()?),
+        What::Instructions { check } => {
+            let stage = Stage::set(Options::default()).await?;
+            let counted = instructions::measure(&stage, check).await;
+            stage.strike().await?;
+            counted
+        }
         What::Child(role) => role.run().await,
     }
 }
@@ -123,6 +136,13 @@ async fn rounds_of(stage: &Stage, workloads: &[Workload], rounds: usize, figures
         }
     }
     Ok(())
+}
+
+impl Default for Options {
+    /// What the command line's defaults are, in a private server.
+    fn default() -> Self {
+        Self { database: None, rounds: 5, jobs: 200_000, hold: 600, scheduled: 10_000_000, alone: true, record: false }
+    }
 }
 
 /// The folder of this package, where results and peers are.

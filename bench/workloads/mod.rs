@@ -15,6 +15,8 @@ mod webhooks;
 
 use clap::ValueEnum;
 
+pub use enqueue::fill;
+pub use raw::BATCH;
 use pickup::percentile;
 
 use crate::{figures::Figures, stage::Stage};
