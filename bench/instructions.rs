@@ -30,7 +30,10 @@ pub async fn measure(stage: &Stage, check: bool) -> anyhow::Result<()> {
     let each = many.saturating_sub(few) / (MANY - FEW) as u64;
     let bound: u64 = std::fs::read_to_string(home().join(BOUND))?.trim().parse().context("bench/instructions.txt is not a number")?;
     println!("{each} instructions a job of the worker process; at most {bound} are allowed (bench/{BOUND})");
-    anyhow::ensure!(!check || each <= bound, "a job costs more instructions than bench/{BOUND} allows: mend it, or say why in a change of the bound");
+    anyhow::ensure!(
+        !check || each <= bound,
+        "a job costs more instructions than bench/{BOUND} allows: mend it, or say why in a change of the bound"
+    );
     Ok(())
 }
 

@@ -16,8 +16,8 @@ mod webhooks;
 use clap::ValueEnum;
 
 pub use enqueue::fill;
-pub use raw::BATCH;
 use pickup::percentile;
+pub use raw::BATCH;
 
 use crate::{figures::Figures, stage::Stage};
 
