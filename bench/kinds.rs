@@ -29,9 +29,9 @@ pub fn all() -> Kinds {
     Kinds::new().with::<NoOp>().with::<Millisecond>().with::<Third>().with::<Ping>().with::<Steps>()
 }
 
-fn done() -> JobResult {
+fn done() -> Outcome {
     RAN.fetch_add(1, Ordering::Relaxed);
-    Ok(Outcome::done())
+    Outcome::done()
 }
 
 /// Does nothing.
@@ -45,7 +45,7 @@ impl Job for NoOp {
     const KIND: &'static str = "bench.no_op";
 
     async fn run(&self, _: &mut Run) -> JobResult {
-        done()
+        Ok(done())
     }
 }
 
@@ -61,7 +61,7 @@ impl Job for Millisecond {
 
     async fn run(&self, _: &mut Run) -> JobResult {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        done()
+        Ok(done())
     }
 }
 
@@ -79,7 +79,7 @@ impl Job for Third {
         if self.n.is_multiple_of(2) && run.attempt() == 1 {
             return Err(Failure::new(Category::Other(AGAIN), "the first attempt of every second job fails".to_string()));
         }
-        done()
+        Ok(done())
     }
 }
 
@@ -95,7 +95,7 @@ impl Job for Ping {
             // Whoever measured may have gone.
             let _ = sender.send(Instant::now());
         }
-        done()
+        Ok(done())
     }
 }
 
@@ -113,6 +113,6 @@ impl Job for Steps {
         for n in 0..STEPS {
             run.step(&format!("step {n}"), async |_: &mut Tx| Ok(n)).await?;
         }
-        done()
+        Ok(done())
     }
 }

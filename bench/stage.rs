@@ -23,12 +23,11 @@ pub struct Stage {
 impl Stage {
     /// Starts the server if none was named, and brings the schema.
     pub async fn set(options: Options) -> anyhow::Result<Self> {
-        let (url, cluster) = match &options.database {
-            Some(url) => (url.clone(), None),
-            None => {
-                let (cluster, folder) = private_server().await?;
-                (cluster.url("postgres"), Some((cluster, folder)))
-            }
+        let (url, cluster) = if let Some(url) = &options.database {
+            (url.clone(), None)
+        } else {
+            let (cluster, folder) = private_server().await?;
+            (cluster.url("postgres"), Some((cluster, folder)))
         };
         let pool = PgPoolOptions::new().max_connections(40).connect(&url).await?;
         migrations::run(&mut *pool.acquire().await?).await?;

@@ -28,7 +28,7 @@ pub const P99: &str = "webhook answered p99 (ms)";
 const CONNECTIONS: usize = 64;
 const SPAN: Duration = Duration::from_secs(5);
 /// Requests made beforehand; a round ends early when they are used up.
-const REQUESTS: usize = 60_000;
+const REQUESTS: usize = 45_000;
 const PORT: u16 = 18_080;
 
 /// One round.
