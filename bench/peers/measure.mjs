@@ -46,7 +46,7 @@ export class Server {
   #process;
 
   constructor(folder, command, settings, environment = {}) {
-    const script = '"$@" >&2 & cat >/dev/null; kill $!; wait $!; rm -rf "$folder"';
+    const script = '"$@" & cat >/dev/null; kill $!; wait $!; rm -rf "$folder"';
     this.#process = spawn("sh", ["-c", script, "sh", command, ...settings], {
       stdio: ["pipe", "ignore", "inherit"],
       env: { ...process.env, ...environment, folder },
@@ -88,8 +88,8 @@ export class Peer {
   async enqueueMany(_jobs) {}
   /** Enqueues one job that tells when it begins. */
   async enqueuePing() {}
-  /** Enqueues workflows of `STEPS` steps. */
-  async enqueueWorkflows(_workflows) {}
+  /** Runs workflows of `STEPS` steps in a worker process; workflows a second. */
+  async runWorkflows(_workflows) {}
   /** Jobs that have no recorded outcome yet. */
   async unfinished() {}
   /** Runs jobs until the process ends. `role` is `drain`, `pickup` or `steps`. */
@@ -97,7 +97,7 @@ export class Peer {
 }
 
 /** A worker process. */
-class Worker {
+export class Worker {
   #process;
   #waiting = [];
   #heard = Buffer.alloc(0);
@@ -175,11 +175,6 @@ async function drain(peer, jobs) {
   return figures;
 }
 
-async function steps(peer, workflows) {
-  await peer.enqueueWorkflows(workflows);
-  return { "workflow steps (steps/s)": (await empty(peer, "steps", workflows, 1)) * STEPS };
-}
-
 async function pickup(peer) {
   await peer.work("pickup");
   const waits = [];
@@ -206,8 +201,10 @@ async function measure(peer, workload, jobs) {
       return drain(peer, Math.min(jobs, peer.constructor.drain));
     case "pickup":
       return pickup(peer);
-    case "steps":
-      return steps(peer, Math.max(1, Math.min(Math.floor(jobs / SHARE), peer.constructor.workflows)));
+    case "steps": {
+      const workflows = Math.max(1, Math.min(Math.floor(jobs / SHARE), peer.constructor.workflows));
+      return { "workflow steps (steps/s)": (await peer.runWorkflows(workflows)) * STEPS };
+    }
     default:
       throw new Error(`there is no workload ${workload}`);
   }

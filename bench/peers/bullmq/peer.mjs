@@ -18,7 +18,7 @@ class Subject extends Peer {
     this.url = join(folder, "redis.sock");
     const settings = ["--port", "0", "--unixsocket", this.url, "--dir", folder, "--save", "", "--appendonly", "yes"];
     const durable = ["--appendfsync", "always", "--no-appendfsync-on-rewrite", "no", "--maxmemory-policy", "noeviction"];
-    this.redis = new Server(folder, "redis-server", [...settings, ...durable, "--loglevel", "warning"]);
+    this.redis = new Server(folder, "redis-server", [...settings, ...durable, "--logfile", join(folder, "log")]);
   }
 
   async end() {
