@@ -37,6 +37,11 @@ def picked_up():
     _loop.call_soon_threadsafe(_picked_up.put_nowait, at)
 
 
+async def forever():
+    """Never returns."""
+    await asyncio.Event().wait()
+
+
 def parts(url):
     """Host (a folder for a socket), port, user, password and database of an address."""
     address = urlsplit(url)

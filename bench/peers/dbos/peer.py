@@ -1,4 +1,4 @@
-"""dbos: workflows on a queue, as many at once as the process has threads; a step is kept in a transaction of its own.
+"""dbos: workflows on a queue, 64 threads a process; a step is kept in a transaction of its own.
 
 There is no bulk API: many enqueues share a transaction, as the client allows.
 """
@@ -16,6 +16,8 @@ CALL = 1000
 THREADS = 64
 # Workflows that a process takes off the queue and has not ended.
 CONCURRENCY = 1000
+# Seconds between looks at the queue.
+POLLING = 0.05
 
 
 @DBOS.workflow(name="no_op")
@@ -48,19 +50,30 @@ class Subject(measure.Peer):
     async def connect(self):
         parts = measure.parts(self.url)
         self.address = sqlalchemy.URL.create(
-            "postgresql+psycopg", parts["user"], parts["password"] or None, None, None, parts["dbname"], {"host": parts["host"], "port": str(parts["port"])}
+            "postgresql+psycopg",
+            username=parts["user"],
+            password=parts["password"] or None,
+            database=parts["dbname"],
+            query={"host": parts["host"], "port": str(parts["port"])},
         ).render_as_string(hide_password=False)
+        self.launching = asyncio.Lock()
+        self.launched = False
         self.client = None
 
-    async def _client(self):
-        """The schema is brought by the first process that is launched."""
+    async def _connect_client(self):
+        """The client expects the schema, which a process brings when it is launched."""
+        await self._launch([])
         if self.client is None:
-            await asyncio.to_thread(self._launch, [])
             self.client = DBOSClient(system_database_url=self.address)
             self.engine = sqlalchemy.create_engine(self.address)
-        return self.client
 
-    def _launch(self, queues):
+    async def _launch(self, queues):
+        async with self.launching:
+            if not self.launched:
+                await asyncio.to_thread(self._launch_now, queues)
+                self.launched = True
+
+    def _launch_now(self, queues):
         config = {
             "name": "bench",
             "system_database_url": self.address,
@@ -82,15 +95,15 @@ class Subject(measure.Peer):
                     self.client.enqueue_in_transaction(connection, options, *argument)
 
     async def enqueue_many(self, jobs):
-        await self._client()
+        await self._connect_client()
         await asyncio.to_thread(self._enqueue, "no_op", [(n,) for n in range(jobs)])
 
     async def enqueue_ping(self):
-        await self._client()
+        await self._connect_client()
         await asyncio.to_thread(self._enqueue, "ping", [()])
 
     async def enqueue_workflows(self, workflows):
-        await self._client()
+        await self._connect_client()
         await asyncio.to_thread(self._enqueue, "steps", [(n,) for n in range(workflows)])
 
     async def unfinished(self):
@@ -102,9 +115,8 @@ class Subject(measure.Peer):
         return await asyncio.to_thread(count)
 
     async def work(self, role):
-        await asyncio.to_thread(self._launch, [QUEUE])
-        polling = 0.05
+        await self._launch([QUEUE])
         await asyncio.to_thread(
-            DBOS.register_queue, QUEUE, worker_concurrency=CONCURRENCY, polling_interval_sec=polling, on_conflict="always_update"
+            DBOS.register_queue, QUEUE, worker_concurrency=CONCURRENCY, polling_interval_sec=POLLING, on_conflict="always_update"
         )
-        await asyncio.Event().wait()
+        await measure.forever()
