@@ -16,7 +16,7 @@ const SHARE = 20;
 let ran = 0;
 let pickedUpBy = null;
 
-/** Counts a job or workflow that came to its end. */
+/** Counts a job. */
 export function count() {
   ran += 1;
 }

@@ -26,7 +26,7 @@ _loop: asyncio.AbstractEventLoop | None = None
 
 
 def count():
-    """Counts a job or workflow that came to its end."""
+    """Counts a job, or a step of a workflow."""
     global _ran
     _ran += 1
 
@@ -127,7 +127,7 @@ def _ran_in(workers, least):
 
 
 async def _empty(peer, role, jobs, processes):
-    """Jobs a second, from the first that ran to the last outcome that was recorded."""
+    """Jobs or steps a second, from the first that ran to the last outcome that was recorded."""
     workers = [Worker(peer.url, role) for _ in range(processes)]
     first = await asyncio.to_thread(_ran_in, workers, 1)
     begun = time.perf_counter()
@@ -162,7 +162,7 @@ async def _drain(peer, jobs):
 
 async def _steps(peer, workflows):
     await peer.enqueue_workflows(workflows)
-    return {"workflow steps (steps/s)": await _empty(peer, "steps", workflows, 1) * STEPS}
+    return {"workflow steps (steps/s)": await _empty(peer, "steps", workflows * STEPS, 1)}
 
 
 async def _pickup(peer):

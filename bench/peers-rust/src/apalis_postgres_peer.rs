@@ -85,6 +85,7 @@ impl Apalis {
 }
 
 async fn step(n: usize) -> Result<usize, BoxDynError> {
+    jobs::count();
     Ok(n)
 }
 

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use awa::{
-    Client, InsertOpts, InsertParams, JobArgs, JobResult, QueueConfig, QueueStorage, QueueStorageConfig, migrations, model::insert,
-};
+use awa::{Client, InsertOpts, InsertParams, JobArgs, JobResult, QueueConfig, QueueStorage, QueueStorageConfig, migrations, model::insert};
 use serde::{Deserialize, Serialize};
 use sqlx_of_awa::{PgPool, postgres::PgPoolOptions};
 

@@ -21,11 +21,8 @@ pub struct WorkerProcess {
 impl WorkerProcess {
     /// Starts one. `role` is `work` or `work-steps`.
     pub fn start(peer: &str, url: &str, role: &str) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args([peer, url, role, "0"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            Command::new(std::env::current_exe()?).args([peer, url, role, "0"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let questions = child.stdin.take().context("its standard input is a pipe")?;
         let answers = child.stdout.take().context("its standard output is a pipe")?;
         Ok(Self { child, questions, answers })

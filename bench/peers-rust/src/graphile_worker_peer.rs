@@ -82,7 +82,7 @@ impl Peer for GraphileWorker {
         let options = match role {
             Role::Pickup => options.concurrency(10),
             Role::Drain | Role::Steps => options
-                .concurrency(24)
+                .concurrency(200)
                 .complete_job_batch_delay(Duration::from_millis(5))
                 .fail_job_batch_delay(Duration::from_millis(5))
                 .local_queue(LocalQueueConfig::default().with_size(1000)),

@@ -13,13 +13,13 @@ use tokio::sync::mpsc;
 /// Steps of a workflow.
 pub const STEPS: usize = 10;
 
-/// Jobs and workflows that came to their end in this process.
+/// Jobs, or steps of workflows, that ran in this process.
 pub static RAN: AtomicU64 = AtomicU64::new(0);
 
 /// Hears when a ping begins.
 pub static PICKED_UP: Mutex<Option<mpsc::UnboundedSender<Instant>>> = Mutex::new(None);
 
-/// Counts a job.
+/// Counts a job, or a step of a workflow.
 pub fn count() {
     RAN.fetch_add(1, Ordering::Relaxed);
 }

@@ -10,7 +10,7 @@ mod measure;
 use anyhow::Context;
 
 /// What a peer has to be able to do to be measured.
-pub trait Peer: Sized + Sync {
+trait Peer: Sized + Sync {
     /// The most jobs of a drain, so that it ends within some 20 seconds; what counts is the rate.
     const DRAIN: usize;
     /// The most workflows at once, if it has durable steps.

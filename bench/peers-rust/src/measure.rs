@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sqlx::Executor;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -68,14 +69,15 @@ async fn steps<P: Peer>(name: &str, url: &str, workflows: usize) -> anyhow::Resu
     let Some(most) = P::WORKFLOWS else { return Ok(Figures::new()) };
     let (peer, workflows) = (P::connect(url).await?, workflows.min(most));
     peer.enqueue_workflows(workflows).await?;
-    let rate = empty(&peer, name, url, "work-steps", workflows, 1).await? * STEPS as f64;
+    let rate = empty(&peer, name, url, "work-steps", workflows * STEPS, 1).await?;
     Ok(Figures::from([("workflow steps (steps/s)", rate)]))
 }
 
-/// Lets processes run all jobs; jobs a second, from the first that ran to the last outcome that was recorded.
+/// Lets processes run all jobs or steps; how many a second, from the first that ran to the last outcome that was recorded.
 async fn empty<P: Peer>(peer: &P, name: &str, url: &str, role: &str, jobs: usize, processes: usize) -> anyhow::Result<f64> {
-    let mut workers: Vec<WorkerProcess> =
-        (0..processes).map(|_| WorkerProcess::start(name, url, role)).collect::<anyhow::Result<_>>()?;
+    // A backlog of some age has statistics; without them some peers' statements are planned for empty tables.
+    sqlx::PgPool::connect(url).await?.execute("analyze").await?;
+    let mut workers: Vec<WorkerProcess> = (0..processes).map(|_| WorkerProcess::start(name, url, role)).collect::<anyhow::Result<_>>()?;
     let first = fleet::ran(&mut workers, 1).await?;
     let begun = Instant::now();
     fleet::ran(&mut workers, jobs as u64).await?;

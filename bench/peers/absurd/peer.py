@@ -81,9 +81,9 @@ class Subject(measure.Peer):
             for n in range(measure.STEPS):
 
                 async def step(n=n):
+                    measure.count()
                     return n
 
                 await context.step(f"step {n}", step)
-            measure.count()
 
         await client.start_worker(worker_id=f"{os.getpid()}-{number}", concurrency=25)

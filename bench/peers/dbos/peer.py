@@ -32,6 +32,7 @@ def ping():
 
 @DBOS.step()
 def step(n):
+    measure.count()
     return n
 
 
@@ -39,7 +40,6 @@ def step(n):
 def steps(n):
     for number in range(measure.STEPS):
         step(number)
-    measure.count()
 
 
 class Subject(measure.Peer):
