@@ -110,11 +110,13 @@ fn list() {
 }
 
 async fn measure(workloads: &[Workload], options: Options) -> anyhow::Result<()> {
-    let (record, rounds) = (options.record, options.rounds);
+    let (record, rounds, alone) = (options.record, options.rounds, options.alone);
     let stage = Stage::set(options).await?;
     let mut figures = Figures::default();
     let measured = rounds_of(&stage, workloads, rounds, &mut figures).await;
-    let results = page::Results { machine: machine::describe(&stage.server_version), rounds, figures };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = format!("cargo run --release -p bench -- {}", arguments.join(" "));
+    let results = page::Results { machine: machine::describe(&stage.server_version), command, rounds, peers: beside(alone), figures };
     println!("{}", page::report(&results));
     stage.strike().await?;
     measured?;
@@ -123,6 +125,13 @@ async fn measure(workloads: &[Workload], options: Options) -> anyhow::Result<()>
         page::write(&results)?;
     }
     Ok(())
+}
+
+/// The peers that are measured, and those that are not installed.
+fn beside(alone: bool) -> (Vec<String>, Vec<String>) {
+    let (installed, absent): (Vec<_>, Vec<_>) = peers::all().into_iter().partition(|peer| peer.is_installed() && !alone);
+    let names = |peers: Vec<peers::Peer>| peers.into_iter().map(|peer| peer.name).collect();
+    (names(installed), if alone { Vec::new() } else { names(absent) })
 }
 
 async fn rounds_of(stage: &Stage, workloads: &[Workload], rounds: usize, figures: &mut Figures) -> anyhow::Result<()> {

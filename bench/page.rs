@@ -20,8 +20,12 @@ const END: &str = "<!-- The end of the table. -->";
 pub struct Results {
     /// Where.
     pub machine: Machine,
+    /// What made them, as it is typed.
+    pub command: String,
     /// How many rounds.
     pub rounds: usize,
+    /// Peers that were measured, and those that were not.
+    pub peers: (Vec<String>, Vec<String>),
     /// What was measured.
     pub figures: Figures,
 }
@@ -66,14 +70,19 @@ pub fn report(results: &Results) -> String {
     let Machine { processor, cores, memory_gib, postgresql, day, .. } = &results.machine;
     let (figures, rounds) = (&results.figures, results.rounds);
     let mut page = format!(
-        "{cores} cores of {processor}, {memory_gib} GiB, PostgreSQL {postgresql} on the same machine with fsync and \
+        "`{}`\n\n{cores} cores of {processor}, {memory_gib} GiB, PostgreSQL {postgresql} on the same machine with fsync and \
          synchronous_commit on,\nevery outcome recorded; medians of {rounds} interleaved rounds, {day}.\n\n\
-         | figure | rawops | raw SQL, same tables | best peer |\n|---|---:|---:|---:|\n"
+         | figure | rawops | raw SQL, same tables | best peer |\n|---|---:|---:|---:|\n",
+        results.command
     );
     for name in figures.names() {
         let of = |subject| figures.median(name, subject).map(number).unwrap_or_default();
         let peer = figures.best_peer(name).map(|(peer, value)| format!("{} ({peer})", number(value))).unwrap_or_default();
         writeln!(page, "| {name} | {} | {} | {peer} |", of(RAWOPS), of(RAW)).expect("a string can be written to");
+    }
+    let (measured, absent) = (results.peers.0.join(", "), results.peers.1.join(", "));
+    for (what, names) in [("Peers beside it", measured), ("Not installed here", absent)].iter().filter(|(_, names)| !names.is_empty()) {
+        writeln!(page, "\n{what}: {names}.").expect("a string can be written to");
     }
     page.push_str("\n| aim, as a ratio within the run where no unit is named | measured | aimed at | |\n|---|---:|---:|---|\n");
     for target in targets::judged(figures) {
