@@ -21,7 +21,7 @@ use crate::{
 const FEW: usize = 2_000;
 const MANY: usize = 12_000;
 
-/// The bound that is kept under version control, in instructions a job of a build without optimisation.
+/// The bound that is kept under version control, in instructions a job of a release build.
 const BOUND: &str = "instructions.txt";
 
 /// Counts, prints, and with `check` fails above the bound.
