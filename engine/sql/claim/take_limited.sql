@@ -10,7 +10,9 @@ lane as materialized (
     select l.id, l.queue, l.kind, coalesce(k.weight, 1) as weight
     from engine.lane l
     left join engine.limit_setting k on k.scope = 'kind' and k.name = l.kind
-    where l.id = $2
+    where l.id = $2 and not l.paused
+      -- It was not when the worker learnt of it, which is a moment ago.
+      and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
       and ($5 or not exists (select from engine.barred b where b.kind = l.kind))
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
 ),
