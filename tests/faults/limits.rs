@@ -89,7 +89,10 @@ async fn no_key_of_a_thousand_runs_more_than_its_cap_while_workers_are_killed() 
     for (class, cap, ..) in CLASSES {
         let most: i64 = sqlx::query_scalar(OVERLAP).bind(class).fetch_one(pool).await.expect("spans");
         println!("keys with a cap of {cap}: at most {most} at once");
-        assert_eq!(most, i64::from(cap), "jobs of a key of class {class} that ran at once: its cap is reached, and never passed");
+        let cap = i64::from(cap);
+        assert!(most <= cap, "{most} jobs of a key of class {class} ran at once");
+        // How near it comes is a matter of the machine; far below it, nothing would be shown.
+        assert!(2 * most >= cap, "only {most} jobs of a key of class {class} ever ran at once");
     }
     assert_eq!(ledger::count(pool, "select count(*) from engine.slot").await, 0, "no slot is left");
     assert_eq!(ledger::outcome(pool, "completed").await, jobs as i64);
