@@ -7,7 +7,7 @@ use crate::{
     facts::Facts,
     ledger::Deed,
     program::{Act, due},
-    witness::What,
+    witness::{What, Word},
 };
 
 /// What two clocks of one machine may differ by, and a database that counts in microseconds, in milliseconds.
@@ -34,7 +34,7 @@ pub fn check(facts: &Facts) -> Finding {
             snooze(facts, word.job, word.attempt, *ms as i64, &mut finding);
         }
     }
-    pauses(facts, &mut finding);
+    pauses(facts, &intended, &mut finding);
     finding
 }
 
@@ -48,19 +48,40 @@ fn snooze(facts: &Facts, job: i64, number: i32, ms: i64, finding: &mut Finding) 
     finding.holds(waited + TOLERANCE_MS >= ms, || format!("job {job} snoozed for {ms} ms and ran again after {waited} ms"));
 }
 
-/// While a queue is paused nothing of it begins, but what was in hand.
-fn pauses(facts: &Facts, finding: &mut Finding) {
+/// While a queue is paused nothing of it begins, but what was in hand; what came after the pause cannot have been.
+fn pauses(facts: &Facts, intended: &HashMap<&str, i64>, finding: &mut Finding) {
+    let came = when_attempts_came(facts, intended);
     let mut since = None;
     for act in &facts.acts {
         match (&act.what, act.answered_us) {
             (Deed::Pause, Some(at)) => since = Some(at),
             (Deed::Resume, None) => {
                 let Some(from) = since.take() else { continue };
-                let begun = |at: i64| at > from + IN_HAND_US && at < act.asked_us;
-                let started = facts.words.iter().filter(|word| matches!(word.what, What::Started(_)) && begun(word.at_us)).count();
-                finding.holds(started <= LATE, || format!("{started} jobs began while their queue was paused"));
+                let begun = |word: &&Word| matches!(word.what, What::Started(_)) && word.at_us > from && word.at_us < act.asked_us;
+                let (new, old): (Vec<&Word>, Vec<&Word>) =
+                    facts.words.iter().filter(begun).partition(|word| came.get(&(word.job, word.attempt)).is_some_and(|at| *at > from));
+                finding.holds(new.is_empty(), || {
+                    let jobs: Vec<(i64, i32)> = new.iter().map(|word| (word.job, word.attempt)).take(5).collect();
+                    format!("{} attempts came after their queue was paused and began in its pause: {jobs:?}", new.len())
+                });
+                let late = old.iter().filter(|word| word.at_us > from + IN_HAND_US).count();
+                finding.holds(late <= LATE, || format!("{late} jobs began while their queue was paused"));
             }
             _ => (),
         }
     }
+}
+
+/// No attempt was there before this: the job was not asked for, or the attempt before it had not begun.
+fn when_attempts_came(facts: &Facts, intended: &HashMap<&str, i64>) -> HashMap<(i64, i32), i64> {
+    let mut came = HashMap::new();
+    let mut before: HashMap<i64, &Word> = HashMap::new();
+    for word in facts.words.iter().filter(|word| matches!(word.what, What::Started(_))) {
+        let asked = intended.get(word.program.as_str()).copied();
+        let earlier = before.insert(word.job, word).filter(|earlier| earlier.attempt < word.attempt).map(|earlier| earlier.at_us);
+        if let Some(at) = asked.max(earlier) {
+            came.entry((word.job, word.attempt)).or_insert(at);
+        }
+    }
+    came
 }
