@@ -8,7 +8,7 @@ use engine::{
         attempt::Verdict,
         claim::{self, Claimed, Orphan, TakenLimited, WantedLimited},
         limit::{self, Change},
-        pause::Scope,
+        pause::{self, Scope, Window},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,21 @@ async fn a_kind_and_a_queue_run_as_many_at_once_as_their_limits_over_all_workers
         one.complete(&last.iter().map(|job| ended(job, done())).collect::<Vec<_>>()).await;
         assert_eq!(count(db.pool(), "select count(*) from engine.permit").await, 0);
         ledger::check(db.pool()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_limited_lane_that_was_held_since_the_worker_learnt_of_it_gives_nothing() {
+    let (kind, queue) = ((Scope::Kind, "test.no_op"), (Scope::Queue, "default"));
+    for (limited, (scope, name)) in [(kind, kind), (kind, queue), (queue, kind), (queue, queue)] {
+        let db = Database::new().await;
+        set(db.pool(), limited.0, limited.1, at_once(3)).await;
+        let jobs = plain(db.pool(), 2).await;
+        let mut hand = Hand::new(db.pool()).await;
+        pause::begin(db.pool(), scope, name, Window::default(), "ann", None).await.expect("held");
+        assert!(hand.take_limited(10).await.jobs.is_empty(), "{name}");
+        pause::resume(db.pool(), scope, name, "ann").await.expect("resumed");
+        assert_eq!(ids(&hand.take_limited(10).await.jobs), jobs);
     }
 }
 
