@@ -3,16 +3,19 @@
 pub mod alerts;
 pub mod allocation;
 pub mod clients;
+pub mod customers;
 pub mod health;
 pub mod lifecycle;
 pub mod orders;
 pub mod outbox;
+mod webhooks;
 
 use alerts::{PostAlert, ReportFailures};
 use allocation::AllocateOrder;
+use customers::{HandlePrivacyRequest, ProcessCustomer, RemindOfPrivacyRequest};
 use health::PruneEnqueueKeys;
 use lifecycle::TrackEvent;
-use orders::ProcessOrder;
+use orders::{ProcessFulfillment, ProcessOrder, ProcessRefund};
 use outbox::{DeliverMessage, SweepMessages};
 
 /// Every kind of job a worker can run.
@@ -20,9 +23,14 @@ pub fn kinds() -> engine::Kinds {
     engine::Kinds::new()
         .with::<AllocateOrder>()
         .with::<DeliverMessage>()
+        .with::<HandlePrivacyRequest>()
         .with::<PostAlert>()
+        .with::<ProcessCustomer>()
+        .with::<ProcessFulfillment>()
         .with::<ProcessOrder>()
+        .with::<ProcessRefund>()
         .with::<PruneEnqueueKeys>()
+        .with::<RemindOfPrivacyRequest>()
         .with::<ReportFailures>()
         .with::<SweepMessages>()
         .with::<TrackEvent>()

@@ -1634,6 +1634,7 @@ create table raw_ops.customers (
     portal_first_visited_at timestamp with time zone,
     persona text,
     acquisition_diet text,
+    updated_at_shopify timestamp with time zone,
     constraint customers_pkey primary key (id),
     constraint customers_email_key unique (email),
     constraint customers_shopify_customer_id_key unique (shopify_customer_id)
@@ -1644,6 +1645,7 @@ create index idx_customers_portal_first_visited on raw_ops.customers using btree
 comment on table raw_ops.customers is 'Customer master data synced from Shopify';
 comment on column raw_ops.customers.email is 'Null when unknown, never empty: two customers may both have none.';
 comment on column raw_ops.customers.address1 is 'Canonical with the columns after it; address_json keeps the whole address as received.';
+comment on column raw_ops.customers.updated_at_shopify is 'The age of the newest customer document; null while only orders told of the customer.';
 
 create table raw_ops.dead_letter_queue (
     id uuid default raw_ops.uuid_generate_v4() not null,
@@ -1683,7 +1685,7 @@ create trigger mark_message_failed after insert on raw_ops.dead_letter_queue for
     set state = case state when ''sending'' then ''unknown'' else ''failed'' end, error_message = ($1).error_message, updated_at = engine.now()
     where id = (($1).payload ->> ''outbox_id'')::uuid and state in (''pending'', ''sending'', ''failed'')
 ');
-create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'orders.process_order'::text) execute function raw_ops.follow_dead_letter('
+create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = any (array['orders.process_order'::text, 'orders.process_refund'::text, 'orders.process_fulfillment'::text, 'customers.process_customer'::text, 'customers.handle_privacy_request'::text])) execute function raw_ops.follow_dead_letter('
     update raw_ops.webhook_inbox
     set processing_status = ''failed'', processing_attempts = processing_attempts + coalesce(($1).attempts, 1),
         last_error = ($1).error_message, last_error_at = engine.now(), error_category = ($1).category, updated_at = engine.now()
@@ -2416,6 +2418,31 @@ create index idx_portal_sessions_customer on raw_ops.portal_sessions using btree
 create index idx_portal_sessions_expires on raw_ops.portal_sessions using btree (expires_at);
 comment on table raw_ops.portal_sessions is 'Customer/ops portal session tracking';
 
+create table raw_ops.privacy_requests (
+    id uuid default gen_random_uuid() not null,
+    topic text not null,
+    inbox_id uuid not null,
+    customer_id uuid,
+    shopify_customer_id text,
+    shopify_order_ids text[] default '{}'::text[] not null,
+    received_at timestamp with time zone default now() not null,
+    due_at timestamp with time zone not null,
+    closed_at timestamp with time zone,
+    closed_by text,
+    answer text,
+    constraint privacy_requests_pkey primary key (id),
+    constraint privacy_requests_inbox_id_key unique (inbox_id),
+    constraint privacy_requests_closed check ((closed_at is null) = (closed_by is null)),
+    constraint privacy_requests_topic_check check (topic = any (array['customers/data_request'::text, 'customers/redact'::text, 'shop/redact'::text])),
+    constraint privacy_requests_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id)
+);
+create index privacy_requests_customer on raw_ops.privacy_requests using btree (customer_id) where customer_id is not null;
+create index privacy_requests_open on raw_ops.privacy_requests using btree (due_at) where closed_at is null;
+comment on table raw_ops.privacy_requests is 'Requests of customers to see or erase what is kept of them';
+comment on column raw_ops.privacy_requests.inbox_id is 'Its webhook, which may be forgotten before the request.';
+comment on column raw_ops.privacy_requests.shopify_order_ids is 'The orders that the request names.';
+comment on column raw_ops.privacy_requests.due_at is 'Thirty days after it came, by law.';
+
 create table raw_ops.processed_3pl_files (
     id uuid default gen_random_uuid() not null,
     file_name text not null,
@@ -2634,6 +2661,7 @@ create index idx_refunds_customer on raw_ops.refunds using btree (customer_id);
 create index idx_refunds_order on raw_ops.refunds using btree (order_id);
 create index idx_refunds_status on raw_ops.refunds using btree (status) where status = 'pending'::text;
 create index idx_refunds_ticket on raw_ops.refunds using btree (support_ticket_id);
+create unique index refunds_shopify_refund_id on raw_ops.refunds using btree (shopify_refund_id) where shopify_refund_id is not null;
 comment on table raw_ops.refunds is 'Refund records and processing status';
 comment on column raw_ops.refunds.shopify_refund_id is 'Shopify is asked with an idempotency key made of id, so a retry refunds nothing twice.';
 
@@ -3141,8 +3169,8 @@ create index idx_webhook_inbox_status on raw_ops.webhook_inbox using btree (proc
 create index webhook_inbox_errors on raw_ops.webhook_inbox using btree (received_at) where last_error is not null;
 create index webhook_inbox_processed on raw_ops.webhook_inbox using btree (processed_at) where processing_status = 'success'::text;
 create index webhook_inbox_received on raw_ops.webhook_inbox using btree (received_at);
-create trigger trg_enqueue_process_order after update of processing_status on raw_ops.webhook_inbox for each row when ((new.processing_status = any (array['pending'::text, 'retrying'::text])) and new.source = 'shopify'::text and new.topic ~~ 'orders/%'::text) execute function raw_ops.enqueue_row('orders.process_order', 'orders', 'inbox_id', 'id', '', 'raw_headers');
-create trigger trg_enqueue_process_order_new after insert on raw_ops.webhook_inbox referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('orders.process_order', 'orders', 'inbox_id', 'id', '', 'raw_headers', 'processing_status in (''pending'', ''retrying'') and source = ''shopify'' and topic like ''orders/%''');
+create trigger trg_enqueue_webhooks after update of processing_status on raw_ops.webhook_inbox for each row when (new.processing_status = any (array['pending'::text, 'retrying'::text])) execute function raw_ops.enqueue_webhooks();
+create trigger trg_enqueue_webhooks_new after insert on raw_ops.webhook_inbox referencing new table as new_rows for each statement execute function raw_ops.enqueue_webhooks();
 comment on table raw_ops.webhook_inbox is 'All incoming webhooks with processing status';
 comment on column raw_ops.webhook_inbox.raw_payload is 'The body as far as jsonb can hold it; jsonb null when it is no JSON. raw_body is the truth.';
 comment on column raw_ops.webhook_inbox.processing_duration_ms is 'Work of the attempt that succeeded; processing_time_ms is filled equal.';
@@ -5028,6 +5056,36 @@ begin
 end
 $$;
 
+create function raw_ops.advance_shipment(parcel uuid, wanted raw_ops.shipment_status, at timestamp with time zone) returns raw_ops.shipment_status
+language plpgsql
+as $$
+declare
+    now_is raw_ops.shipments;
+    becomes raw_ops.shipment_status;
+begin
+    select * into now_is from raw_ops.shipments s where s.id = parcel for update;
+    becomes := raw_ops.next_shipment_status(now_is.status, wanted);
+    if becomes = now_is.status then
+        return becomes;
+    end if;
+    if now_is.status = 'CREATED' then
+        update raw_ops.shipments s set status = 'DISPATCHED', dispatched_at = coalesce(s.dispatched_at, at) where s.id = parcel;
+    end if;
+    update raw_ops.shipments s
+    set status = becomes, delivered_at = case when becomes = 'DELIVERED' then coalesce(s.delivered_at, at) else s.delivered_at end
+    where s.id = parcel and s.status <> becomes;
+    update raw_ops.orders o set status = 'DISPATCHED'
+    where o.id = now_is.order_id and o.status in ('PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED', 'EXPORTED');
+    -- An order has arrived when the last of its parcels has.
+    update raw_ops.orders o set status = 'DELIVERED'
+    where o.id = now_is.order_id and o.status = 'DISPATCHED' and becomes = 'DELIVERED'
+      and not exists (select from raw_ops.shipments s where s.order_id = o.id and s.status <> 'DELIVERED');
+    perform raw_ops.log_event('SHIPMENT', parcel, 'shipment_' || lower(becomes::text), format('The parcel is %s', becomes),
+        jsonb_build_object('order_id', now_is.order_id, 'status_before', now_is.status, 'at', at), null, parcel);
+    return becomes;
+end
+$$;
+
 create function raw_ops.alert_channel(severity text) returns text
 language sql immutable
 as $$ select case severity when 'critical' then 'ops-urgent' when 'warning' then 'ops-alerts' else 'daily-ops' end $$;
@@ -5131,6 +5189,31 @@ begin
 end
 $$;
 
+create function raw_ops.apply_shopify_customer(customer uuid, payload jsonb, updated_at timestamp with time zone) returns void
+language plpgsql
+as $$
+declare
+    -- Some documents name all addresses and no default: then there is none.
+    address jsonb := raw_ops.shopify_object(payload, 'default_address');
+    names_address boolean := payload ? 'default_address' or payload ? 'addresses';
+begin
+    update raw_ops.customers c
+    set first_name = case when payload ? 'first_name' then raw_ops.shopify_text(payload, 'first_name') else c.first_name end,
+        last_name = case when payload ? 'last_name' then raw_ops.shopify_text(payload, 'last_name') else c.last_name end,
+        phone = case when payload ? 'phone' then raw_ops.shopify_text(payload, 'phone') else c.phone end,
+        marketing_opt_in = coalesce(raw_ops.shopify_marketing(payload), c.marketing_opt_in),
+        address_json = case when names_address then address else c.address_json end,
+        address1 = case when names_address then raw_ops.shopify_text(address, 'address1') else c.address1 end,
+        address2 = case when names_address then raw_ops.shopify_text(address, 'address2') else c.address2 end,
+        city = case when names_address then raw_ops.shopify_text(address, 'city') else c.city end,
+        region = case when names_address then raw_ops.shopify_text(address, 'province') else c.region end,
+        postcode = case when names_address then raw_ops.shopify_text(address, 'zip') else c.postcode end,
+        country_code = case when names_address then raw_ops.shopify_text(address, 'country_code') else c.country_code end,
+        updated_at_shopify = apply_shopify_customer.updated_at
+    where c.id = customer;
+end
+$$;
+
 create function raw_ops.apply_shopify_order(inbox raw_ops.webhook_inbox, updated_at timestamp with time zone, old raw_ops.orders, wanted raw_ops.order_status) returns uuid
 language plpgsql
 as $$
@@ -5184,6 +5267,21 @@ begin
     payload := mail.payload_json;
     return next;
 end
+$$;
+
+create function raw_ops.cancelled_units(shopify_order bigint, wanted_line text, in_hand uuid) returns integer
+language sql stable
+as $$
+    select coalesce(sum(l.units), 0)::integer
+    from (
+        select distinct on (i.raw_payload ->> 'id') i.raw_payload
+        from raw_ops.webhook_inbox i
+        where i.shopify_order_id = shopify_order and i.source = 'shopify' and i.topic = 'refunds/create'
+          and (i.processing_status = 'success' or i.id = in_hand)
+        order by i.raw_payload ->> 'id', i.received_at desc
+    ) d
+    cross join raw_ops.shopify_cancelled_lines(d.raw_payload) l
+    where l.line_id = wanted_line
 $$;
 
 create function raw_ops.check_shopify_order(topic text, payload jsonb) returns void
@@ -5267,6 +5365,18 @@ begin
 end
 $$;
 
+create function raw_ops.close_privacy_request(request_id uuid, who text, answer text) returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update raw_ops.privacy_requests p
+    set closed_at = engine.now(), closed_by = who, answer = close_privacy_request.answer
+    where p.id = request_id and p.closed_at is null;
+    return found;
+end
+$$;
+
 create function raw_ops.complaints(VARIADIC said text[]) returns text
 language sql immutable parallel safe
 as $$ select nullif(array_to_string(said, '; '), '') $$;
@@ -5287,6 +5397,33 @@ begin
 end
 $$;
 comment on function raw_ops.cosine_distance(real[],real[]) is '0 for one direction, 1 for a right angle, 2 for opposites; null for a vector of zeros.';
+
+create function raw_ops.count_fulfilled(wanted raw_ops.orders, in_hand uuid) returns integer
+language plpgsql
+as $$
+declare
+    changed integer;
+begin
+    with sent as (
+        select l ->> 'id' as line_id, sum((l ->> 'quantity')::integer)::integer as units
+        from raw_ops.shopify_fulfillments(wanted.shopify_order_id::bigint, in_hand) f
+        cross join jsonb_array_elements(raw_ops.shopify_list(f.payload, 'line_items')) l
+        where f.payload ->> 'status' = 'success'
+        group by 1
+    )
+    update raw_ops.order_items i set fulfilled_qty = least(i.qty, s.units)
+    from sent s
+    where i.order_id = wanted.id and i.shopify_line_item_id = s.line_id and least(i.qty, s.units) > i.fulfilled_qty;
+    get diagnostics changed = row_count;
+    update raw_ops.orders o set fulfillment_status = n.word
+    from (
+        select case when bool_and(i.fulfilled_qty >= i.qty) then 'fulfilled' else 'partial' end as word
+        from raw_ops.order_items i where i.order_id = wanted.id having sum(i.fulfilled_qty) > 0
+    ) n
+    where o.id = wanted.id and changed > 0 and o.fulfillment_status is distinct from n.word;
+    return changed;
+end
+$$;
 
 create function raw_ops.dispatch_from_batch(shipment uuid, batch uuid, units integer) returns void
 language plpgsql
@@ -5374,6 +5511,38 @@ begin
         select array_agg(jsonb_build_object(tg_argv[2], key) order by n) into args from unnest(keys) with ordinality u (key, n);
         perform engine.enqueue_each(tg_argv[0], tg_argv[1], args, keys, due, traces);
     end if;
+    return null;
+end
+$$;
+
+create function raw_ops.enqueue_webhooks() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    made record;
+begin
+    if raw_ops.is_seeding() then
+        return null;
+    end if;
+    if tg_level = 'ROW' then
+        perform engine.enqueue_each(k.kind, split_part(k.kind, '.', 1), array[jsonb_build_object('inbox_id', new.id)],
+            array[new.id::text], array[null::timestamptz], array[new.raw_headers ->> 'traceparent'])
+        from raw_ops.webhook_kind(new.source, new.topic) k (kind) where k.kind is not null;
+        return null;
+    end if;
+    for made in
+        select w.kind, array_agg(jsonb_build_object('inbox_id', w.id) order by w.n) as args, array_agg(w.id::text order by w.n) as keys,
+            array_agg(w.trace order by w.n) as traces, array_agg(null::timestamptz) as due
+        from (
+            select r.id, r.raw_headers ->> 'traceparent' as trace, raw_ops.webhook_kind(r.source, r.topic) as kind, row_number() over () as n
+            from new_rows r where r.processing_status in ('pending', 'retrying')
+        ) w
+        where w.kind is not null
+        group by w.kind order by w.kind
+    loop
+        perform engine.enqueue_each(made.kind, split_part(made.kind, '.', 1), made.args, made.keys, made.due, made.traces);
+    end loop;
     return null;
 end
 $$;
@@ -5605,6 +5774,32 @@ end
 $$;
 comment on function raw_ops.follow_dead_letter() is 'Runs the statement in its argument; $1 there is the dead letter.';
 
+create function raw_ops.follow_fulfillment(wanted uuid, payload jsonb, at timestamp with time zone) returns uuid
+language plpgsql
+as $$
+declare
+    numbers text[] := array(
+        select btrim(n) from jsonb_array_elements_text(raw_ops.shopify_list(payload, 'tracking_numbers')) n where btrim(n) <> ''
+        union select raw_ops.shopify_text(payload, 'tracking_number') where raw_ops.shopify_text(payload, 'tracking_number') is not null);
+    parcel uuid;
+    moved raw_ops.shipment_status := raw_ops.shopify_parcel_status(payload ->> 'shipment_status');
+begin
+    select s.id into parcel from raw_ops.shipments s
+    where s.order_id = wanted and s.tracking_no = any (numbers) order by s.created_at desc limit 1;
+    if parcel is null and cardinality(numbers) = 1 then
+        update raw_ops.shipments s set tracking_no = numbers[1], courier = coalesce(s.courier, raw_ops.shopify_text(payload, 'tracking_company'))
+        where s.order_id = wanted and s.tracking_no is null and s.status not in ('DELIVERED', 'RETURNED')
+          and not exists (select from raw_ops.shipments o where o.order_id = wanted and o.id <> s.id)
+          and not exists (select from raw_ops.shipments o where o.tracking_no = numbers[1] and o.status not in ('DELIVERED', 'RETURNED'))
+        returning s.id into parcel;
+    end if;
+    if parcel is not null and moved is not null then
+        perform raw_ops.advance_shipment(parcel, moved, at);
+    end if;
+    return parcel;
+end
+$$;
+
 create function raw_ops.free_allocations(ended_order uuid) returns integer
 language plpgsql
 as $$
@@ -5644,6 +5839,49 @@ as $$
     from raw_ops.batches b
     where b.product_id = product and b.status = 'RELEASED' and b.qty_on_hand - coalesce(b.qty_reserved, 0) >= 1
       and (b.expiry_date is null or b.expiry_date >= first_expiry)
+$$;
+
+create function raw_ops.free_line(item uuid, item_order uuid, keep integer) returns integer
+language plpgsql
+as $$
+declare
+    products uuid[] := array(select distinct f.product_id from raw_ops.open_allocations(item_order) f);
+    freed integer;
+begin
+    perform raw_ops.lock_products(products);
+    perform from raw_ops.batches b
+    where b.id in (select f.batch_id from raw_ops.open_allocations(item_order) f) order by b.id for no key update;
+
+    with held as (
+        select a.id, a.batch_id, a.qty_allocated,
+            sum(a.qty_allocated) over (order by b.expiry_date nulls last, b.produced_at, b.id, a.created_at, a.id) as upto
+        from raw_ops.open_allocations(item_order) f
+        join raw_ops.allocations a on a.id = f.allocation_id
+        join raw_ops.batches b on b.id = a.batch_id
+        where a.order_item_id = item
+    ),
+    given as (
+        select h.id, h.batch_id, h.qty_allocated, least(h.qty_allocated, h.upto - keep) as units from held h where h.upto > keep
+    ),
+    gone as (
+        delete from raw_ops.allocations a using given g where a.id = g.id and g.units = g.qty_allocated
+    ),
+    cut as (
+        update raw_ops.allocations a set qty_allocated = a.qty_allocated - g.units from given g
+        where a.id = g.id and g.units < g.qty_allocated
+    ),
+    sums as (
+        select g.batch_id, sum(g.units) as units from given g group by g.batch_id
+    ),
+    opened as (
+        update raw_ops.batches b set qty_reserved = greatest(b.qty_reserved - s.units, 0) from sums s where b.id = s.batch_id
+    )
+    select coalesce(sum(s.units), 0) into freed from sums s;
+    if freed > 0 then
+        perform raw_ops.wake_waiting_orders(i.product_id) from raw_ops.order_items i where i.id = item and i.product_id is not null;
+    end if;
+    return freed;
+end
 $$;
 
 create function raw_ops.generate_public_batch_id(batch_code text) returns text
@@ -5775,6 +6013,18 @@ language plpgsql
 as $$
 begin
     perform from raw_ops.products p where p.id = any (products) order by p.id for no key update;
+end
+$$;
+
+create function raw_ops.lock_shopify_order(shopify_id text) returns raw_ops.orders
+language plpgsql
+as $$
+declare
+    found_order raw_ops.orders;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('raw_ops.shopify_order:' || shopify_id, 0));
+    select * into found_order from raw_ops.orders o where o.shopify_order_id = shopify_id for update;
+    return found_order;
 end
 $$;
 
@@ -5944,6 +6194,18 @@ as $$
     end
 $$;
 
+create function raw_ops.next_shipment_status(current raw_ops.shipment_status, wanted raw_ops.shipment_status) returns raw_ops.shipment_status
+language sql immutable parallel safe
+as $$
+    select case
+        when current in ('DELIVERED', 'RETURNED') then current
+        when wanted in ('DELIVERED', 'RETURNED', 'EXCEPTION') then wanted
+        when current = 'EXCEPTION' then case when wanted in ('IN_TRANSIT', 'OUT_FOR_DELIVERY') then wanted else current end
+        when wanted > current then wanted
+        else current
+    end
+$$;
+
 create function raw_ops.note_email_event(mail raw_ops.outbox) returns void
 language plpgsql
 as $$
@@ -5958,6 +6220,28 @@ begin
     on conflict do nothing;
 exception when data_exception or integrity_constraint_violation then
     raise warning 'no once-key of mail % is kept: %', mail.id, sqlerrm;
+end
+$$;
+
+create function raw_ops.note_unknown_topic(inbox_id uuid, source text, topic text) returns void
+language plpgsql
+as $$
+declare
+    named text := case when topic ~ '^[a-z_]{1,60}/[a-z_]{1,60}$' then topic else 'of no known form' end;
+begin
+    if exists (
+        select from raw_ops.ops_events e
+        where e.kind = 'WEBHOOK_UNKNOWN_TOPIC' and e.meta ->> 'topic' = named and e.source_system = lower(source)
+          and e.created_at > (select engine.now()) - interval '1 day'
+    ) then
+        return;
+    end if;
+    perform raw_ops.log_event('WEBHOOK', inbox_id, 'WEBHOOK_UNKNOWN_TOPIC', source || ' sent topic ' || named || ', which no job reads',
+        jsonb_build_object('topic', named), lower(source), inbox_id);
+    perform from raw_ops.raise_alert('warning', source || ' sends topic ' || named || ', which no job reads',
+        format('The webhook is kept as ignored. Take the topic out of the subscriptions in %s, or have a job read it.', source),
+        jsonb_build_array(jsonb_build_object('label', 'Webhook', 'value', inbox_id, 'inline', true)),
+        key => 'webhooks unknown topic ' || lower(source), source_check => 'webhooks');
 end
 $$;
 
@@ -6011,6 +6295,91 @@ as $$
     where o.ordered_at >= begins and o.ordered_at < ends and o.status not in ('PENDING', 'CANCELLED')
 $$;
 
+create function raw_ops.privacy_task(topic text) returns text
+language sql immutable parallel safe
+as $$
+    select case topic
+        when 'customers/data_request' then 'A customer asks for what is kept of them: send it to the customer'
+        when 'customers/redact' then 'A customer asks to be erased: erase what no law keeps'
+        else 'Shopify asks to erase the whole shop: somebody has removed the app'
+    end
+$$;
+
+create function raw_ops.process_customer_webhook_txn(inbox_id uuid) returns TABLE(customer_id uuid, outcome text)
+language plpgsql
+as $$
+declare
+    began timestamptz := clock_timestamp();  -- Elapsed work, not a date: the real clock even under a test clock.
+    inbox raw_ops.webhook_inbox;
+    known raw_ops.customers;
+    age timestamptz;
+begin
+    select * into inbox from raw_ops.webhook_inbox w where w.id = $1 for update;
+    if not found then
+        raise exception 'webhook % is not in the inbox', $1 using errcode = 'P0002';
+    elsif raw_ops.shopify_text(inbox.raw_payload, 'id') is null then
+        raise exception 'the payload is not a customer: id is missing' using errcode = '22023';
+    end if;
+    age := coalesce(raw_ops.shopify_text(inbox.raw_payload, 'updated_at')::timestamptz, inbox.triggered_at, inbox.received_at);
+    perform pg_advisory_xact_lock(hashtextextended('raw_ops.shopify_customer:' || (inbox.raw_payload ->> 'id'), 0));
+    select * into known from raw_ops.customers c where c.shopify_customer_id = inbox.raw_payload ->> 'id' for no key update;
+    customer_id := known.id;
+    if known.updated_at_shopify > age then
+        outcome := 'stale';
+    else
+        customer_id := raw_ops.shopify_customer_id(
+            jsonb_build_object('customer', inbox.raw_payload, 'updated_at', age), inbox.id);
+        perform raw_ops.apply_shopify_customer(customer_id, inbox.raw_payload, age);
+        outcome := case when known.id is null then 'created' else 'updated' end;
+    end if;
+    perform raw_ops.settle_webhook(inbox.id, began);
+    return next;
+end
+$$;
+
+create function raw_ops.process_fulfillment_webhook_txn(inbox_id uuid) returns TABLE(order_id uuid, outcome text)
+language plpgsql
+as $$
+declare
+    began timestamptz := clock_timestamp();  -- Elapsed work, not a date: the real clock even under a test clock.
+    inbox raw_ops.webhook_inbox;
+    payload jsonb;
+    sent raw_ops.orders;
+    at timestamptz;
+begin
+    select * into inbox from raw_ops.webhook_inbox w where w.id = $1 for update;
+    if not found then
+        raise exception 'webhook % is not in the inbox', $1 using errcode = 'P0002';
+    end if;
+    payload := inbox.raw_payload;
+    if raw_ops.shopify_text(payload, 'id') is null or raw_ops.shopify_text(payload, 'order_id') is null then
+        raise exception 'the payload is not a fulfilment: id or order_id is missing' using errcode = '22023';
+    end if;
+    sent := raw_ops.lock_shopify_order(payload ->> 'order_id');
+    order_id := sent.id;
+    if sent.id is null then
+        outcome := 'waiting';
+        return next;
+        return;
+    end if;
+    update raw_ops.webhook_inbox w set shopify_order_id = sent.shopify_order_id::bigint where w.id = inbox.id;
+    at := coalesce(raw_ops.shopify_text(payload, 'updated_at'), raw_ops.shopify_text(payload, 'created_at'))::timestamptz;
+    outcome := 'stale';
+    if exists (select from raw_ops.shopify_fulfillments(sent.shopify_order_id::bigint, inbox.id) f where f.inbox_id = inbox.id) then
+        outcome := 'recorded';
+        perform raw_ops.count_fulfilled(sent, inbox.id);
+        perform raw_ops.follow_fulfillment(sent.id, payload, coalesce(at, inbox.received_at));
+        if payload ->> 'status' = 'cancelled' then
+            perform raw_ops.log_event('ORDER', sent.id, 'fulfillment_cancelled',
+                format('Shopify took fulfilment %s of order %s back: see whether the parcel left', payload ->> 'name', sent.order_number_label),
+                jsonb_build_object('shopify_fulfillment_id', payload ->> 'id'), 'shopify', inbox.id);
+        end if;
+    end if;
+    perform raw_ops.settle_webhook(inbox.id, began);
+    return next;
+end
+$$;
+
 create function raw_ops.process_order_webhook_txn(inbox_id uuid) returns TABLE(order_id uuid, outcome text)
 language plpgsql
 as $$
@@ -6056,6 +6425,87 @@ begin
         processing_duration_ms = extract(milliseconds from clock_timestamp() - began),
         processing_time_ms = extract(milliseconds from clock_timestamp() - began)
     where w.id = inbox.id;
+    return next;
+end
+$$;
+
+create function raw_ops.process_privacy_webhook_txn(inbox_id uuid) returns uuid
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    began timestamptz := clock_timestamp();  -- Elapsed work, not a date: the real clock even under a test clock.
+    inbox raw_ops.webhook_inbox;
+    person jsonb;
+    made raw_ops.privacy_requests;
+begin
+    select * into inbox from raw_ops.webhook_inbox w where w.id = $1 for update;
+    if not found then
+        raise exception 'webhook % is not in the inbox', $1 using errcode = 'P0002';
+    elsif raw_ops.webhook_kind(inbox.source, inbox.topic) is distinct from 'customers.handle_privacy_request' then
+        raise exception 'a webhook of topic % asks for nothing', inbox.topic using errcode = '22023';
+    end if;
+    person := raw_ops.shopify_object(inbox.raw_payload, 'customer');
+    insert into raw_ops.privacy_requests (topic, inbox_id, customer_id, shopify_customer_id, shopify_order_ids, received_at, due_at)
+    select inbox.topic, inbox.id, (select c.id from raw_ops.customers c where c.shopify_customer_id = raw_ops.shopify_text(person, 'id')),
+        raw_ops.shopify_text(person, 'id'), array(select jsonb_array_elements_text(case inbox.topic when 'customers/redact'
+            then raw_ops.shopify_list(inbox.raw_payload, 'orders_to_redact') else raw_ops.shopify_list(inbox.raw_payload, 'orders_requested') end)),
+        inbox.received_at, inbox.received_at + interval '30 days'
+    on conflict (inbox_id) do nothing
+    returning * into made;
+    if made.id is null then
+        select * into made from raw_ops.privacy_requests p where p.inbox_id = inbox.id;
+        perform raw_ops.settle_webhook(inbox.id, began);
+        return made.id;
+    end if;
+    perform from raw_ops.raise_alert(case inbox.topic when 'shop/redact' then 'critical' else 'warning' end, raw_ops.privacy_task(inbox.topic),
+        format('By law it is due on %s.', to_char(made.due_at at time zone 'Europe/London', 'FMDD FMMonth YYYY')),
+        jsonb_build_array(jsonb_build_object('label', 'Request', 'value', made.id, 'inline', true)),
+        key => 'privacy request ' || made.id, source_check => 'webhooks');
+    perform engine.enqueue('customers.remind_of_privacy_request', jsonb_build_object('request_id', made.id),
+        queue => 'customers', unique_key => made.id::text, run_at => made.due_at - interval '7 days');
+    perform raw_ops.settle_webhook(inbox.id, began);
+    return made.id;
+end
+$$;
+
+create function raw_ops.process_refund_webhook_txn(inbox_id uuid) returns TABLE(order_id uuid, outcome text)
+language plpgsql
+as $$
+declare
+    began timestamptz := clock_timestamp();  -- Elapsed work, not a date: the real clock even under a test clock.
+    inbox raw_ops.webhook_inbox;
+    refunded raw_ops.orders;
+    amount numeric;
+    freed integer;
+begin
+    select * into inbox from raw_ops.webhook_inbox w where w.id = $1 for update;
+    if not found then
+        raise exception 'webhook % is not in the inbox', $1 using errcode = 'P0002';
+    elsif raw_ops.shopify_text(inbox.raw_payload, 'id') is null or raw_ops.shopify_text(inbox.raw_payload, 'order_id') is null then
+        raise exception 'the payload is not a refund: id or order_id is missing' using errcode = '22023';
+    end if;
+    refunded := raw_ops.lock_shopify_order(inbox.raw_payload ->> 'order_id');
+    order_id := refunded.id;
+    if refunded.id is null then
+        outcome := 'waiting';
+        return next;
+        return;
+    end if;
+    update raw_ops.webhook_inbox w set shopify_order_id = refunded.shopify_order_id::bigint where w.id = inbox.id;
+    if exists (select from raw_ops.ops_events e where e.entity_id = refunded.id and e.kind = 'order_refunded'
+               and e.meta ->> 'shopify_refund_id' = inbox.raw_payload ->> 'id') then
+        outcome := 'known';
+    else
+        outcome := 'recorded';
+        amount := raw_ops.record_shopify_refund(inbox.raw_payload, refunded, inbox.id);
+        freed := raw_ops.settle_refunded_order(inbox.raw_payload, refunded, inbox.id);
+        perform raw_ops.log_event('ORDER', refunded.id, 'order_refunded',
+            format('Shopify refunded %s of order %s', amount, refunded.order_number_label),
+            jsonb_build_object('inbox_id', inbox.id, 'shopify_refund_id', inbox.raw_payload ->> 'id', 'amount', amount, 'units_freed', freed),
+            'shopify', inbox.id);
+    end if;
+    perform raw_ops.settle_webhook(inbox.id, began);
     return next;
 end
 $$;
@@ -6115,6 +6565,50 @@ begin
     perform raw_ops.log_event('BATCH', batch.id, 'batch_released', format('%s released batch %s', released_by, batch.batch_code),
         jsonb_build_object('batch_code', batch.batch_code, 'lab_result_id', result, 'released_by', released_by,
             'qty_on_hand', batch.qty_on_hand), null, result);
+end
+$$;
+
+create function raw_ops.record_shopify_refund(payload jsonb, refunded raw_ops.orders, inbox_id uuid) returns numeric
+language plpgsql
+as $$
+declare
+    refund_id text := payload ->> 'id';
+    made timestamptz := coalesce(raw_ops.shopify_text(payload, 'processed_at'), raw_ops.shopify_text(payload, 'created_at'))::timestamptz;
+    amount numeric;
+    currency text;
+    own uuid;
+begin
+    select coalesce(sum((t ->> 'amount')::numeric), 0), upper(coalesce(min(t ->> 'currency'), refunded.currency)) into amount, currency
+    from jsonb_array_elements(raw_ops.shopify_list(payload, 'transactions')) t
+    where t ->> 'kind' = 'refund' and t ->> 'status' = 'success';
+    if amount <= 0 then
+        return 0;
+    elsif currency <> 'GBP' then
+        perform raw_ops.log_event('ORDER', refunded.id, 'refund_in_other_currency',
+            format('Shopify refunded %s %s of order %s: enter it by hand', amount, currency, refunded.order_number_label),
+            jsonb_build_object('shopify_refund_id', refund_id), 'shopify', inbox_id);
+        perform from raw_ops.raise_alert('warning', 'A refund in another currency', format('Shopify refunded %s %s; enter it by hand.',
+            amount, currency), key => 'refund in other currency ' || refund_id, source_check => 'webhooks');
+        return 0;
+    end if;
+    select r.id into own from raw_ops.refunds r
+    where r.shopify_refund_id = refund_id or (r.order_id = refunded.id and r.shopify_refund_id is null
+        and r.status in ('approved', 'processing') and r.amount_gbp = amount)
+    order by r.shopify_refund_id nulls last, r.created_at limit 1 for update;
+    if own is not null then
+        update raw_ops.refunds r
+        set shopify_refund_id = refund_id, shopify_order_id = refunded.shopify_order_id, status = 'processed', amount_gbp = amount,
+            processed_at = coalesce(r.processed_at, made), shopify_synced = true, shopify_synced_at = engine.now(), shopify_error = null
+        where r.id = own;
+        return amount;
+    end if;
+    insert into raw_ops.refunds (created_at, order_id, customer_id, shopify_refund_id, amount_gbp, refund_type, reason, processed_by,
+        processed_at, status, shopify_order_id, shopify_synced, shopify_synced_at)
+    values (coalesce(made, engine.now()), refunded.id, refunded.customer_id, refund_id, amount,
+        case when amount >= refunded.total_inc_vat then 'full' else 'partial' end,
+        coalesce(raw_ops.shopify_text(payload, 'note'), 'refunded in Shopify'), 'shopify', coalesce(made, engine.now()), 'processed',
+        refunded.shopify_order_id, true, engine.now());
+    return amount;
 end
 $$;
 
@@ -6222,6 +6716,24 @@ as $$
             then 'its lab result is older than the batch'
         else raw_ops.lab_result_refusal(result)
     end
+$$;
+
+create function raw_ops.remind_of_privacy_request(request_id uuid) returns boolean
+language plpgsql
+as $$
+declare
+    open raw_ops.privacy_requests;
+begin
+    select * into open from raw_ops.privacy_requests p where p.id = request_id and p.closed_at is null;
+    if open.id is null then
+        return false;
+    end if;
+    perform from raw_ops.raise_alert('critical', raw_ops.privacy_task(open.topic),
+        format('It is still open, and by law it is due on %s.', to_char(open.due_at at time zone 'Europe/London', 'FMDD FMMonth YYYY')),
+        jsonb_build_array(jsonb_build_object('label', 'Request', 'value', open.id, 'inline', true)),
+        key => 'privacy request ' || open.id, source_check => 'webhooks');
+    return true;
+end
 $$;
 
 create function raw_ops.request_allocation(paid_order uuid, new_status raw_ops.order_status) returns void
@@ -6338,12 +6850,14 @@ begin
     update engine.dead_letter_queue d
     set resolved = true, resolved_at = engine.now(), resolved_by = 'retry_failed_webhooks', resolution = 'requeued',
         requeued_job_id = u.job_id
-    from engine.unique_key u
-    where d.topic = 'orders.process_order' and not d.resolved and d.payload ->> 'inbox_id' = any (chosen::text[])
-      and u.kind = d.topic and u.key = d.payload ->> 'inbox_id';
+    from raw_ops.webhook_inbox i, engine.unique_key u
+    where i.id = any (chosen) and u.kind = raw_ops.webhook_kind(i.source, i.topic) and u.key = i.id::text
+      and d.topic = u.kind and not d.resolved and d.payload ->> 'inbox_id' = u.key;
     return query
-        select c.id, u.job_id from unnest(chosen) with ordinality c (id, place)
-        join engine.unique_key u on u.kind = 'orders.process_order' and u.key = c.id::text
+        select c.id, u.job_id
+        from unnest(chosen) with ordinality c (id, place)
+        join raw_ops.webhook_inbox i on i.id = c.id
+        join engine.unique_key u on u.kind = raw_ops.webhook_kind(i.source, i.topic) and u.key = c.id::text
         order by c.place;
 end
 $$;
@@ -6378,7 +6892,9 @@ begin
                     raw_ops.shopify_object(payload, 'shipping_address') as ship_to) d
         where k.id = customer
     ) n
-    where c.id = customer;
+    where c.id = customer
+      and (c.updated_at_shopify is null or c.updated_at_shopify <= coalesce(raw_ops.shopify_text(payload, 'updated_at'),
+          raw_ops.shopify_text(payload, 'created_at'))::timestamptz);
 end
 $$;
 
@@ -6621,6 +7137,31 @@ begin
 end
 $$;
 
+create function raw_ops.settle_refunded_order(payload jsonb, refunded raw_ops.orders, inbox_id uuid) returns integer
+language plpgsql
+as $$
+declare
+    given_back numeric;
+    ended boolean;
+    new_status raw_ops.order_status;
+begin
+    select coalesce(sum(r.amount_gbp), 0) into given_back from raw_ops.refunds r where r.order_id = refunded.id and r.status = 'processed';
+    ended := given_back > 0 and given_back >= refunded.total_inc_vat;
+    new_status := case when ended then raw_ops.next_order_status(refunded.status, 'REFUNDED') else refunded.status end;
+    if new_status <> refunded.status then
+        update raw_ops.orders o set status = new_status where o.id = refunded.id;
+        perform raw_ops.request_allocation(refunded.id, new_status);
+    elsif refunded.status in ('PENDING', 'PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED') then
+        return raw_ops.shrink_refunded_lines(payload, refunded, inbox_id);
+    elsif refunded.status in ('EXPORTED', 'DISPATCHED') and (ended or exists (select from raw_ops.shopify_cancelled_lines(payload))) then
+        perform raw_ops.log_order_once(refunded.id, 'order_ended_late', format(
+            'Shopify refunded order %s when it was %s already: stop it at the packer or expect it back',
+            refunded.order_number_label, refunded.status), 'shopify', inbox_id);
+    end if;
+    return 0;
+end
+$$;
+
 create function raw_ops.settle_shopify_items(payload jsonb, old raw_ops.orders, saved_order uuid, new_status raw_ops.order_status, inbox_id uuid) returns void
 language plpgsql
 as $$
@@ -6640,6 +7181,19 @@ begin
 end
 $$;
 
+create function raw_ops.settle_webhook(inbox_id uuid, began timestamp with time zone) returns void
+language plpgsql
+as $$
+begin
+    update raw_ops.webhook_inbox w
+    set processing_status = 'success', processed_at = engine.now(), updated_at = engine.now(),
+        processing_attempts = w.processing_attempts + 1, last_error = null, error_category = null,
+        processing_duration_ms = extract(milliseconds from clock_timestamp() - began),
+        processing_time_ms = extract(milliseconds from clock_timestamp() - began)
+    where w.id = inbox_id;
+end
+$$;
+
 create function raw_ops.severity_rank(severity text) returns integer
 language sql immutable
 as $$ select array_position(array['info', 'warning', 'critical'], severity) $$;
@@ -6654,6 +7208,15 @@ as $$
                              where d.dispatched_at >= begins and d.dispatched_at < ends))
     from raw_ops.shipments s
     where (s.dispatched_at >= begins and s.dispatched_at < ends) or (s.delivered_at >= begins and s.delivered_at < ends)
+$$;
+
+create function raw_ops.shopify_cancelled_lines(payload jsonb) returns TABLE(line_id text, units integer, sold integer)
+language sql immutable parallel safe
+as $$
+    select r ->> 'line_item_id', sum((r ->> 'quantity')::integer)::integer, max((r -> 'line_item' ->> 'quantity')::integer)
+    from jsonb_array_elements(raw_ops.shopify_list(payload, 'refund_line_items')) r
+    where r ->> 'restock_type' = 'cancel' or (r ->> 'restock_type' = 'legacy_restock' and payload ->> 'restock' = 'true')
+    group by 1
 $$;
 
 create function raw_ops.shopify_customer_id(payload jsonb, inbox_id uuid) returns uuid
@@ -6676,7 +7239,10 @@ begin
 
     if same_id.id is not null then
         if same_mail.id is null then
-            update raw_ops.customers c set email = mail where c.id = same_id.id and mail is not null;
+            update raw_ops.customers c set email = mail
+            where c.id = same_id.id and mail is not null
+              and (c.updated_at_shopify is null or c.updated_at_shopify <= coalesce(raw_ops.shopify_text(payload, 'updated_at'),
+                  raw_ops.shopify_text(payload, 'created_at'))::timestamptz);
         elsif same_mail.id <> same_id.id then
             perform raw_ops.log_customer_conflict(same_id.id, same_mail.id,
                 'The e-mail address of this customer belongs to another one', inbox_id);
@@ -6711,6 +7277,17 @@ as $$
         when 'partial' then greatest((line ->> 'quantity')::integer - coalesce((line ->> 'fulfillable_quantity')::integer, 0), 0)
         else 0
     end
+$$;
+
+create function raw_ops.shopify_fulfillments(shopify_order bigint, in_hand uuid) returns TABLE(inbox_id uuid, payload jsonb)
+language sql stable
+as $$
+    select distinct on (i.raw_payload ->> 'id') i.id, i.raw_payload
+    from raw_ops.webhook_inbox i
+    where i.shopify_order_id = shopify_order and i.source = 'shopify' and i.topic in ('fulfillments/create', 'fulfillments/update')
+      and (i.processing_status = 'success' or i.id = in_hand)
+    order by i.raw_payload ->> 'id', coalesce(raw_ops.shopify_text(i.raw_payload, 'updated_at'),
+        raw_ops.shopify_text(i.raw_payload, 'created_at'))::timestamptz desc nulls last, i.received_at desc
 $$;
 
 create function raw_ops.shopify_is_subscription(payload jsonb) returns boolean
@@ -6875,6 +7452,15 @@ as $$
     end::raw_ops.order_status
 $$;
 
+create function raw_ops.shopify_parcel_status(word text) returns raw_ops.shipment_status
+language sql immutable parallel safe
+as $$
+    select case word
+        when 'in_transit' then 'IN_TRANSIT' when 'out_for_delivery' then 'OUT_FOR_DELIVERY' when 'delivered' then 'DELIVERED'
+        when 'attempted_delivery' then 'EXCEPTION' when 'failure' then 'EXCEPTION' when 'delayed' then 'EXCEPTION'
+    end::raw_ops.shipment_status
+$$;
+
 create function raw_ops.shopify_ship_to(payload jsonb) returns TABLE(name text, phone text, address1 text, address2 text, city text, postcode text, country text)
 language sql immutable parallel safe
 as $$
@@ -6924,6 +7510,42 @@ as $$
     )
 $$;
 
+create function raw_ops.shrink_refunded_lines(payload jsonb, refunded raw_ops.orders, inbox_id uuid) returns integer
+language plpgsql
+as $$
+declare
+    line record;
+    freed integer := 0;
+begin
+    for line in
+        select i.id, i.qty, n.sent, greatest(n.sent, least(i.qty, coalesce(c.sold, i.qty)
+            - raw_ops.cancelled_units(refunded.shopify_order_id::bigint, c.line_id, inbox_id))) as left_over
+        from raw_ops.shopify_cancelled_lines(payload) c
+        join raw_ops.order_items i on i.shopify_line_item_id = c.line_id and i.order_id = refunded.id
+        cross join lateral (
+            select greatest(i.fulfilled_qty, coalesce(sum(a.qty_allocated), 0))::integer as sent
+            from raw_ops.allocations a join raw_ops.stock_dispatches d on d.allocation_id = a.id
+            where a.order_item_id = i.id
+        ) n
+        order by i.id
+    loop
+        continue when line.left_over >= line.qty;
+        freed := freed + raw_ops.free_line(line.id, refunded.id, line.left_over - line.sent);
+        if line.left_over > 0 then
+            update raw_ops.order_items i set qty = line.left_over, quantity = line.left_over where i.id = line.id;
+        else
+            delete from raw_ops.order_items i where i.id = line.id;
+        end if;
+    end loop;
+    -- What is left may be complete now: the allocator looks, and says so.
+    if refunded.status in ('PAID', 'PARTIALLY_ALLOCATED') then
+        perform raw_ops.enqueue_allocation(refunded.id)
+        where exists (select from raw_ops.allocation_queue q where q.order_id = refunded.id and q.state = 'pending');
+    end if;
+    return freed;
+end
+$$;
+
 create function raw_ops.store_shopify_webhooks(ids uuid[], shops text[], topics text[], webhook_ids text[], event_ids text[], triggered timestamp with time zone[], headers text[], payloads text[], bodies bytea[], digests bytea[], order_ids bigint[], order_numbers text[], are_orders boolean[], unfit text[]) returns TABLE(id uuid, replay_of uuid)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -6940,11 +7562,11 @@ begin
         select
             'shopify', (select engine.now()), d.id, d.shop, d.topic, d.webhook_id, d.event_id, d.triggered_at, d.headers::jsonb,
             d.payload::jsonb, d.body, d.body_sha256, d.order_id, d.order_number, d.unfit, true, seen.id,
-            case when seen.id is not null then 'suspected_replay' when d.is_order then 'pending' else 'ignored' end
+            case when seen.id is not null then 'suspected_replay' when d.is_read then 'pending' else 'ignored' end
         from unnest(ids, shops, topics, webhook_ids, event_ids, triggered, headers, payloads, bodies, digests, order_ids,
             order_numbers, are_orders, store_shopify_webhooks.unfit
         ) d (
-            id, shop, topic, webhook_id, event_id, triggered_at, headers, payload, body, body_sha256, order_id, order_number, is_order, unfit
+            id, shop, topic, webhook_id, event_id, triggered_at, headers, payload, body, body_sha256, order_id, order_number, is_read, unfit
         )
         left join lateral (
             select i.id
@@ -6957,14 +7579,7 @@ begin
         returning w.id, w.topic, w.replay_of, w.processing_status
     loop
         if stored.processing_status = 'ignored' then
-            insert into raw_ops.ops_events (entity_type, entity_id, kind, message, meta, source_system, source_id)
-            select 'WEBHOOK', stored.id, 'WEBHOOK_UNKNOWN_TOPIC', 'Shopify sent topic ' || stored.topic || ', which no job reads',
-                jsonb_build_object('topic', stored.topic), 'shopify', stored.id
-            where not exists (
-                select from raw_ops.ops_events e
-                where e.kind = 'WEBHOOK_UNKNOWN_TOPIC' and e.meta ->> 'topic' = stored.topic
-                  and e.created_at > (select engine.now()) - interval '1 day'
-            );
+            perform raw_ops.note_unknown_topic(stored.id, 'Shopify', stored.topic);
         end if;
         id := stored.id;
         replay_of := stored.replay_of;
@@ -7124,17 +7739,30 @@ begin
 end
 $$;
 
+create function raw_ops.webhook_kind(source text, topic text) returns text
+language sql immutable parallel safe
+as $$
+    select case
+        when source <> 'shopify' then null
+        when topic like 'orders/%' then 'orders.process_order'
+        when topic = 'refunds/create' then 'orders.process_refund'
+        when topic in ('fulfillments/create', 'fulfillments/update') then 'orders.process_fulfillment'
+        when topic in ('customers/create', 'customers/update') then 'customers.process_customer'
+        when topic in ('customers/data_request', 'customers/redact', 'shop/redact') then 'customers.handle_privacy_request'
+    end
+$$;
+
 create function raw_ops.webhooks_to_retry(max_rows integer) returns SETOF uuid
 language sql
 as $$
     select i.id
     from raw_ops.webhook_inbox i
     where i.processing_status in ('pending', 'processing', 'failed', 'retrying')
-      and i.source = 'shopify' and i.topic like 'orders/%'
+      and raw_ops.webhook_kind(i.source, i.topic) is not null
       and greatest(i.received_at, i.updated_at, i.last_error_at) < (select engine.now()) - interval '5 minutes'
       and i.processing_attempts < (select raw_ops.threshold('webhooks.max_attempts'))
       and not exists (select from raw_ops.retry_config c where c.error_category = i.error_category and c.max_attempts <= 1)
-      and not exists (select from engine.unique_key u where u.kind = 'orders.process_order' and u.key = i.id::text)
+      and not exists (select from engine.unique_key u where u.kind = raw_ops.webhook_kind(i.source, i.topic) and u.key = i.id::text)
     order by i.received_at, i.id
     limit max_rows
     for no key update skip locked
@@ -7406,6 +8034,8 @@ grant select, insert, update, delete on raw_ops.partner_contacts to rawops_runti
 grant select on raw_ops.payment_events to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.payment_events to rawops_runtime;
 grant select, insert, update, delete on raw_ops.portal_sessions to rawops_runtime;
+grant select on raw_ops.privacy_requests to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.privacy_requests to rawops_runtime;
 grant select on raw_ops.processed_3pl_files to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.processed_3pl_files to rawops_runtime;
 grant select on raw_ops.products to rawops_operator, rawops_reader;
@@ -7551,18 +8181,23 @@ grant execute on function engine.take_notices(integer) to rawops_runtime;
 grant execute on function engine.trace_parent(text) to rawops_runtime;
 grant execute on function engine.unpark(bigint[]) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
+grant execute on function raw_ops.advance_shipment(uuid,raw_ops.shipment_status,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.alert_channel(text) to rawops_runtime;
 grant execute on function raw_ops.alert_window() to rawops_runtime;
 grant execute on function raw_ops.allocate_order_to_batches(uuid) to rawops_runtime;
 grant execute on function raw_ops.allocation_outcome(uuid,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.apply_report(uuid,text,text,text) to rawops_runtime;
+grant execute on function raw_ops.apply_shopify_customer(uuid,jsonb,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.apply_shopify_order(raw_ops.webhook_inbox,timestamp with time zone,raw_ops.orders,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.begin_message(uuid) to rawops_runtime;
+grant execute on function raw_ops.cancelled_units(bigint,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.check_shopify_order(text,jsonb) to rawops_runtime;
 grant execute on function raw_ops.clear_alert(text,text,text) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.clear_failures() to rawops_runtime;
+grant execute on function raw_ops.close_privacy_request(uuid,text,text) to rawops_operator;
 grant execute on function raw_ops.complaints(text[]) to rawops_runtime;
 grant execute on function raw_ops.cosine_distance(real[],real[]) to rawops_runtime;
+grant execute on function raw_ops.count_fulfilled(raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.dispatch_from_batch(uuid,uuid,integer) to rawops_runtime;
 grant execute on function raw_ops.dispatch_stock(uuid,uuid) to rawops_runtime;
 grant execute on function raw_ops.enqueue_allocation(uuid) to rawops_runtime;
@@ -7575,8 +8210,10 @@ grant execute on function raw_ops.fn_check_stock_levels_v2() to rawops_runtime;
 grant execute on function raw_ops.fn_check_support_queue_v2() to rawops_runtime;
 grant execute on function raw_ops.fn_check_working_capital_v2() to rawops_runtime;
 grant execute on function raw_ops.fn_daily_snapshot_v2() to rawops_runtime;
+grant execute on function raw_ops.follow_fulfillment(uuid,jsonb,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.free_allocations(uuid) to rawops_runtime;
 grant execute on function raw_ops.free_batches(uuid,date) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.free_line(uuid,uuid,integer) to rawops_runtime;
 grant execute on function raw_ops.generate_public_batch_id(text) to rawops_runtime;
 grant execute on function raw_ops.get_current_inventory_for_reconciliation() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.get_daily_snapshot(date) to rawops_operator, rawops_reader, rawops_runtime;
@@ -7586,6 +8223,7 @@ grant execute on function raw_ops.is_seeding() to rawops_runtime;
 grant execute on function raw_ops.lab_result_refusal(raw_ops.lab_results) to rawops_runtime;
 grant execute on function raw_ops.lab_samples_refusal(uuid) to rawops_runtime;
 grant execute on function raw_ops.lock_products(uuid[]) to rawops_runtime;
+grant execute on function raw_ops.lock_shopify_order(text) to rawops_runtime;
 grant execute on function raw_ops.log_allocation(uuid,text,integer,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.log_customer_conflict(uuid,uuid,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.log_event(text,uuid,text,text,jsonb,text,uuid) to rawops_runtime;
@@ -7598,19 +8236,28 @@ grant execute on function raw_ops.monitor_answer(text,text,text,text,json) to ra
 grant execute on function raw_ops.move_stock(uuid,integer,text,text) to rawops_runtime;
 grant execute on function raw_ops.nearest_knowledge(real[],text,integer) to rawops_runtime;
 grant execute on function raw_ops.next_order_status(raw_ops.order_status,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.next_shipment_status(raw_ops.shipment_status,raw_ops.shipment_status) to rawops_runtime;
 grant execute on function raw_ops.note_email_event(raw_ops.outbox) to rawops_runtime;
+grant execute on function raw_ops.note_unknown_topic(uuid,text,text) to rawops_runtime;
 grant execute on function raw_ops.open_allocations(uuid) to rawops_runtime;
 grant execute on function raw_ops.open_work() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.order_needs(uuid) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.orders_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.privacy_task(text) to rawops_runtime;
+grant execute on function raw_ops.process_customer_webhook_txn(uuid) to rawops_runtime;
+grant execute on function raw_ops.process_fulfillment_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_order_webhook_txn(uuid) to rawops_runtime;
+grant execute on function raw_ops.process_privacy_webhook_txn(uuid) to rawops_runtime;
+grant execute on function raw_ops.process_refund_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.raise_alert(text,text,text,jsonb,text,text,uuid,integer) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.record_release(raw_ops.batches,uuid,text,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.record_shopify_refund(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.refresh_inventory(uuid) to rawops_runtime;
 grant execute on function raw_ops.refresh_on_hand(uuid) to rawops_runtime;
 grant execute on function raw_ops.release_alerts() to rawops_runtime;
 grant execute on function raw_ops.release_batch(uuid,text) to rawops_operator, rawops_runtime;
 grant execute on function raw_ops.release_refusal(raw_ops.batches,raw_ops.lab_results) to rawops_runtime;
+grant execute on function raw_ops.remind_of_privacy_request(uuid) to rawops_runtime;
 grant execute on function raw_ops.request_allocation(uuid,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.reserve_for_order(uuid,uuid) to rawops_runtime;
 grant execute on function raw_ops.reserve_stock(uuid,uuid,integer,uuid) to rawops_runtime;
@@ -7624,11 +8271,15 @@ grant execute on function raw_ops.settle_alert(uuid,integer,text) to rawops_runt
 grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.settle_event(uuid,text,text) to rawops_runtime;
 grant execute on function raw_ops.settle_message(uuid,text,text,text) to rawops_runtime;
+grant execute on function raw_ops.settle_refunded_order(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.settle_shopify_items(jsonb,raw_ops.orders,uuid,raw_ops.order_status,uuid) to rawops_runtime;
+grant execute on function raw_ops.settle_webhook(uuid,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.severity_rank(text) to rawops_runtime;
 grant execute on function raw_ops.shipments_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.shopify_cancelled_lines(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_customer_id(jsonb,uuid) to rawops_runtime;
 grant execute on function raw_ops.shopify_fulfilled_qty(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_fulfillments(bigint,uuid) to rawops_runtime;
 grant execute on function raw_ops.shopify_is_subscription(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_items_differ(jsonb,uuid) to rawops_runtime;
 grant execute on function raw_ops.shopify_line_net(jsonb) to rawops_runtime;
@@ -7642,12 +8293,14 @@ grant execute on function raw_ops.shopify_notes(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_object(jsonb,text) to rawops_runtime;
 grant execute on function raw_ops.shopify_order_money(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_order_status(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_parcel_status(text) to rawops_runtime;
 grant execute on function raw_ops.shopify_ship_to(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_tags(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_tax(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_text(jsonb,text) to rawops_runtime;
 grant execute on function raw_ops.shopify_unit_price_ex_vat(jsonb,jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shrink_refunded_lines(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
 grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;
 grant execute on function raw_ops.take_delivery_report(text,text,timestamp with time zone,text,uuid,text,text,boolean,text) to rawops_ingest;
@@ -7657,6 +8310,7 @@ grant execute on function raw_ops.uuid_generate_v4() to rawops_runtime;
 grant execute on function raw_ops.vat_standard_rate() to rawops_runtime;
 grant execute on function raw_ops.wake_waiting_orders(uuid) to rawops_runtime;
 grant execute on function raw_ops.warn_of_unknown_messages() to rawops_runtime;
+grant execute on function raw_ops.webhook_kind(text,text) to rawops_runtime;
 grant execute on function raw_ops.webhooks_to_retry(integer) to rawops_runtime;
 grant execute on function raw_ops.whole_number(text) to rawops_runtime;
 grant execute on function raw_ops.xor_block(bytea,integer) to rawops_runtime;

@@ -16,6 +16,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::shopify_order::ShopifyOrder;
+use crate::webhooks::inbox;
 
 /// Writes the order document that lies in `raw_ops.webhook_inbox` under this id.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -43,18 +44,8 @@ impl Job for ProcessOrder {
 impl ProcessOrder {
     /// Refuses what is no order in words that the SQL function cannot give.
     async fn check(&self, tx: &mut Tx) -> JobResult<()> {
-        let found: Option<(String, String, Option<String>)> =
-            sqlx::query_as("select topic, raw_payload::text, last_error from raw_ops.webhook_inbox where id = $1")
-                .bind(self.inbox_id)
-                .fetch_optional(&mut **tx)
-                .await?;
-        let (topic, payload, unfit) = found.ok_or_else(|| Failure::validation(format!("webhook {} is not in the inbox", self.inbox_id)))?;
-        // A body that jsonb cannot hold is stored as bytes only, and whoever received it wrote down why.
-        if let ("null", Some(reason)) = (payload.as_str(), unfit) {
-            return Err(Failure::validation(reason));
-        }
-        let document = serde_json::from_str(&payload)?;
-        ShopifyOrder::parse(&topic, &document).map_err(|refusal| Failure::validation(refusal.to_string()))?;
+        let webhook = inbox::read(tx, self.inbox_id).await?;
+        ShopifyOrder::parse(&webhook.topic, &webhook.document).map_err(|refusal| Failure::validation(refusal.to_string()))?;
         Ok(())
     }
 

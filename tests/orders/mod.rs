@@ -3,11 +3,14 @@
 pub mod inbox;
 
 mod arrival;
+mod crashes;
 mod customers;
+mod fulfillments;
 mod lines;
 mod money;
 mod mutated_documents;
 mod process_order;
-mod shared_documents;
+mod refunds;
+pub mod shared_documents;
 mod shopify_order;
 mod status;

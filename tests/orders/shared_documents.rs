@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fs, path::PathBuf};
 
 use jobs::orders::shopify_order::ShopifyOrder;
+use jobs::orders::shopify_refund::{ShopifyFulfillment, ShopifyRefund};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,7 +18,7 @@ struct Entry {
 }
 
 /// The documents by file name, those of orders first; none where the collection is absent.
-fn documents() -> Vec<(String, String, Value)> {
+pub fn documents() -> Vec<(String, String, Value)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/shopify");
     let Ok(manifest) = fs::read_to_string(folder.join("MANIFEST.json")) else { return Vec::new() };
     let entries: Vec<Entry> = serde_json::from_str(&manifest).expect("the manifest is a list");
@@ -76,4 +77,45 @@ async fn what_is_no_order_is_refused_even_under_an_orders_topic() {
     for (file, _, document) in documents().into_iter().filter(|(_, topic, _)| !topic.starts_with("orders/")) {
         ShopifyOrder::parse("orders/create", &document).expect_err(&file);
     }
+}
+
+/// The order of most documents of refunds and fulfilments in the collection.
+fn their_order(document: &Value) -> Value {
+    let lines: Vec<Value> = [703_073_504_i64, 466_157_049, 518_995_019, 866_550_311_766_439_020]
+        .map(|id| serde_json::json!({ "id": id, "quantity": 9, "price": "1.00", "sku": "S" }))
+        .to_vec();
+    let mut order = super::inbox::paid();
+    order["id"] = document["order_id"].clone();
+    order["line_items"] = lines.into();
+    order["total_price"] = "9999.00".into();
+    order
+}
+
+#[tokio::test]
+async fn every_refund_and_fulfilment_is_written_or_refused_by_name() {
+    let refused = HashMap::from([("mercadopago_refund.json", "missing field `id`"), ("pyapi_refund.json", "missing field `id`")]);
+    let mut seen = 0;
+    for (file, topic, document) in documents() {
+        let (function, read) = match topic.as_str() {
+            "refunds/create" => ("process_refund_webhook_txn", ShopifyRefund::parse(&document).map(drop)),
+            "fulfillments/create" => ("process_fulfillment_webhook_txn", ShopifyFulfillment::parse(&document).map(drop)),
+            _ => continue,
+        };
+        seen += 1;
+        if let Some(reason) = refused.get(file.as_str()) {
+            assert_eq!(read.expect_err("it is refused").to_string(), *reason, "{file}");
+            continue;
+        }
+        read.unwrap_or_else(|refusal| panic!("{file}: {refusal}"));
+        let db = Database::new().await;
+        process(db.pool(), &their_order(&document)).await.unwrap_or_else(|error| panic!("{file}: {error}"));
+        let inbox_id = super::inbox::receive(db.pool(), &topic, &document).await;
+        let outcome: String = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select outcome from raw_ops.{function}($1)")))
+            .bind(inbox_id)
+            .fetch_one(db.pool())
+            .await
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert_eq!(outcome, "recorded", "{file}");
+    }
+    assert!(seen == 0 || seen == 7, "{seen} documents are in the collection");
 }

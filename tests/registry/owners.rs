@@ -36,7 +36,8 @@ struct Part {
 }
 
 /// The folders of kinds of job: what stands before the dot of a name.
-const DOMAINS: [&str; 22] = [
+const DOMAINS: [&str; 23] = [
+    "customers",
     "orders",
     "webhooks",
     "allocation",

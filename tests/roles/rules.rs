@@ -84,7 +84,7 @@ pub const TABLES: &[Tables] = &[
          raw_ops.invoice_parsing_jobs raw_ops.lab_pdf_patterns raw_ops.lab_result_history raw_ops.lab_result_samples \
          raw_ops.lab_results raw_ops.lifecycle_events raw_ops.monitoring_runs raw_ops.ops_events raw_ops.order_items \
          raw_ops.order_notes raw_ops.orders raw_ops.outbox raw_ops.pack_quality_checks raw_ops.packing_instructions \
-         raw_ops.partner_contacts raw_ops.payment_events raw_ops.processed_3pl_files raw_ops.products raw_ops.proof_artifacts \
+         raw_ops.partner_contacts raw_ops.payment_events raw_ops.privacy_requests raw_ops.processed_3pl_files raw_ops.products raw_ops.proof_artifacts \
          raw_ops.proof_jobs raw_ops.proof_page_events raw_ops.referral_codes raw_ops.referral_events raw_ops.referral_rewards \
          raw_ops.referrals raw_ops.refunds raw_ops.replacement_requests raw_ops.shipments raw_ops.stock_dispatches \
          raw_ops.subscription_actions raw_ops.subscription_config raw_ops.subscription_events raw_ops.subscriptions \
@@ -152,7 +152,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
     Functions("raw_ops.store_shopify_webhooks raw_ops.take_delivery_report", &["rawops_ingest"]),
     Functions("raw_ops.raise_alert raw_ops.clear_alert", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
-    Functions("raw_ops.resolve_message", &["rawops_operator"]),
+    Functions("raw_ops.resolve_message raw_ops.close_privacy_request", &["rawops_operator"]),
     // Messages out.
     Functions(
         "engine.take_notices raw_ops.alert_channel raw_ops.alert_window raw_ops.apply_report raw_ops.begin_message \
@@ -167,6 +167,17 @@ pub const FUNCTIONS: &[Functions] = &[
          raw_ops.get_daily_snapshot raw_ops.get_low_stock_alerts raw_ops.open_work raw_ops.order_needs \
          raw_ops.orders_of_day raw_ops.shipments_of_day raw_ops.threshold raw_ops.today",
         &["rawops_runtime", "rawops_operator", "rawops_reader"],
+    ),
+    // Webhooks of Shopify, besides orders.
+    Functions(
+        "raw_ops.advance_shipment raw_ops.apply_shopify_customer raw_ops.cancelled_units raw_ops.count_fulfilled \
+         raw_ops.follow_fulfillment raw_ops.free_line raw_ops.lock_shopify_order raw_ops.next_shipment_status \
+         raw_ops.note_unknown_topic raw_ops.privacy_task raw_ops.process_customer_webhook_txn \
+         raw_ops.process_fulfillment_webhook_txn raw_ops.process_privacy_webhook_txn raw_ops.process_refund_webhook_txn \
+         raw_ops.record_shopify_refund raw_ops.remind_of_privacy_request raw_ops.settle_refunded_order raw_ops.settle_webhook \
+         raw_ops.shopify_cancelled_lines raw_ops.shopify_fulfillments raw_ops.shopify_parcel_status \
+         raw_ops.shrink_refunded_lines raw_ops.webhook_kind",
+        &["rawops_runtime"],
     ),
     // The work of the business.
     Functions(

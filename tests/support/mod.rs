@@ -21,6 +21,6 @@ pub mod witness;
 
 pub use collector::Collector;
 pub use database::Database;
-pub use drain::run_all;
+pub use drain::{run_all, run_due, run_due_on};
 pub use login::Login;
 pub use outside::Outside;

@@ -15,6 +15,8 @@ use web::{AppState, Config, Secret};
 use crate::support::Database;
 
 pub const SECRET: &str = "hush";
+/// What Shopify signed with before the last rotation.
+pub const SECRET_BEFORE: &str = "hush before";
 pub const SHOP: &str = "raw.myshopify.com";
 /// What Customer.io signs its reports with, and did before.
 pub const REPORTS_KEY: &str = "reports key";
@@ -46,7 +48,7 @@ impl Edge {
             let config = Config {
                 bind: address,
                 shopify_secret: Secret::new(SECRET),
-                shopify_secret_previous: None,
+                shopify_secret_previous: Some(Secret::new(SECRET_BEFORE)),
                 shop_domain: SHOP.into(),
                 customerio_key: Some(Secret::new(REPORTS_KEY)),
                 customerio_key_previous: Some(Secret::new(REPORTS_KEY_BEFORE)),
@@ -77,8 +79,13 @@ impl Edge {
 
     /// A signed delivery, to be changed before it is sent.
     pub fn delivery(&self, topic: &str, webhook_id: &str, body: impl Into<Vec<u8>>) -> RequestBuilder {
+        self.delivery_signed(SECRET, topic, webhook_id, body)
+    }
+
+    /// A delivery that is signed with this secret.
+    pub fn delivery_signed(&self, secret: &str, topic: &str, webhook_id: &str, body: impl Into<Vec<u8>>) -> RequestBuilder {
         let body = body.into();
-        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any key length");
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key length");
         mac.update(&body);
         let request = self
             .http
@@ -117,10 +124,9 @@ impl Edge {
              freed as (delete from engine.unique_key where job_id in (select job_id from taken)),
              gone as (
                  delete from engine.job where id in (select job_id from taken)
-                 returning id, lane_id, (args ->> 'inbox_id')::uuid as inbox_id
+                 returning id, (args ->> 'inbox_id')::uuid as inbox_id
              )
-             select inbox_id from gone join engine.lane l on l.id = lane_id and l.kind = 'orders.process_order'
-             order by gone.id",
+             select inbox_id from gone where inbox_id is not null order by gone.id",
         )
         .fetch_all(self.pool())
         .await

@@ -6,3 +6,4 @@ mod jsonb;
 mod retry;
 mod sandbox;
 mod shopify;
+mod topics;

@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, timeout_at};
 
-pub use delivery::Delivery;
+pub use delivery::{Delivery, TOPICS};
 pub use inbox::{Inbox, StoreError, Stored};
 
 use super::body;

@@ -75,7 +75,7 @@ fn outcome(row: &Row<'_>, replay_of: &HashMap<Uuid, Option<Uuid>>) -> Stored {
     match replay_of.get(&row.id) {
         None => Stored::Duplicate,
         Some(Some(_)) => Stored::SuspectedReplay,
-        Some(None) if row.delivery.is_order() => Stored::Enqueued,
+        Some(None) if row.delivery.is_read() => Stored::Enqueued,
         Some(None) => Stored::UnknownTopic,
     }
 }
@@ -98,7 +98,7 @@ async fn insert(tx: &mut PgConnection, rows: &[Row<'_>]) -> sqlx::Result<HashMap
         .bind(column(rows, |row| &row.delivery.body_sha256[..]))
         .bind(column(rows, |row| row.delivery.order_id))
         .bind(column(rows, |row| row.delivery.order_number.as_deref()))
-        .bind(column(rows, |row| row.delivery.is_order()))
+        .bind(column(rows, |row| row.delivery.is_read()))
         .bind(column(rows, |row| row.unfit.as_deref()))
         .fetch_all(tx)
         .await?;

@@ -19,8 +19,23 @@ use crate::trace::TRACE_PARENT;
 /// Longest value of an identifying header that is believed.
 const CLAIM_LIMIT_BYTES: usize = 255;
 
-/// Topics whose body is an order.
-const ORDER_TOPICS: [&str; 4] = ["orders/create", "orders/paid", "orders/updated", "orders/cancelled"];
+/// Topics that a job reads; `raw_ops.webhook_kind` says which. The body of all that begin with `orders/` is an order.
+pub const TOPICS: [&str; 14] = [
+    "orders/create",
+    "orders/paid",
+    "orders/updated",
+    "orders/cancelled",
+    "orders/fulfilled",
+    "orders/partially_fulfilled",
+    "refunds/create",
+    "fulfillments/create",
+    "fulfillments/update",
+    "customers/create",
+    "customers/update",
+    "customers/data_request",
+    "customers/redact",
+    "shop/redact",
+];
 
 /// A delivery as the inbox stores it.
 #[derive(Debug, Clone)]
@@ -71,9 +86,9 @@ impl Delivery {
         }
     }
 
-    /// Whether the body is an order that the order job takes.
-    pub fn is_order(&self) -> bool {
-        ORDER_TOPICS.contains(&self.topic.as_str())
+    /// Whether a job reads webhooks of this topic.
+    pub fn is_read(&self) -> bool {
+        TOPICS.contains(&self.topic.as_str())
     }
 }
 

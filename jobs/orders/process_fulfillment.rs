@@ -1,0 +1,49 @@
+//! Write down what Shopify says was sent.
+//!
+//! inbox row -> units sent of each line; number and place of the parcel
+//!
+//! Started by  web/webhooks/shopify.rs, for `fulfillments/create` and `fulfillments/update`
+//! Unique by   inbox row; documents of one fulfilment may come twice, late and in any order
+//! Rejected    when the document is no fulfilment: category `validation`
+//!
+//! The order may come later than its fulfilment: until then it fails as `not_ready`, which the policy tries again.
+
+use engine::{Failure, Job, JobResult, Run};
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::shopify_refund::ShopifyFulfillment;
+use crate::webhooks::inbox;
+
+/// Writes the fulfilment document that lies in `raw_ops.webhook_inbox` under this id.
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
+pub struct ProcessFulfillment {
+    /// The row of the inbox.
+    pub inbox_id: Uuid,
+}
+
+impl Job for ProcessFulfillment {
+    const KIND: &'static str = "orders.process_fulfillment";
+    const QUEUE: &'static str = "orders";
+
+    fn schema() -> serde_json::Value {
+        schema_for!(Self).into()
+    }
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let mut tx = run.begin().await?;
+        let webhook = inbox::read(&mut tx, self.inbox_id).await?;
+        let document = ShopifyFulfillment::parse(&webhook.document).map_err(|refusal| Failure::validation(refusal.to_string()))?;
+        let (order_id, outcome): (Option<Uuid>, String) =
+            sqlx::query_as("select order_id, outcome from raw_ops.process_fulfillment_webhook_txn($1)")
+                .bind(self.inbox_id)
+                .fetch_one(&mut *tx)
+                .await?;
+        let Some(order_id) = order_id else {
+            return Err(Failure::not_ready(format!("order {} of this fulfilment has not arrived", document.order_id.0)));
+        };
+        run.complete_in(tx, json!({ "order_id": order_id, "outcome": outcome })).await
+    }
+}

@@ -1,0 +1,3 @@
+//! Webhooks: what all jobs that read the inbox need.
+
+pub(crate) mod inbox;
