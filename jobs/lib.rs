@@ -8,6 +8,7 @@ pub mod health;
 pub mod lifecycle;
 pub mod orders;
 pub mod outbox;
+pub mod subscriptions;
 mod webhooks;
 
 use alerts::{PostAlert, ReportFailures};
@@ -17,6 +18,7 @@ use health::PruneEnqueueKeys;
 use lifecycle::TrackEvent;
 use orders::{ProcessFulfillment, ProcessOrder, ProcessRefund};
 use outbox::{DeliverMessage, SweepMessages};
+use subscriptions::ProcessEvent;
 
 /// Every kind of job a worker can run.
 pub fn kinds() -> engine::Kinds {
@@ -26,6 +28,7 @@ pub fn kinds() -> engine::Kinds {
         .with::<HandlePrivacyRequest>()
         .with::<PostAlert>()
         .with::<ProcessCustomer>()
+        .with::<ProcessEvent>()
         .with::<ProcessFulfillment>()
         .with::<ProcessOrder>()
         .with::<ProcessRefund>()

@@ -1685,6 +1685,12 @@ create trigger mark_message_failed after insert on raw_ops.dead_letter_queue for
     set state = case state when ''sending'' then ''unknown'' else ''failed'' end, error_message = ($1).error_message, updated_at = engine.now()
     where id = (($1).payload ->> ''outbox_id'')::uuid and state in (''pending'', ''sending'', ''failed'')
 ');
+create trigger mark_seal_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'subscriptions.process_event'::text) execute function raw_ops.follow_dead_letter('
+    update raw_ops.seal_webhook_inbox
+    set processing_status = ''failed'', processing_attempts = processing_attempts + coalesce(($1).attempts, 1),
+        last_error = ($1).error_message, error_category = ($1).category, processed_at = engine.now()
+    where id = (($1).payload ->> ''inbox_id'')::uuid and processing_status <> ''success''
+');
 create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = any (array['orders.process_order'::text, 'orders.process_refund'::text, 'orders.process_fulfillment'::text, 'customers.process_customer'::text, 'customers.handle_privacy_request'::text])) execute function raw_ops.follow_dead_letter('
     update raw_ops.webhook_inbox
     set processing_status = ''failed'', processing_attempts = processing_attempts + coalesce(($1).attempts, 1),
@@ -2740,6 +2746,8 @@ create index idx_seal_webhook_inbox_status on raw_ops.seal_webhook_inbox using b
 create index idx_seal_webhook_inbox_subscription on raw_ops.seal_webhook_inbox using btree (seal_subscription_id);
 create index idx_seal_webhook_inbox_topic on raw_ops.seal_webhook_inbox using btree (webhook_topic);
 create index idx_seal_webhook_received on raw_ops.seal_webhook_inbox using btree (received_at);
+create trigger trg_enqueue_process_event after update of processing_status on raw_ops.seal_webhook_inbox for each row when (new.processing_status = any (array['pending'::text, 'retrying'::text])) execute function raw_ops.enqueue_row('subscriptions.process_event', 'subscriptions', 'inbox_id', 'id', '', 'headers');
+create trigger trg_enqueue_process_event_new after insert on raw_ops.seal_webhook_inbox referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('subscriptions.process_event', 'subscriptions', 'inbox_id', 'id', '', 'headers', 'processing_status in (''pending'', ''retrying'')');
 comment on table raw_ops.seal_webhook_inbox is 'Raw incoming Seal webhooks';
 comment on column raw_ops.seal_webhook_inbox.idempotency_key is 'SHA-256 of the topic and the raw body: Seal sends no id of the delivery.';
 comment on column raw_ops.seal_webhook_inbox.raw_body is 'The bytes that were signed; payload is what jsonb can hold of them.';
@@ -2906,6 +2914,7 @@ create table raw_ops.subscriptions (
     currency text default 'GBP'::text,
     subscription_created_at timestamp with time zone,
     frequency_is_approximate boolean default false not null,
+    seal_updated_at timestamp with time zone,
     constraint subscriptions_pkey primary key (id),
     constraint subscriptions_shopify_subscription_id_key unique (shopify_subscription_id),
     constraint subscriptions_card_expiry_month_check check (card_expiry_month >= 1 and card_expiry_month <= 12),
@@ -2931,6 +2940,7 @@ comment on column raw_ops.subscriptions.card_expiry_year is 'Four digits. The ca
 comment on column raw_ops.subscriptions.dunning_started_at is 'The first failure of the billing cycle; days 0, 3, 7 and 10 are counted from it.';
 comment on column raw_ops.subscriptions.dunning_email_day0_sent is 'Shows the current cycle only, as the three after it; email_events says what was sent when.';
 comment on column raw_ops.subscriptions.frequency_is_approximate is 'delivery_interval is no whole number of weeks.';
+comment on column raw_ops.subscriptions.seal_updated_at is 'The age of the newest document of Seal: the newest time in it.';
 
 create table raw_ops.support_tickets (
     id uuid default gen_random_uuid() not null,
@@ -5242,6 +5252,10 @@ begin
 end
 $$;
 
+create function raw_ops.attempt_rank(status text) returns integer
+language sql immutable parallel safe
+as $$ select case status when 'success' then 3 when 'failed' then 2 when 'processing' then 1 else 0 end $$;
+
 create function raw_ops.begin_message(mail_id uuid) returns TABLE(step text, target text, event_type text, payload jsonb)
 language plpgsql
 as $$
@@ -6091,6 +6105,43 @@ as $$
     where not exists (select from raw_ops.ops_events e where e.entity_id = saved_order and e.kind = $2)
 $$;
 
+create function raw_ops.log_seal_event(inbox raw_ops.seal_webhook_inbox, sub raw_ops.subscriptions, status_before text, outcome text, age timestamp with time zone) returns void
+language plpgsql
+as $$
+declare
+    failed jsonb := raw_ops.shopify_object(inbox.payload, 'failed_billing_attempt');
+    told jsonb := coalesce(failed, raw_ops.shopify_object(inbox.payload, 'processed_billing_attempt'));
+    tried raw_ops.billing_attempts;
+    kind text := raw_ops.seal_event(inbox.webhook_topic, status_before, sub.status);
+    tries integer := coalesce((told ->> 'number_of_tries')::integer, 1);
+    at timestamptz := coalesce(raw_ops.seal_time(told ->> 'completed_at'), age, inbox.received_at);
+begin
+    if told is not null and exists (
+        select from raw_ops.subscription_events e
+        where e.seal_subscription_id = sub.seal_subscription_id and e.event_type = kind
+          and e.payload ->> 'attempt' = told ->> 'id' and e.payload ->> 'tries' = tries::text
+    ) then
+        return;
+    end if;
+    insert into raw_ops.subscription_events
+        (subscription_id, seal_subscription_id, customer_id, event_type, event_source, old_status, new_status, payload, event_at, created_at)
+    values (sub.id, sub.seal_subscription_id, sub.customer_id, kind, 'seal', status_before, sub.status, jsonb_strip_nulls(jsonb_build_object(
+            'inbox_id', inbox.id, 'topic', inbox.webhook_topic, 'outcome', outcome, 'attempt', told ->> 'id',
+            'tries', case when told is not null then tries end, 'log', raw_ops.shopify_list(inbox.payload, 'log') -> -1 ->> 'content')),
+        at, engine.now());
+    if inbox.webhook_topic not in ('billing_attempt/failed', 'billing_attempt/succeeded') then
+        return;
+    end if;
+    select * into tried from raw_ops.billing_attempts b where b.seal_billing_attempt_id = told ->> 'id';
+    insert into raw_ops.payment_events
+        (customer_id, order_id, subscription_id, event_type, failure_reason, attempt_number, amount_pence, event_metadata, created_at)
+    values (sub.customer_id, tried.order_id, sub.id, case when inbox.webhook_topic = 'billing_attempt/failed' then 'payment_failed'
+            when tried.retry_count > 0 then 'payment_recovered' else 'payment_succeeded' end,
+        case when failed is not null then tried.error_message end, tries, tried.amount_pence, jsonb_strip_nulls(jsonb_build_object(
+            'seal_billing_attempt_id', told ->> 'id', 'error_code', tried.error_code, 'inbox_id', inbox.id)), at);
+end
+$$;
+
 create function raw_ops.mail_of_report(person text, at timestamp with time zone) returns uuid
 language sql stable
 as $$
@@ -6510,6 +6561,54 @@ begin
 end
 $$;
 
+create function raw_ops.process_seal_webhook_txn(inbox_id uuid) returns TABLE(subscription_id uuid, outcome text)
+language plpgsql
+as $$
+declare
+    began timestamptz := clock_timestamp();  -- Elapsed work, not a date: the real clock even under a test clock.
+    inbox raw_ops.seal_webhook_inbox;
+    old raw_ops.subscriptions;
+    sub raw_ops.subscriptions;
+    customer uuid;
+    age timestamptz;
+begin
+    select * into inbox from raw_ops.seal_webhook_inbox w where w.id = $1 for update;
+    if not found then
+        raise exception 'webhook % is not in the inbox of Seal', $1 using errcode = 'P0002';
+    elsif raw_ops.shopify_text(inbox.payload, 'id') is null or raw_ops.shopify_text(inbox.payload, 'status') is null then
+        raise exception 'the payload is not a subscription of Seal: id or status is missing' using errcode = '22023';
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('raw_ops.seal_subscription:' || (inbox.payload ->> 'id'), 0));
+    select * into old from raw_ops.subscriptions s
+    where s.seal_subscription_id = inbox.payload ->> 'id'
+       or s.shopify_subscription_id = raw_ops.shopify_text(inbox.payload, 'shopify_graphql_subscription_contract_id')
+    order by s.seal_subscription_id nulls last limit 1 for no key update;
+    age := raw_ops.seal_age(inbox.payload);
+    outcome := case
+        when old.id is null then 'created'
+        when (coalesce(age, inbox.received_at), inbox.received_at)
+            < (coalesce(old.seal_updated_at, '-infinity'), coalesce(case when old.seal_updated_at is not null then old.last_synced_at end, '-infinity'))
+            then 'stale'
+        else 'updated'
+    end;
+    sub := old;
+    if outcome <> 'stale' then
+        customer := coalesce(raw_ops.seal_customer(inbox.payload, inbox.id), old.customer_id);
+        sub := raw_ops.save_seal_subscription(inbox.payload, customer, old, coalesce(age, inbox.received_at), inbox.received_at);
+    end if;
+    perform raw_ops.save_billing_attempts(sub, inbox.payload, outcome <> 'stale');
+    perform raw_ops.log_seal_event(inbox, sub, old.status, outcome, age);
+    perform raw_ops.settle_subscription_payment(sub.id);
+    subscription_id := sub.id;
+    update raw_ops.seal_webhook_inbox w
+    set processing_status = 'success', processed_at = engine.now(), processing_attempts = w.processing_attempts + 1, last_error = null,
+        error_category = null, seal_subscription_id = sub.seal_subscription_id,
+        processing_duration_ms = extract(milliseconds from clock_timestamp() - began)
+    where w.id = inbox.id;
+    return next;
+end
+$$;
+
 create function raw_ops.raise_alert(severity text, title text, message text, fields jsonb DEFAULT '[]'::jsonb, key text DEFAULT NULL::text, source_check text DEFAULT NULL::text, run_id uuid DEFAULT NULL::uuid, times integer DEFAULT 1) returns TABLE(id uuid, outcome text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -6862,6 +6961,141 @@ begin
 end
 $$;
 
+create function raw_ops.save_billing_attempt(sub raw_ops.subscriptions, attempt jsonb, is_news boolean, tries integer, tried_at timestamp with time zone) returns void
+language plpgsql
+as $$
+declare
+    status text := raw_ops.seal_attempt_status(attempt);
+    ordered text := raw_ops.shopify_text(attempt, 'order_id');
+begin
+    insert into raw_ops.billing_attempts as b
+        (subscription_id, seal_subscription_id, seal_billing_attempt_id, customer_id, scheduled_at, attempted_at, completed_at, status,
+         shopify_order_id, order_id, error_code, error_message, retry_count, requires_authentication, authentication_url, amount_pence,
+         currency, is_retry, triggered_manually, seal_payload, created_at, updated_at)
+    select sub.id, sub.seal_subscription_id, attempt ->> 'id', sub.customer_id, raw_ops.seal_time(attempt ->> 'date'), tried_at,
+        case when status = 'success' then coalesce(tried_at, raw_ops.seal_time(attempt ->> 'completed_at')) end, status, ordered,
+        (select o.id from raw_ops.orders o where o.shopify_order_id = ordered),
+        raw_ops.shopify_text(attempt, 'error_code'), raw_ops.shopify_text(attempt, 'error_message'), greatest(coalesce(tries, 1) - 1, 0),
+        raw_ops.shopify_text(attempt, 'customer_authentication_challenge_url') is not null,
+        raw_ops.shopify_text(attempt, 'customer_authentication_challenge_url'), round(sub.price_gbp * 100)::integer, sub.currency,
+        coalesce(tries, 1) > 1, coalesce(lower(attempt ->> 'triggered_manually') in ('1', 'true', 'yes'), false), attempt,
+        engine.now(), engine.now()
+    on conflict (seal_billing_attempt_id) do update set
+        scheduled_at = case when is_news then excluded.scheduled_at else b.scheduled_at end,
+        attempted_at = greatest(b.attempted_at, excluded.attempted_at),
+        completed_at = coalesce(b.completed_at, excluded.completed_at),
+        status = excluded.status,
+        shopify_order_id = coalesce(excluded.shopify_order_id, b.shopify_order_id),
+        order_id = coalesce(excluded.order_id, b.order_id),
+        error_code = coalesce(excluded.error_code, b.error_code),
+        error_message = coalesce(excluded.error_message, b.error_message),
+        retry_count = greatest(b.retry_count, excluded.retry_count),
+        requires_authentication = excluded.requires_authentication,
+        authentication_url = excluded.authentication_url,
+        is_retry = b.is_retry or excluded.is_retry,
+        seal_payload = excluded.seal_payload,
+        updated_at = excluded.updated_at
+    where b.seal_subscription_id = excluded.seal_subscription_id
+      and (raw_ops.attempt_rank(excluded.status) > raw_ops.attempt_rank(b.status)
+           or (raw_ops.attempt_rank(excluded.status) = raw_ops.attempt_rank(b.status)
+               and (is_news or excluded.retry_count > b.retry_count or (b.order_id is null and excluded.order_id is not null))));
+end
+$$;
+
+create function raw_ops.save_billing_attempts(sub raw_ops.subscriptions, payload jsonb, is_news boolean) returns void
+language plpgsql
+as $$
+declare
+    told jsonb := coalesce(raw_ops.shopify_object(payload, 'failed_billing_attempt'), raw_ops.shopify_object(payload, 'processed_billing_attempt'));
+    has_failed boolean := raw_ops.shopify_object(payload, 'failed_billing_attempt') is not null;
+    attempt jsonb;
+begin
+    for attempt in
+        select distinct on (a ->> 'id') a || case when a ->> 'id' = told ->> 'id'
+            then jsonb_build_object('status', case when has_failed then 'failed' else 'success' end) else '{}' end
+        from (
+            select e, 1 from jsonb_array_elements(raw_ops.shopify_list(payload, 'billing_attempts')) e
+            -- The schedule may not show the attempt any more that the webhook is about.
+            union all select told, 2 where told is not null
+        ) l (a, n)
+        where raw_ops.shopify_text(a, 'id') is not null and raw_ops.seal_time(a ->> 'date') is not null
+        order by a ->> 'id', n
+    loop
+        if attempt ->> 'id' = told ->> 'id' then
+            perform raw_ops.save_billing_attempt(sub, attempt, is_news, (told ->> 'number_of_tries')::integer,
+                raw_ops.seal_time(told ->> 'completed_at'));
+        else
+            perform raw_ops.save_billing_attempt(sub, attempt, is_news, null, raw_ops.seal_time(attempt ->> 'completed_at'));
+        end if;
+    end loop;
+    if is_news and jsonb_typeof(payload -> 'billing_attempts') = 'array' then
+        update raw_ops.billing_attempts b set status = 'cancelled', updated_at = engine.now()
+        where b.seal_subscription_id = sub.seal_subscription_id and b.status in ('scheduled', 'skipped')
+          and b.seal_billing_attempt_id is distinct from told ->> 'id'
+          and not exists (select from jsonb_array_elements(payload -> 'billing_attempts') e where e ->> 'id' = b.seal_billing_attempt_id);
+    end if;
+    update raw_ops.orders o set is_subscription = true
+    where not o.is_subscription and o.shopify_order_id in (
+        select raw_ops.shopify_text(payload, 'order_id')
+        union select b.shopify_order_id from raw_ops.billing_attempts b where b.seal_subscription_id = sub.seal_subscription_id);
+end
+$$;
+
+create function raw_ops.save_seal_subscription(payload jsonb, customer uuid, old raw_ops.subscriptions, age timestamp with time zone, received timestamp with time zone) returns raw_ops.subscriptions
+language plpgsql
+as $$
+declare
+    saved raw_ops.subscriptions;
+    now_status text := lower(payload ->> 'status');
+    contract text := coalesce(raw_ops.shopify_text(payload, 'shopify_graphql_subscription_contract_id'), old.shopify_subscription_id,
+        'seal:' || (payload ->> 'id'));
+    days numeric := raw_ops.seal_days(payload ->> 'delivery_interval');
+    card_year integer := (raw_ops.shopify_text(payload, 'card_expiry_year'))::integer;
+    ship text := nullif(concat_ws(', ', raw_ops.shopify_text(payload, 's_address1'), raw_ops.shopify_text(payload, 's_address2'),
+        raw_ops.shopify_text(payload, 's_city'), raw_ops.shopify_text(payload, 's_province'), raw_ops.shopify_text(payload, 's_zip'),
+        raw_ops.shopify_text(payload, 's_country')), '');
+begin
+    -- The contract may be known only now, or be another one.
+    update raw_ops.subscriptions s set shopify_subscription_id = contract where s.id = old.id and s.shopify_subscription_id <> contract;
+    insert into raw_ops.subscriptions as s
+        (customer_id, shopify_subscription_id, seal_subscription_id, seal_internal_id, shopify_customer_id, status, frequency_weeks,
+         frequency_is_approximate, delivery_interval, billing_interval, price_gbp, currency, next_billing_date, paused_at, cancelled_at,
+         shipping_address, email, card_brand, card_last_digits, card_expiry_month, card_expiry_year, variant_id, subscription_created_at,
+         last_synced_at, seal_updated_at, seal_payload, created_at, updated_at)
+    values (customer, contract,
+        payload ->> 'id', raw_ops.shopify_text(payload, 'internal_id'), (raw_ops.shopify_text(payload, 'customer_id'))::bigint, now_status,
+        coalesce(greatest(round(days / 7), 1)::integer, old.frequency_weeks, 4),
+        coalesce(days % 7 <> 0, old.frequency_is_approximate, true), raw_ops.shopify_text(payload, 'delivery_interval'),
+        raw_ops.shopify_text(payload, 'billing_interval'), coalesce((raw_ops.shopify_text(payload, 'total_value'))::numeric, old.price_gbp),
+        coalesce(upper(raw_ops.shopify_text(payload, 'currency')), old.currency, 'GBP'),
+        case when now_status = 'active' then (
+            select min((raw_ops.seal_time(a ->> 'date') at time zone 'Europe/London')::date)
+            from jsonb_array_elements(raw_ops.shopify_list(payload, 'billing_attempts')) a where raw_ops.seal_attempt_status(a) = 'scheduled'
+        ) end,
+        case when now_status = 'paused' then coalesce(raw_ops.seal_time(payload ->> 'paused_on'), old.paused_at, age, received) end,
+        case when now_status in ('cancelled', 'expired') then coalesce(raw_ops.seal_time(payload ->> 'cancelled_on'), old.cancelled_at, age, received) end,
+        ship, raw_ops.shopify_text(payload, 'email'), raw_ops.shopify_text(payload, 'card_brand'),
+        raw_ops.shopify_text(payload, 'card_last_digits'), (raw_ops.shopify_text(payload, 'card_expiry_month'))::integer,
+        card_year + case when card_year < 100 then 2000 else 0 end,
+        (raw_ops.shopify_text(raw_ops.shopify_list(payload, 'items') -> 0, 'variant_id'))::bigint,
+        coalesce(raw_ops.seal_time(payload ->> 'order_placed'), old.subscription_created_at), received, age, payload, engine.now(), engine.now())
+    on conflict (shopify_subscription_id) do update set
+        (customer_id, seal_subscription_id, seal_internal_id, shopify_customer_id, status, frequency_weeks, frequency_is_approximate)
+            = (excluded.customer_id, excluded.seal_subscription_id, excluded.seal_internal_id, excluded.shopify_customer_id, excluded.status,
+               excluded.frequency_weeks, excluded.frequency_is_approximate),
+        (delivery_interval, billing_interval, price_gbp, currency, next_billing_date, paused_at, cancelled_at)
+            = (excluded.delivery_interval, excluded.billing_interval, excluded.price_gbp, excluded.currency, excluded.next_billing_date,
+               excluded.paused_at, excluded.cancelled_at),
+        (shipping_address, email, card_brand, card_last_digits, card_expiry_month, card_expiry_year, variant_id)
+            = (excluded.shipping_address, excluded.email, excluded.card_brand, excluded.card_last_digits, excluded.card_expiry_month,
+               excluded.card_expiry_year, excluded.variant_id),
+        (subscription_created_at, last_synced_at, seal_updated_at, seal_payload, updated_at)
+            = (excluded.subscription_created_at, excluded.last_synced_at, excluded.seal_updated_at, excluded.seal_payload, excluded.updated_at)
+    returning * into saved;
+    return saved;
+end
+$$;
+
 create function raw_ops.save_shopify_customer(customer uuid, payload jsonb) returns void
 language plpgsql
 as $$
@@ -7021,6 +7255,83 @@ begin
 end
 $$;
 
+create function raw_ops.seal_age(payload jsonb) returns timestamp with time zone
+language sql stable
+as $$
+    select max(raw_ops.seal_time(t.written))
+    from (
+        select e ->> 'created' from jsonb_array_elements(raw_ops.shopify_list(payload, 'log')) e
+        union all select a ->> 'completed_at' from jsonb_array_elements(raw_ops.shopify_list(payload, 'billing_attempts')) a
+        union all select payload -> 'failed_billing_attempt' ->> 'completed_at'
+        union all select payload -> 'processed_billing_attempt' ->> 'completed_at'
+        union all select payload ->> 'paused_on'
+        union all select payload ->> 'cancelled_on'
+        union all select payload ->> 'order_placed'
+    ) t (written)
+$$;
+
+create function raw_ops.seal_attempt_status(attempt jsonb) returns text
+language sql immutable parallel safe
+as $$
+    select case
+        when lower(attempt ->> 'status') in ('success', 'succeeded', 'completed', 'processed', 'paid') or raw_ops.shopify_text(attempt, 'order_id') is not null
+            then 'success'
+        when lower(attempt ->> 'status') in ('failed', 'error', 'failure')
+            or coalesce(raw_ops.shopify_text(attempt, 'error_code'), raw_ops.shopify_text(attempt, 'error_message')) is not null then 'failed'
+        when lower(attempt ->> 'status') in ('skipped', 'skip') then 'skipped'
+        when lower(attempt ->> 'status') in ('cancelled', 'canceled') then 'cancelled'
+        else 'scheduled'
+    end
+$$;
+
+create function raw_ops.seal_customer(payload jsonb, inbox_id uuid) returns uuid
+language plpgsql
+as $$
+declare
+    known uuid;
+begin
+    select c.id into known from raw_ops.customers c where c.shopify_customer_id = raw_ops.shopify_text(payload, 'customer_id');
+    if known is null then
+        known := raw_ops.shopify_customer_id(jsonb_build_object('customer', jsonb_build_object(
+            'id', raw_ops.shopify_text(payload, 'customer_id'), 'email', raw_ops.shopify_text(payload, 'email'))), inbox_id);
+        -- Of a customer who is known, Shopify says more and newer.
+        update raw_ops.customers c
+        set first_name = coalesce(c.first_name, raw_ops.shopify_text(payload, 'first_name')),
+            last_name = coalesce(c.last_name, raw_ops.shopify_text(payload, 'last_name'))
+        where c.id = known;
+    end if;
+    return known;
+end
+$$;
+
+create function raw_ops.seal_days(written text) returns numeric
+language sql immutable parallel safe
+as $$
+    select m[1]::numeric * case m[2] when 'day' then 1 when 'week' then 7 when 'month' then 30.4375 else 365.25 end
+    from regexp_match(lower(btrim(written)), '^([1-9][0-9]{0,3}) (day|week|month|year)s?$') m
+$$;
+
+create function raw_ops.seal_event(topic text, status_before text, status_now text) returns text
+language sql immutable parallel safe
+as $$
+    select case
+        when status_before is null and topic like 'subscription/%' then 'subscription.created'
+        when topic like 'subscription/%' and status_before <> status_now then 'subscription.' || case
+            when status_now <> 'active' then status_now when status_before = 'paused' then 'resumed' else 'reactivated' end
+        else replace(replace(topic, '/', '.'), 'succeeded', 'success')
+    end
+$$;
+
+create function raw_ops.seal_time(written text) returns timestamp with time zone
+language sql stable parallel safe
+as $$
+    select case
+        when nullif(btrim(written), '') is null then null
+        when written ~ '(Z|[+-][0-9]{2}:?[0-9]{2})$' then written::timestamptz
+        else written::timestamp at time zone 'UTC'
+    end
+$$;
+
 create function raw_ops.set_allocation_status(wanted_order uuid, outcome text) returns void
 language plpgsql
 as $$
@@ -7177,6 +7488,33 @@ begin
         perform raw_ops.log_order_once(saved_order, 'order_changed_late', format(
             'Shopify changed the lines of order %s when it was %s already; they were left as they are',
             payload ->> 'name', new_status), 'shopify', inbox_id);
+    end if;
+end
+$$;
+
+create function raw_ops.settle_subscription_payment(sub uuid) returns void
+language plpgsql
+as $$
+declare
+    newest raw_ops.billing_attempts;
+begin
+    select * into newest from raw_ops.billing_attempts b
+    where b.subscription_id = sub and b.status in ('success', 'failed') and coalesce(b.error_code, '') <> 'INVOICE_ALREADY_PAID'
+    order by b.scheduled_at desc, b.id limit 1;
+    if newest.status = 'failed' then
+        update raw_ops.subscriptions s
+        set payment_status = case when s.status = 'active' then 'failing' else 'failed' end,
+            failed_payment_count = newest.retry_count + 1, last_failed_at = greatest(s.last_failed_at, newest.attempted_at, newest.scheduled_at),
+            dunning_started_at = coalesce(
+                (select min(e.event_at) from raw_ops.subscription_events e
+                 where e.subscription_id = sub and e.event_type = 'billing_attempt.failed' and e.payload ->> 'attempt' = newest.seal_billing_attempt_id),
+                s.dunning_started_at, newest.attempted_at, newest.scheduled_at), last_error_message = newest.error_message
+        where s.id = sub;
+    elsif newest.status = 'success' then
+        update raw_ops.subscriptions s
+        set payment_status = 'healthy', failed_payment_count = 0, dunning_started_at = null, last_error_message = null,
+            dunning_email_day0_sent = false, dunning_email_day3_sent = false, dunning_email_day7_sent = false, dunning_email_day10_sent = false
+        where s.id = sub and (s.payment_status <> 'healthy' or s.dunning_started_at is not null);
     end if;
 end
 $$;
@@ -7543,6 +7881,29 @@ begin
         where exists (select from raw_ops.allocation_queue q where q.order_id = refunded.id and q.state = 'pending');
     end if;
     return freed;
+end
+$$;
+
+create function raw_ops.store_seal_webhook(topic text, subscription text, payload text, headers text, body bytea, idempotency_key text, is_read boolean, unfit text) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    made uuid;
+begin
+    insert into raw_ops.seal_webhook_inbox as s
+        (webhook_topic, seal_subscription_id, payload, headers, raw_body, idempotency_key, hmac_valid, processing_status, last_error, received_at, created_at)
+    values (topic, subscription, store_seal_webhook.payload::jsonb, store_seal_webhook.headers::jsonb, body, store_seal_webhook.idempotency_key,
+            true, case when is_read then 'pending' else 'ignored' end, unfit, engine.now(), engine.now())
+    on conflict on constraint seal_webhook_inbox_idempotency_key_key do nothing
+    returning s.id into made;
+    if made is null then
+        return 'duplicate';
+    elsif not is_read then
+        perform raw_ops.note_unknown_topic(made, 'Seal', topic);
+        return 'unknown_topic';
+    end if;
+    return 'enqueued';
 end
 $$;
 
@@ -8189,6 +8550,7 @@ grant execute on function raw_ops.allocation_outcome(uuid,raw_ops.order_status) 
 grant execute on function raw_ops.apply_report(uuid,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.apply_shopify_customer(uuid,jsonb,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.apply_shopify_order(raw_ops.webhook_inbox,timestamp with time zone,raw_ops.orders,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.attempt_rank(text) to rawops_runtime;
 grant execute on function raw_ops.begin_message(uuid) to rawops_runtime;
 grant execute on function raw_ops.cancelled_units(bigint,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.check_shopify_order(text,jsonb) to rawops_runtime;
@@ -8228,6 +8590,7 @@ grant execute on function raw_ops.log_allocation(uuid,text,integer,text,uuid) to
 grant execute on function raw_ops.log_customer_conflict(uuid,uuid,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.log_event(text,uuid,text,text,jsonb,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.log_order_once(uuid,text,text,text,uuid) to rawops_runtime;
+grant execute on function raw_ops.log_seal_event(raw_ops.seal_webhook_inbox,raw_ops.subscriptions,text,text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.mail_of_report(text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.mark_sent(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.minutes_since(timestamp with time zone) to rawops_runtime;
@@ -8249,6 +8612,7 @@ grant execute on function raw_ops.process_fulfillment_webhook_txn(uuid) to rawop
 grant execute on function raw_ops.process_order_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_privacy_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_refund_webhook_txn(uuid) to rawops_runtime;
+grant execute on function raw_ops.process_seal_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.raise_alert(text,text,text,jsonb,text,text,uuid,integer) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.record_release(raw_ops.batches,uuid,text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.record_shopify_refund(jsonb,raw_ops.orders,uuid) to rawops_runtime;
@@ -8263,9 +8627,18 @@ grant execute on function raw_ops.reserve_for_order(uuid,uuid) to rawops_runtime
 grant execute on function raw_ops.reserve_stock(uuid,uuid,integer,uuid) to rawops_runtime;
 grant execute on function raw_ops.resolve_message(uuid,text,text) to rawops_operator;
 grant execute on function raw_ops.retry_failed_webhooks(integer) to rawops_operator, rawops_runtime;
+grant execute on function raw_ops.save_billing_attempt(raw_ops.subscriptions,jsonb,boolean,integer,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.save_billing_attempts(raw_ops.subscriptions,jsonb,boolean) to rawops_runtime;
+grant execute on function raw_ops.save_seal_subscription(jsonb,uuid,raw_ops.subscriptions,timestamp with time zone,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.save_shopify_customer(uuid,jsonb) to rawops_runtime;
 grant execute on function raw_ops.save_shopify_items(jsonb,uuid,boolean) to rawops_runtime;
 grant execute on function raw_ops.save_shopify_order(jsonb,timestamp with time zone,uuid,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.seal_age(jsonb) to rawops_runtime;
+grant execute on function raw_ops.seal_attempt_status(jsonb) to rawops_runtime;
+grant execute on function raw_ops.seal_customer(jsonb,uuid) to rawops_runtime;
+grant execute on function raw_ops.seal_days(text) to rawops_runtime;
+grant execute on function raw_ops.seal_event(text,text,text) to rawops_runtime;
+grant execute on function raw_ops.seal_time(text) to rawops_runtime;
 grant execute on function raw_ops.set_allocation_status(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.settle_alert(uuid,integer,text) to rawops_runtime;
 grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
@@ -8273,6 +8646,7 @@ grant execute on function raw_ops.settle_event(uuid,text,text) to rawops_runtime
 grant execute on function raw_ops.settle_message(uuid,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.settle_refunded_order(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.settle_shopify_items(jsonb,raw_ops.orders,uuid,raw_ops.order_status,uuid) to rawops_runtime;
+grant execute on function raw_ops.settle_subscription_payment(uuid) to rawops_runtime;
 grant execute on function raw_ops.settle_webhook(uuid,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.severity_rank(text) to rawops_runtime;
 grant execute on function raw_ops.shipments_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
@@ -8301,6 +8675,7 @@ grant execute on function raw_ops.shopify_text(jsonb,text) to rawops_runtime;
 grant execute on function raw_ops.shopify_unit_price_ex_vat(jsonb,jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shrink_refunded_lines(jsonb,raw_ops.orders,uuid) to rawops_runtime;
+grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
 grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;
 grant execute on function raw_ops.take_delivery_report(text,text,timestamp with time zone,text,uuid,text,text,boolean,text) to rawops_ingest;

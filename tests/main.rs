@@ -19,6 +19,7 @@ mod registry;
 mod roles;
 mod sandbox;
 mod stock;
+mod subscriptions;
 mod support;
 mod webhooks;
 mod workers;

@@ -3,9 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::Secret;
+use crate::webhooks::signature::Verifier;
 
 /// Where to listen unless told otherwise: this machine only.
 const DEFAULT_BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+const CUSTOMERIO_KEY: &str = "CUSTOMERIO_WEBHOOK_KEY";
+const SEAL_KEY: &str = "SEAL_API_SECRET";
+const COURIER_KEY: &str = "COURIER_WEBHOOK_SECRET";
 
 /// Settings of the HTTP process.
 #[derive(Clone)]
@@ -18,10 +23,38 @@ pub struct Config {
     pub shopify_secret_previous: Option<Secret>,
     /// The shop whose deliveries are taken, as `name.myshopify.com`.
     pub shop_domain: String,
-    /// The key that Customer.io signs its reports with; without it none are taken.
-    pub customerio_key: Option<Secret>,
-    /// The key before the last rotation, while reports may still use it.
-    pub customerio_key_previous: Option<Secret>,
+    /// What Customer.io signs its reports with.
+    pub customerio: Keys,
+    /// What Seal signs its webhooks with: the secret of its API.
+    pub seal: Keys,
+    /// What our couriers' adapters sign their events with.
+    pub courier: Keys,
+}
+
+/// The secrets of a source that need not be used.
+#[derive(Clone, Default)]
+pub struct Keys {
+    /// The key that is valid now; without it the source's webhooks are not taken.
+    pub current: Option<Secret>,
+    /// The key before the last rotation, while webhooks may still use it.
+    pub previous: Option<Secret>,
+}
+
+impl Keys {
+    fn read(name: &str, lookup: impl Fn(&str) -> Option<String>) -> Self {
+        Self { current: lookup(name).map(Secret::new), previous: lookup(&format!("{name}_PREVIOUS")).map(Secret::new) }
+    }
+
+    fn problems(&self, name: &str) -> Vec<String> {
+        let current = self.current.as_ref().and_then(|key| key.problem(name));
+        let previous = self.previous.as_ref().and_then(|key| key.problem(&format!("{name}_PREVIOUS")));
+        current.into_iter().chain(previous).collect()
+    }
+
+    /// Checks what these keys sign; none without a key.
+    pub(crate) fn verifier(&self) -> Option<Verifier> {
+        self.current.as_ref().map(|key| Verifier::new(key, self.previous.as_ref()))
+    }
 }
 
 /// Everything that is wrong with the settings, one sentence each.
@@ -56,8 +89,9 @@ impl Config {
             shopify_secret: Secret::new(lookup("SHOPIFY_WEBHOOK_SECRET").unwrap_or_default()),
             shopify_secret_previous: lookup("SHOPIFY_WEBHOOK_SECRET_PREVIOUS").map(Secret::new),
             shop_domain: lookup("SHOPIFY_SHOP_DOMAIN").unwrap_or_default(),
-            customerio_key: lookup("CUSTOMERIO_WEBHOOK_KEY").map(Secret::new),
-            customerio_key_previous: lookup("CUSTOMERIO_WEBHOOK_KEY_PREVIOUS").map(Secret::new),
+            customerio: Keys::read(CUSTOMERIO_KEY, lookup),
+            seal: Keys::read(SEAL_KEY, lookup),
+            courier: Keys::read(COURIER_KEY, lookup),
         };
         problems.extend(config.problems());
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
@@ -76,10 +110,9 @@ impl Config {
         let secret = secret_problem("SHOPIFY_WEBHOOK_SECRET", &self.shopify_secret);
         let previous = self.shopify_secret_previous.as_ref().and_then(|secret| secret_problem("SHOPIFY_WEBHOOK_SECRET_PREVIOUS", secret));
         let shop = shop_problem(&self.shop_domain);
-        let reports =
-            [("CUSTOMERIO_WEBHOOK_KEY", &self.customerio_key), ("CUSTOMERIO_WEBHOOK_KEY_PREVIOUS", &self.customerio_key_previous)];
-        let reports = reports.into_iter().filter_map(|(name, key)| key.as_ref()?.problem(name));
-        [secret, previous, shop].into_iter().flatten().chain(reports).collect()
+        let others = [(CUSTOMERIO_KEY, &self.customerio), (SEAL_KEY, &self.seal), (COURIER_KEY, &self.courier)];
+        let others = others.into_iter().flat_map(|(name, keys)| keys.problems(name));
+        [secret, previous, shop].into_iter().flatten().chain(others).collect()
     }
 }
 

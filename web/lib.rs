@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! POST /functions/v1/shopify-webhook-handler   orders of Shopify
+//! POST /functions/v1/seal-webhook-handler      subscriptions of Seal
 //! POST /functions/v1/ops-alerter               raises an alert
 //! POST /webhooks/customerio                    reports of Customer.io about mails
 //! *    /v1/…                                       the producers' API, see `api`
@@ -30,7 +31,7 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Keys};
 pub use jobs::clients::Secret;
 pub use server::{ServeError, bind, run, serve};
 pub use state::AppState;
@@ -41,6 +42,7 @@ pub use state::AppState;
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route(webhooks::shopify::PATH, post(webhooks::shopify::receive))
+        .route(webhooks::seal::PATH, post(webhooks::seal::receive))
         .route(webhooks::customerio::PATH, post(webhooks::customerio::receive))
         .merge(functions::router(&state))
         .merge(api::router(&state))

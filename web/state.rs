@@ -16,6 +16,7 @@ pub struct AppState {
     pub(crate) verifier: Verifier,
     pub(crate) shop_domain: Arc<str>,
     pub(crate) reports: Option<Verifier>,
+    pub(crate) seal: Option<Verifier>,
     pub(crate) shopify: Inbox,
     pub(crate) counts: Arc<Counts>,
     pub(crate) kinds: engine::Kinds,
@@ -27,7 +28,8 @@ impl AppState {
         let previous = config.shopify_secret_previous.as_ref();
         Self {
             verifier: Verifier::new(&config.shopify_secret, previous),
-            reports: config.customerio_key.as_ref().map(|key| Verifier::new(key, config.customerio_key_previous.as_ref())),
+            reports: config.customerio.verifier(),
+            seal: config.seal.verifier(),
             shop_domain: config.shop_domain.as_str().into(),
             shopify: Inbox::new(&pool),
             counts: Arc::default(),

@@ -21,8 +21,9 @@ fn app() -> Router {
         shopify_secret: Secret::new(SECRET),
         shopify_secret_previous: None,
         shop_domain: SHOP.into(),
-        customerio_key: None,
-        customerio_key_previous: None,
+        customerio: Keys::default(),
+        seal: Keys::default(),
+        courier: Keys::default(),
     };
     let nowhere = PgConnectOptions::new().host("127.0.0.1").port(1).username("nobody");
     let pool = PgPoolOptions::new().acquire_timeout(Duration::from_millis(200)).connect_lazy_with(nowhere);

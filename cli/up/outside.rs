@@ -32,7 +32,7 @@ impl Outside {
             let begun = Instant::now();
             let [app_key, site_id, track_key, signing_key] = std::array::from_fn(|_| fresh_secret());
             let url = format!("http://{address}{}", ::web::webhooks::customerio::PATH);
-            settings.web.customerio_key = Some(Secret::new(&*signing_key));
+            settings.web.customerio.current = Some(Secret::new(&*signing_key));
             let reporting = Reporting { url, signing_key, include_headers: true, twice: false, retry_after: REPORT_AGAIN };
             let account = customerio::Options { reporting: Some(reporting), ..customerio::Options::new(&app_key, &site_id, &track_key) };
             let sandbox = CustomerIo::start(account, stop.clone()).await.context("the sandbox's Customer.io cannot listen")?;

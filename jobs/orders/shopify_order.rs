@@ -150,7 +150,7 @@ pub struct Customer {
 /// Why a document is no order: one sentence for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Refusal(pub(super) String);
+pub struct Refusal(pub(crate) String);
 
 impl ShopifyOrder {
     /// Reads the document of a webhook with this topic.
@@ -214,7 +214,7 @@ fn sum(taxes: &[TaxLine]) -> Decimal {
     taxes.iter().map(|tax| tax.price.0).sum()
 }
 
-pub(super) fn named(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+pub(crate) fn named(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
     let path = error.path().to_string();
     let mut message = match path.as_str() {
         "." => error.inner().to_string(),

@@ -104,7 +104,7 @@ fn decimal(text: &str) -> Option<Decimal> {
 }
 
 /// A list; what is no list (null, an object) counts as empty.
-pub(super) fn list<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(source: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn list<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(source: D) -> Result<Vec<T>, D::Error> {
     match Value::deserialize(source)? {
         Value::Array(values) => values.into_iter().map(|value| T::deserialize(value).map_err(de::Error::custom)).collect(),
         _ => Ok(Vec::new()),

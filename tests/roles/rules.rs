@@ -150,7 +150,7 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     Functions("engine.stop_children engine.enqueue_unwind engine.inherit_steps", &[]),
     Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
-    Functions("raw_ops.store_shopify_webhooks raw_ops.take_delivery_report", &["rawops_ingest"]),
+    Functions("raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.take_delivery_report", &["rawops_ingest"]),
     Functions("raw_ops.raise_alert raw_ops.clear_alert", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions("raw_ops.resolve_message raw_ops.close_privacy_request", &["rawops_operator"]),
     // Messages out.
@@ -177,6 +177,13 @@ pub const FUNCTIONS: &[Functions] = &[
          raw_ops.record_shopify_refund raw_ops.remind_of_privacy_request raw_ops.settle_refunded_order raw_ops.settle_webhook \
          raw_ops.shopify_cancelled_lines raw_ops.shopify_fulfillments raw_ops.shopify_parcel_status \
          raw_ops.shrink_refunded_lines raw_ops.webhook_kind",
+        &["rawops_runtime"],
+    ),
+    // Webhooks of Seal.
+    Functions(
+        "raw_ops.attempt_rank raw_ops.log_seal_event raw_ops.process_seal_webhook_txn raw_ops.save_billing_attempt \
+         raw_ops.save_billing_attempts raw_ops.save_seal_subscription raw_ops.seal_age raw_ops.seal_attempt_status \
+         raw_ops.seal_customer raw_ops.seal_days raw_ops.seal_event raw_ops.seal_time raw_ops.settle_subscription_payment",
         &["rawops_runtime"],
     ),
     // The work of the business.

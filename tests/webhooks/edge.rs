@@ -22,6 +22,17 @@ pub const SHOP: &str = "raw.myshopify.com";
 pub const REPORTS_KEY: &str = "reports key";
 pub const REPORTS_KEY_BEFORE: &str = "reports key before";
 
+/// What Seal signs with, and did before.
+pub const SEAL_SECRET: &str = "seal secret";
+pub const SEAL_SECRET_BEFORE: &str = "seal secret before";
+/// What our couriers' adapters sign with, and did before.
+pub const COURIER_SECRET: &str = "courier secret";
+pub const COURIER_SECRET_BEFORE: &str = "courier secret before";
+
+fn keys(current: &str, previous: &str) -> web::Keys {
+    web::Keys { current: Some(Secret::new(current)), previous: Some(Secret::new(previous)) }
+}
+
 /// Web processes on one database; requests go to them in turn.
 pub struct Edge {
     database: Database,
@@ -50,8 +61,9 @@ impl Edge {
                 shopify_secret: Secret::new(SECRET),
                 shopify_secret_previous: Some(Secret::new(SECRET_BEFORE)),
                 shop_domain: SHOP.into(),
-                customerio_key: Some(Secret::new(REPORTS_KEY)),
-                customerio_key_previous: Some(Secret::new(REPORTS_KEY_BEFORE)),
+                customerio: keys(REPORTS_KEY, REPORTS_KEY_BEFORE),
+                seal: keys(SEAL_SECRET, SEAL_SECRET_BEFORE),
+                courier: keys(COURIER_SECRET, COURIER_SECRET_BEFORE),
             };
             let router = web::router(AppState::new(&config, database.pool().clone()));
             tokio::spawn(web::run(listener, router, shutdown.clone()));

@@ -5,5 +5,6 @@ pub mod edge;
 mod jsonb;
 mod retry;
 mod sandbox;
+mod seal;
 mod shopify;
 mod topics;

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::body;
+use super::{body, claim};
 use crate::AppState;
 
 /// Where Customer.io posts to; the path is part of the webhook's settings.
@@ -83,7 +83,7 @@ pub async fn receive(State(state): State<AppState>, headers: HeaderMap, body: Bo
         }
     };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    let signed = match (the_one(&headers, TIMESTAMP), the_one(&headers, SIGNATURE)) {
+    let signed = match (claim::the_one(&headers, TIMESTAMP), claim::the_one(&headers, SIGNATURE)) {
         (Some(timestamp), Some(signature)) => {
             is_recent(timestamp, now) && verifier.accepts_hex(&[b"v0:", timestamp.as_bytes(), b":", &body], signature.as_bytes())
         }
@@ -101,13 +101,6 @@ pub async fn receive(State(state): State<AppState>, headers: HeaderMap, body: Bo
         }
     };
     take(&state, &report).await
-}
-
-/// The value of a header that is there once.
-fn the_one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    value.to_str().ok()
 }
 
 fn is_recent(timestamp: &str, now: i64) -> bool {

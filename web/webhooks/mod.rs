@@ -1,7 +1,9 @@
 //! Webhooks: one file per vendor, and what all of them need.
 
 pub mod body;
+mod claim;
 pub mod customerio;
 pub mod jsonb;
+pub mod seal;
 pub mod shopify;
 pub mod signature;

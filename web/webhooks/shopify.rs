@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 pub use delivery::{Delivery, TOPICS};
 pub use inbox::{Inbox, StoreError, Stored};
 
-use super::body;
+use super::{body, claim};
 use crate::AppState;
 
 /// Where Shopify posts to; the path is part of the shop's configuration.
@@ -76,18 +76,12 @@ pub async fn receive(State(state): State<AppState>, headers: HeaderMap, body: Bo
     }
 }
 
-/// One signature header, and it is valid: two of them leave open which one
-/// an intermediary has checked.
 fn is_signed(state: &AppState, headers: &HeaderMap, body: &[u8]) -> bool {
-    let mut values = headers.get_all(SIGNATURE).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => state.verifier.accepts(body, value.as_bytes()),
-        _ => false,
-    }
+    claim::the_one(headers, SIGNATURE).is_some_and(|signature| state.verifier.accepts(body, signature.as_bytes()))
 }
 
 fn is_of_our_shop(state: &AppState, headers: &HeaderMap) -> bool {
-    delivery::claim(headers, "x-shopify-shop-domain").is_some_and(|shop| shop.eq_ignore_ascii_case(&state.shop_domain))
+    claim::short(headers, "x-shopify-shop-domain").is_some_and(|shop| shop.eq_ignore_ascii_case(&state.shop_domain))
 }
 
 fn unavailable(state: &AppState, reason: &str) -> Response {

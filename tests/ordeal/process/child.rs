@@ -106,8 +106,9 @@ pub fn web_config(port: u16) -> workers::web::Config {
         shopify_secret: web::Secret::new(SECRET),
         shopify_secret_previous: None,
         shop_domain: SHOP.into(),
-        customerio_key: None,
-        customerio_key_previous: None,
+        customerio: web::Keys::default(),
+        seal: web::Keys::default(),
+        courier: web::Keys::default(),
     }
 }
 

@@ -15,9 +15,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::trace::TRACE_PARENT;
-
-/// Longest value of an identifying header that is believed.
-const CLAIM_LIMIT_BYTES: usize = 255;
+use crate::webhooks::claim::short;
 
 /// Topics that a job reads; `raw_ops.webhook_kind` says which. The body of all that begin with `orders/` is an order.
 pub const TOPICS: [&str; 14] = [
@@ -67,14 +65,14 @@ impl Delivery {
     /// Files the delivery. It never fails: what cannot be read is left out,
     /// and the job that parses the body says why.
     pub fn new(shop: &str, headers: &HeaderMap, body: Bytes) -> Self {
-        let topic = claim(headers, "x-shopify-topic").unwrap_or_else(|| "unknown".into());
+        let topic = short(headers, "x-shopify-topic").unwrap_or_else(|| "unknown".into());
         let body_sha256: [u8; 32] = Sha256::digest(&body).into();
         let (order_id, order_number) = order_of(&topic, &body);
         Self {
             shop: shop.to_owned(),
-            webhook_id: claim(headers, "x-shopify-webhook-id").unwrap_or_else(|| made_id(&topic, &body_sha256)),
-            event_id: claim(headers, "x-shopify-event-id"),
-            triggered_at: claim(headers, "x-shopify-triggered-at")
+            webhook_id: short(headers, "x-shopify-webhook-id").unwrap_or_else(|| made_id(&topic, &body_sha256)),
+            event_id: short(headers, "x-shopify-event-id"),
+            triggered_at: short(headers, "x-shopify-triggered-at")
                 .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
                 .map(|time| time.to_utc()),
             headers: kept(headers, engine::trace::current()),
@@ -90,13 +88,6 @@ impl Delivery {
     pub fn is_read(&self) -> bool {
         TOPICS.contains(&self.topic.as_str())
     }
-}
-
-/// What an identifying header says, if it can be believed to be one.
-pub(super) fn claim(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = headers.get(name)?.to_str().ok()?.trim();
-    let fits = !value.is_empty() && value.len() <= CLAIM_LIMIT_BYTES;
-    fits.then(|| value.to_owned())
 }
 
 fn made_id(topic: &str, body_sha256: &[u8]) -> String {
