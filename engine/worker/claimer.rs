@@ -190,11 +190,12 @@ impl Claimer {
             return Ok(Vec::new());
         }
         let quota = |lane: i32| room.lanes.iter().find(|(id, _)| *id == lane).map_or(room.new_lane, |(_, quota)| *quota) as i64;
-        let wanted = store::claim::WantedLimited {
-            worker_id: self.session.worker_id,
-            limit: most as i64,
-            lanes: self.limited.lanes.iter().map(|lane| (*lane, self.floors.of(*lane, look), quota(*lane))).collect(),
-        };
+        let lanes = self.limited.lanes.iter().map(|lane| (*lane, self.floors.of(*lane, look), quota(*lane)));
+        let lanes: Vec<_> = lanes.filter(|(.., quota)| *quota > 0).collect();
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = store::claim::WantedLimited { worker_id: self.session.worker_id, limit: most as i64, lanes };
         let taken = patience::answer(&self.session, store::claim::take_limited(connection, &wanted)).await?;
         // Where nothing was left they are left alone for a moment; after a claim that left no room, the other lanes come first.
         let idle = taken.jobs.is_empty();
