@@ -1,5 +1,5 @@
 -- Drop claims, of anybody, whose attempts are all recorded: what a finish skipped because the row was locked.
--- Caller: store/claim.rs
+-- Caller: store/claim/rescue.rs
 with closed as (
     delete from engine.claim where ctid = any (array(
         select c.ctid from engine.claim c

@@ -1,5 +1,5 @@
 -- Drop claim $2 of worker $1 if every attempt of it is recorded.
--- Locks: the claim, skip locked. Caller: store/claim.rs
+-- Locks: the claim, skip locked. Caller: store/claim/rescue.rs
 with closed as (
     delete from engine.claim where ctid = any (array(
         select c.ctid from engine.claim c

@@ -1,5 +1,5 @@
 -- The jobs of claim $2 of worker $1 whose attempts have not ended.
--- Caller: store/claim.rs
+-- Caller: store/claim/rescue.rs
 select u.job_id
 from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
 where c.worker_id = $1 and c.id = $2

@@ -1,5 +1,5 @@
 -- The next $2 claims after claim $1 whose worker is declared dead or gone, in their order.
--- Caller: store/claim.rs
+-- Caller: store/claim/rescue.rs
 select c.worker_id, c.id
 from engine.claim c
 left join engine.worker w on w.id = c.worker_id

@@ -3,7 +3,7 @@
 -- Lost three times while alone: a dead letter of category poison. Asked to cancel, or its unique key taken over: cancelled.
 -- A job that was lost keeps the slot of its limit key: what its worker began may still be going on.
 -- A workflow's count begins anew whenever it got on. The claim goes when every attempt of it is recorded. Returns how many attempts this call ended.
--- Locks: the claim, unless single jobs are named; attempt keys in job order; what engine.give_back locks. Caller: store/claim.rs
+-- Locks: the claim, unless single jobs are named; attempt keys in job order; what engine.give_back locks. Caller: store/claim/rescue.rs
 with held as materialized (
     select c.alone, c.claimed_at, u.job_id, u.attempt
     from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)

@@ -1,6 +1,6 @@
 -- Claim one due suspect for worker $1, which runs nothing else. It has kept the slot of its limit key; a limit of its queue or
 -- its kind that leaves no room keeps it out, and those are locked by limit/lock_suspects.sql.
--- Locks: one row of scheduled, skip locked. Index: scheduled_alone. Caller: store/claim.rs
+-- Locks: one row of scheduled, skip locked. Index: scheduled_alone. Caller: store/claim/limited.rs
 with clock as materialized (
     select engine.now() as at
 ),

@@ -2,7 +2,7 @@
 -- leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. The claim
 -- gets permits of each limit that counts, and is charged to each that has a rate. The first row says how long the rates ask
 -- to wait before the first of them; its job columns are null when there is none.
--- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
+-- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim/limited.rs
 with clock as materialized (
     select engine.now() as at
 ),

@@ -1,6 +1,6 @@
 -- Lock the limits of lanes $1, of their queues and their kinds, that nobody else has locked. A statement of its own, so that
 -- those after it count all that was claimed before. Returns how many there are, and how many it locked.
--- Locks: the limits' rows, skip locked. Caller: store/claim.rs
+-- Locks: the limits' rows, skip locked. Caller: store/claim/limited.rs
 with wanted as materialized (
     select s.id from engine.limit_setting s
     where (s.cap is not null or s.rate is not null)

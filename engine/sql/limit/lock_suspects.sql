@@ -1,5 +1,5 @@
 -- Lock the limits of the lanes of due suspects, as lock.sql does of lanes that are named.
--- Locks: the limits' rows, skip locked. Caller: store/claim.rs
+-- Locks: the limits' rows, skip locked. Caller: store/claim/limited.rs
 with wanted as materialized (
     select s.id from engine.limit_setting s
     where (s.cap is not null or s.rate is not null)

@@ -1,0 +1,119 @@
+//! Claims under limits of queues and kinds, and of suspects: each counted under a lock.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+
+use super::{Claimed, JobRow};
+use crate::{failpoint::around, store::sql};
+
+/// What a worker wants of lanes whose queue or kind is limited.
+#[derive(Debug, Default)]
+pub struct WantedLimited {
+    /// The worker that claims.
+    pub worker_id: i64,
+    /// The most jobs it takes in all.
+    pub limit: i64,
+    /// The lanes in order, with the floor and the most jobs of each.
+    pub lanes: Vec<(i32, i64, i64)>,
+}
+
+/// What a claim in limited lanes gave.
+#[derive(Debug, Default)]
+pub struct TakenLimited {
+    /// The jobs.
+    pub jobs: Vec<Claimed>,
+    /// How long to wait before the next, where rates ask for it.
+    pub wait: Option<Duration>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    #[sqlx(default)]
+    wait_s: Option<f64>,
+    #[sqlx(flatten)]
+    job: JobRow,
+}
+
+impl Row {
+    fn claimed(self) -> Option<Claimed> {
+        Some(Claimed { permitted: true, ..self.job.claimed()? })
+    }
+}
+
+/// Claims ready jobs of lanes whose queue or kind is limited, as many as the limits leave. Nothing, when another worker does
+/// so at this moment.
+///
+/// # Errors
+/// The database's.
+pub async fn take_limited(connection: &mut PgConnection, wanted: &WantedLimited) -> Result<TakenLimited, sqlx::Error> {
+    let mut taken = TakenLimited::default();
+    let mut tx = connection.begin().await?;
+    let lanes: Vec<i32> = wanted.lanes.iter().map(|(lane, ..)| *lane).collect();
+    let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock")).bind(lanes).fetch_one(&mut *tx).await?;
+    if locked < limits {
+        return Ok(taken);
+    }
+    for (lane, floor, quota) in &wanted.lanes {
+        let most = (*quota).min(wanted.limit - taken.jobs.len() as i64);
+        if most <= 0 {
+            break;
+        }
+        let rows = take_of_lane(&mut tx, wanted.worker_id, (*lane, *floor, most), false).await?;
+        let wait = rows.first().and_then(|row| row.wait_s).filter(|wait| *wait > 0.0).map(Duration::from_secs_f64);
+        taken.wait = [taken.wait, wait].into_iter().flatten().min();
+        taken.jobs.extend(rows.into_iter().filter_map(Row::claimed));
+    }
+    around("claim/take_limited commit", tx.commit()).await?;
+    Ok(taken)
+}
+
+/// Claims the first job of these lanes that their limits let go, although the system that it calls is down. `None` also when
+/// another worker claims under those limits at this moment.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn take_as_probe(tx: &mut PgConnection, worker_id: i64, lanes: &[i32]) -> Result<Option<Claimed>, sqlx::Error> {
+    let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock")).bind(lanes).fetch_one(&mut *tx).await?;
+    if locked < limits {
+        return Ok(None);
+    }
+    for lane in lanes {
+        let rows = take_of_lane(tx, worker_id, (*lane, 0, 1), true).await?;
+        if let Some(job) = rows.into_iter().find_map(Row::claimed) {
+            return Ok(Some(Claimed { probe: true, ..job }));
+        }
+    }
+    Ok(None)
+}
+
+async fn take_of_lane(
+    tx: &mut PgConnection,
+    worker_id: i64,
+    (lane, floor, most): (i32, i64, i64),
+    probe: bool,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let taking = sqlx::query_as(sql!("claim/take_limited")).bind(worker_id).bind(lane).bind(floor).bind(most).bind(probe);
+    around("claim/take_limited", taking.fetch_all(tx)).await
+}
+
+/// Claims one due suspect.
+///
+/// # Errors
+/// The database's.
+pub async fn take_alone(
+    connection: &mut PgConnection,
+    worker_id: i64,
+    kinds: &[String],
+    queues: &[String],
+) -> Result<Option<Claimed>, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock_suspects")).fetch_one(&mut *tx).await?;
+    if locked < limits {
+        return Ok(None);
+    }
+    let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(&mut *tx);
+    let row: Option<Row> = around("claim/take_alone", taking).await?;
+    tx.commit().await?;
+    Ok(row.and_then(Row::claimed))
+}
