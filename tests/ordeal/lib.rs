@@ -24,7 +24,7 @@ pub mod ledger;
 pub mod model;
 pub mod nemesis;
 mod node;
-#[cfg(feature = "planted")]
+#[cfg(any(test, feature = "planted"))]
 pub mod planted;
 pub mod pooler;
 pub mod process;

@@ -6,17 +6,20 @@
 mod branches;
 mod claims;
 mod clocks;
+#[cfg(feature = "planted")]
 pub mod detect;
 mod endings;
 mod operators;
+#[cfg(feature = "planted")]
+mod planting;
 mod provocation;
 mod rescues;
+#[cfg(feature = "planted")]
 pub mod trials;
 
-use anyhow::Context;
-use engine::planted::Edit;
+#[cfg(feature = "planted")]
+pub use planting::{plant, plant_schema};
 pub use provocation::Provocation;
-use sqlx::{AssertSqlSafe, Executor, PgPool};
 
 use crate::program::checksum;
 
@@ -58,43 +61,6 @@ pub fn bugs() -> Vec<Bug> {
     [claims::BUGS, endings::BUGS, rescues::BUGS, operators::BUGS, clocks::BUGS, branches::BUGS].concat()
 }
 
-fn bug(id: Option<&str>) -> anyhow::Result<Option<Bug>> {
-    let Some(id) = id else { return Ok(None) };
-    bugs().into_iter().find(|bug| bug.id == id).map(Some).with_context(|| format!("there is no planted bug {id}"))
-}
-
-/// Plants a bug in this process.
-///
-/// # Errors
-/// When there is none of this number.
-pub fn plant(id: Option<&str>) -> anyhow::Result<()> {
-    let Some(bug) = bug(id)? else { return Ok(()) };
-    let edits = bug.plants.iter().filter_map(|plant| match *plant {
-        Plant::Statement(statement, from, to) => Some(Edit { statement, from, to }),
-        _ => None,
-    });
-    let branches = bug.plants.iter().filter_map(|plant| match *plant {
-        Plant::Branch(branch) => Some(branch),
-        _ => None,
-    });
-    anyhow::ensure!(engine::planted::plant(edits.collect(), branches), "another bug was planted before");
-    Ok(())
-}
-
-/// Plants the parts of a bug that are in the schema.
-///
-/// # Errors
-/// The database's, or when the bug does not fit the schema any more.
-pub async fn plant_schema(pool: &PgPool, id: Option<&str>) -> anyhow::Result<()> {
-    for plant in bug(id)?.map_or(&[][..], |bug| bug.plants) {
-        let Plant::Function(name, from, to) = *plant else { continue };
-        let text: String = sqlx::query_scalar("select pg_get_functiondef($1::regproc)").bind(name).fetch_one(pool).await?;
-        anyhow::ensure!(text.contains(from), "the function {name} does not hold {from:?}");
-        pool.execute(AssertSqlSafe(text.replace(from, to))).await?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::{collections::HashSet, fs, path::Path};
@@ -104,6 +70,7 @@ mod tests {
     #[test]
     fn every_bug_fits_the_engine_as_it_is() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let branches = sources(&root.join("engine")) + &sources(&root.join("web"));
         let mut ids = HashSet::new();
         for bug in bugs() {
             assert!(ids.insert(bug.id), "{} stands for two bugs", bug.id);
@@ -111,13 +78,29 @@ mod tests {
                 place.parse::<crate::process::place::Target>().unwrap_or_else(|wrong| panic!("{}: {wrong}", bug.id));
             }
             for plant in bug.plants {
-                if let Plant::Statement(statement, from, _) = plant {
-                    let text = fs::read_to_string(root.join("engine/sql").join(statement).with_extension("sql"));
-                    let text = text.unwrap_or_else(|error| panic!("{}: {statement}: {error}", bug.id));
-                    assert!(text.contains(from), "{}: {statement} does not hold {from:?}", bug.id);
-                }
+                let (file, from) = match *plant {
+                    Plant::Statement(statement, from, _) => (root.join("engine/sql").join(statement).with_extension("sql"), from),
+                    Plant::Function(_, from, _) => (root.join("migrations/schema.sql"), from),
+                    Plant::Branch(name) => {
+                        assert!(branches.contains(&format!("(\"{name}\")")), "{}: nothing is marked {name:?}", bug.id);
+                        continue;
+                    }
+                };
+                let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {}: {error}", bug.id, file.display()));
+                assert!(text.contains(from), "{}: {} does not hold {from:?}", bug.id, file.display());
             }
         }
         assert!(ids.len() >= 40, "there are {} bugs", ids.len());
+    }
+    /// The text of every source file in a folder.
+    fn sources(folder: &Path) -> String {
+        let entries = fs::read_dir(folder).expect("the folder can be read").map(|entry| entry.expect("and its entries").path());
+        entries
+            .map(|path| match path.extension() {
+                _ if path.is_dir() => sources(&path),
+                Some(extension) if extension == "rs" => fs::read_to_string(&path).expect("sources are text"),
+                _ => String::new(),
+            })
+            .collect()
     }
 }
