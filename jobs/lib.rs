@@ -6,6 +6,7 @@ pub mod clients;
 pub mod customers;
 pub mod health;
 pub mod lifecycle;
+pub mod monitors;
 pub mod orders;
 pub mod outbox;
 pub mod subscriptions;
@@ -16,6 +17,7 @@ use allocation::AllocateOrder;
 use customers::{HandlePrivacyRequest, ProcessCustomer, RemindOfPrivacyRequest};
 use health::PruneEnqueueKeys;
 use lifecycle::TrackEvent;
+use monitors::RunMonitor;
 use orders::{ProcessFulfillment, ProcessOrder, ProcessRefund};
 use outbox::{DeliverMessage, SweepMessages};
 use subscriptions::ProcessEvent;
@@ -35,6 +37,7 @@ pub fn kinds() -> engine::Kinds {
         .with::<PruneEnqueueKeys>()
         .with::<RemindOfPrivacyRequest>()
         .with::<ReportFailures>()
+        .with::<RunMonitor>()
         .with::<SweepMessages>()
         .with::<TrackEvent>()
 }

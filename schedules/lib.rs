@@ -4,14 +4,33 @@
 //! change all of it but names and jobs while the house runs: `rawops schedules`.
 
 use chrono_tz::Europe::London;
-use engine::schedule::Schedule;
-use jobs::{alerts::ReportFailures, health::PruneEnqueueKeys, outbox::SweepMessages};
+use engine::{NewJob, schedule::Schedule};
+use jobs::{
+    alerts::ReportFailures,
+    health::PruneEnqueueKeys,
+    monitors::{Check, RunMonitor},
+    outbox::SweepMessages,
+};
+
+/// A schedule of one check.
+macro_rules! monitor {
+    ($name:literal, $cron:literal, $check:expr, $description:literal) => {
+        Schedule::making::<RunMonitor>($name, $cron, London, $description, || NewJob::of(&RunMonitor { check: $check }))
+    };
+}
 
 /// Every recurring job.
 pub const SCHEDULES: &[Schedule] = &[
     Schedule::of::<SweepMessages>("process-email-outbox", "* * * * *", London, "Finds mails and events that wait without a job"),
     Schedule::of::<ReportFailures>("report-failures", "* * * * *", London, "Says in Slack what fails, and what fails no more"),
     Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week"),
+    monitor!("monitor-order-ingestion-slo", "*/2 * * * *", Check::OrderIngestionSlo, "Looks whether webhooks become orders in time"),
+    monitor!("monitor-outbox-health", "*/2 * * * *", Check::OutboxHealth, "Looks whether mails and events go out"),
+    monitor!("monitor-stock-levels", "*/15 * * * *", Check::StockLevels, "Looks whether every product has stock"),
+    monitor!("monitor-lab-sla", "*/15 * * * *", Check::LabSla, "Looks whether laboratories answer in time"),
+    monitor!("monitor-working-capital", "0 */6 * * *", Check::WorkingCapital, "Looks at the value of what is on QA hold"),
+    monitor!("monitor-daily-snapshot", "0 9 * * *", Check::DailySnapshot, "Tells the figures of the day"),
+    monitor!("monitor-support-queue", "*/15 * * * *", Check::SupportQueue, "Looks whether tickets are answered in time"),
 ];
 
 #[cfg(test)]

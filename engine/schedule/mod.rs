@@ -73,17 +73,18 @@ impl Schedule {
     /// A schedule of jobs with their default arguments: of missed occurrences the latest is made good, an occurrence that
     /// comes while its last job lives makes none, and there is no jitter.
     pub const fn of<J: Job + Default>(name: &'static str, cron: &'static str, zone: Tz, description: &'static str) -> Self {
-        Self {
-            name,
-            cron,
-            zone,
-            description,
-            kind: J::KIND,
-            job: || NewJob::of(&J::default()),
-            misfire: Misfire::Latest,
-            overlap: Overlap::Skip,
-            jitter: Duration::ZERO,
-        }
+        Self::making::<J>(name, cron, zone, description, || NewJob::of(&J::default()))
+    }
+
+    /// As [`Schedule::of`], of jobs with these arguments.
+    pub const fn making<J: Job>(
+        name: &'static str,
+        cron: &'static str,
+        zone: Tz,
+        description: &'static str,
+        job: fn() -> Result<NewJob, serde_json::Error>,
+    ) -> Self {
+        Self { name, cron, zone, description, kind: J::KIND, job, misfire: Misfire::Latest, overlap: Overlap::Skip, jitter: Duration::ZERO }
     }
 
     /// Sets what becomes of missed occurrences.

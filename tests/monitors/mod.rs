@@ -2,4 +2,5 @@
 
 mod digest;
 mod edges;
+mod run_monitor;
 mod shape;

@@ -37,6 +37,8 @@ impl Outside {
     }
 
     pub async fn of(account: sandbox::customerio::Options, workspace: sandbox::slack::Options) -> Self {
+        // Whoever comes first; the others find it there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let stop = CancellationToken::new();
         let customerio = CustomerIo::start(account, stop.clone()).await.expect("a sandbox");
         let slack = Slack::start(workspace, stop.clone()).await.expect("a sandbox");

@@ -76,6 +76,10 @@ impl Edge {
         self.database.url()
     }
 
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     pub fn pool(&self) -> &PgPool {
         self.database.pool()
     }

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! POST /functions/v1/ops-alerter   raises an alert, or says that it is over
+//! POST /functions/v1/run-monitor   runs a monitor and answers with what it says
 //! ```
 
 pub mod ops_alerter;
+pub mod run_monitor;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -17,5 +19,6 @@ use crate::api::{Scope, tokens};
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route(ops_alerter::PATH, post(ops_alerter::call))
+        .route(run_monitor::PATH, post(run_monitor::call))
         .route_layer(from_fn_with_state((state.clone(), Scope::Functions), tokens::require))
 }
