@@ -2,7 +2,7 @@
 //!
 //! PostgreSQL does not prepare COPY, so its statements are here and not in `engine/sql`.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::{StoreError, job::refused, lane, sql};
 use crate::{JobId, NewJob};
 
-const JOBS: &str = "copy engine.job (id, lane_id, max_attempts, created_at, args, parent_id, trace_parent, deadline) from stdin";
+const JOBS: &str = "copy engine.job (id, lane_id, max_attempts, args, parent_id, trace_parent, deadline) from stdin";
 const READY: &str = "copy engine.ready (lane_id, attempt, position, job_id) from stdin";
 const SCHEDULED: &str = "copy engine.scheduled (run_at, job_id, lane_id, attempt) from stdin";
 
@@ -31,7 +31,7 @@ pub async fn enqueue(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<V
     let mut ids = Vec::with_capacity(jobs.len());
     for chunk in jobs.chunks(CHUNK) {
         let lanes = lane::of_jobs(connection, &chunk.iter().collect::<Vec<_>>()).await?;
-        let new: Vec<JobId> = sqlx::query_scalar(sql!("job/copy_ids")).bind(chunk.len() as i32).fetch_all(&mut *connection).await?;
+        let new: Vec<JobId> = sqlx::query_scalar(sql!("job/copy_ids")).bind(chunk.len() as i32).fetch_one(&mut *connection).await?;
         let rows = Rows::of(chunk, &lanes, &new, at);
         copy(connection, JOBS, rows.jobs).await?;
         copy(connection, READY, rows.ready).await?;
@@ -87,9 +87,18 @@ impl Rows {
     }
 
     fn add(&mut self, job: &NewJob, lane: i32, id: JobId, at: DateTime<Utc>) {
-        let (args, trace) = (escaped(job.args.get()), or_null(job.trace()));
-        let (most, parent, deadline) = (or_null(job.max_attempts), or_null(job.parent), or_null(job.deadline.map(|at| at.to_rfc3339())));
-        let _ = writeln!(self.jobs, "{id}\t{lane}\t{most}\t{}\t{args}\t{parent}\t{trace}\t{deadline}", at.to_rfc3339());
+        let row = &mut self.jobs;
+        let _ = write!(row, "{id}\t{lane}\t");
+        add_or_null(row, job.max_attempts);
+        row.push('\t');
+        add_escaped(row, job.args.get());
+        row.push('\t');
+        add_or_null(row, job.parent);
+        row.push('\t');
+        add_or_null(row, job.trace());
+        row.push('\t');
+        add_or_null(row, job.deadline.map(|at| at.to_rfc3339()));
+        row.push('\n');
         let _ = match job.run_at.filter(|run_at| *run_at > at) {
             Some(run_at) => writeln!(self.scheduled, "{}\t{id}\t{lane}\t1", run_at.to_rfc3339()),
             None => writeln!(self.ready, "{lane}\t1\t{id}\t{id}"),
@@ -97,21 +106,26 @@ impl Rows {
     }
 }
 
-fn or_null(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| NULL.into(), |value| value.to_string())
+fn add_or_null(row: &mut String, value: Option<impl Display>) {
+    // Writing to a string cannot fail.
+    let _ = match value {
+        Some(value) => write!(row, "{value}"),
+        None => write!(row, "{NULL}"),
+    };
 }
 
-/// A text in which COPY finds no end of a column or a row.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\\' => escaped.push_str("\\\\"),
-            '\n' => escaped.push_str("\\n"),
-            '\r' => escaped.push_str("\\r"),
-            '\t' => escaped.push_str("\\t"),
-            other => escaped.push(other),
-        }
+/// Adds a text in which COPY finds no end of a column or a row.
+fn add_escaped(row: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.find(['\\', '\n', '\r', '\t']) {
+        row.push_str(&rest[..at]);
+        row.push_str(match rest.as_bytes()[at] {
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            _ => "\\t",
+        });
+        rest = &rest[at + 1..];
     }
-    escaped
+    row.push_str(rest);
 }

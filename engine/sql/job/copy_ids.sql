@@ -1,3 +1,3 @@
 -- The ids of the next $1 jobs.
 -- Caller: store/copy.rs
-select nextval('engine.position') as id from generate_series(1, $1)
+select array(select nextval('engine.position') from generate_series(1, $1)) as ids
