@@ -13,7 +13,7 @@ pub mod subscriptions;
 mod webhooks;
 
 use alerts::{PostAlert, ReportFailures};
-use allocation::AllocateOrder;
+use allocation::{AllocateOrder, WatchQueue};
 use customers::{HandlePrivacyRequest, ProcessCustomer, RemindOfPrivacyRequest};
 use health::PruneEnqueueKeys;
 use lifecycle::TrackEvent;
@@ -40,4 +40,5 @@ pub fn kinds() -> engine::Kinds {
         .with::<RunMonitor>()
         .with::<SweepMessages>()
         .with::<TrackEvent>()
+        .with::<WatchQueue>()
 }

@@ -962,6 +962,7 @@ create table raw_ops.allocation_alert_history (
     constraint allocation_alert_history_pkey primary key (id),
     constraint allocation_alert_history_severity_check check (severity = any (array['info'::text, 'warning'::text, 'critical'::text]))
 );
+create unique index allocation_alert_open on raw_ops.allocation_alert_history using btree (alert_type) where resolved_at is null;
 create index idx_alert_history_created on raw_ops.allocation_alert_history using btree (created_at desc);
 create index idx_alert_history_unresolved on raw_ops.allocation_alert_history using btree (alert_type, created_at desc) where resolved_at is null;
 comment on table raw_ops.allocation_alert_history is 'History of allocation alerts triggered';
@@ -5158,6 +5159,24 @@ begin
 end
 $$;
 
+create function raw_ops.allocation_figures() returns TABLE(alert_type text, severity text, value numeric, message text)
+language sql stable
+as $$
+    select f.alert_type, f.severity, f.value, f.message
+    from (
+        select count(distinct q.order_id) filter (where q.state = 'pending') as orders,
+            raw_ops.minutes_since(min(q.created_at) filter (where q.state = 'pending')) / 60 as hours,
+            count(*) filter (where q.state = 'failed') as failed
+        from raw_ops.allocation_queue q
+        where q.state in ('pending', 'failed')
+    ) n
+    cross join lateral (values
+        ('waiting_orders', 'warning', n.orders::numeric, n.orders || ' orders wait for stock'),
+        ('oldest_wait_hours', 'critical', coalesce(n.hours, 0), 'an order has waited ' || round(n.hours, 1) || ' hours for stock'),
+        ('failed_requests', 'warning', n.failed::numeric, n.failed || ' requests for stock failed for good')
+    ) f (alert_type, severity, value, message)
+$$;
+
 create function raw_ops.allocation_outcome(wanted_order uuid, now_status raw_ops.order_status) returns text
 language plpgsql stable
 as $$
@@ -8100,6 +8119,38 @@ begin
 end
 $$;
 
+create function raw_ops.watch_allocation_queue() returns integer
+language plpgsql
+as $$
+declare
+    fact record;
+    open_alerts integer := 0;
+begin
+    for fact in
+        select f.alert_type, f.severity, f.value, f.message, c.threshold_value as most, 'allocation ' || f.alert_type as key,
+            coalesce(c.enabled, true) and f.value > c.threshold_value as beyond
+        from raw_ops.allocation_figures() f
+        join raw_ops.allocation_alert_config c on c.alert_type = f.alert_type
+        order by f.alert_type
+    loop
+        if fact.beyond then
+            open_alerts := open_alerts + 1;
+            insert into raw_ops.allocation_alert_history (alert_type, severity, message, details, created_at)
+            values (fact.alert_type, fact.severity, fact.message,
+                jsonb_build_object('value', round(fact.value, 2), 'threshold', fact.most), engine.now())
+            on conflict (alert_type) where resolved_at is null
+            do update set message = excluded.message, details = excluded.details;
+            perform raw_ops.raise_alert(fact.severity, 'Allocation', fact.message, key => fact.key, source_check => 'allocation_queue');
+        else
+            update raw_ops.allocation_alert_history h set resolved_at = engine.now()
+            where h.alert_type = fact.alert_type and h.resolved_at is null;
+            perform raw_ops.clear_alert(fact.key, 'Allocation', 'no more beyond its limit of ' || fact.most || ': ' || fact.alert_type);
+        end if;
+    end loop;
+    return open_alerts;
+end
+$$;
+
 create function raw_ops.webhook_kind(source text, topic text) returns text
 language sql immutable parallel safe
 as $$
@@ -8546,6 +8597,7 @@ grant execute on function raw_ops.advance_shipment(uuid,raw_ops.shipment_status,
 grant execute on function raw_ops.alert_channel(text) to rawops_runtime;
 grant execute on function raw_ops.alert_window() to rawops_runtime;
 grant execute on function raw_ops.allocate_order_to_batches(uuid) to rawops_runtime;
+grant execute on function raw_ops.allocation_figures() to rawops_runtime;
 grant execute on function raw_ops.allocation_outcome(uuid,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.apply_report(uuid,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.apply_shopify_customer(uuid,jsonb,timestamp with time zone) to rawops_runtime;
@@ -8685,6 +8737,7 @@ grant execute on function raw_ops.uuid_generate_v4() to rawops_runtime;
 grant execute on function raw_ops.vat_standard_rate() to rawops_runtime;
 grant execute on function raw_ops.wake_waiting_orders(uuid) to rawops_runtime;
 grant execute on function raw_ops.warn_of_unknown_messages() to rawops_runtime;
+grant execute on function raw_ops.watch_allocation_queue() to rawops_runtime;
 grant execute on function raw_ops.webhook_kind(text,text) to rawops_runtime;
 grant execute on function raw_ops.webhooks_to_retry(integer) to rawops_runtime;
 grant execute on function raw_ops.whole_number(text) to rawops_runtime;

@@ -7,6 +7,7 @@ use chrono_tz::Europe::London;
 use engine::{NewJob, schedule::Schedule};
 use jobs::{
     alerts::ReportFailures,
+    allocation::WatchQueue,
     health::PruneEnqueueKeys,
     monitors::{Check, RunMonitor},
     outbox::SweepMessages,
@@ -24,6 +25,7 @@ pub const SCHEDULES: &[Schedule] = &[
     Schedule::of::<SweepMessages>("process-email-outbox", "* * * * *", London, "Finds mails and events that wait without a job"),
     Schedule::of::<ReportFailures>("report-failures", "* * * * *", London, "Says in Slack what fails, and what fails no more"),
     Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week"),
+    Schedule::of::<WatchQueue>("watch-allocation-queue", "*/5 * * * *", London, "Says when orders wait for stock too long"),
     monitor!("monitor-order-ingestion-slo", "*/2 * * * *", Check::OrderIngestionSlo, "Looks whether webhooks become orders in time"),
     monitor!("monitor-outbox-health", "*/2 * * * *", Check::OutboxHealth, "Looks whether mails and events go out"),
     monitor!("monitor-stock-levels", "*/15 * * * *", Check::StockLevels, "Looks whether every product has stock"),

@@ -188,7 +188,7 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     // The work of the business.
     Functions(
-        "raw_ops.allocate_order_to_batches raw_ops.allocation_outcome raw_ops.apply_shopify_order \
+        "raw_ops.allocate_order_to_batches raw_ops.allocation_figures raw_ops.allocation_outcome raw_ops.apply_shopify_order \
          raw_ops.check_shopify_order raw_ops.complaints raw_ops.cosine_distance raw_ops.dispatch_from_batch \
          raw_ops.dispatch_stock raw_ops.enqueue_allocation raw_ops.fn_check_lab_sla_v2 \
          raw_ops.fn_check_order_ingestion_slo_v2 raw_ops.fn_check_outbox_health_v2 raw_ops.fn_check_stock_levels_v2 \
@@ -207,7 +207,7 @@ pub const FUNCTIONS: &[Functions] = &[
          raw_ops.shopify_named_value raw_ops.shopify_names_tax raw_ops.shopify_notes raw_ops.shopify_object \
          raw_ops.shopify_order_money raw_ops.shopify_order_status raw_ops.shopify_ship_to raw_ops.shopify_tags \
          raw_ops.shopify_tax raw_ops.shopify_text raw_ops.shopify_unit_price_ex_vat raw_ops.shopify_utm \
-         raw_ops.uuid_generate_v4 raw_ops.vat_standard_rate raw_ops.wake_waiting_orders raw_ops.webhooks_to_retry \
+         raw_ops.uuid_generate_v4 raw_ops.vat_standard_rate raw_ops.wake_waiting_orders raw_ops.watch_allocation_queue raw_ops.webhooks_to_retry \
          raw_ops.whole_number raw_ops.xor_block",
         &["rawops_runtime"],
     ),
