@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod allocation;
 pub mod clients;
+pub mod couriers;
 pub mod customers;
 pub mod health;
 pub mod lifecycle;
@@ -10,10 +11,11 @@ pub mod monitors;
 pub mod orders;
 pub mod outbox;
 pub mod subscriptions;
-mod webhooks;
+pub mod webhooks;
 
 use alerts::{PostAlert, ReportFailures};
 use allocation::{AllocateOrder, WatchQueue};
+use couriers::RecordEvent;
 use customers::{HandlePrivacyRequest, ProcessCustomer, RemindOfPrivacyRequest};
 use health::PruneEnqueueKeys;
 use lifecycle::TrackEvent;
@@ -21,6 +23,7 @@ use monitors::RunMonitor;
 use orders::{ProcessFulfillment, ProcessOrder, ProcessRefund};
 use outbox::{DeliverMessage, SweepMessages};
 use subscriptions::ProcessEvent;
+use webhooks::RetryFailed;
 
 /// Every kind of job a worker can run.
 pub fn kinds() -> engine::Kinds {
@@ -35,8 +38,10 @@ pub fn kinds() -> engine::Kinds {
         .with::<ProcessOrder>()
         .with::<ProcessRefund>()
         .with::<PruneEnqueueKeys>()
+        .with::<RecordEvent>()
         .with::<RemindOfPrivacyRequest>()
         .with::<ReportFailures>()
+        .with::<RetryFailed>()
         .with::<RunMonitor>()
         .with::<SweepMessages>()
         .with::<TrackEvent>()

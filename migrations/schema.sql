@@ -1692,7 +1692,7 @@ create trigger mark_seal_webhook_failed after insert on raw_ops.dead_letter_queu
         last_error = ($1).error_message, error_category = ($1).category, processed_at = engine.now()
     where id = (($1).payload ->> ''inbox_id'')::uuid and processing_status <> ''success''
 ');
-create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = any (array['orders.process_order'::text, 'orders.process_refund'::text, 'orders.process_fulfillment'::text, 'customers.process_customer'::text, 'customers.handle_privacy_request'::text])) execute function raw_ops.follow_dead_letter('
+create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = any (array['orders.process_order'::text, 'orders.process_refund'::text, 'orders.process_fulfillment'::text, 'customers.process_customer'::text, 'customers.handle_privacy_request'::text, 'couriers.record_event'::text])) execute function raw_ops.follow_dead_letter('
     update raw_ops.webhook_inbox
     set processing_status = ''failed'', processing_attempts = processing_attempts + coalesce(($1).attempts, 1),
         last_error = ($1).error_message, last_error_at = engine.now(), error_category = ($1).category, updated_at = engine.now()
@@ -5458,6 +5458,24 @@ begin
 end
 $$;
 
+create function raw_ops.courier_time(written text) returns timestamp with time zone
+language sql stable parallel safe
+as $$
+    select case
+        when written ~ '(Z|[+-][0-9]{2}:?[0-9]{2})$' then written::timestamptz
+        else written::timestamp at time zone 'Europe/London'
+    end
+$$;
+
+create function raw_ops.courier_word(courier text, code text) returns text
+language sql stable
+as $$
+    select coalesce(
+        (select m.event_type from raw_ops.courier_event_mapping m where upper(m.courier_name) = upper(courier) and m.event_code = code),
+        case when upper(courier) = 'DPD' then case code when '000' then 'PRE_ADVICE' when '009' then 'IN_TRANSIT' when '004' then 'AT_HUB'
+            when '015' then 'OUT_FOR_DELIVERY' when '001' then 'DELIVERED' end end)
+$$;
+
 create function raw_ops.dispatch_from_batch(shipment uuid, batch uuid, units integer) returns void
 language plpgsql
 as $$
@@ -6293,6 +6311,21 @@ exception when data_exception or integrity_constraint_violation then
 end
 $$;
 
+create function raw_ops.note_unknown_code(courier text, code text, inbox_id uuid) returns void
+language plpgsql
+as $$
+begin
+    if exists (select from raw_ops.ops_events e where e.kind = 'COURIER_UNKNOWN_CODE' and e.meta ->> 'courier' = courier and e.meta ->> 'code' = code) then
+        return;
+    end if;
+    perform raw_ops.log_event('WEBHOOK', inbox_id, 'COURIER_UNKNOWN_CODE', format('%s sent code %s, which nobody has mapped', courier, code),
+        jsonb_build_object('courier', courier, 'code', code), 'courier', inbox_id);
+    perform from raw_ops.raise_alert('warning', 'A courier''s code that nobody has mapped',
+        format('%s sent code %s. Say in courier_event_mapping what it means.', courier, code),
+        key => 'courier code ' || courier || ' ' || code, source_check => 'webhooks');
+end
+$$;
+
 create function raw_ops.note_unknown_topic(inbox_id uuid, source text, topic text) returns void
 language plpgsql
 as $$
@@ -6365,6 +6398,23 @@ as $$
     where o.ordered_at >= begins and o.ordered_at < ends and o.status not in ('PENDING', 'CANCELLED')
 $$;
 
+create function raw_ops.parcel_of(number text, at timestamp with time zone) returns uuid
+language sql stable
+as $$
+    select s.id from raw_ops.shipments s
+    where s.tracking_no = number and s.created_at between at - interval '120 days' and at + interval '1 day'
+    order by s.created_at desc limit 1
+$$;
+
+create function raw_ops.parcel_status(word text) returns raw_ops.shipment_status
+language sql immutable parallel safe
+as $$
+    select case word
+        when 'IN_TRANSIT' then 'IN_TRANSIT' when 'AT_HUB' then 'IN_TRANSIT' when 'OUT_FOR_DELIVERY' then 'OUT_FOR_DELIVERY'
+        when 'DELIVERED' then 'DELIVERED' when 'EXCEPTION' then 'EXCEPTION' when 'RETURNED' then 'RETURNED'
+    end::raw_ops.shipment_status
+$$;
+
 create function raw_ops.privacy_task(topic text) returns text
 language sql immutable parallel safe
 as $$
@@ -6373,6 +6423,63 @@ as $$
         when 'customers/redact' then 'A customer asks to be erased: erase what no law keeps'
         else 'Shopify asks to erase the whole shop: somebody has removed the app'
     end
+$$;
+
+create function raw_ops.process_courier_event_txn(inbox_id uuid) returns TABLE(shipment_id uuid, outcome text)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    began timestamptz := clock_timestamp();  -- Elapsed work, not a date: the real clock even under a test clock.
+    inbox raw_ops.webhook_inbox;
+    parcel uuid;
+    courier text;
+    code text;
+    word text;
+    at timestamptz;
+    is_told boolean;
+begin
+    select * into inbox from raw_ops.webhook_inbox w where w.id = $1 for update;
+    if not found then
+        raise exception 'webhook % is not in the inbox', $1 using errcode = 'P0002';
+    end if;
+    courier := coalesce(raw_ops.shopify_text(inbox.raw_payload, 'carrier'), 'DPD');
+    -- DPD leaves the code out at times.
+    code := coalesce(raw_ops.shopify_text(inbox.raw_payload, 'event_code'), 'NONE');
+    at := raw_ops.courier_time(inbox.raw_payload ->> 'event_time');
+    if at is null then
+        raise exception 'the payload is no scan: event_time is missing' using errcode = '22023';
+    end if;
+    parcel := raw_ops.parcel_of(raw_ops.shopify_text(inbox.raw_payload, 'tracking_no'), at);
+    shipment_id := parcel;
+    if parcel is null then
+        outcome := 'waiting';
+        return next;
+        return;
+    end if;
+    -- Scans of one parcel take turns.
+    perform from raw_ops.shipments s where s.id = parcel for update;
+    word := raw_ops.courier_word(courier, code);
+    select m.requires_customer_notification into is_told from raw_ops.courier_event_mapping m
+    where upper(m.courier_name) = upper(courier) and m.event_code = code;
+    insert into raw_ops.courier_events
+        (shipment_id, event_code, event_text, event_time, raw_payload, event_type, requires_customer_notification, created_at)
+    values (parcel, code, raw_ops.shopify_text(inbox.raw_payload, 'event_text'), at, inbox.raw_payload, coalesce(word, 'UNKNOWN'),
+            coalesce(is_told, false), engine.now())
+    on conflict on constraint courier_events_once do nothing;
+    outcome := case when found then 'recorded' else 'known' end;
+    if outcome = 'recorded' and word is null then
+        perform raw_ops.note_unknown_code(courier, code, inbox.id);
+    elsif outcome = 'recorded' and raw_ops.parcel_status(word) is not null and (
+        word in ('DELIVERED', 'RETURNED')
+        or not exists (select from raw_ops.courier_events e where e.shipment_id = parcel and e.event_time > at
+                       and raw_ops.parcel_status(e.event_type) is not null))
+    then
+        perform raw_ops.advance_shipment(parcel, raw_ops.parcel_status(word), at);
+    end if;
+    perform raw_ops.settle_webhook(inbox.id, began);
+    return next;
+end
 $$;
 
 create function raw_ops.process_customer_webhook_txn(inbox_id uuid) returns TABLE(customer_id uuid, outcome text)
@@ -6959,24 +7066,34 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     chosen uuid[] := array(select raw_ops.webhooks_to_retry(max_rows));
+    of_seal uuid[] := array(select raw_ops.seal_webhooks_to_retry(max_rows));
     next_id uuid;
 begin
     -- One by one, because the jobs are to be in this order.
     foreach next_id in array chosen loop
         update raw_ops.webhook_inbox i set processing_status = 'retrying', updated_at = engine.now() where i.id = next_id;
     end loop;
-    update engine.dead_letter_queue d
-    set resolved = true, resolved_at = engine.now(), resolved_by = 'retry_failed_webhooks', resolution = 'requeued',
-        requeued_job_id = u.job_id
-    from raw_ops.webhook_inbox i, engine.unique_key u
-    where i.id = any (chosen) and u.kind = raw_ops.webhook_kind(i.source, i.topic) and u.key = i.id::text
-      and d.topic = u.kind and not d.resolved and d.payload ->> 'inbox_id' = u.key;
+    foreach next_id in array of_seal loop
+        update raw_ops.seal_webhook_inbox i set processing_status = 'retrying' where i.id = next_id;
+    end loop;
     return query
-        select c.id, u.job_id
-        from unnest(chosen) with ordinality c (id, place)
-        join raw_ops.webhook_inbox i on i.id = c.id
-        join engine.unique_key u on u.kind = raw_ops.webhook_kind(i.source, i.topic) and u.key = c.id::text
-        order by c.place;
+        with tried as (
+            select c.id, 1 as inbox, c.place, raw_ops.webhook_kind(i.source, i.topic) as kind
+            from unnest(chosen) with ordinality c (id, place) join raw_ops.webhook_inbox i on i.id = c.id
+            union all
+            select c.id, 2, c.place, 'subscriptions.process_event' from unnest(of_seal) with ordinality c (id, place)
+        ),
+        made as (
+            select t.id, t.inbox, t.place, u.kind, u.job_id from tried t join engine.unique_key u on u.kind = t.kind and u.key = t.id::text
+        ),
+        resolved as (
+            update engine.dead_letter_queue d
+            set resolved = true, resolved_at = engine.now(), resolved_by = 'retry_failed_webhooks', resolution = 'requeued',
+                requeued_job_id = m.job_id
+            from made m
+            where d.topic = m.kind and not d.resolved and d.payload ->> 'inbox_id' = m.id::text
+        )
+        select m.id, m.job_id from made m order by m.inbox, m.place;
 end
 $$;
 
@@ -7349,6 +7466,21 @@ as $$
         when written ~ '(Z|[+-][0-9]{2}:?[0-9]{2})$' then written::timestamptz
         else written::timestamp at time zone 'UTC'
     end
+$$;
+
+create function raw_ops.seal_webhooks_to_retry(max_rows integer) returns SETOF uuid
+language sql
+as $$
+    select i.id
+    from raw_ops.seal_webhook_inbox i
+    where i.processing_status in ('pending', 'processing', 'failed', 'retrying')
+      and greatest(i.received_at, i.processed_at) < (select engine.now()) - interval '5 minutes'
+      and i.processing_attempts < (select raw_ops.threshold('webhooks.max_attempts'))
+      and not exists (select from raw_ops.retry_config c where c.error_category = i.error_category and c.max_attempts <= 1)
+      and not exists (select from engine.unique_key u where u.kind = 'subscriptions.process_event' and u.key = i.id::text)
+    order by i.received_at, i.id
+    limit max_rows
+    for no key update skip locked
 $$;
 
 create function raw_ops.set_allocation_status(wanted_order uuid, outcome text) returns void
@@ -7903,6 +8035,20 @@ begin
 end
 $$;
 
+create function raw_ops.store_courier_event(payload text, headers text, body bytea, digest bytea, unfit text) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into raw_ops.webhook_inbox
+        (source, topic, webhook_id, raw_headers, raw_payload, raw_body, body_sha256, last_error, hmac_verified, received_at, created_at, updated_at)
+    values ('courier', 'tracking/event', 'sha256:' || encode(digest, 'hex'), headers::jsonb, payload::jsonb, body, digest, unfit, true,
+            engine.now(), engine.now(), engine.now())
+    on conflict (source, shop, webhook_id) do nothing;
+    return case when found then 'enqueued' else 'duplicate' end;
+end
+$$;
+
 create function raw_ops.store_seal_webhook(topic text, subscription text, payload text, headers text, body bytea, idempotency_key text, is_read boolean, unfit text) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -8155,6 +8301,7 @@ create function raw_ops.webhook_kind(source text, topic text) returns text
 language sql immutable parallel safe
 as $$
     select case
+        when source = 'courier' then 'couriers.record_event'
         when source <> 'shopify' then null
         when topic like 'orders/%' then 'orders.process_order'
         when topic = 'refunds/create' then 'orders.process_refund'
@@ -8612,6 +8759,8 @@ grant execute on function raw_ops.close_privacy_request(uuid,text,text) to rawop
 grant execute on function raw_ops.complaints(text[]) to rawops_runtime;
 grant execute on function raw_ops.cosine_distance(real[],real[]) to rawops_runtime;
 grant execute on function raw_ops.count_fulfilled(raw_ops.orders,uuid) to rawops_runtime;
+grant execute on function raw_ops.courier_time(text) to rawops_runtime;
+grant execute on function raw_ops.courier_word(text,text) to rawops_runtime;
 grant execute on function raw_ops.dispatch_from_batch(uuid,uuid,integer) to rawops_runtime;
 grant execute on function raw_ops.dispatch_stock(uuid,uuid) to rawops_runtime;
 grant execute on function raw_ops.enqueue_allocation(uuid) to rawops_runtime;
@@ -8653,12 +8802,16 @@ grant execute on function raw_ops.nearest_knowledge(real[],text,integer) to rawo
 grant execute on function raw_ops.next_order_status(raw_ops.order_status,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.next_shipment_status(raw_ops.shipment_status,raw_ops.shipment_status) to rawops_runtime;
 grant execute on function raw_ops.note_email_event(raw_ops.outbox) to rawops_runtime;
+grant execute on function raw_ops.note_unknown_code(text,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.note_unknown_topic(uuid,text,text) to rawops_runtime;
 grant execute on function raw_ops.open_allocations(uuid) to rawops_runtime;
 grant execute on function raw_ops.open_work() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.order_needs(uuid) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.orders_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.parcel_of(text,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.parcel_status(text) to rawops_runtime;
 grant execute on function raw_ops.privacy_task(text) to rawops_runtime;
+grant execute on function raw_ops.process_courier_event_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_customer_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_fulfillment_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_order_webhook_txn(uuid) to rawops_runtime;
@@ -8678,7 +8831,7 @@ grant execute on function raw_ops.request_allocation(uuid,raw_ops.order_status) 
 grant execute on function raw_ops.reserve_for_order(uuid,uuid) to rawops_runtime;
 grant execute on function raw_ops.reserve_stock(uuid,uuid,integer,uuid) to rawops_runtime;
 grant execute on function raw_ops.resolve_message(uuid,text,text) to rawops_operator;
-grant execute on function raw_ops.retry_failed_webhooks(integer) to rawops_operator, rawops_runtime;
+grant execute on function raw_ops.retry_failed_webhooks(integer) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.save_billing_attempt(raw_ops.subscriptions,jsonb,boolean,integer,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.save_billing_attempts(raw_ops.subscriptions,jsonb,boolean) to rawops_runtime;
 grant execute on function raw_ops.save_seal_subscription(jsonb,uuid,raw_ops.subscriptions,timestamp with time zone,timestamp with time zone) to rawops_runtime;
@@ -8691,6 +8844,7 @@ grant execute on function raw_ops.seal_customer(jsonb,uuid) to rawops_runtime;
 grant execute on function raw_ops.seal_days(text) to rawops_runtime;
 grant execute on function raw_ops.seal_event(text,text,text) to rawops_runtime;
 grant execute on function raw_ops.seal_time(text) to rawops_runtime;
+grant execute on function raw_ops.seal_webhooks_to_retry(integer) to rawops_runtime;
 grant execute on function raw_ops.set_allocation_status(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.settle_alert(uuid,integer,text) to rawops_runtime;
 grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
@@ -8727,6 +8881,7 @@ grant execute on function raw_ops.shopify_text(jsonb,text) to rawops_runtime;
 grant execute on function raw_ops.shopify_unit_price_ex_vat(jsonb,jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shrink_refunded_lines(jsonb,raw_ops.orders,uuid) to rawops_runtime;
+grant execute on function raw_ops.store_courier_event(text,text,bytea,bytea,text) to rawops_ingest;
 grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
 grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;

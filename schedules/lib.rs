@@ -11,6 +11,7 @@ use jobs::{
     health::PruneEnqueueKeys,
     monitors::{Check, RunMonitor},
     outbox::SweepMessages,
+    webhooks::RetryFailed,
 };
 
 /// A schedule of one check.
@@ -23,6 +24,12 @@ macro_rules! monitor {
 /// Every recurring job.
 pub const SCHEDULES: &[Schedule] = &[
     Schedule::of::<SweepMessages>("process-email-outbox", "* * * * *", London, "Finds mails and events that wait without a job"),
+    Schedule::of::<RetryFailed>(
+        "retry-failed-webhooks",
+        "*/5 * * * *",
+        London,
+        "Tries webhooks again that failed for a reason that passes",
+    ),
     Schedule::of::<ReportFailures>("report-failures", "* * * * *", London, "Says in Slack what fails, and what fails no more"),
     Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week"),
     Schedule::of::<WatchQueue>("watch-allocation-queue", "*/5 * * * *", London, "Says when orders wait for stock too long"),

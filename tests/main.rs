@@ -6,6 +6,7 @@ mod api;
 mod batches;
 mod cli;
 mod contracts;
+mod couriers;
 mod customers;
 mod engine;
 mod faults;

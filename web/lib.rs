@@ -6,6 +6,8 @@
 //! POST /functions/v1/shopify-webhook-handler   orders of Shopify
 //! POST /functions/v1/seal-webhook-handler      subscriptions of Seal
 //! POST /functions/v1/ops-alerter               raises an alert
+//! POST /functions/v1/retry-failed-webhooks      tries webhooks again
+//! POST /webhooks/courier                       scans of parcels
 //! POST /webhooks/customerio                    reports of Customer.io about mails
 //! *    /v1/…                                       the producers' API, see `api`
 //! GET  /healthz                                the process is alive
@@ -43,6 +45,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .route(webhooks::shopify::PATH, post(webhooks::shopify::receive))
         .route(webhooks::seal::PATH, post(webhooks::seal::receive))
+        .route(webhooks::courier::PATH, post(webhooks::courier::receive))
         .route(webhooks::customerio::PATH, post(webhooks::customerio::receive))
         .merge(functions::router(&state))
         .merge(api::router(&state))

@@ -143,14 +143,18 @@ pub const FUNCTIONS: &[Functions] = &[
         &["rawops_runtime"],
     ),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
-    Functions("raw_ops.release_batch raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_operator"]),
+    Functions("raw_ops.release_batch", &["rawops_runtime", "rawops_operator"]),
+    Functions("raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions(
         "engine.limit_of_key engine.rate_step engine.rate_owed engine.rate_left engine.rate_after engine.rate_wait engine.error_categories engine.retry_policy_fault",
         &["rawops_runtime", "rawops_operator", "rawops_reader"],
     ),
     Functions("engine.stop_children engine.enqueue_unwind engine.inherit_steps", &[]),
     Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
-    Functions("raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.take_delivery_report", &["rawops_ingest"]),
+    Functions(
+        "raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.store_courier_event raw_ops.take_delivery_report",
+        &["rawops_ingest"],
+    ),
     Functions("raw_ops.raise_alert raw_ops.clear_alert", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions("raw_ops.resolve_message raw_ops.close_privacy_request", &["rawops_operator"]),
     // Messages out.
@@ -184,6 +188,12 @@ pub const FUNCTIONS: &[Functions] = &[
         "raw_ops.attempt_rank raw_ops.log_seal_event raw_ops.process_seal_webhook_txn raw_ops.save_billing_attempt \
          raw_ops.save_billing_attempts raw_ops.save_seal_subscription raw_ops.seal_age raw_ops.seal_attempt_status \
          raw_ops.seal_customer raw_ops.seal_days raw_ops.seal_event raw_ops.seal_time raw_ops.settle_subscription_payment",
+        &["rawops_runtime"],
+    ),
+    // Scans of parcels.
+    Functions(
+        "raw_ops.courier_time raw_ops.courier_word raw_ops.note_unknown_code raw_ops.parcel_of raw_ops.parcel_status \
+         raw_ops.process_courier_event_txn raw_ops.seal_webhooks_to_retry",
         &["rawops_runtime"],
     ),
     // The work of the business.

@@ -1,5 +1,6 @@
 //! Webhooks, from a signed request to what the database says.
 
+mod courier;
 mod customerio;
 pub mod edge;
 mod jsonb;

@@ -4,6 +4,9 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use web::{api::Scope, functions::retry_failed_webhooks::PATH};
+
+use crate::api::{Api, refusal};
 use crate::orders::inbox::{count, execute, paid, receive, row};
 use crate::support::{Database, run_all, shelf::rows};
 
@@ -90,4 +93,58 @@ async fn a_webhook_that_never_got_a_job_gets_one_the_oldest_first() {
     assert_eq!(first, 2);
     let order = "select i.webhook_id from raw_ops.webhook_inbox i join engine.job_state j on j.unique_key = i.id::text order by j.id";
     assert_eq!(rows(db.pool(), order).await, json!([["3"], ["2"]]));
+}
+
+#[tokio::test]
+async fn webhooks_of_every_inbox_are_tried_again_by_one_job_and_one_function_of_http() {
+    let api = Api::start(&[Scope::Functions]).await;
+    let pool = api.edge.pool();
+    let mut tx = pool.begin().await.expect("a transaction begins");
+    for statement in [
+        "set local rawops.seeding = on",
+        "insert into raw_ops.webhook_inbox (source, topic, raw_headers, raw_payload, received_at, updated_at, webhook_id)
+         select source, topic, '{}', '{}', now() - interval '1 h', now() - interval '1 h', topic
+         from (values ('shopify', 'refunds/create'), ('shopify', 'customers/update'), ('shopify', 'shop/redact'), ('courier', 'tracking/event'),
+               ('shopify', 'themes/publish')) v (source, topic)",
+        "insert into raw_ops.seal_webhook_inbox (webhook_topic, payload, received_at, processing_status, error_category)
+         select 'subscription/updated', '{}', now() - interval '1 h', status, category
+         from (values ('pending', null), ('failed', 'network'), ('failed', 'validation'), ('ignored', null)) v (status, category)",
+    ] {
+        sqlx::query(statement).execute(&mut *tx).await.expect("the statement is sound");
+    }
+    tx.commit().await.expect("a transaction ends");
+    let (status, answered) = api.post(PATH, &json!({})).await;
+    assert_eq!((status, &answered["retried"]), (200, &json!(6)), "{answered}");
+    assert_eq!(api.post(PATH, &json!({})).await.1, json!({ "retried": 0, "webhooks": [] }), "their jobs live");
+    let kinds = rows(pool, "select kind, count(*) from engine.job_state group by 1 order by 1").await;
+    assert_eq!(
+        kinds,
+        json!([
+            ["couriers.record_event", 1],
+            ["customers.handle_privacy_request", 1],
+            ["customers.process_customer", 1],
+            ["orders.process_refund", 1],
+            ["subscriptions.process_event", 2]
+        ])
+    );
+    let job: String = answered["webhooks"][0]["job_id"].as_str().expect("text").into();
+    assert_eq!(count(pool, &format!("engine.job where id = {job}")).await, 1);
+}
+
+#[tokio::test]
+async fn the_schedule_has_the_same_done_by_a_job() {
+    let db = Database::new().await;
+    let id = failed(db.pool(), "network").await;
+    let job = engine::NewJob::of(&jobs::webhooks::RetryFailed {}).expect("the arguments are JSON");
+    engine::Client::new(db.pool().clone()).enqueue(&job).await.expect("the queue takes the job");
+    run_all(&db, jobs::kinds()).await;
+    assert_eq!(count(db.pool(), &format!("raw_ops.webhook_inbox where id = '{id}' and processing_status = 'success'")).await, 1);
+    let output = row(db.pool(), "select output from engine.job_state where kind = 'webhooks.retry_failed'").await;
+    assert_eq!(output, json!({ "output": { "retried": 1 } }));
+}
+
+#[tokio::test]
+async fn the_function_needs_a_token_of_its_scope() {
+    let api = Api::start(&[Scope::JobsWrite]).await;
+    assert!(refusal(api.post(PATH, &json!({})).await, 403).contains("lacks the scope functions"));
 }

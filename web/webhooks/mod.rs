@@ -2,6 +2,7 @@
 
 pub mod body;
 mod claim;
+pub mod courier;
 pub mod customerio;
 pub mod jsonb;
 pub mod seal;

@@ -1,0 +1,3 @@
+//! Couriers: scans of parcels.
+
+mod record_event;
