@@ -1561,6 +1561,45 @@ create index idx_engagement_customer_created on raw_ops.customer_engagement_even
 create index idx_engagement_type on raw_ops.customer_engagement_events using btree (event_type);
 comment on table raw_ops.customer_engagement_events is 'Customer engagement activity tracking';
 
+create table raw_ops.customer_figures (
+    customer_id uuid not null,
+    orders bigint default 0 not null,
+    active_subscriptions bigint default 0 not null,
+    lifetime_value_gbp numeric(20,2),
+    first_order_at timestamp with time zone,
+    last_order_at timestamp with time zone,
+    newest_order_id uuid,
+    newest_order_label text,
+    newest_order_status raw_ops.order_status,
+    subscription_id uuid,
+    subscription_status text,
+    box_size text,
+    frequency_weeks integer,
+    next_billing_date date,
+    payment_status text,
+    newest_shipment_id uuid,
+    newest_shipment_status raw_ops.shipment_status,
+    courier text,
+    tracking_no text,
+    dispatched_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    constraint customer_figures_pkey primary key (customer_id),
+    constraint customer_figures_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id) on delete cascade
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, fillfactor = 70);
+comment on table raw_ops.customer_figures is 'What v_customer_context shows of orders, subscriptions and shipments; counted when a change of these commits. A customer without any has no row.';
+comment on column raw_ops.customer_figures.orders is 'Paid for and not cancelled; so are the money and the two dates after it, the money without refunded orders.';
+comment on column raw_ops.customer_figures.subscription_id is 'The active one, else a paused one, else the newest.';
+
+create unlogged table raw_ops.customer_figures_due (
+    xact xid8 default pg_current_xact_id() not null,
+    is_call boolean default false not null,
+    customer_id uuid,
+    order_id uuid
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+create index customer_figures_due_xact on raw_ops.customer_figures_due using btree (xact, is_call);
+create constraint trigger trg_count_due_customers after insert on raw_ops.customer_figures_due deferrable initially deferred for each row when (new.is_call) execute function raw_ops.count_due_customers();
+comment on table raw_ops.customer_figures_due is 'What open transactions owe: customers, orders whose shipments changed, and one call a transaction. Rows end before the commit.';
+
 create table raw_ops.customer_health_scores (
     id uuid default gen_random_uuid() not null,
     customer_id uuid not null,
@@ -2274,6 +2313,10 @@ create index idx_orders_paid_unallocated on raw_ops.orders using btree (created_
 create index idx_orders_referral_id on raw_ops.orders using btree (referral_id) where referral_id is not null;
 create index orders_ordered_at_idx on raw_ops.orders using btree (ordered_at);
 create trigger trg_allocate_on_order after insert on raw_ops.orders for each row when (new.status = 'PAID'::raw_ops.order_status) execute function raw_ops.allocate_order_to_batches();
+create trigger trg_order_figures_changed after update on raw_ops.orders referencing old table as old_rows new table as new_rows for each statement execute function raw_ops.owe_order_figures();
+create trigger trg_order_figures_emptied after truncate on raw_ops.orders for each statement execute function raw_ops.owe_order_figures();
+create trigger trg_order_figures_gone after delete on raw_ops.orders referencing old table as old_rows for each statement execute function raw_ops.owe_order_figures();
+create trigger trg_order_figures_new after insert on raw_ops.orders referencing new table as new_rows for each statement execute function raw_ops.owe_order_figures();
 comment on table raw_ops.orders is 'Order headers from Shopify webhooks';
 comment on column raw_ops.orders.shopify_order_id is 'The text of Shopify''s integer.';
 comment on column raw_ops.orders.subtotal_ex_vat is 'Goods after discounts, without VAT and shipping, in the shop''s currency.';
@@ -2795,6 +2838,10 @@ create index idx_shipments_tracking_no on raw_ops.shipments using btree (trackin
 create unique index idx_shipments_tracking_no_unique on raw_ops.shipments using btree (tracking_no) where tracking_no is not null and (status <> all (array['DELIVERED'::raw_ops.shipment_status, 'RETURNED'::raw_ops.shipment_status]));
 create index shipments_status_dispatched_at_idx on raw_ops.shipments using btree (status, dispatched_at);
 create trigger trg_decrement_inventory_on_dispatch after insert or update on raw_ops.shipments for each row when (new.status = 'DISPATCHED'::raw_ops.shipment_status) execute function raw_ops.fn_decrement_inventory_on_dispatch();
+create trigger trg_shipment_figures_changed after update on raw_ops.shipments referencing old table as old_rows new table as new_rows for each statement execute function raw_ops.owe_shipment_figures();
+create trigger trg_shipment_figures_emptied after truncate on raw_ops.shipments for each statement execute function raw_ops.owe_shipment_figures();
+create trigger trg_shipment_figures_gone after delete on raw_ops.shipments referencing old table as old_rows for each statement execute function raw_ops.owe_shipment_figures();
+create trigger trg_shipment_figures_new after insert on raw_ops.shipments referencing new table as new_rows for each statement execute function raw_ops.owe_shipment_figures();
 comment on table raw_ops.shipments is 'Dispatch and tracking data';
 comment on column raw_ops.shipments.batch_id is 'Set when all of the parcel is of one batch; otherwise the allocations of the order say it.';
 comment on column raw_ops.shipments.tracking_no is 'Carriers use numbers again within months: unique among parcels on the way; match the newest.';
@@ -2932,6 +2979,10 @@ create index idx_subscriptions_dunning_active on raw_ops.subscriptions using btr
 create index idx_subscriptions_payment_status on raw_ops.subscriptions using btree (payment_status) where payment_status <> 'healthy'::text;
 create index idx_subscriptions_status on raw_ops.subscriptions using btree (status);
 create unique index subscriptions_seal_subscription_id on raw_ops.subscriptions using btree (seal_subscription_id) where seal_subscription_id is not null;
+create trigger trg_subscription_figures_changed after update on raw_ops.subscriptions referencing old table as old_rows new table as new_rows for each statement execute function raw_ops.owe_subscription_figures();
+create trigger trg_subscription_figures_emptied after truncate on raw_ops.subscriptions for each statement execute function raw_ops.owe_subscription_figures();
+create trigger trg_subscription_figures_gone after delete on raw_ops.subscriptions referencing old table as old_rows for each statement execute function raw_ops.owe_subscription_figures();
+create trigger trg_subscription_figures_new after insert on raw_ops.subscriptions referencing new table as new_rows for each statement execute function raw_ops.owe_subscription_figures();
 comment on table raw_ops.subscriptions is 'Local cache of Seal subscription state';
 comment on column raw_ops.subscriptions.shopify_subscription_id is 'The contract''s id, or "seal:" and Seal''s id where Shopify has none.';
 comment on column raw_ops.subscriptions.seal_subscription_id is 'The natural key: Seal''s id.';
@@ -3376,40 +3427,14 @@ create view raw_ops.v_customer_context as
 select
     c.id as customer_id, c.shopify_customer_id, c.email, c.first_name, c.last_name, c.phone, c.city, c.postcode, c.persona,
     c.marketing_opt_in, c.created_at,
-    o.orders, o.lifetime_value_gbp, o.first_order_at, o.last_order_at,
-    n.id as newest_order_id, n.order_number_label as newest_order_label, n.status as newest_order_status,
-    u.active_subscriptions, s.id as subscription_id, s.status as subscription_status, s.box_size, s.frequency_weeks,
-    s.next_billing_date, s.payment_status,
-    p.id as newest_shipment_id, p.status as newest_shipment_status, p.courier, p.tracking_no, p.dispatched_at, p.delivered_at
+    coalesce(f.orders, 0) as orders, coalesce(f.lifetime_value_gbp, 0) as lifetime_value_gbp, f.first_order_at, f.last_order_at,
+    f.newest_order_id, f.newest_order_label, f.newest_order_status,
+    coalesce(f.active_subscriptions, 0) as active_subscriptions, f.subscription_id, f.subscription_status, f.box_size, f.frequency_weeks,
+    f.next_billing_date, f.payment_status,
+    f.newest_shipment_id, f.newest_shipment_status, f.courier, f.tracking_no, f.dispatched_at, f.delivered_at
 from raw_ops.customers c
-cross join lateral (
-    select
-        count(*) as orders, min(x.ordered_at) as first_order_at, max(x.ordered_at) as last_order_at,
-        coalesce(sum(x.total_gbp) filter (where x.status <> 'REFUNDED'), 0) as lifetime_value_gbp
-    from raw_ops.orders x
-    where x.customer_id = c.id and x.status not in ('PENDING', 'CANCELLED')
-) o
-left join lateral (
-    select x.id, x.order_number_label, x.status
-    from raw_ops.orders x where x.customer_id = c.id
-    order by x.ordered_at desc, x.id limit 1
-) n on true
-cross join lateral (
-    select count(*) as active_subscriptions from raw_ops.subscriptions x where x.customer_id = c.id and x.status = 'active'
-) u
-left join lateral (
-    select x.id, x.status, x.box_size, x.frequency_weeks, x.next_billing_date, x.payment_status
-    from raw_ops.subscriptions x where x.customer_id = c.id
-    order by array_position(array['active', 'paused'], x.status), x.created_at desc, x.id limit 1
-) s on true
-left join lateral (
-    select x.id, x.status, x.courier, x.tracking_no, x.dispatched_at, x.delivered_at
-    from raw_ops.orders y
-    join raw_ops.shipments x on x.order_id = y.id
-    where y.customer_id = c.id
-    order by coalesce(x.dispatched_at, x.created_at) desc, x.id limit 1
-) p on true;
-comment on view raw_ops.v_customer_context is 'Full customer view. Ask for some: by id, email or shopify_customer_id, or the newest first by the page.';
+left join raw_ops.customer_figures f on f.customer_id = c.id;
+comment on view raw_ops.v_customer_context is 'Full customer view';
 comment on column raw_ops.v_customer_context.orders is 'Paid for and not cancelled; so are the money and the two dates after it, the money without refunded orders.';
 comment on column raw_ops.v_customer_context.subscription_id is 'The active one, else a paused one, else the newest.';
 
@@ -5302,6 +5327,17 @@ begin
 end
 $$;
 
+create function raw_ops.call_customer_figures() returns void
+language plpgsql
+as $$
+begin
+    if not exists (select from raw_ops.customer_figures_due d where d.xact = pg_current_xact_id() and d.is_call) then
+        insert into raw_ops.customer_figures_due (is_call) values (true);
+    end if;
+end
+$$;
+comment on function raw_ops.call_customer_figures() is 'Sees to it that what this transaction owes is counted when it commits.';
+
 create function raw_ops.cancelled_units(shopify_order bigint, wanted_line text, in_hand uuid) returns integer
 language sql stable
 as $$
@@ -5430,6 +5466,41 @@ begin
 end
 $$;
 comment on function raw_ops.cosine_distance(real[],real[]) is '0 for one direction, 1 for a right angle, 2 for opposites; null for a vector of zeros.';
+
+create function raw_ops.count_due_customers() returns trigger
+language plpgsql security definer
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    due uuid[];
+    shipped uuid[];
+    locked uuid[] := '{}';
+begin
+    with gone as (
+        delete from raw_ops.customer_figures_due d where d.xact = pg_current_xact_id() returning d.customer_id, d.order_id
+    )
+    select array_agg(distinct g.customer_id) filter (where g.customer_id is not null),
+        array_agg(distinct g.order_id) filter (where g.order_id is not null)
+    into due, shipped from gone g;
+
+    -- An order may go to another customer while this one's turn is waited for: ask again whose it is until nobody is new.
+    loop
+        due := array(
+            select unnest(due)
+            union select o.customer_id from raw_ops.orders o where o.id = any (shipped) and o.customer_id is not null
+            order by 1);
+        exit when due = locked;
+        perform raw_ops.lock_customer_figures(due);
+        locked := due;
+    end loop;
+    if locked <> '{}' then
+        perform raw_ops.refresh_customer_figures(locked);
+    end if;
+    return null;
+end
+$$;
 
 create function raw_ops.count_fulfilled(wanted raw_ops.orders, in_hand uuid) returns integer
 language plpgsql
@@ -6059,6 +6130,18 @@ as $$
     from raw_ops.lab_result_samples s where s.lab_result_id = result
 $$;
 
+create function raw_ops.lock_customer_figures(customers uuid[]) returns void
+language plpgsql
+as $$
+begin
+    -- One pass in the order of ids. The condition that is never true locks the row that is there and leaves it as it is.
+    insert into raw_ops.customer_figures as f (customer_id)
+    select c.id from raw_ops.customers c where c.id = any (customers) order by c.id
+    on conflict (customer_id) do update set orders = f.orders where false;
+end
+$$;
+comment on function raw_ops.lock_customer_figures(uuid[]) is 'Takes the turn of these customers until commit; those without a row get one.';
+
 create function raw_ops.lock_products(products uuid[]) returns void
 language plpgsql
 as $$
@@ -6371,6 +6454,24 @@ as $$
         'dead_letters', (select count(*) from raw_ops.dead_letter_queue d where not d.resolved))
 $$;
 
+create function raw_ops.order_figures(customer uuid) returns TABLE(orders bigint, lifetime_value_gbp numeric, first_order_at timestamp with time zone, last_order_at timestamp with time zone, newest_order_id uuid, newest_order_label text, newest_order_status raw_ops.order_status)
+language sql stable
+as $$
+    select o.orders, o.money, o.first_at, o.last_at, n.id, n.order_number_label, n.status
+    from (
+        select
+            count(*) as orders, min(x.ordered_at) as first_at, max(x.ordered_at) as last_at,
+            sum(x.total_gbp) filter (where x.status <> 'REFUNDED') as money
+        from raw_ops.orders x
+        where x.customer_id = customer and x.status not in ('PENDING', 'CANCELLED')
+    ) o
+    left join (
+        select x.id, x.order_number_label, x.status
+        from raw_ops.orders x where x.customer_id = customer
+        order by x.ordered_at desc, x.id limit 1
+    ) n on true
+$$;
+
 create function raw_ops.order_needs(wanted_order uuid) returns TABLE(order_item_id uuid, product_id uuid, sku text, units integer)
 language sql stable
 as $$
@@ -6396,6 +6497,98 @@ as $$
         'revenue_gbp', coalesce(sum(o.total_gbp), 0))
     from raw_ops.orders o
     where o.ordered_at >= begins and o.ordered_at < ends and o.status not in ('PENDING', 'CANCELLED')
+$$;
+
+create function raw_ops.owe_order_figures() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into raw_ops.customer_figures_due (customer_id)
+        select distinct n.customer_id from new_rows n where n.customer_id is not null;
+    elsif tg_op = 'UPDATE' then
+        -- What stands there once, and not before and after, is what changed.
+        insert into raw_ops.customer_figures_due (customer_id)
+        select distinct r.customer_id
+        from (
+            select o.id, o.customer_id, o.status, o.total_gbp, o.ordered_at, o.order_number_label from old_rows o
+            union all
+            select n.id, n.customer_id, n.status, n.total_gbp, n.ordered_at, n.order_number_label from new_rows n
+        ) r
+        where r.customer_id is not null
+        group by r.id, r.customer_id, r.status, r.total_gbp, r.ordered_at, r.order_number_label having count(*) = 1;
+    elsif tg_op = 'DELETE' then
+        insert into raw_ops.customer_figures_due (customer_id)
+        select distinct o.customer_id from old_rows o where o.customer_id is not null;
+    else
+        insert into raw_ops.customer_figures_due (customer_id) select f.customer_id from raw_ops.customer_figures f;
+    end if;
+    if found then
+        perform raw_ops.call_customer_figures();
+    end if;
+    return null;
+end
+$$;
+
+create function raw_ops.owe_shipment_figures() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into raw_ops.customer_figures_due (order_id) select distinct n.order_id from new_rows n;
+    elsif tg_op = 'UPDATE' then
+        insert into raw_ops.customer_figures_due (order_id)
+        select distinct r.order_id
+        from (
+            select o.id, o.order_id, o.status, o.courier, o.tracking_no, o.dispatched_at, o.delivered_at, o.created_at from old_rows o
+            union all
+            select n.id, n.order_id, n.status, n.courier, n.tracking_no, n.dispatched_at, n.delivered_at, n.created_at from new_rows n
+        ) r
+        group by r.id, r.order_id, r.status, r.courier, r.tracking_no, r.dispatched_at, r.delivered_at, r.created_at
+        having count(*) = 1;
+    elsif tg_op = 'DELETE' then
+        insert into raw_ops.customer_figures_due (order_id) select distinct o.order_id from old_rows o;
+    else
+        insert into raw_ops.customer_figures_due (customer_id) select f.customer_id from raw_ops.customer_figures f;
+    end if;
+    if found then
+        perform raw_ops.call_customer_figures();
+    end if;
+    return null;
+end
+$$;
+
+create function raw_ops.owe_subscription_figures() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into raw_ops.customer_figures_due (customer_id) select distinct n.customer_id from new_rows n;
+    elsif tg_op = 'UPDATE' then
+        insert into raw_ops.customer_figures_due (customer_id)
+        select distinct r.customer_id
+        from (
+            select o.id, o.customer_id, o.status, o.box_size, o.frequency_weeks, o.next_billing_date, o.payment_status, o.created_at
+            from old_rows o
+            union all
+            select n.id, n.customer_id, n.status, n.box_size, n.frequency_weeks, n.next_billing_date, n.payment_status, n.created_at
+            from new_rows n
+        ) r
+        group by r.id, r.customer_id, r.status, r.box_size, r.frequency_weeks, r.next_billing_date, r.payment_status, r.created_at
+        having count(*) = 1;
+    elsif tg_op = 'DELETE' then
+        insert into raw_ops.customer_figures_due (customer_id) select distinct o.customer_id from old_rows o;
+    else
+        insert into raw_ops.customer_figures_due (customer_id) select f.customer_id from raw_ops.customer_figures f;
+    end if;
+    if found then
+        perform raw_ops.call_customer_figures();
+    end if;
+    return null;
+end
 $$;
 
 create function raw_ops.parcel_of(number text, at timestamp with time zone) returns uuid
@@ -6836,6 +7029,27 @@ begin
     return amount;
 end
 $$;
+
+create function raw_ops.refresh_customer_figures(customers uuid[]) returns void
+language plpgsql
+as $$
+begin
+    update raw_ops.customer_figures f
+    set (orders, lifetime_value_gbp, first_order_at, last_order_at, newest_order_id, newest_order_label, newest_order_status) = (
+            select o.orders, o.lifetime_value_gbp, o.first_order_at, o.last_order_at, o.newest_order_id, o.newest_order_label,
+                o.newest_order_status
+            from raw_ops.order_figures(f.customer_id) o),
+        (active_subscriptions, subscription_id, subscription_status, box_size, frequency_weeks, next_billing_date, payment_status) = (
+            select s.active_subscriptions, s.subscription_id, s.subscription_status, s.box_size, s.frequency_weeks, s.next_billing_date,
+                s.payment_status
+            from raw_ops.subscription_figures(f.customer_id) s),
+        (newest_shipment_id, newest_shipment_status, courier, tracking_no, dispatched_at, delivered_at) = (
+            select p.newest_shipment_id, p.newest_shipment_status, p.courier, p.tracking_no, p.dispatched_at, p.delivered_at
+            from raw_ops.shipment_figures(f.customer_id) p)
+    where f.customer_id = any (customers);
+end
+$$;
+comment on function raw_ops.refresh_customer_figures(uuid[]) is 'Counts everything of these customers anew. Their rows are locked, by a statement before.';
 
 create function raw_ops.refresh_inventory(batch uuid) returns void
 language plpgsql
@@ -7687,6 +7901,16 @@ create function raw_ops.severity_rank(severity text) returns integer
 language sql immutable
 as $$ select array_position(array['info', 'warning', 'critical'], severity) $$;
 
+create function raw_ops.shipment_figures(customer uuid) returns TABLE(newest_shipment_id uuid, newest_shipment_status raw_ops.shipment_status, courier text, tracking_no text, dispatched_at timestamp with time zone, delivered_at timestamp with time zone)
+language sql stable
+as $$
+    select x.id, x.status, x.courier, x.tracking_no, x.dispatched_at, x.delivered_at
+    from raw_ops.orders y
+    join raw_ops.shipments x on x.order_id = y.id
+    where y.customer_id = customer
+    order by coalesce(x.dispatched_at, x.created_at) desc, x.id limit 1
+$$;
+
 create function raw_ops.shipments_of_day(begins timestamp with time zone, ends timestamp with time zone) returns jsonb
 language sql stable
 as $$
@@ -8115,6 +8339,20 @@ end
 $$;
 comment on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) is 'Stores verified deliveries of Shopify.';
 
+create function raw_ops.subscription_figures(customer uuid) returns TABLE(active_subscriptions bigint, subscription_id uuid, subscription_status text, box_size text, frequency_weeks integer, next_billing_date date, payment_status text)
+language sql stable
+as $$
+    select u.active, s.id, s.status, s.box_size, s.frequency_weeks, s.next_billing_date, s.payment_status
+    from (
+        select count(*) as active from raw_ops.subscriptions x where x.customer_id = customer and x.status = 'active'
+    ) u
+    left join (
+        select x.id, x.status, x.box_size, x.frequency_weeks, x.next_billing_date, x.payment_status
+        from raw_ops.subscriptions x where x.customer_id = customer
+        order by array_position(array['active', 'paused'], x.status), x.created_at desc, x.id limit 1
+    ) s on true
+$$;
+
 create function raw_ops.sweep_messages(max_rows integer DEFAULT 500) returns TABLE(started integer, parked integer, refused integer)
 language plpgsql
 as $$
@@ -8525,6 +8763,8 @@ grant select on raw_ops.customer_credits to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.customer_credits to rawops_runtime;
 grant select on raw_ops.customer_engagement_events to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.customer_engagement_events to rawops_runtime;
+grant select on raw_ops.customer_figures to rawops_operator, rawops_reader, rawops_runtime;
+grant select on raw_ops.customer_figures_due to rawops_operator, rawops_reader, rawops_runtime;
 grant select on raw_ops.customer_health_scores to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.customer_health_scores to rawops_runtime;
 grant select on raw_ops.customer_interventions to rawops_operator, rawops_reader;
@@ -8806,6 +9046,7 @@ grant execute on function raw_ops.note_unknown_code(text,text,uuid) to rawops_ru
 grant execute on function raw_ops.note_unknown_topic(uuid,text,text) to rawops_runtime;
 grant execute on function raw_ops.open_allocations(uuid) to rawops_runtime;
 grant execute on function raw_ops.open_work() to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.order_figures(uuid) to rawops_runtime;
 grant execute on function raw_ops.order_needs(uuid) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.orders_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.parcel_of(text,timestamp with time zone) to rawops_runtime;
@@ -8855,6 +9096,7 @@ grant execute on function raw_ops.settle_shopify_items(jsonb,raw_ops.orders,uuid
 grant execute on function raw_ops.settle_subscription_payment(uuid) to rawops_runtime;
 grant execute on function raw_ops.settle_webhook(uuid,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.severity_rank(text) to rawops_runtime;
+grant execute on function raw_ops.shipment_figures(uuid) to rawops_runtime;
 grant execute on function raw_ops.shipments_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.shopify_cancelled_lines(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_customer_id(jsonb,uuid) to rawops_runtime;
@@ -8884,6 +9126,7 @@ grant execute on function raw_ops.shrink_refunded_lines(jsonb,raw_ops.orders,uui
 grant execute on function raw_ops.store_courier_event(text,text,bytea,bytea,text) to rawops_ingest;
 grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
+grant execute on function raw_ops.subscription_figures(uuid) to rawops_runtime;
 grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;
 grant execute on function raw_ops.take_delivery_report(text,text,timestamp with time zone,text,uuid,text,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.threshold(text) to rawops_operator, rawops_reader, rawops_runtime;

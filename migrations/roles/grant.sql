@@ -96,6 +96,9 @@ grant execute on all routines in schema engine, raw_ops to rawops_runtime;
 -- Dead letters are written through the engine's view, and workers do not decide what follows a failure.
 revoke insert, update, delete on raw_ops.retry_config, raw_ops.dead_letter_queue from rawops_runtime;
 revoke all on raw_ops.server_key from rawops_runtime;
+-- Written by the triggers of the tables it tells of.
+revoke insert, update, delete on raw_ops.customer_figures, raw_ops.customer_figures_due from rawops_runtime;
+revoke execute on function raw_ops.call_customer_figures, raw_ops.lock_customer_figures, raw_ops.refresh_customer_figures from rawops_runtime;
 -- Tokens of callers over HTTP: looked up and their use noted; made and ended by operators.
 revoke insert, delete on raw_ops.api_tokens from rawops_runtime;
 -- Audit trails: written once, never changed.

@@ -1,6 +1,9 @@
 //! The component registry: that the database holds it, and what its parts do.
 
 mod compare;
+mod customer_changes;
+mod customer_figures;
+mod customer_figures_racing;
 mod exceptions;
 mod inventory;
 mod knowledge;

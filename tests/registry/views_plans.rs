@@ -2,7 +2,7 @@
 //!
 //! `RAWOPS_VIEW_ORDERS=1000000 cargo test --test all views_plans` asks it of a million orders, and takes some minutes.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -45,7 +45,7 @@ const ROWS: [&str; 9] = [
      from generate_series(1, 50000) n",
 ];
 
-/// What is asked of each view. Customers are asked for alone or by the page: all of them are a report, not a look.
+/// What is asked of each view. Customers are asked for alone or by the page here.
 const QUESTIONS: [&str; 11] = [
     "select * from raw_ops.v_webhook_health",
     "select * from raw_ops.v_retry_queue_depth",
@@ -59,6 +59,9 @@ const QUESTIONS: [&str; 11] = [
     "select * from raw_ops.v_pack_queue",
     "select * from raw_ops.v_support_queue",
 ];
+
+/// The planner compiles plans that cost more, unless told otherwise.
+const JIT_ABOVE: f64 = 100_000.0;
 
 const LARGE: [&str; 7] = ["customers", "orders", "webhook_inbox", "outbox", "order_items", "allocations", "support_tickets"];
 
@@ -101,6 +104,29 @@ async fn no_view_of_a_monitor_reads_a_large_table_from_end_to_end() {
         let rows = sqlx::query(question).fetch_all(db.pool()).await.expect("a view answers").len();
         println!("{question}: {rows} rows in {:?}", begun.elapsed());
     }
+    assert_two_tables_are_joined(db.pool()).await;
+}
+
+/// The tables that a plan reads, by whatever way.
+fn read_at_all(plan: &Value, found: &mut BTreeSet<String>) {
+    found.extend(plan["Relation Name"].as_str().map(str::to_owned));
+    for part in plan["Plans"].as_array().into_iter().flatten() {
+        read_at_all(part, found);
+    }
+}
+
+async fn assert_two_tables_are_joined(pool: &PgPool) {
+    let plan: Value = sqlx::query_scalar("explain (format json) select * from raw_ops.v_customer_context")
+        .fetch_one(pool)
+        .await
+        .expect("a view can be explained");
+    let mut tables = BTreeSet::new();
+    read_at_all(&plan[0]["Plan"], &mut tables);
+    assert_eq!(tables.into_iter().collect::<Vec<_>>(), ["customer_figures", "customers"], "{plan:#}");
+    let way = plan[0]["Plan"]["Node Type"].as_str().unwrap_or_default();
+    assert!(["Hash Join", "Merge Join"].contains(&way), "{plan:#}");
+    let cost = plan[0]["Plan"]["Total Cost"].as_f64().expect("a plan has a cost");
+    assert!(cost < JIT_ABOVE, "the plan would be compiled, which takes longer than it does: {plan:#}");
 }
 
 #[tokio::test]

@@ -66,6 +66,8 @@ pub const TABLES: &[Tables] = &[
     Tables("raw_ops.portal_sessions raw_ops.calculator_tokens", ["siud", "", "", ""]),
     // Keys that never leave the database.
     Tables("raw_ops.server_key", ["", "", "", ""]),
+    // Written by the triggers of the tables it tells of.
+    Tables("raw_ops.customer_figures raw_ops.customer_figures_due", ["s", "", "s", "s"]),
     // Audit trails.
     Tables("raw_ops.batch_status_history raw_ops.inventory_movements raw_ops.manual_override_audit", ["si", "", "s", "s"]),
     // The business.
@@ -151,6 +153,8 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     Functions("engine.stop_children engine.enqueue_unwind engine.inherit_steps", &[]),
     Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
+    Functions("raw_ops.order_figures raw_ops.subscription_figures raw_ops.shipment_figures", &["rawops_runtime"]),
+    Functions("raw_ops.call_customer_figures raw_ops.lock_customer_figures raw_ops.refresh_customer_figures", &[]),
     Functions(
         "raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.store_courier_event raw_ops.take_delivery_report",
         &["rawops_ingest"],

@@ -75,7 +75,7 @@ async fn nothing_happens_after_the_end() {
         "select table_name::text, column_name::text from information_schema.columns
          where table_schema = 'raw_ops' and data_type = 'timestamp with time zone' and table_name not like 'v\\_%'
            and column_name not in ('expires_at', 'scheduled_at', 'csat_survey_scheduled_for')
-           and table_name not in ('retry_config', 'system_config', 'config', 'server_key')",
+           and table_name not in ('retry_config', 'system_config', 'config', 'server_key', 'allocation_alert_config')",
     )
     .fetch_all(db.pool())
     .await
