@@ -23,7 +23,7 @@ use monitors::RunMonitor;
 use orders::{ProcessFulfillment, ProcessOrder, ProcessRefund};
 use outbox::{DeliverMessage, SweepMessages};
 use subscriptions::ProcessEvent;
-use webhooks::RetryFailed;
+use webhooks::{ReconcileOrders, RetryFailed};
 
 /// Every kind of job a worker can run.
 pub fn kinds() -> engine::Kinds {
@@ -38,6 +38,7 @@ pub fn kinds() -> engine::Kinds {
         .with::<ProcessOrder>()
         .with::<ProcessRefund>()
         .with::<PruneEnqueueKeys>()
+        .with::<ReconcileOrders>()
         .with::<RecordEvent>()
         .with::<RemindOfPrivacyRequest>()
         .with::<ReportFailures>()

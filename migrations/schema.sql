@@ -6490,6 +6490,19 @@ as $$
       and i.qty > greatest(i.fulfilled_qty, a.sent) + a.held
 $$;
 
+create function raw_ops.orders_behind(order_ids bigint[], changed timestamp with time zone[]) returns SETOF bigint
+language sql stable
+as $$
+    select w.id
+    from unnest(order_ids, changed) with ordinality w (id, at, place)
+    where not exists (select from raw_ops.orders o where o.shopify_order_id = w.id::text and o.updated_at_shopify >= w.at)
+      and not exists (
+          select from raw_ops.webhook_inbox i
+          where i.shopify_order_id = w.id and i.source = 'shopify' and i.topic like 'orders/%' and i.received_at >= w.at
+            and i.processing_status in ('pending', 'processing', 'retrying', 'failed'))
+    order by w.place
+$$;
+
 create function raw_ops.orders_of_day(begins timestamp with time zone, ends timestamp with time zone) returns jsonb
 language sql stable
 as $$
@@ -6497,6 +6510,13 @@ as $$
         'revenue_gbp', coalesce(sum(o.total_gbp), 0))
     from raw_ops.orders o
     where o.ordered_at >= begins and o.ordered_at < ends and o.status not in ('PENDING', 'CANCELLED')
+$$;
+
+create function raw_ops.orders_reconciled_until() returns timestamp with time zone
+language sql
+as $$
+    select coalesce((select c.value::timestamptz from raw_ops.system_config c where c.key = 'shopify.orders_reconciled_until'),
+        engine.now() - interval '2 days')
 $$;
 
 create function raw_ops.owe_order_figures() returns trigger
@@ -7813,6 +7833,20 @@ begin
 end
 $$;
 
+create function raw_ops.settle_reconciliation(until timestamp with time zone, missed integer) returns void
+language plpgsql
+as $$
+begin
+    insert into raw_ops.system_config as c (key, value) values ('shopify.orders_reconciled_until', until::text)
+    on conflict (key) do update set value = excluded.value where c.value::timestamptz < excluded.value::timestamptz;
+    if missed > 0 then
+        perform from raw_ops.raise_alert('warning', 'Webhooks of Shopify were missed',
+            format('%s orders had changed at Shopify and no webhook had told of it. See whether the subscriptions are still there.', missed),
+            key => 'webhooks missed', source_check => 'webhooks');
+    end if;
+end
+$$;
+
 create function raw_ops.settle_refunded_order(payload jsonb, refunded raw_ops.orders, inbox_id uuid) returns integer
 language plpgsql
 as $$
@@ -8270,6 +8304,34 @@ begin
             engine.now(), engine.now(), engine.now())
     on conflict (source, shop, webhook_id) do nothing;
     return case when found then 'enqueued' else 'duplicate' end;
+end
+$$;
+
+create function raw_ops.store_missed_order(shop text, document text) returns integer
+language plpgsql
+as $$
+declare
+    missed jsonb;
+    made integer;
+begin
+    missed := document::jsonb;
+    insert into raw_ops.webhook_inbox
+        (source, shop, topic, webhook_id, raw_headers, raw_payload, shopify_order_id, shopify_order_number, received_at, created_at, updated_at)
+    select 'shopify', store_missed_order.shop, d.topic,
+        concat_ws(':', 'reconciled', d.topic, d.payload ->> 'id', coalesce(d.payload ->> 'updated_at', d.payload ->> 'created_at')),
+        '{"reconciled": true}', d.payload, (missed ->> 'id')::bigint, missed ->> 'order_number', engine.now(), engine.now(), engine.now()
+    from (
+        select 'orders/updated', missed
+        union all select 'refunds/create', r from jsonb_array_elements(raw_ops.shopify_list(missed, 'refunds')) r
+        union all select 'fulfillments/update', f from jsonb_array_elements(raw_ops.shopify_list(missed, 'fulfillments')) f
+    ) d (topic, payload)
+    on conflict on constraint webhook_inbox_delivery_key do nothing;
+    get diagnostics made = row_count;
+    return made;
+exception when data_exception or integrity_constraint_violation then
+    perform raw_ops.log_event('WEBHOOK', gen_random_uuid(), 'ORDER_NOT_RECONCILED', 'An order of Shopify cannot be kept: ' || sqlerrm,
+        jsonb_build_object('document', left(document, 200)), 'shopify', null);
+    return null;
 end
 $$;
 
@@ -9048,7 +9110,9 @@ grant execute on function raw_ops.open_allocations(uuid) to rawops_runtime;
 grant execute on function raw_ops.open_work() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.order_figures(uuid) to rawops_runtime;
 grant execute on function raw_ops.order_needs(uuid) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.orders_behind(bigint[],timestamp with time zone[]) to rawops_runtime;
 grant execute on function raw_ops.orders_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.orders_reconciled_until() to rawops_runtime;
 grant execute on function raw_ops.parcel_of(text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.parcel_status(text) to rawops_runtime;
 grant execute on function raw_ops.privacy_task(text) to rawops_runtime;
@@ -9091,6 +9155,7 @@ grant execute on function raw_ops.settle_alert(uuid,integer,text) to rawops_runt
 grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.settle_event(uuid,text,text) to rawops_runtime;
 grant execute on function raw_ops.settle_message(uuid,text,text,text) to rawops_runtime;
+grant execute on function raw_ops.settle_reconciliation(timestamp with time zone,integer) to rawops_runtime;
 grant execute on function raw_ops.settle_refunded_order(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.settle_shopify_items(jsonb,raw_ops.orders,uuid,raw_ops.order_status,uuid) to rawops_runtime;
 grant execute on function raw_ops.settle_subscription_payment(uuid) to rawops_runtime;
@@ -9124,6 +9189,7 @@ grant execute on function raw_ops.shopify_unit_price_ex_vat(jsonb,jsonb) to rawo
 grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shrink_refunded_lines(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.store_courier_event(text,text,bytea,bytea,text) to rawops_ingest;
+grant execute on function raw_ops.store_missed_order(text,text) to rawops_runtime;
 grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
 grant execute on function raw_ops.subscription_figures(uuid) to rawops_runtime;

@@ -11,7 +11,7 @@ use jobs::{
     health::PruneEnqueueKeys,
     monitors::{Check, RunMonitor},
     outbox::SweepMessages,
-    webhooks::RetryFailed,
+    webhooks::{ReconcileOrders, RetryFailed},
 };
 
 /// A schedule of one check.
@@ -29,6 +29,12 @@ pub const SCHEDULES: &[Schedule] = &[
         "*/5 * * * *",
         London,
         "Tries webhooks again that failed for a reason that passes",
+    ),
+    Schedule::of::<ReconcileOrders>(
+        "reconcile-shopify-orders",
+        "7-59/15 * * * *",
+        London,
+        "Finds orders that changed at Shopify and that no webhook told of",
     ),
     Schedule::of::<ReportFailures>("report-failures", "* * * * *", London, "Says in Slack what fails, and what fails no more"),
     Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week"),

@@ -4,6 +4,7 @@ pub mod customerio;
 pub mod http;
 mod outside;
 mod secret;
+pub mod shopify;
 pub mod slack;
 
 pub use outside::{Outside, OutsideError, Settings, SettingsError};

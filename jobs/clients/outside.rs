@@ -8,6 +8,7 @@ use std::fmt;
 use super::{
     customerio::{self, CustomerIo},
     http::{ClientError, TargetError},
+    shopify::{self, Shopify},
     slack::{self, Slack},
 };
 
@@ -18,6 +19,8 @@ pub struct Outside {
     pub customerio: CustomerIo,
     /// Alerts.
     pub slack: Slack,
+    /// The shop.
+    pub shopify: Shopify,
 }
 
 /// Where the systems are, and the keys to them.
@@ -27,6 +30,8 @@ pub struct Settings {
     pub customerio: customerio::Settings,
     /// Slack.
     pub slack: slack::Settings,
+    /// Shopify.
+    pub shopify: shopify::Settings,
 }
 
 impl fmt::Debug for Settings {
@@ -49,13 +54,17 @@ impl Settings {
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let mut problems = Vec::new();
-        let settings =
-            Self { customerio: customerio::Settings::read(lookup, &mut problems), slack: slack::Settings::read(lookup, &mut problems) };
+        let settings = Self {
+            customerio: customerio::Settings::read(lookup, &mut problems),
+            slack: slack::Settings::read(lookup, &mut problems),
+            shopify: shopify::Settings::read(lookup, &mut problems),
+        };
         // What can only be found out by putting the clients together.
         if let Err(error) = settings.customerio.targets() {
             problems.push(error.to_string());
         }
         problems.extend(settings.slack.targets().err().map(|error| error.to_string()));
+        problems.extend(settings.shopify.target().err().map(|error| error.to_string()));
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError(problems)) }
     }
 }
@@ -77,7 +86,11 @@ impl Outside {
     /// # Errors
     /// An address that is none, or TLS that cannot be set up.
     pub fn new(settings: &Settings) -> Result<Self, OutsideError> {
-        Ok(Self { customerio: CustomerIo::new(&settings.customerio)?, slack: Slack::new(&settings.slack)? })
+        Ok(Self {
+            customerio: CustomerIo::new(&settings.customerio)?,
+            slack: Slack::new(&settings.slack)?,
+            shopify: Shopify::new(&settings.shopify)?,
+        })
     }
 }
 
@@ -101,11 +114,12 @@ mod tests {
             ("CUSTOMERIO_APP_KEY", "hidden\n"),
             ("CUSTOMERIO_TRACK_URL", "http://track.customer.io"),
             ("SLACK_WEBHOOK_OPS_URGENT", "https://example.com/services/hidden"),
+            ("SHOPIFY_ADMIN_TOKEN", "hidden"),
         ]);
-        let problems = wrong.expect_err("four settings are wrong").0;
-        assert_eq!(problems.len(), 4, "{problems:?}");
-        for (place, name) in ["CUSTOMERIO_REGION", "CUSTOMERIO_APP_KEY", "Customer.io", "SLACK_WEBHOOK_OPS_URGENT"].into_iter().enumerate()
-        {
+        let problems = wrong.expect_err("five settings are wrong").0;
+        assert_eq!(problems.len(), 5, "{problems:?}");
+        let names = ["CUSTOMERIO_REGION", "CUSTOMERIO_APP_KEY", "SHOPIFY_ADMIN_TOKEN", "Customer.io", "SLACK_WEBHOOK_OPS_URGENT"];
+        for (place, name) in names.into_iter().enumerate() {
             assert!(problems[place].contains(name), "{name}: {problems:?}");
         }
         assert!(!problems.concat().contains("hidden"), "{problems:?}");

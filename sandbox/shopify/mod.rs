@@ -6,6 +6,7 @@
 //! faults of delivery (repeated, late, out of order, replayed) are drawn from
 //! the seed too. A ledger keeps what each order must finally look like.
 
+mod admin;
 mod catalogue;
 pub(crate) mod clock;
 mod delivery;
@@ -21,6 +22,7 @@ mod shop;
 mod signature;
 pub(crate) mod story;
 
+pub use admin::{Admin, AdminOptions};
 pub use catalogue::{Product, catalogue};
 pub use delivery::{Delivery, Kind};
 pub use ledger::{Counters, Truth};

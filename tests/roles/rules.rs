@@ -200,6 +200,11 @@ pub const FUNCTIONS: &[Functions] = &[
          raw_ops.process_courier_event_txn raw_ops.seal_webhooks_to_retry",
         &["rawops_runtime"],
     ),
+    // What webhooks missed.
+    Functions(
+        "raw_ops.orders_behind raw_ops.orders_reconciled_until raw_ops.settle_reconciliation raw_ops.store_missed_order",
+        &["rawops_runtime"],
+    ),
     // The work of the business.
     Functions(
         "raw_ops.allocate_order_to_batches raw_ops.allocation_figures raw_ops.allocation_outcome raw_ops.apply_shopify_order \

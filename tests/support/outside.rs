@@ -67,6 +67,7 @@ impl Outside {
                 webhooks: slack::Channel::ALL.map(|channel| Some(Secret::new(self.slack.webhook(channel.as_str())))),
                 per_second: Some(100_000.0),
             },
+            shopify: clients::shopify::Settings::default(),
         }
     }
 

@@ -4,6 +4,7 @@ mod courier;
 mod customerio;
 pub mod edge;
 mod jsonb;
+mod reconcile;
 mod retry;
 mod sandbox;
 mod seal;
