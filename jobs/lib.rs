@@ -19,7 +19,7 @@ use couriers::RecordEvent;
 use customers::{HandlePrivacyRequest, ProcessCustomer, RemindOfPrivacyRequest};
 use health::PruneEnqueueKeys;
 use lifecycle::TrackEvent;
-use monitors::RunMonitor;
+use monitors::{ReconcileStock, RunMonitor};
 use orders::{ProcessFulfillment, ProcessOrder, ProcessRefund};
 use outbox::{DeliverMessage, SweepMessages};
 use subscriptions::ProcessEvent;
@@ -41,6 +41,7 @@ pub fn kinds() -> engine::Kinds {
         .with::<ReconcileOrders>()
         .with::<RecordEvent>()
         .with::<RemindOfPrivacyRequest>()
+        .with::<ReconcileStock>()
         .with::<ReportFailures>()
         .with::<RetryFailed>()
         .with::<RunMonitor>()

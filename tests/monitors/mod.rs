@@ -2,5 +2,6 @@
 
 mod digest;
 mod edges;
+mod reconcile_stock;
 mod run_monitor;
 mod shape;
