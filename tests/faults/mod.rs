@@ -2,6 +2,7 @@
 //!
 //! Every test ends with the oracle of `support/ledger.rs`: nothing lost, nothing ended twice, no gap, no claim left.
 
+mod crash_matrix;
 mod hoarding;
 mod hostile_rows;
 mod isolated;

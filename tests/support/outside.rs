@@ -52,28 +52,38 @@ impl Outside {
 
     /// Where they are.
     pub fn settings(&self) -> clients::Settings {
-        clients::Settings {
-            customerio: customerio::Settings {
-                app_url: Some(format!("{}/v1", self.customerio.url())),
-                track_url: Some(self.customerio.url().into()),
-                app_key: Some(Secret::new(APP_KEY)),
-                site_id: Some(Secret::new(SITE_ID)),
-                track_key: Some(Secret::new(TRACK_KEY)),
-                mails_per_second: Some(100_000.0),
-                timeout: Some(Duration::from_secs(1)),
-                ..customerio::Settings::default()
-            },
-            slack: slack::Settings {
-                webhooks: slack::Channel::ALL.map(|channel| Some(Secret::new(self.slack.webhook(channel.as_str())))),
-                per_second: Some(100_000.0),
-            },
-            shopify: clients::shopify::Settings::default(),
-        }
+        settings(self.customerio.url(), &self.webhooks())
+    }
+
+    /// Where Slack takes messages, a channel each.
+    pub fn webhooks(&self) -> Vec<String> {
+        slack::Channel::ALL.iter().map(|channel| self.slack.webhook(channel.as_str())).collect()
     }
 
     /// Every kind of the product, with these systems outside.
     pub fn kinds(&self) -> Kinds {
         with(&self.settings())
+    }
+}
+
+/// A Customer.io and a Slack at these addresses, and no limit of their rates.
+pub fn settings(customerio: &str, webhooks: &[String]) -> clients::Settings {
+    clients::Settings {
+        customerio: customerio::Settings {
+            app_url: Some(format!("{customerio}/v1")),
+            track_url: Some(customerio.into()),
+            app_key: Some(Secret::new(APP_KEY)),
+            site_id: Some(Secret::new(SITE_ID)),
+            track_key: Some(Secret::new(TRACK_KEY)),
+            mails_per_second: Some(100_000.0),
+            timeout: Some(Duration::from_secs(1)),
+            ..customerio::Settings::default()
+        },
+        slack: slack::Settings {
+            webhooks: std::array::from_fn(|place| webhooks.get(place).map(|url| Secret::new(url.as_str()))),
+            per_second: Some(100_000.0),
+        },
+        shopify: clients::shopify::Settings::default(),
     }
 }
 

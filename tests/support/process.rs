@@ -26,6 +26,7 @@ const GRACE_MS: &str = "RAWOPS_TEST_WORKER_GRACE_MS";
 const DIE_AT: &str = "RAWOPS_TEST_WORKER_DIE_AT";
 const OUTSIDE: &str = "RAWOPS_TEST_WORKER_CUSTOMERIO";
 const MAILS_PER_SECOND: &str = "RAWOPS_TEST_WORKER_MAILS_PER_SECOND";
+const SLACK: &str = "RAWOPS_TEST_WORKER_SLACK";
 /// Set by a person, to read what workers log.
 const LOG: &str = "RAWOPS_TEST_WORKER_LOG";
 
@@ -45,6 +46,7 @@ pub struct WorkerOptions {
     pool: u32,
     pooler: bool,
     customerio: Option<(String, f64)>,
+    slack: Vec<String>,
 }
 
 impl WorkerOptions {
@@ -65,6 +67,7 @@ impl WorkerOptions {
             pool: 12,
             pooler: false,
             customerio: None,
+            slack: Vec::new(),
         }
     }
 
@@ -128,6 +131,11 @@ impl WorkerOptions {
         Self { customerio: Some((url.into(), mails_per_second)), ..self }
     }
 
+    /// Of the product's kinds instead, with these systems outside.
+    pub fn outside(self, outside: &super::Outside) -> Self {
+        Self { slack: outside.webhooks(), ..self.customerio(outside.customerio.url(), 100_000.0) }
+    }
+
     /// Starts it.
     pub fn start(&self) -> WorkerProcess {
         let program = std::env::current_exe().expect("a running program has a path");
@@ -158,7 +166,7 @@ impl WorkerOptions {
             command.env(DIE_AT, place);
         }
         if let Some((url, rate)) = &self.customerio {
-            command.env(OUTSIDE, url).env(MAILS_PER_SECOND, rate.to_string());
+            command.env(OUTSIDE, url).env(MAILS_PER_SECOND, rate.to_string()).env(SLACK, self.slack.join(" "));
         }
         if let Some(name) = &self.name {
             command.env(NAME, name);
@@ -248,7 +256,12 @@ async fn a_process_started_as_a_worker_works() {
     let kinds = match std::env::var(OUTSIDE) {
         Ok(customerio) => {
             let rate = std::env::var(MAILS_PER_SECOND).ok().and_then(|rate| rate.parse().ok());
-            super::outside::mailing(&customerio, rate.expect("the parent sets it with the address"))
+            let slack: Vec<String> = std::env::var(SLACK).unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+            if slack.is_empty() {
+                super::outside::mailing(&customerio, rate.expect("the parent sets it with the address"))
+            } else {
+                super::outside::with(&super::outside::settings(&customerio, &slack))
+            }
         }
         Err(_) => super::kinds::kinds(),
     };
