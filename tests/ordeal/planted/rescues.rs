@@ -75,8 +75,8 @@ pub const BUGS: &[Bug] = &[
         what: "a poisoned job has no letter",
         plants: &[Statement(
             "claim/rescue",
-            "from kept where outcome = 'dead'\n),\nfreed",
-            "from kept where outcome = 'dead' and false\n),\nfreed",
+            "from kept where outcome = 'dead'\n),\nnoticed",
+            "from kept where outcome = 'dead' and false\n),\nnoticed",
         )],
     },
     Bug {

@@ -96,6 +96,17 @@ pub fn poison(key: String, death: Death) -> Program {
     plain(key, vec![Act::Outside, Act::Die(death)])
 }
 
+/// A program that dies while it holds a unique key of its own.
+pub fn doomed(key: String) -> Program {
+    let unique = Some(format!("doomed {key}"));
+    Program { unique, ..plain(key, vec![Act::Outside, Act::Fail(Blame::Validation)]) }
+}
+
+/// A program that works for a while under a unique key which another one has too.
+pub fn twin(key: String, of: &str) -> Program {
+    Program { unique: Some(format!("twins {of}")), ..plain(key, vec![Act::Work(400), Act::Finish]) }
+}
+
 /// What takes a dead program's place.
 pub fn again(key: &str) -> Program {
     plain(format!("{key}/again"), vec![Act::Finish])

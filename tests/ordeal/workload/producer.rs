@@ -74,9 +74,13 @@ impl Producer {
                 let family = draw::family(&mut self.random, &key);
                 self.enqueue(family).await?;
             }
-            if self.random.random_ratio(1, 150) {
+            if self.random.random_ratio(1, 60) {
                 let held = draw::held(self.key());
                 self.enqueue(held).await?;
+            }
+            if self.random.random_ratio(1, 60) {
+                let doomed = draw::doomed(self.key());
+                self.enqueue(doomed).await?;
             }
             if self.random.random_ratio(1, 100) {
                 let distant = draw::distant(self.key());
@@ -160,6 +164,9 @@ impl Producer {
             let key = self.key();
             programs.push(draw::program(&mut self.random, key));
         }
+        // Of these two the second finds the key held, by the same statement.
+        let of = self.key();
+        programs.extend([draw::twin(self.key(), &of), draw::twin(self.key(), &of)]);
         let ledger = &self.stage.ledger;
         ledger.intents.add_synced(&Intent { at_us: clock::now_us(), programs: programs.clone(), keyed: false })?;
         let jobs: Vec<NewJob> = programs.iter().map(Program::job).collect();
