@@ -21,20 +21,27 @@ use crate::{
 const FEW: usize = 2_000;
 const MANY: usize = 12_000;
 
-/// The bound that is kept under version control, in instructions a job of a release build.
-const BOUND: &str = "instructions.txt";
+/// The bounds that are kept under version control: a line each kind of build, its name and instructions a job.
+const BOUNDS: &str = "instructions.txt";
+const BUILD: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
 
 /// Counts, prints, and with `check` fails above the bound.
 pub async fn measure(stage: &Stage, check: bool) -> anyhow::Result<()> {
     let (few, many) = (counted(stage, FEW).await?, counted(stage, MANY).await?);
     let each = many.saturating_sub(few) / (MANY - FEW) as u64;
-    let bound: u64 = std::fs::read_to_string(home().join(BOUND))?.trim().parse().context("bench/instructions.txt is not a number")?;
-    println!("{each} instructions a job of the worker process; at most {bound} are allowed (bench/{BOUND})");
+    let bound = bound(&std::fs::read_to_string(home().join(BOUNDS))?)?;
+    println!("{each} instructions a job of the worker process, built for {BUILD}; at most {bound} are allowed (bench/{BOUNDS})");
     anyhow::ensure!(
         !check || each <= bound,
-        "a job costs more instructions than bench/{BOUND} allows: mend it, or say why in a change of the bound"
+        "a job costs more instructions than bench/{BOUNDS} allows: mend it, or say why in a change of the bound"
     );
     Ok(())
+}
+
+fn bound(bounds: &str) -> anyhow::Result<u64> {
+    let line = bounds.lines().find_map(|line| line.strip_prefix(BUILD));
+    let number = line.with_context(|| format!("bench/{BOUNDS} has no line for {BUILD}"))?.trim();
+    number.parse().with_context(|| format!("bench/{BOUNDS} says {number:?} of {BUILD}, which is no number"))
 }
 
 /// The instructions of a worker process that drains `jobs` jobs and ends.
