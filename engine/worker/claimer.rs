@@ -14,6 +14,7 @@ use super::{
     complaint,
     floor::{Floors, Look},
     lanes::Lanes,
+    limited::Limited,
     pace::Room,
     patience,
     session::Session,
@@ -31,11 +32,6 @@ use crate::{
 const QUICK_POLLS: u32 = 5;
 /// The least time between two claims when the last one got few jobs: lets a trickle gather.
 const BREATH: Duration = Duration::from_millis(1);
-
-/// How long a claimer leaves limited lanes alone that gave nothing.
-const LIMITED_PAUSE: Duration = Duration::from_millis(10);
-/// The same, when a rate asks for longer: the limit may be raised.
-const LIMITED_LONGEST: Duration = Duration::from_millis(250);
 
 /// How often a claimer looks at all that is ready, whatever it believes.
 const EVERYWHERE: Duration = Duration::from_mins(15);
@@ -55,17 +51,6 @@ struct Claimer {
     strays: Strays,
     turns: Turns,
     limited: Limited,
-}
-
-/// The lanes whose queue or kind is limited: what is claimed there is counted under a lock.
-#[derive(Default)]
-struct Limited {
-    lanes: Vec<i32>,
-    not_before: Option<Instant>,
-    /// They took all the room there was the last time.
-    others_first: bool,
-    /// When a rate has something again.
-    rate_at: Option<Instant>,
 }
 
 /// Claims until the session is over; a lost connection is opened anew.
@@ -136,8 +121,9 @@ impl Claimer {
         self.turn = (self.turn + 1) % 101;
         let begun = Instant::now();
         let session = self.session.clone();
-        let others_first = std::mem::take(&mut self.limited.others_first);
-        let mut limited = if others_first { Vec::new() } else { self.take_limited(connection, room, look, room.limit).await? };
+        let others_first = self.limited.come_last();
+        let mut limited =
+            if others_first { Vec::new() } else { self.limited.take(&session, &self.floors, connection, (room, look, room.limit)).await? };
         let limit = room.limit.saturating_sub(limited.len());
         if limit == 0 {
             let took = limited.len();
@@ -168,42 +154,14 @@ impl Claimer {
         self.ageing.learn(&snapshot.lanes, &jobs, jobs.len() >= limit, Instant::now());
         let exhausted = room.is_exhausted_by(&jobs, limit);
         if others_first && jobs.len() < limit {
-            limited = self.take_limited(connection, room, look, limit - jobs.len()).await?;
+            limited = self.limited.take(&session, &self.floors, connection, (room, look, limit - jobs.len())).await?;
         }
         jobs.extend(limited);
         self.floors.learn(&snapshot, &jobs, exhausted, Instant::now());
-        self.limited.lanes = snapshot.limited;
+        self.limited.learn(snapshot.limited);
         let took = jobs.len();
         self.hand_over(jobs, begun);
         Ok(took)
-    }
-
-    /// Claims in the limited lanes, unless there are none or nothing was left there a moment ago.
-    async fn take_limited(
-        &mut self,
-        connection: &mut PgConnection,
-        room: &Room,
-        look: Look,
-        most: usize,
-    ) -> Result<Vec<Claimed>, sqlx::Error> {
-        if self.limited.lanes.is_empty() || self.limited.not_before.is_some_and(|time| Instant::now() < time) {
-            return Ok(Vec::new());
-        }
-        let quota = |lane: i32| room.lanes.iter().find(|(id, _)| *id == lane).map_or(room.new_lane, |(_, quota)| *quota) as i64;
-        let lanes = self.limited.lanes.iter().map(|lane| (*lane, self.floors.of(*lane, look), quota(*lane)));
-        let lanes: Vec<_> = lanes.filter(|(.., quota)| *quota > 0).collect();
-        if lanes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let wanted = store::claim::WantedLimited { worker_id: self.session.worker_id, limit: most as i64, lanes };
-        let taken = patience::answer(&self.session, store::claim::take_limited(connection, &wanted)).await?;
-        // Where nothing was left they are left alone for a moment; after a claim that left no room, the other lanes come first.
-        let idle = taken.jobs.is_empty();
-        self.limited.others_first = taken.jobs.len() >= most;
-        let pause = taken.wait.unwrap_or(LIMITED_PAUSE).min(LIMITED_LONGEST);
-        self.limited.not_before = idle.then(|| Instant::now() + pause);
-        self.limited.rate_at = taken.wait.map(|_| Instant::now() + pause);
-        Ok(taken.jobs)
     }
 
     fn look(&mut self) -> Look {
@@ -275,7 +233,7 @@ impl Claimer {
     }
 
     async fn until_nudged(&self, longest: Duration) {
-        let of_rate = self.limited.rate_at.map(|time| time.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero());
+        let of_rate = self.limited.until_rate();
         let longest = of_rate.map_or(longest, |wait| longest.min(wait.max(BREATH)));
         tokio::select! {
             () = self.session.nudge.notified() => (),

@@ -19,6 +19,7 @@ mod house;
 mod keeper;
 mod lanes;
 mod lease;
+mod limited;
 mod pace;
 pub(crate) mod panic_trace;
 mod patience;

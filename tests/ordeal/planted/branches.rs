@@ -6,7 +6,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "W01",
         like: "B29",
-        provoked_by: Provocation::Outages,
+        provoked_by: Provocation::Connections,
         what: "results are dropped when the connection breaks",
         plants: &[Branch("recorder gives up when the connection breaks")],
     },

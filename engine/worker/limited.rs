@@ -1,0 +1,80 @@
+//! The lanes whose queue or kind is limited: what is claimed there is counted under a lock.
+
+use std::time::{Duration, Instant};
+
+use sqlx::PgConnection;
+
+use super::{
+    floor::{Floors, Look},
+    pace::Room,
+    patience,
+    session::Session,
+};
+use crate::store::{
+    self,
+    claim::{Claimed, WantedLimited},
+};
+
+/// How long limited lanes are left alone that gave nothing.
+const PAUSE: Duration = Duration::from_millis(10);
+/// The same, when a rate asks for longer: the limit may be raised.
+const LONGEST: Duration = Duration::from_millis(250);
+
+/// What one claimer knows of them.
+#[derive(Default)]
+pub(super) struct Limited {
+    lanes: Vec<i32>,
+    not_before: Option<Instant>,
+    /// They took all the room there was the last time.
+    others_first: bool,
+    /// When a rate has something again.
+    rate_at: Option<Instant>,
+}
+
+impl Limited {
+    /// Whether the other lanes have their turn first, this time.
+    pub(super) fn come_last(&mut self) -> bool {
+        std::mem::take(&mut self.others_first)
+    }
+
+    /// Takes note of what a claim of the others saw.
+    pub(super) fn learn(&mut self, lanes: Vec<i32>) {
+        self.lanes = lanes;
+    }
+
+    /// How long it is until a rate has something again.
+    pub(super) fn until_rate(&self) -> Option<Duration> {
+        self.rate_at.map(|time| time.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
+    }
+
+    /// Claims at most `most` jobs there, unless nothing is wanted or nothing was left a moment ago.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn take(
+        &mut self,
+        session: &Session,
+        floors: &Floors,
+        connection: &mut PgConnection,
+        (room, look, most): (&Room, Look, usize),
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
+        if self.not_before.is_some_and(|time| Instant::now() < time) {
+            return Ok(Vec::new());
+        }
+        let quota = |lane: i32| room.lanes.iter().find(|(id, _)| *id == lane).map_or(room.new_lane, |(_, quota)| *quota) as i64;
+        let lanes = self.lanes.iter().map(|lane| (*lane, floors.of(*lane, look), quota(*lane)));
+        let lanes: Vec<_> = lanes.filter(|(.., quota)| *quota > 0).collect();
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = WantedLimited { worker_id: session.worker_id, limit: most as i64, lanes };
+        let taken = patience::answer(session, store::claim::take_limited(connection, &wanted)).await?;
+        // Where nothing was left they are left alone for a moment; after a claim that left no room, the other lanes come first.
+        let idle = taken.jobs.is_empty();
+        self.others_first = taken.jobs.len() >= most;
+        let pause = taken.wait.unwrap_or(PAUSE).min(LONGEST);
+        self.not_before = idle.then(|| Instant::now() + pause);
+        self.rate_at = taken.wait.map(|_| Instant::now() + pause);
+        Ok(taken.jobs)
+    }
+}
