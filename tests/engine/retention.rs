@@ -64,6 +64,27 @@ async fn drop_expired(pool: &PgPool) -> Result<Option<i64>, sqlx::Error> {
 }
 
 #[tokio::test]
+async fn a_partition_of_a_hundred_thousand_jobs_that_wait_for_their_time_stays() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    enqueue(pool, 1).await;
+    let wait = "with new as (
+            insert into engine.job (id, lane_id, args) select nextval('engine.position'), l.id, '{}' from engine.lane l, generate_series(1, 100001)
+            returning id, lane_id)
+        insert into engine.scheduled (job_id, lane_id, attempt, run_at) select id, lane_id, 1, engine.now() + interval '1 year' from new";
+    sqlx::query(wait).execute(pool).await.expect("jobs of next year");
+    sqlx::query("select setval('engine.position', 10000001)").execute(pool).await.expect("the first partition is full");
+    assert_eq!(drop_expired(pool).await.expect("asked"), None, "to move them would stop every claim");
+    sqlx::query("delete from engine.scheduled where job_id in (select max(job_id) from engine.scheduled)")
+        .execute(pool)
+        .await
+        .expect("one less");
+    sqlx::query("delete from engine.ready").execute(pool).await.expect("and another");
+    assert_eq!(drop_expired(pool).await.expect("asked"), Some(10_000_000));
+    assert_eq!(count(pool, "select count(*) from engine.job_kept").await, 100_000);
+}
+
+#[tokio::test]
 async fn a_partition_goes_when_all_that_completed_in_it_is_past_its_time() {
     let aged = Aged::new().await;
     let pool = aged.db.pool();
