@@ -1,6 +1,6 @@
 //! SIGTERM: what runs may end, what has not begun goes to the others at once.
 
-use std::time::{Duration, Instant};
+use std::{cell::RefCell, time::Duration};
 
 use engine::{Client, NewJob};
 use sqlx::PgPool;
@@ -18,14 +18,10 @@ async fn enqueue(pool: &PgPool, jobs: usize, ms: u64) {
 }
 
 /// Sends SIGTERM and waits for the end of the process.
-async fn terminate(mut process: WorkerProcess) -> Duration {
-    let begun = Instant::now();
+async fn terminate(process: WorkerProcess) -> Duration {
     process.signal("TERM");
-    while !process.has_ended() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "a worker told to stop ends");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    begun.elapsed()
+    let process = RefCell::new(process);
+    wait::until("a worker told to stop ends", Duration::from_secs(30), async || process.borrow_mut().has_ended()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
