@@ -6,6 +6,7 @@
 mod chance;
 pub mod company;
 pub mod customerio;
+pub mod forecast;
 mod front;
 pub mod shopify;
 pub mod slack;

@@ -6,6 +6,7 @@ use anyhow::Context;
 use jobs::clients::{Secret, slack::Channel};
 use sandbox::{
     customerio::{self, CustomerIo, Reporting},
+    forecast::{self, Forecast},
     slack::{self, Slack},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -49,6 +50,13 @@ impl Outside {
             let sandbox = Slack::start(workspace, stop.clone()).await.context("the sandbox's Slack cannot listen")?;
             clients.slack.webhooks = Channel::ALL.map(|channel| Some(Secret::new(sandbox.webhook(channel.as_str()))));
             step("sandbox: Slack, one webhook a channel", begun.elapsed());
+        }
+        if clients.forecast.key.is_none() && clients.forecast.url.is_none() {
+            let begun = Instant::now();
+            let sandbox =
+                Forecast::start(forecast::Options::new(None), stop.clone()).await.context("the sandbox's forecast cannot listen")?;
+            clients.forecast.url = Some(sandbox.url().into());
+            step(&format!("sandbox: weather forecast at {}", sandbox.url()), begun.elapsed());
         }
         Ok(Self { _stop: stop.drop_guard() })
     }

@@ -1,6 +1,7 @@
 //! The outside systems: one folder a vendor, and `http`, the one client that all of them call through.
 
 pub mod customerio;
+pub mod forecast;
 pub mod http;
 mod outside;
 mod secret;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::{
     customerio::{self, CustomerIo},
+    forecast::{self, Forecast},
     http::{ClientError, TargetError},
     shopify::{self, Shopify},
     slack::{self, Slack},
@@ -17,6 +18,8 @@ use super::{
 pub struct Outside {
     /// Mails and events.
     pub customerio: CustomerIo,
+    /// The weather.
+    pub forecast: Forecast,
     /// Alerts.
     pub slack: Slack,
     /// The shop.
@@ -28,6 +31,8 @@ pub struct Outside {
 pub struct Settings {
     /// Customer.io.
     pub customerio: customerio::Settings,
+    /// The weather.
+    pub forecast: forecast::Settings,
     /// Slack.
     pub slack: slack::Settings,
     /// Shopify.
@@ -56,6 +61,7 @@ impl Settings {
         let mut problems = Vec::new();
         let settings = Self {
             customerio: customerio::Settings::read(lookup, &mut problems),
+            forecast: forecast::Settings::read(lookup, &mut problems),
             slack: slack::Settings::read(lookup, &mut problems),
             shopify: shopify::Settings::read(lookup, &mut problems),
         };
@@ -63,6 +69,7 @@ impl Settings {
         if let Err(error) = settings.customerio.targets() {
             problems.push(error.to_string());
         }
+        problems.extend(settings.forecast.target().err().map(|error| error.to_string()));
         problems.extend(settings.slack.targets().err().map(|error| error.to_string()));
         problems.extend(settings.shopify.target().err().map(|error| error.to_string()));
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError(problems)) }
@@ -88,6 +95,7 @@ impl Outside {
     pub fn new(settings: &Settings) -> Result<Self, OutsideError> {
         Ok(Self {
             customerio: CustomerIo::new(&settings.customerio)?,
+            forecast: Forecast::new(&settings.forecast)?,
             slack: Slack::new(&settings.slack)?,
             shopify: Shopify::new(&settings.shopify)?,
         })

@@ -83,7 +83,7 @@ pub fn settings(customerio: &str, webhooks: &[String]) -> clients::Settings {
             webhooks: std::array::from_fn(|place| webhooks.get(place).map(|url| Secret::new(url.as_str()))),
             per_second: Some(100_000.0),
         },
-        shopify: clients::shopify::Settings::default(),
+        ..clients::Settings::default()
     }
 }
 
