@@ -10,6 +10,7 @@ pub mod lifecycle;
 pub mod monitors;
 pub mod orders;
 pub mod outbox;
+pub mod packing;
 pub mod subscriptions;
 pub mod webhooks;
 
@@ -22,6 +23,7 @@ use lifecycle::TrackEvent;
 use monitors::{ReconcileStock, RunMonitor};
 use orders::{ProcessFulfillment, ProcessOrder, ProcessRefund};
 use outbox::{DeliverMessage, SweepMessages};
+use packing::{CalculateInstructions, JudgeCheck, PlanPackDay};
 use subscriptions::ProcessEvent;
 use webhooks::{ReconcileOrders, RetryFailed};
 
@@ -29,8 +31,11 @@ use webhooks::{ReconcileOrders, RetryFailed};
 pub fn kinds() -> engine::Kinds {
     engine::Kinds::new()
         .with::<AllocateOrder>()
+        .with::<CalculateInstructions>()
         .with::<DeliverMessage>()
         .with::<HandlePrivacyRequest>()
+        .with::<JudgeCheck>()
+        .with::<PlanPackDay>()
         .with::<PostAlert>()
         .with::<ProcessCustomer>()
         .with::<ProcessEvent>()

@@ -2384,6 +2384,7 @@ create table raw_ops.pack_quality_checks (
 create index idx_pack_quality_checks_order_id on raw_ops.pack_quality_checks using btree (order_id);
 create index idx_pack_quality_checks_packed_at on raw_ops.pack_quality_checks using btree (packed_at desc);
 create index idx_pack_quality_checks_packed_by on raw_ops.pack_quality_checks using btree (packed_by);
+create trigger trg_enqueue_judge_check_new after insert on raw_ops.pack_quality_checks referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('packing.judge_check', 'packing', 'check_id', 'id', '', '', 'true');
 comment on table raw_ops.pack_quality_checks is 'Quality check records during packing';
 comment on column raw_ops.pack_quality_checks.weight_variance_pct is 'Percent of the expected weight, positive when heavier.';
 
@@ -2405,6 +2406,9 @@ create table raw_ops.packing_instructions (
     calculated_by character varying(50) default 'automated'::character varying,
     calculation_version character varying(10) default '1.0'::character varying,
     batch_id uuid,
+    pack_on date,
+    deliver_on date,
+    expected_weight_kg numeric,
     constraint packing_instructions_pkey primary key (id),
     constraint unique_order_instruction unique (order_id),
     constraint packing_instructions_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id),
@@ -2416,7 +2420,11 @@ create index idx_packing_instructions_created_at on raw_ops.packing_instructions
 create index idx_packing_instructions_shopify_order_id on raw_ops.packing_instructions using btree (shopify_order_id);
 comment on table raw_ops.packing_instructions is 'PCM requirements per order';
 comment on column raw_ops.packing_instructions.pcm_mass_kg is 'Phase change material: the coolant of the box.';
-comment on column raw_ops.packing_instructions.ambient_forecast_max is 'Degrees Celsius on the way.';
+comment on column raw_ops.packing_instructions.ambient_forecast_max is 'Degrees Celsius on the way; assumed, and said so in special_notes, where forecast_retrieved_at is null.';
+comment on column raw_ops.packing_instructions.calculation_version is 'The version of the rules: config packing.rules.VERSION.';
+comment on column raw_ops.packing_instructions.pack_on is 'The day it was made for.';
+comment on column raw_ops.packing_instructions.deliver_on is 'The day on which the parcel arrives when it leaves on pack_on.';
+comment on column raw_ops.packing_instructions.expected_weight_kg is 'Boxes, lining, coolant and food.';
 
 create table raw_ops.partner_contacts (
     target text not null,
@@ -6099,6 +6107,20 @@ begin
 end
 $$;
 
+create function raw_ops.hold_parcel(held_order uuid, why text) returns void
+language plpgsql
+as $$
+begin
+    perform from raw_ops.orders o where o.id = held_order for no key update;
+    update raw_ops.exceptions_queue e set issue_description = why
+    where e.order_id = held_order and e.issue_type = 'cannot_be_packed' and not e.resolved;
+    if not found then
+        insert into raw_ops.exceptions_queue (order_id, issue_type, issue_description, created_at)
+        values (held_order, 'cannot_be_packed', why, engine.now());
+    end if;
+end
+$$;
+
 create function raw_ops.is_seeding() returns boolean
 language sql stable
 as $$ select coalesce(nullif(current_setting('rawops.seeding', true), '')::boolean, false) $$;
@@ -6526,6 +6548,19 @@ as $$
         engine.now() - interval '2 days')
 $$;
 
+create function raw_ops.orders_to_pack(day date, most integer) returns SETOF uuid
+language sql stable
+as $$
+    select o.id
+    from raw_ops.orders o
+    left join raw_ops.packing_instructions p on p.order_id = o.id
+    where o.status in ('ALLOCATED', 'EXPORTED')
+      and (p.id is null or (p.pack_on < day and p.calculated_by = 'automated'))
+      and not exists (select from raw_ops.pack_quality_checks c where c.order_id = o.id)
+    order by o.ordered_at, o.id
+    limit most
+$$;
+
 create function raw_ops.owe_order_figures() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -6618,6 +6653,27 @@ begin
 end
 $$;
 
+create function raw_ops.pack_check(wanted_check bigint) returns TABLE(expected_kg numeric, actual_kg numeric, started_at timestamp with time zone, completed_at timestamp with time zone, logger_activated boolean, void_fill_complete boolean, visual_check_pass boolean, instruction_id bigint, logger_required boolean, most_pct numeric)
+language sql stable
+as $$
+    select c.expected_total_weight_kg, c.actual_weight_kg, c.pack_started_at, c.pack_completed_at, coalesce(c.logger_activated, false),
+        coalesce(c.void_fill_complete, false), coalesce(c.visual_check_pass, false), p.id, coalesce(p.logger_required, false),
+        raw_ops.threshold('packing.max_weight_variance_pct')
+    from raw_ops.pack_quality_checks c
+    left join raw_ops.packing_instructions p
+        on p.id = coalesce(c.packing_instruction_id, (select i.id from raw_ops.packing_instructions i where i.order_id = c.order_id))
+    where c.id = wanted_check
+$$;
+
+create function raw_ops.packing_rules() returns TABLE(version text, document text)
+language sql stable
+as $$
+    select c.value_text, d.value_text
+    from raw_ops.config c
+    left join raw_ops.config d on d.key = 'packing.rules.' || c.value_text
+    where c.key = 'packing.rules'
+$$;
+
 create function raw_ops.parcel_of(number text, at timestamp with time zone) returns uuid
 language sql stable
 as $$
@@ -6633,6 +6689,20 @@ as $$
         when 'IN_TRANSIT' then 'IN_TRANSIT' when 'AT_HUB' then 'IN_TRANSIT' when 'OUT_FOR_DELIVERY' then 'OUT_FOR_DELIVERY'
         when 'DELIVERED' then 'DELIVERED' when 'EXCEPTION' then 'EXCEPTION' when 'RETURNED' then 'RETURNED'
     end::raw_ops.shipment_status
+$$;
+
+create function raw_ops.parcel_to_pack(wanted_order uuid) returns TABLE(shopify_order_id text, postcode text, country text, food_grams bigint, batch_id uuid)
+language sql stable
+as $$
+    select o.shopify_order_id, o.ship_postcode, o.ship_country, f.grams, f.batch_id
+    from raw_ops.orders o
+    cross join lateral (
+        select coalesce(ceil(sum(a.units * p.kg * 1000)), 0)::bigint as grams,
+            case when count(distinct a.batch_id) = 1 then (array_agg(a.batch_id))[1] end as batch_id
+        from raw_ops.open_allocations(o.id) a
+        join raw_ops.products p on p.id = a.product_id
+    ) f
+    where o.id = wanted_order and o.status in ('ALLOCATED', 'EXPORTED')
 $$;
 
 create function raw_ops.privacy_task(topic text) returns text
@@ -6952,6 +7022,50 @@ begin
         processing_duration_ms = extract(milliseconds from clock_timestamp() - began)
     where w.id = inbox.id;
     return next;
+end
+$$;
+
+create function raw_ops.put_packing_instruction(wanted_order uuid, made jsonb, forecast_age interval) returns text
+language plpgsql
+as $$
+declare
+    parcel record;
+begin
+    -- A statement of its own: the next ones see what its holder before has written.
+    perform from raw_ops.orders o where o.id = wanted_order for no key update;
+    select * into parcel from raw_ops.parcel_to_pack(wanted_order);
+    if not found then
+        return 'closed';
+    elsif parcel.food_grams <> (made ->> 'food_grams')::bigint then
+        return 'changed';
+    end if;
+    insert into raw_ops.packing_instructions as p
+        (order_id, shopify_order_id, batch_id, box_size, insulation_type, pcm_mass_kg, pcm_packs_count, ambient_forecast_max,
+         transit_hours_expected, forecast_retrieved_at, risk_level, logger_required, special_notes, created_at, calculation_version,
+         pack_on, deliver_on, expected_weight_kg)
+    select wanted_order, parcel.shopify_order_id, parcel.batch_id, m.box_size, m.insulation, m.coolant_grams / 1000.0, m.packs, m.ambient,
+        m.transit_hours, engine.now() - forecast_age, m.risk, m.logger, m.notes, engine.now(), m.version,
+        m.pack_on, m.deliver_on, m.total_grams / 1000.0
+    from jsonb_to_record(made) m (
+        box_size text, insulation text, coolant_grams bigint, packs smallint, ambient numeric, transit_hours smallint, risk text,
+        logger boolean, notes text, version text, pack_on date, deliver_on date, total_grams bigint)
+    on conflict (order_id) do update set
+        (batch_id, box_size, insulation_type, pcm_mass_kg, pcm_packs_count, ambient_forecast_max, transit_hours_expected,
+         forecast_retrieved_at, risk_level, logger_required, special_notes, created_at, calculation_version, pack_on, deliver_on,
+         expected_weight_kg)
+        = (excluded.batch_id, excluded.box_size, excluded.insulation_type, excluded.pcm_mass_kg, excluded.pcm_packs_count,
+         excluded.ambient_forecast_max, excluded.transit_hours_expected, excluded.forecast_retrieved_at, excluded.risk_level,
+         excluded.logger_required, excluded.special_notes, excluded.created_at, excluded.calculation_version, excluded.pack_on,
+         excluded.deliver_on, excluded.expected_weight_kg)
+    where p.pack_on < excluded.pack_on and p.calculated_by = 'automated'
+      and not exists (select from raw_ops.pack_quality_checks c where c.order_id = wanted_order);
+    if not found then
+        return 'known';
+    end if;
+    update raw_ops.exceptions_queue e
+    set resolved = true, resolved_at = engine.now(), resolved_by = 'packing.calculate_instructions'
+    where e.order_id = wanted_order and e.issue_type = 'cannot_be_packed' and not e.resolved;
+    return 'calculated';
 end
 $$;
 
@@ -7837,6 +7951,41 @@ begin
         end if;
     end if;
     return (select o.state from raw_ops.outbox o where o.id = mail_id);
+end
+$$;
+
+create function raw_ops.settle_pack_check(judged bigint, variance_kg numeric, variance_pct numeric, seconds integer, faults text[]) returns void
+language plpgsql
+as $$
+declare
+    checked raw_ops.pack_quality_checks;
+    words text := array_to_string(faults, '; ');
+begin
+    perform from raw_ops.orders o
+    where o.id = (select c.order_id from raw_ops.pack_quality_checks c where c.id = judged) for no key update;
+    update raw_ops.pack_quality_checks c
+    set weight_variance_kg = settle_pack_check.variance_kg, weight_variance_pct = settle_pack_check.variance_pct,
+        pack_time_seconds = coalesce(seconds, c.pack_time_seconds),
+        packing_instruction_id = coalesce(c.packing_instruction_id,
+            (select i.id from raw_ops.packing_instructions i where i.order_id = c.order_id)),
+        shopify_order_id = coalesce(c.shopify_order_id, (select o.shopify_order_id from raw_ops.orders o where o.id = c.order_id))
+    where c.id = judged
+    returning * into checked;
+    if words = '' then
+        update raw_ops.exceptions_queue e set resolved = true, resolved_at = engine.now(), resolved_by = 'packing.judge_check'
+        where e.order_id = checked.order_id and e.issue_type = 'packed_wrong' and not e.resolved
+          and (e.raw_data ->> 'check_id')::bigint < judged;
+        return;
+    end if;
+    insert into raw_ops.exceptions_queue (order_id, issue_type, issue_description, raw_data, created_at)
+    select checked.order_id, 'packed_wrong', words, jsonb_build_object('check_id', judged, 'packed_by', checked.packed_by), engine.now()
+    where checked.order_id is not null
+      and not exists (
+          select from raw_ops.exceptions_queue e
+          where e.order_id = checked.order_id and e.issue_type = 'packed_wrong' and (e.raw_data ->> 'check_id')::bigint = judged);
+    perform from raw_ops.raise_alert('warning', 'A box was packed wrong',
+        format('Order %s, packed by %s: %s', coalesce(checked.shopify_order_id, checked.order_id::text, 'unknown'), checked.packed_by, words),
+        key => 'pack check ' || judged, source_check => 'packing');
 end
 $$;
 
@@ -9117,6 +9266,7 @@ grant execute on function raw_ops.get_current_inventory_for_reconciliation() to 
 grant execute on function raw_ops.get_daily_snapshot(date) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.get_low_stock_alerts() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.hmac_sha256(bytea,bytea) to rawops_runtime;
+grant execute on function raw_ops.hold_parcel(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.is_seeding() to rawops_runtime;
 grant execute on function raw_ops.lab_result_refusal(raw_ops.lab_results) to rawops_runtime;
 grant execute on function raw_ops.lab_samples_refusal(uuid) to rawops_runtime;
@@ -9146,8 +9296,12 @@ grant execute on function raw_ops.order_needs(uuid) to rawops_operator, rawops_r
 grant execute on function raw_ops.orders_behind(bigint[],timestamp with time zone[]) to rawops_runtime;
 grant execute on function raw_ops.orders_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.orders_reconciled_until() to rawops_runtime;
+grant execute on function raw_ops.orders_to_pack(date,integer) to rawops_runtime;
+grant execute on function raw_ops.pack_check(bigint) to rawops_runtime;
+grant execute on function raw_ops.packing_rules() to rawops_runtime;
 grant execute on function raw_ops.parcel_of(text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.parcel_status(text) to rawops_runtime;
+grant execute on function raw_ops.parcel_to_pack(uuid) to rawops_runtime;
 grant execute on function raw_ops.privacy_task(text) to rawops_runtime;
 grant execute on function raw_ops.process_courier_event_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_customer_webhook_txn(uuid) to rawops_runtime;
@@ -9156,6 +9310,7 @@ grant execute on function raw_ops.process_order_webhook_txn(uuid) to rawops_runt
 grant execute on function raw_ops.process_privacy_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_refund_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_seal_webhook_txn(uuid) to rawops_runtime;
+grant execute on function raw_ops.put_packing_instruction(uuid,jsonb,interval) to rawops_runtime;
 grant execute on function raw_ops.raise_alert(text,text,text,jsonb,text,text,uuid,integer) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.record_release(raw_ops.batches,uuid,text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.record_shopify_refund(jsonb,raw_ops.orders,uuid) to rawops_runtime;
@@ -9188,6 +9343,7 @@ grant execute on function raw_ops.settle_alert(uuid,integer,text) to rawops_runt
 grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.settle_event(uuid,text,text) to rawops_runtime;
 grant execute on function raw_ops.settle_message(uuid,text,text,text) to rawops_runtime;
+grant execute on function raw_ops.settle_pack_check(bigint,numeric,numeric,integer,text[]) to rawops_runtime;
 grant execute on function raw_ops.settle_reconciliation(timestamp with time zone,integer) to rawops_runtime;
 grant execute on function raw_ops.settle_refunded_order(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.settle_shopify_items(jsonb,raw_ops.orders,uuid,raw_ops.order_status,uuid) to rawops_runtime;

@@ -11,6 +11,7 @@ use jobs::{
     health::PruneEnqueueKeys,
     monitors::{Check, ReconcileStock, RunMonitor},
     outbox::SweepMessages,
+    packing::PlanPackDay,
     webhooks::{ReconcileOrders, RetryFailed},
 };
 
@@ -39,6 +40,12 @@ pub const SCHEDULES: &[Schedule] = &[
     Schedule::of::<ReportFailures>("report-failures", "* * * * *", London, "Says in Slack what fails, and what fails no more"),
     Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week"),
     Schedule::of::<WatchQueue>("watch-allocation-queue", "*/5 * * * *", London, "Says when orders wait for stock too long"),
+    Schedule::of::<PlanPackDay>(
+        "calculate-pack-day-instructions",
+        "0,45 5 * * *",
+        London,
+        "Says how each box of the day is packed, before the orders of the day are exported",
+    ),
     Schedule::of::<ReconcileStock>("reconcile-stock", "40 2 * * *", London, "Says which figures of stock do not agree"),
     monitor!("monitor-order-ingestion-slo", "*/2 * * * *", Check::OrderIngestionSlo, "Looks whether webhooks become orders in time"),
     monitor!("monitor-outbox-health", "*/2 * * * *", Check::OutboxHealth, "Looks whether mails and events go out"),

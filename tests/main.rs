@@ -16,6 +16,7 @@ mod migrations;
 mod monitors;
 mod orders;
 mod outbox;
+mod packing;
 mod registry;
 mod roles;
 mod sandbox;

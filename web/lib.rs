@@ -5,6 +5,7 @@
 //! ```text
 //! POST /functions/v1/shopify-webhook-handler   orders of Shopify
 //! POST /functions/v1/seal-webhook-handler      subscriptions of Seal
+//! POST /functions/v1/calculate-pack-day-instructions  says how each box of a day is packed
 //! POST /functions/v1/ops-alerter               raises an alert
 //! POST /functions/v1/retry-failed-webhooks      tries webhooks again
 //! POST /webhooks/courier                       scans of parcels

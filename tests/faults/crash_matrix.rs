@@ -10,16 +10,17 @@ use jobs::{
     health::PruneEnqueueKeys,
     monitors::{Check, ReconcileStock, RunMonitor},
     outbox::SweepMessages,
+    packing::PlanPackDay,
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::orders::inbox::{self, execute};
 use crate::support::{
-    Database, Outside, ledger,
+    Database, Outside, clock, ledger,
     process::{WorkerOptions, WorkerProcess},
     run_all,
-    shelf::{Batch, order, product, rows},
+    shelf::{Batch, allocate, order, product, rows},
     wait,
 };
 
@@ -223,6 +224,34 @@ async fn the_house_is_looked_after() {
         },
         end: "select (select count(*) from raw_ops.monitoring_runs), (select count(*) from raw_ops.allocation_alert_history),
                   (select array_agg(title || ' ' || delivery_status order by title) from raw_ops.alert_log)",
+        outside: messages,
+    };
+    survives(case, 4).await;
+}
+
+#[tokio::test]
+async fn a_box_has_one_instruction_and_one_judgement() {
+    let case = Case {
+        prepare: |pool| {
+            Box::pin(async {
+                clock::own(pool).await;
+                clock::set(pool, "2026-07-01T05:00:00Z".parse().expect("a moment")).await;
+                let beef = product(pool, "BEEF").await;
+                Batch::of(9, 30).put(pool, "b1", beef).await;
+                for postcode in ["SW1A 1AA", "nowhere"] {
+                    let order = order(pool, &[(beef, 4)]).await;
+                    execute(pool, &format!("update raw_ops.orders set ship_postcode = '{postcode}' where id = '{order}'")).await;
+                    assert_eq!(allocate(pool, order).await.0, "allocated");
+                }
+                let check = "insert into raw_ops.pack_quality_checks (packed_by, expected_total_weight_kg, actual_weight_kg)
+                    values ('ann', 6, 7)";
+                execute(pool, check).await;
+                enqueue(pool, PlanPackDay::default()).await;
+            })
+        },
+        end: "select (select jsonb_agg(jsonb_build_array(box_size, pcm_packs_count, pack_on)) from raw_ops.packing_instructions),
+                  (select array_agg(issue_description) from raw_ops.exceptions_queue), (select weight_variance_kg from raw_ops.pack_quality_checks),
+                  (select array_agg(title order by title) from raw_ops.alert_log)",
         outside: messages,
     };
     survives(case, 4).await;
