@@ -205,6 +205,12 @@ pub const FUNCTIONS: &[Functions] = &[
         "raw_ops.orders_behind raw_ops.orders_reconciled_until raw_ops.settle_reconciliation raw_ops.store_missed_order",
         &["rawops_runtime"],
     ),
+    // Packing.
+    Functions(
+        "raw_ops.hold_parcel raw_ops.orders_to_pack raw_ops.pack_check raw_ops.packing_rules raw_ops.parcel_to_pack \
+         raw_ops.put_packing_instruction raw_ops.settle_pack_check",
+        &["rawops_runtime"],
+    ),
     // The work of the business.
     Functions(
         "raw_ops.allocate_order_to_batches raw_ops.allocation_figures raw_ops.allocation_outcome raw_ops.apply_shopify_order \
