@@ -8,14 +8,13 @@
 //!
 //! The parcel may be known later than its first scan: until then it fails as `not_ready`, which the policy tries again.
 
-use engine::{Failure, Job, JobResult, Run};
+use engine::{Job, JobResult, Run};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::tracking_event::TrackingEvent;
-use crate::webhooks::inbox;
+use crate::webhooks::inbox::{Inbox, Writing};
 
 /// Writes the scan that lies in `raw_ops.webhook_inbox` under this id.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -33,17 +32,13 @@ impl Job for RecordEvent {
     }
 
     async fn run(&self, run: &mut Run) -> JobResult {
-        let mut tx = run.begin().await?;
-        let webhook = inbox::read(&mut tx, self.inbox_id).await?;
-        let event = TrackingEvent::parse(&webhook.document).map_err(|refusal| Failure::validation(refusal.to_string()))?;
-        let (shipment_id, outcome): (Option<Uuid>, String) =
-            sqlx::query_as("select shipment_id, outcome from raw_ops.process_courier_event_txn($1)")
-                .bind(self.inbox_id)
-                .fetch_one(&mut *tx)
-                .await?;
-        let Some(shipment_id) = shipment_id else {
-            return Err(Failure::not_ready(format!("no parcel has the number {}", event.tracking_no)));
+        let writing = Writing {
+            inbox: Inbox::Webhooks,
+            parse: TrackingEvent::parse,
+            statement: "select shipment_id, outcome from raw_ops.process_courier_event_txn($1)",
+            subject: "shipment_id",
+            waits_for: |event| format!("no parcel has the number {}", event.tracking_no),
         };
-        run.complete_in(tx, json!({ "shipment_id": shipment_id, "outcome": outcome })).await
+        writing.write_down(run, self.inbox_id).await
     }
 }

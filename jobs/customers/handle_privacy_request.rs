@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::webhooks::inbox;
+use crate::webhooks::inbox::Inbox;
 
 /// Handles the request that lies in `raw_ops.webhook_inbox` under this id.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Job for HandlePrivacyRequest {
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;
-        inbox::read(&mut tx, self.inbox_id).await?;
+        Inbox::Webhooks.read(&mut tx, self.inbox_id).await?;
         let request_id: Uuid =
             sqlx::query_scalar("select raw_ops.process_privacy_webhook_txn($1)").bind(self.inbox_id).fetch_one(&mut *tx).await?;
         run.complete_in(tx, json!({ "request_id": request_id })).await

@@ -6,14 +6,13 @@
 //! Unique by   inbox row; documents of one customer may come twice, late and in any order, and the newest wins
 //! Rejected    when the document is no customer: category `validation`
 
-use engine::{Failure, Job, JobResult, Run};
+use engine::{Job, JobResult, Run};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::orders::shopify_customer::ShopifyCustomer;
-use crate::webhooks::inbox;
+use crate::webhooks::inbox::{Inbox, Writing};
 
 /// Writes the customer document that lies in `raw_ops.webhook_inbox` under this id.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -31,14 +30,13 @@ impl Job for ProcessCustomer {
     }
 
     async fn run(&self, run: &mut Run) -> JobResult {
-        let mut tx = run.begin().await?;
-        let webhook = inbox::read(&mut tx, self.inbox_id).await?;
-        ShopifyCustomer::parse(&webhook.document).map_err(|refusal| Failure::validation(refusal.to_string()))?;
-        let (customer_id, outcome): (Uuid, String) =
-            sqlx::query_as("select customer_id, outcome from raw_ops.process_customer_webhook_txn($1)")
-                .bind(self.inbox_id)
-                .fetch_one(&mut *tx)
-                .await?;
-        run.complete_in(tx, json!({ "customer_id": customer_id, "outcome": outcome })).await
+        let writing = Writing {
+            inbox: Inbox::Webhooks,
+            parse: ShopifyCustomer::parse,
+            statement: "select customer_id, outcome from raw_ops.process_customer_webhook_txn($1)",
+            subject: "customer_id",
+            waits_for: |_| "nothing was written".into(),
+        };
+        writing.write_down(run, self.inbox_id).await
     }
 }

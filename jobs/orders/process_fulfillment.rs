@@ -8,14 +8,13 @@
 //!
 //! The order may come later than its fulfilment: until then it fails as `not_ready`, which the policy tries again.
 
-use engine::{Failure, Job, JobResult, Run};
+use engine::{Job, JobResult, Run};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::shopify_refund::ShopifyFulfillment;
-use crate::webhooks::inbox;
+use crate::webhooks::inbox::{Inbox, Writing};
 
 /// Writes the fulfilment document that lies in `raw_ops.webhook_inbox` under this id.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -33,17 +32,13 @@ impl Job for ProcessFulfillment {
     }
 
     async fn run(&self, run: &mut Run) -> JobResult {
-        let mut tx = run.begin().await?;
-        let webhook = inbox::read(&mut tx, self.inbox_id).await?;
-        let document = ShopifyFulfillment::parse(&webhook.document).map_err(|refusal| Failure::validation(refusal.to_string()))?;
-        let (order_id, outcome): (Option<Uuid>, String) =
-            sqlx::query_as("select order_id, outcome from raw_ops.process_fulfillment_webhook_txn($1)")
-                .bind(self.inbox_id)
-                .fetch_one(&mut *tx)
-                .await?;
-        let Some(order_id) = order_id else {
-            return Err(Failure::not_ready(format!("order {} of this fulfilment has not arrived", document.order_id.0)));
+        let writing = Writing {
+            inbox: Inbox::Webhooks,
+            parse: ShopifyFulfillment::parse,
+            statement: "select order_id, outcome from raw_ops.process_fulfillment_webhook_txn($1)",
+            subject: "order_id",
+            waits_for: |fulfillment| format!("order {} of this fulfilment has not arrived", fulfillment.order_id.0),
         };
-        run.complete_in(tx, json!({ "order_id": order_id, "outcome": outcome })).await
+        writing.write_down(run, self.inbox_id).await
     }
 }

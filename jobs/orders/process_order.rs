@@ -16,7 +16,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::shopify_order::ShopifyOrder;
-use crate::webhooks::inbox;
+use crate::webhooks::inbox::Inbox;
 
 /// Writes the order document that lies in `raw_ops.webhook_inbox` under this id.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl Job for ProcessOrder {
 impl ProcessOrder {
     /// Refuses what is no order in words that the SQL function cannot give.
     async fn check(&self, tx: &mut Tx) -> JobResult<()> {
-        let webhook = inbox::read(tx, self.inbox_id).await?;
+        let webhook = Inbox::Webhooks.read(tx, self.inbox_id).await?;
         ShopifyOrder::parse(&webhook.topic, &webhook.document).map_err(|refusal| Failure::validation(refusal.to_string()))?;
         Ok(())
     }

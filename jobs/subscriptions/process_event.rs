@@ -9,13 +9,13 @@
 //! All of it, the mark on the inbox row and this job's completion are one commit. When the job dies, the trigger
 //! `mark_seal_webhook_failed` says so on the inbox row.
 
-use engine::{Failure, Job, JobResult, Run, Tx};
+use engine::{Job, JobResult, Run};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::seal_subscription::SealSubscription;
+use crate::webhooks::inbox::{Inbox, Writing};
 
 /// Takes the webhook that lies in `raw_ops.seal_webhook_inbox` under this id.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -33,32 +33,13 @@ impl Job for ProcessEvent {
     }
 
     async fn run(&self, run: &mut Run) -> JobResult {
-        let mut tx = run.begin().await?;
-        self.check(&mut tx).await?;
-        let (subscription_id, outcome): (Uuid, String) =
-            sqlx::query_as("select subscription_id, outcome from raw_ops.process_seal_webhook_txn($1)")
-                .bind(self.inbox_id)
-                .fetch_one(&mut *tx)
-                .await?;
-        run.complete_in(tx, json!({ "subscription_id": subscription_id, "outcome": outcome })).await
-    }
-}
-
-impl ProcessEvent {
-    /// Refuses what is no subscription in words that the SQL function cannot give.
-    async fn check(&self, tx: &mut Tx) -> JobResult<()> {
-        let found: Option<(String, Option<String>)> =
-            sqlx::query_as("select payload::text, last_error from raw_ops.seal_webhook_inbox where id = $1")
-                .bind(self.inbox_id)
-                .fetch_optional(&mut **tx)
-                .await?;
-        let (payload, unfit) =
-            found.ok_or_else(|| Failure::validation(format!("webhook {} is not in the inbox of Seal", self.inbox_id)))?;
-        // A body that jsonb cannot hold is stored as bytes only, and whoever received it wrote down why.
-        if let ("null", Some(reason)) = (payload.as_str(), unfit) {
-            return Err(Failure::validation(reason));
-        }
-        SealSubscription::parse(&serde_json::from_str(&payload)?).map_err(|refusal| Failure::validation(refusal.to_string()))?;
-        Ok(())
+        let writing = Writing {
+            inbox: Inbox::Seal,
+            parse: SealSubscription::parse,
+            statement: "select subscription_id, outcome from raw_ops.process_seal_webhook_txn($1)",
+            subject: "subscription_id",
+            waits_for: |_| "nothing was written".into(),
+        };
+        writing.write_down(run, self.inbox_id).await
     }
 }
