@@ -1,5 +1,6 @@
 //! The pipelines of Protocol Raw, one file a kind of job: `orders.process_order` is `orders/process_order.rs`.
 
+pub mod addresses;
 pub mod alerts;
 pub mod allocation;
 pub mod clients;
@@ -14,6 +15,7 @@ pub mod packing;
 pub mod subscriptions;
 pub mod webhooks;
 
+use addresses::{SyncToSeal, SyncToShopify};
 use alerts::{PostAlert, ReportFailures};
 use allocation::{AllocateOrder, WatchQueue};
 use couriers::RecordEvent;
@@ -51,6 +53,8 @@ pub fn kinds() -> engine::Kinds {
         .with::<RetryFailed>()
         .with::<RunMonitor>()
         .with::<SweepMessages>()
+        .with::<SyncToSeal>()
+        .with::<SyncToShopify>()
         .with::<TrackEvent>()
         .with::<WatchQueue>()
 }

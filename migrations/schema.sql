@@ -754,14 +754,30 @@ create table raw_ops.address_changes (
     seal_synced boolean default false,
     seal_synced_at timestamp with time zone,
     reason text,
+    number bigint generated always as identity,
+    shopify_state text default 'pending'::text not null,
+    shopify_error text,
+    shopify_begun_at timestamp with time zone,
+    seal_state text default 'pending'::text not null,
+    seal_error text,
+    seal_begun_at timestamp with time zone,
     constraint address_changes_pkey primary key (id),
+    constraint address_changes_seal_state_check check (seal_state = any (array['pending'::text, 'telling'::text, 'synced'::text, 'superseded'::text, 'not_needed'::text, 'failed'::text])),
+    constraint address_changes_shopify_state_check check (shopify_state = any (array['pending'::text, 'telling'::text, 'synced'::text, 'superseded'::text, 'not_needed'::text, 'failed'::text])),
     constraint address_changes_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
     constraint address_changes_support_ticket_id_fkey foreign key (support_ticket_id) references raw_ops.support_tickets(id)
 );
+create index address_changes_untold on raw_ops.address_changes using btree (customer_id) where shopify_state = any (array['pending'::text, 'telling'::text]);
 create index idx_address_changes_created on raw_ops.address_changes using btree (created_at desc);
 create index idx_address_changes_customer on raw_ops.address_changes using btree (customer_id);
+create trigger trg_enqueue_sync_to_seal after update of seal_state on raw_ops.address_changes for each row when (new.seal_state = 'pending'::text) execute function raw_ops.enqueue_row('addresses.sync_to_seal', 'addresses', 'change_id', 'id');
+create trigger trg_enqueue_sync_to_seal_new after insert on raw_ops.address_changes referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('addresses.sync_to_seal', 'addresses', 'change_id', 'id', '', '', 'seal_state = ''pending''');
+create trigger trg_enqueue_sync_to_shopify after update of shopify_state on raw_ops.address_changes for each row when (new.shopify_state = 'pending'::text) execute function raw_ops.enqueue_row('addresses.sync_to_shopify', 'addresses', 'change_id', 'id');
+create trigger trg_enqueue_sync_to_shopify_new after insert on raw_ops.address_changes referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('addresses.sync_to_shopify', 'addresses', 'change_id', 'id', '', '', 'shopify_state = ''pending''');
 comment on table raw_ops.address_changes is 'Track address updates for sync';
 comment on column raw_ops.address_changes.shopify_synced is 'Both systems are told by jobs that start with the row; the flags say what is done.';
+comment on column raw_ops.address_changes.number is 'The order in which changes were made.';
+comment on column raw_ops.address_changes.shopify_state is 'telling: a job is at it. not_needed: there is nothing to tell.';
 
 create table raw_ops.agent_decisions (
     id uuid default gen_random_uuid() not null,
@@ -1682,6 +1698,7 @@ create table raw_ops.customers (
 create index idx_customers_acquisition_diet on raw_ops.customers using btree (acquisition_diet);
 create index idx_customers_created_at on raw_ops.customers using btree (created_at desc);
 create index idx_customers_portal_first_visited on raw_ops.customers using btree (portal_first_visited_at);
+create trigger trg_note_address_change after update of address1, address2, city, region, postcode, country_code on raw_ops.customers for each row when (old.address1 is distinct from new.address1 or old.address2 is distinct from new.address2 or old.city is distinct from new.city or old.region is distinct from new.region or old.postcode is distinct from new.postcode or old.country_code is distinct from new.country_code) execute function raw_ops.note_address_change();
 comment on table raw_ops.customers is 'Customer master data synced from Shopify';
 comment on column raw_ops.customers.email is 'Null when unknown, never empty: two customers may both have none.';
 comment on column raw_ops.customers.address1 is 'Canonical with the columns after it; address_json keeps the whole address as received.';
@@ -1712,6 +1729,9 @@ create table raw_ops.dead_letter_queue (
 );
 create index dead_letter_queue_job on raw_ops.dead_letter_queue using btree (job_id) where job_id is not null;
 create index dead_letter_queue_open on raw_ops.dead_letter_queue using btree (created_at desc) where not resolved;
+create trigger mark_address_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = any (array['addresses.sync_to_shopify'::text, 'addresses.sync_to_seal'::text])) execute function raw_ops.follow_dead_letter('
+    select raw_ops.settle_address_sync((($1).payload ->> ''change_id'')::uuid, replace(($1).topic, ''addresses.sync_to_'', ''''), ''failed'', ($1).error_message)
+');
 create trigger mark_alert_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'alerts.post_alert'::text) execute function raw_ops.follow_dead_letter('
     update raw_ops.alert_log set delivery_status = ''failed'', delivery_response = ($1).error_message
     where id = (($1).payload ->> ''alert_id'')::uuid and delivery_status = ''pending''
@@ -5107,6 +5127,21 @@ begin
 end
 $$;
 
+create function raw_ops.address_of(customer raw_ops.customers) returns jsonb
+language sql immutable
+as $$
+    select jsonb_build_object(
+        'address1', nullif(btrim(customer.address1), ''), 'address2', nullif(btrim(customer.address2), ''),
+        'city', nullif(btrim(customer.city), ''), 'province', nullif(btrim(customer.region), ''),
+        'zip', nullif(btrim(customer.postcode), ''), 'country_code', nullif(upper(btrim(customer.country_code)), ''))
+$$;
+
+create function raw_ops.address_state(change raw_ops.address_changes, target text) returns text
+language sql immutable
+as $$
+    select case target when 'shopify' then change.shopify_state when 'seal' then change.seal_state end
+$$;
+
 create function raw_ops.advance_shipment(parcel uuid, wanted raw_ops.shipment_status, at timestamp with time zone) returns raw_ops.shipment_status
 language plpgsql
 as $$
@@ -5264,8 +5299,9 @@ as $$
 declare
     -- Some documents name all addresses and no default: then there is none.
     address jsonb := raw_ops.shopify_object(payload, 'default_address');
-    names_address boolean := payload ? 'default_address' or payload ? 'addresses';
+    names_address boolean := (payload ? 'default_address' or payload ? 'addresses') and not raw_ops.awaits_address_sync(customer);
 begin
+    perform set_config('rawops.address_source', 'shopify', true);
     update raw_ops.customers c
     set first_name = case when payload ? 'first_name' then raw_ops.shopify_text(payload, 'first_name') else c.first_name end,
         last_name = case when payload ? 'last_name' then raw_ops.shopify_text(payload, 'last_name') else c.last_name end,
@@ -5280,6 +5316,7 @@ begin
         country_code = case when names_address then raw_ops.shopify_text(address, 'country_code') else c.country_code end,
         updated_at_shopify = apply_shopify_customer.updated_at
     where c.id = customer;
+    perform set_config('rawops.address_source', '', true);
 end
 $$;
 
@@ -5314,6 +5351,50 @@ $$;
 create function raw_ops.attempt_rank(status text) returns integer
 language sql immutable parallel safe
 as $$ select case status when 'success' then 3 when 'failed' then 2 when 'processing' then 1 else 0 end $$;
+
+create function raw_ops.awaits_address_sync(customer uuid) returns boolean
+language plpgsql stable
+as $$
+begin
+    return exists (select from raw_ops.address_changes a where a.customer_id = customer and a.shopify_state in ('pending', 'telling'));
+end
+$$;
+
+create function raw_ops.begin_address_sync(change_id uuid, target text) returns TABLE(step text, old_address jsonb, new_address jsonb, shopify_customer_id text, first_name text, last_name text, subscriptions text[])
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    change raw_ops.address_changes;
+    person raw_ops.customers;
+    live text[];
+begin
+    -- Statements of their own, so that what comes after sees what the holder before has written.
+    select * into person from raw_ops.customers c
+    where c.id = (select a.customer_id from raw_ops.address_changes a where a.id = $1) for no key update;
+    select * into change from raw_ops.address_changes a where a.id = $1 for update;
+    live := array(select s.seal_subscription_id from raw_ops.subscriptions s
+        where s.customer_id = person.id and s.status in ('active', 'paused') and s.seal_subscription_id is not null order by 1);
+    step := coalesce(raw_ops.address_state(change, target), 'gone');
+    if step in ('pending', 'telling', 'failed') then
+        step := case
+            when exists (
+                select from raw_ops.address_changes n
+                where n.customer_id = person.id and n.number > change.number and raw_ops.address_state(n, target) <> 'not_needed') then 'superseded'
+            when exists (
+                select from raw_ops.address_changes o
+                where o.customer_id = person.id and o.number < change.number and raw_ops.address_state(o, target) = 'telling'
+                  and case target when 'shopify' then o.shopify_begun_at else o.seal_begun_at end > engine.now() - interval '5 minutes') then 'wait'
+            when target = 'shopify' and person.shopify_customer_id is null or target = 'seal' and live = '{}' then 'not_needed'
+            else 'tell'
+        end;
+        if step <> 'wait' then
+            perform raw_ops.set_address_state(change.id, target, case step when 'tell' then 'telling' else step end, null);
+        end if;
+    end if;
+    return query select step, change.old_address, change.new_address, person.shopify_customer_id, person.first_name, person.last_name, live;
+end
+$$;
 
 create function raw_ops.begin_message(mail_id uuid) returns TABLE(step text, target text, event_type text, payload jsonb)
 language plpgsql
@@ -6121,6 +6202,12 @@ begin
 end
 $$;
 
+create function raw_ops.is_address(address jsonb) returns boolean
+language sql immutable parallel safe
+as $$
+    select (address ->> 'address1') is not null and (address ->> 'zip') is not null
+$$;
+
 create function raw_ops.is_seeding() returns boolean
 language sql stable
 as $$ select coalesce(nullif(current_setting('rawops.seeding', true), '')::boolean, false) $$;
@@ -6404,6 +6491,29 @@ as $$
         when wanted > current then wanted
         else current
     end
+$$;
+
+create function raw_ops.note_address_change() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    source text := coalesce(nullif(current_setting('rawops.address_source', true), ''), 'database');
+    before jsonb := raw_ops.address_of(old);
+    after jsonb := raw_ops.address_of(new);
+    by_shopify boolean := source = 'shopify';
+begin
+    if raw_ops.is_seeding() or before = after or (by_shopify and not raw_ops.is_address(before)) then
+        return null;
+    end if;
+    insert into raw_ops.address_changes
+        (created_at, customer_id, changed_by, old_address, new_address, source, shopify_synced, shopify_synced_at, shopify_state, seal_state)
+    values (engine.now(), new.id, coalesce(nullif(current_setting('rawops.changed_by', true), ''), case when by_shopify then source else session_user end),
+        before, after, source, by_shopify, case when by_shopify then engine.now() end,
+        case when by_shopify then 'synced' when raw_ops.is_address(after) then 'pending' else 'not_needed' end,
+        case when not by_shopify and raw_ops.is_address(after) then 'pending' else 'not_needed' end);
+    return null;
+end
 $$;
 
 create function raw_ops.note_email_event(mail raw_ops.outbox) returns void
@@ -7591,6 +7701,7 @@ create function raw_ops.save_shopify_customer(customer uuid, payload jsonb) retu
 language plpgsql
 as $$
 begin
+    perform set_config('rawops.address_source', 'shopify', true);
     update raw_ops.customers c
     set first_name = coalesce(n.first_name, c.first_name),
         last_name = coalesce(n.last_name, c.last_name),
@@ -7610,8 +7721,8 @@ begin
             coalesce(raw_ops.shopify_text(d.person, 'last_name'), raw_ops.shopify_text(d.ship_to, 'last_name')) as last_name,
             coalesce(raw_ops.shopify_text(d.person, 'phone'), raw_ops.shopify_text(payload, 'phone')) as phone,
             raw_ops.shopify_marketing(d.person) as agreed,
-            coalesce(raw_ops.shopify_object(d.person, 'default_address'),
-                     case when k.address_json is null then d.ship_to end) as address
+            case when not raw_ops.awaits_address_sync(customer) then coalesce(raw_ops.shopify_object(d.person, 'default_address'),
+                case when k.address_json is null then d.ship_to end) end as address
         from raw_ops.customers k,
             (select raw_ops.shopify_object(payload, 'customer') as person,
                     raw_ops.shopify_object(payload, 'shipping_address') as ship_to) d
@@ -7620,6 +7731,7 @@ begin
     where c.id = customer
       and (c.updated_at_shopify is null or c.updated_at_shopify <= coalesce(raw_ops.shopify_text(payload, 'updated_at'),
           raw_ops.shopify_text(payload, 'created_at'))::timestamptz);
+    perform set_config('rawops.address_source', '', true);
 end
 $$;
 
@@ -7838,6 +7950,27 @@ as $$
     for no key update skip locked
 $$;
 
+create function raw_ops.set_address_state(change_id uuid, target text, state text, words text) returns void
+language plpgsql
+as $$
+declare
+    at timestamptz := engine.now();
+    is_synced boolean := state = 'synced';
+begin
+    if target = 'shopify' then
+        update raw_ops.address_changes a
+        set shopify_state = state, shopify_error = words, shopify_begun_at = case state when 'telling' then at else a.shopify_begun_at end,
+            shopify_synced = is_synced, shopify_synced_at = case when is_synced then at end
+        where a.id = change_id;
+    else
+        update raw_ops.address_changes a
+        set seal_state = state, seal_error = words, seal_begun_at = case state when 'telling' then at else a.seal_begun_at end,
+            seal_synced = is_synced, seal_synced_at = case when is_synced then at end
+        where a.id = change_id;
+    end if;
+end
+$$;
+
 create function raw_ops.set_allocation_status(wanted_order uuid, outcome text) returns void
 language plpgsql
 as $$
@@ -7856,6 +7989,21 @@ as $$
 begin
     new.public_batch_id := raw_ops.generate_public_batch_id(new.batch_code);
     return new;
+end
+$$;
+
+create function raw_ops.settle_address_sync(change_id uuid, target text, outcome text, words text) returns text
+language plpgsql
+as $$
+declare
+    change raw_ops.address_changes;
+begin
+    select * into change from raw_ops.address_changes a where a.id = change_id for update;
+    if raw_ops.address_state(change, target) in ('pending', 'telling', 'failed') then
+        perform raw_ops.set_address_state(change_id, target, outcome, words);
+        return outcome;
+    end if;
+    return raw_ops.address_state(change, target);
 end
 $$;
 
@@ -8638,6 +8786,31 @@ begin
 end
 $$;
 
+create function raw_ops.sync_address_change(change_id uuid, customer uuid) returns TABLE(id uuid, customer_id uuid, shopify text, seal text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    change raw_ops.address_changes;
+    late timestamptz := engine.now() - interval '5 minutes';
+begin
+    for change in
+        select a.* from raw_ops.address_changes a
+        where a.id = $1 or (a.customer_id = $2 and (a.shopify_state in ('pending', 'telling', 'failed') or a.seal_state in ('pending', 'telling', 'failed')))
+        order by a.number for update
+    loop
+        if change.shopify_state in ('pending', 'failed') or (change.shopify_state = 'telling' and change.shopify_begun_at < late) then
+            perform raw_ops.set_address_state(change.id, 'shopify', 'pending', change.shopify_error);
+        end if;
+        if change.seal_state in ('pending', 'failed') or (change.seal_state = 'telling' and change.seal_begun_at < late) then
+            perform raw_ops.set_address_state(change.id, 'seal', 'pending', change.seal_error);
+        end if;
+        return query select a.id, a.customer_id, a.shopify_state, a.seal_state from raw_ops.address_changes a where a.id = change.id;
+    end loop;
+end
+$$;
+
 create function raw_ops.take_delivery_report(report_id text, metric text, reported_at timestamp with time zone, delivery text, mail_id uuid, trigger_event text, person text, is_transactional boolean, reason text) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -9169,6 +9342,8 @@ grant select on sequence raw_ops.ad_accounts_id_seq to rawops_operator, rawops_r
 grant usage, select on sequence raw_ops.ad_accounts_id_seq to rawops_runtime;
 grant select on sequence raw_ops.ad_campaigns_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence raw_ops.ad_campaigns_id_seq to rawops_runtime;
+grant select on sequence raw_ops.address_changes_number_seq to rawops_operator, rawops_reader;
+grant usage, select on sequence raw_ops.address_changes_number_seq to rawops_runtime;
 grant select on sequence raw_ops.allowed_delivery_areas_id_seq to rawops_operator, rawops_reader;
 grant usage, select on sequence raw_ops.allowed_delivery_areas_id_seq to rawops_runtime;
 grant select on sequence raw_ops.api_tokens_id_seq to rawops_operator, rawops_reader;
@@ -9224,6 +9399,8 @@ grant execute on function engine.take_notices(integer) to rawops_runtime;
 grant execute on function engine.trace_parent(text) to rawops_runtime;
 grant execute on function engine.unpark(bigint[]) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
+grant execute on function raw_ops.address_of(raw_ops.customers) to rawops_runtime;
+grant execute on function raw_ops.address_state(raw_ops.address_changes,text) to rawops_runtime;
 grant execute on function raw_ops.advance_shipment(uuid,raw_ops.shipment_status,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.alert_channel(text) to rawops_runtime;
 grant execute on function raw_ops.alert_window() to rawops_runtime;
@@ -9234,6 +9411,8 @@ grant execute on function raw_ops.apply_report(uuid,text,text,text) to rawops_ru
 grant execute on function raw_ops.apply_shopify_customer(uuid,jsonb,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.apply_shopify_order(raw_ops.webhook_inbox,timestamp with time zone,raw_ops.orders,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.attempt_rank(text) to rawops_runtime;
+grant execute on function raw_ops.awaits_address_sync(uuid) to rawops_runtime;
+grant execute on function raw_ops.begin_address_sync(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.begin_message(uuid) to rawops_runtime;
 grant execute on function raw_ops.cancelled_units(bigint,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.check_shopify_order(text,jsonb) to rawops_runtime;
@@ -9267,6 +9446,7 @@ grant execute on function raw_ops.get_daily_snapshot(date) to rawops_operator, r
 grant execute on function raw_ops.get_low_stock_alerts() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.hmac_sha256(bytea,bytea) to rawops_runtime;
 grant execute on function raw_ops.hold_parcel(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.is_address(jsonb) to rawops_runtime;
 grant execute on function raw_ops.is_seeding() to rawops_runtime;
 grant execute on function raw_ops.lab_result_refusal(raw_ops.lab_results) to rawops_runtime;
 grant execute on function raw_ops.lab_samples_refusal(uuid) to rawops_runtime;
@@ -9338,7 +9518,9 @@ grant execute on function raw_ops.seal_days(text) to rawops_runtime;
 grant execute on function raw_ops.seal_event(text,text,text) to rawops_runtime;
 grant execute on function raw_ops.seal_time(text) to rawops_runtime;
 grant execute on function raw_ops.seal_webhooks_to_retry(integer) to rawops_runtime;
+grant execute on function raw_ops.set_address_state(uuid,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.set_allocation_status(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.settle_address_sync(uuid,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.settle_alert(uuid,integer,text) to rawops_runtime;
 grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.settle_event(uuid,text,text) to rawops_runtime;
@@ -9384,6 +9566,7 @@ grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,t
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
 grant execute on function raw_ops.subscription_figures(uuid) to rawops_runtime;
 grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;
+grant execute on function raw_ops.sync_address_change(uuid,uuid) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.take_delivery_report(text,text,timestamp with time zone,text,uuid,text,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.threshold(text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.today() to rawops_operator, rawops_reader, rawops_runtime;

@@ -1,5 +1,6 @@
 //! All tests: one binary that mirrors the house.
 
+mod addresses;
 mod alerts;
 mod allocation;
 mod api;

@@ -8,6 +8,7 @@
 //! POST /functions/v1/calculate-pack-day-instructions  says how each box of a day is packed
 //! POST /functions/v1/ops-alerter               raises an alert
 //! POST /functions/v1/retry-failed-webhooks      tries webhooks again
+//! POST /functions/v1/sync-address-change       has a new address told again
 //! POST /webhooks/courier                       scans of parcels
 //! POST /webhooks/customerio                    reports of Customer.io about mails
 //! *    /v1/…                                       the producers' API, see `api`

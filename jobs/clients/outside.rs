@@ -9,6 +9,7 @@ use super::{
     customerio::{self, CustomerIo},
     forecast::{self, Forecast},
     http::{ClientError, TargetError},
+    seal::{self, Seal},
     shopify::{self, Shopify},
     slack::{self, Slack},
 };
@@ -20,6 +21,8 @@ pub struct Outside {
     pub customerio: CustomerIo,
     /// The weather.
     pub forecast: Forecast,
+    /// Subscriptions.
+    pub seal: Seal,
     /// Alerts.
     pub slack: Slack,
     /// The shop.
@@ -33,6 +36,8 @@ pub struct Settings {
     pub customerio: customerio::Settings,
     /// The weather.
     pub forecast: forecast::Settings,
+    /// Seal.
+    pub seal: seal::Settings,
     /// Slack.
     pub slack: slack::Settings,
     /// Shopify.
@@ -62,6 +67,7 @@ impl Settings {
         let settings = Self {
             customerio: customerio::Settings::read(lookup, &mut problems),
             forecast: forecast::Settings::read(lookup, &mut problems),
+            seal: seal::Settings::read(lookup, &mut problems),
             slack: slack::Settings::read(lookup, &mut problems),
             shopify: shopify::Settings::read(lookup, &mut problems),
         };
@@ -70,6 +76,7 @@ impl Settings {
             problems.push(error.to_string());
         }
         problems.extend(settings.forecast.target().err().map(|error| error.to_string()));
+        problems.extend(settings.seal.target().err().map(|error| error.to_string()));
         problems.extend(settings.slack.targets().err().map(|error| error.to_string()));
         problems.extend(settings.shopify.target().err().map(|error| error.to_string()));
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError(problems)) }
@@ -96,6 +103,7 @@ impl Outside {
         Ok(Self {
             customerio: CustomerIo::new(&settings.customerio)?,
             forecast: Forecast::new(&settings.forecast)?,
+            seal: Seal::new(&settings.seal)?,
             slack: Slack::new(&settings.slack)?,
             shopify: Shopify::new(&settings.shopify)?,
         })

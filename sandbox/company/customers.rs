@@ -106,6 +106,8 @@ impl Book<'_> {
             old_address: address_json(&before),
             new_address: address_json(person),
             source: "portal",
+            shopify_state: if synced.is_some() { "synced" } else { "pending" },
+            seal_state: if synced.is_some() { "synced" } else { "pending" },
             shopify_synced: synced.is_some(),
             shopify_synced_at: synced,
             seal_synced: synced.is_some(),

@@ -55,7 +55,8 @@ pub(crate) struct Faults {
 }
 
 struct Due {
-    next: VecDeque<Fault>,
+    /// `None`: nothing is wrong with the request.
+    next: VecDeque<Option<Fault>>,
     always: Option<Fault>,
     rates: FaultRates,
     random: StdRng,
@@ -69,7 +70,13 @@ impl Faults {
 
     /// These, one a request, before any other.
     pub(crate) fn ask(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.due.lock().expect("no holder of this lock panics").next.extend(faults);
+        self.ask_after(0, faults);
+    }
+
+    /// As [`ask`](Self::ask), but after so many requests that nothing is wrong with.
+    pub(crate) fn ask_after(&self, sound: usize, faults: impl IntoIterator<Item = Fault>) {
+        let next = std::iter::repeat_n(None, sound).chain(faults.into_iter().map(Some));
+        self.due.lock().expect("no holder of this lock panics").next.extend(next);
     }
 
     /// This at each request, until told otherwise.
@@ -80,8 +87,11 @@ impl Faults {
     /// What goes wrong with the next request.
     pub(crate) fn next(&self) -> Option<Fault> {
         let mut due = self.due.lock().expect("no holder of this lock panics");
-        if let Some(fault) = due.next.pop_front().or(due.always) {
-            return Some(fault);
+        if let Some(said) = due.next.pop_front() {
+            return said;
+        }
+        if due.always.is_some() {
+            return due.always;
         }
         let rates = due.rates;
         let mut left: f64 = due.random.random();

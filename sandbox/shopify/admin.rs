@@ -1,4 +1,5 @@
-//! Shopify's Admin API as far as it is asked: which orders changed, by GraphQL with its bucket of points, and one order by REST.
+//! Shopify's Admin API as far as it is asked: which orders changed and the addresses of customers, by GraphQL with its bucket of
+//! points; one order by REST.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::customers::Customers;
 use crate::front::{Answer, Asked, Fault, FaultRates, Faults, Front, System};
 
 /// How the API behaves.
@@ -44,6 +46,7 @@ pub struct Admin {
 struct Shop {
     options: AdminOptions,
     orders: Mutex<BTreeMap<i64, Value>>,
+    customers: Customers,
     points: Mutex<(f64, Instant)>,
     throttled: AtomicU64,
     faults: Faults,
@@ -57,6 +60,7 @@ impl Admin {
     pub async fn start(options: AdminOptions, shutdown: CancellationToken) -> io::Result<Self> {
         let shop = Arc::new(Shop {
             orders: Mutex::default(),
+            customers: Customers::default(),
             points: Mutex::new((options.bucket, Instant::now())),
             throttled: AtomicU64::default(),
             faults: Faults::new(options.seed, options.faults),
@@ -80,6 +84,16 @@ impl Admin {
         self.shop.orders().insert(id, order);
     }
 
+    /// The shop has this customer now, perhaps with a default address: with the names of the API's input.
+    pub fn put_customer(&self, id: i64, address: Option<Value>) {
+        self.shop.customers.put(id, address);
+    }
+
+    /// A customer's default address, with the names of the API's input; and how often an address of the customer was written.
+    pub fn address(&self, id: i64) -> (Option<Value>, u64) {
+        self.shop.customers.address(id)
+    }
+
     /// How often callers met with an empty bucket.
     pub fn throttled(&self) -> u64 {
         self.shop.throttled.load(Ordering::Relaxed)
@@ -88,6 +102,11 @@ impl Admin {
     /// These faults, one a request.
     pub fn ask(&self, faults: impl IntoIterator<Item = Fault>) {
         self.shop.faults.ask(faults);
+    }
+
+    /// As [`ask`](Self::ask), but after so many requests that nothing is wrong with.
+    pub fn ask_after(&self, sound: usize, faults: impl IntoIterator<Item = Fault>) {
+        self.shop.faults.ask_after(sound, faults);
     }
 }
 
@@ -98,7 +117,7 @@ impl System for Shop {
         }
         let segments: Vec<&str> = asked.path.trim_matches('/').split('/').collect();
         match (asked.method.as_str(), &segments[..]) {
-            ("POST", ["admin", "api", _, "graphql.json"]) => self.changed(asked),
+            ("POST", ["admin", "api", _, "graphql.json"]) => self.graphql(asked),
             ("GET", ["admin", "api", _, "orders", file]) => self.order(file),
             _ => self.refusal(404),
         }
@@ -131,9 +150,11 @@ impl Shop {
         found.map_or_else(|| self.refusal(404), |order| answer(200, &json!({ "order": order })))
     }
 
-    fn changed(&self, asked: &Asked) -> Answer {
+    fn graphql(&self, asked: &Asked) -> Answer {
         let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
-        let first = body["variables"]["first"].as_u64().unwrap_or(0) as usize;
+        let variables = &body["variables"];
+        // A change costs ten, a question what it may show.
+        let first = variables["first"].as_u64().unwrap_or(8) as usize;
         let cost = 2.0 + first as f64;
         let (available, is_paid) = self.pay(cost);
         let extensions = json!({ "cost": {
@@ -145,20 +166,25 @@ impl Shop {
             let errors = json!([{ "message": "Throttled", "extensions": { "code": "THROTTLED" } }]);
             return answer(200, &json!({ "errors": errors, "extensions": extensions }));
         }
-        let Some((since, until)) = span(body["variables"]["filter"].as_str().unwrap_or_default()) else {
-            let errors = json!([{ "message": "Invalid search query", "extensions": { "code": "BAD_REQUEST" } }]);
-            return answer(200, &json!({ "errors": errors, "extensions": extensions }));
-        };
+        let found = self.customers.answer(body["query"].as_str().unwrap_or_default(), variables).or_else(|| self.changed(variables, first));
+        let invalid = json!([{ "message": "Invalid search query", "extensions": { "code": "BAD_REQUEST" } }]);
+        let (name, said) = found.map_or(("errors", invalid), |data| ("data", data));
+        answer(200, &json!({ name: said, "extensions": extensions }))
+    }
+
+    /// A page of the orders that changed; none when the filter is not understood.
+    fn changed(&self, variables: &Value, first: usize) -> Option<Value> {
+        let (since, until) = span(variables["filter"].as_str().unwrap_or_default())?;
         let mut found: Vec<(DateTime<Utc>, i64)> =
             self.orders().iter().filter_map(|(id, order)| Some((order["updated_at"].as_str()?.parse().ok()?, *id))).collect();
         found.retain(|(at, _)| (since..=until).contains(at));
         found.sort_unstable();
-        let begin = body["variables"]["after"].as_str().and_then(|cursor| cursor.parse().ok()).unwrap_or(0_usize);
+        let begin = variables["after"].as_str().and_then(|cursor| cursor.parse().ok()).unwrap_or(0_usize);
         let nodes: Vec<Value> =
             found.iter().skip(begin).take(first).map(|(at, id)| json!({ "legacyResourceId": id.to_string(), "updatedAt": at })).collect();
         let end = begin + nodes.len();
         let page = json!({ "hasNextPage": end < found.len(), "endCursor": end.to_string() });
-        answer(200, &json!({ "data": { "orders": { "nodes": nodes, "pageInfo": page } }, "extensions": extensions }))
+        Some(json!({ "orders": { "nodes": nodes, "pageInfo": page } }))
     }
 
     /// Takes points out of the bucket, if there are so many. Returns how many are left, and whether it could.

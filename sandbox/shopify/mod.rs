@@ -9,6 +9,7 @@
 mod admin;
 mod catalogue;
 pub(crate) mod clock;
+mod customers;
 mod delivery;
 pub(crate) mod document;
 mod ledger;

@@ -15,6 +15,7 @@ use jobs::{
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
+use crate::addresses;
 use crate::orders::inbox::{self, execute};
 use crate::support::{
     Database, Outside, clock, ledger,
@@ -48,6 +49,7 @@ struct Case {
 async fn end_of(case: &Case, place: Option<(&str, Side)>) -> (Value, bool) {
     let (db, outside) = (Database::new().await, Outside::start().await);
     execute(db.pool(), "update raw_ops.retry_config set backoff_seconds = '{0}'").await;
+    addresses::known(&outside);
     (case.prepare)(db.pool()).await;
     let mut died = false;
     if let Some((statement, side)) = place {
@@ -203,6 +205,21 @@ async fn stock_is_reserved_once() {
         },
         end: "select b.qty_reserved, q.state, (select sum(qty_allocated) from raw_ops.allocations) from raw_ops.batches b, raw_ops.allocation_queue q",
         outside: nothing,
+    };
+    survives(case, 4).await;
+}
+
+#[tokio::test]
+async fn an_address_reaches_both_systems_and_is_written_once() {
+    let case = Case {
+        prepare: |pool| {
+            Box::pin(async {
+                addresses::settle(pool).await;
+                _ = addresses::moves(pool, "2 New Road", "YO1 7EP").await;
+            })
+        },
+        end: "select shopify_state, seal_state, shopify_error, seal_error from raw_ops.address_changes",
+        outside: |outside| json!([addresses::at_shopify(outside), addresses::at_seal(outside)]),
     };
     survives(case, 4).await;
 }

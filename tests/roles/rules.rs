@@ -146,7 +146,7 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     Functions("raw_ops.execute_manual_inventory_adjustment", &["rawops_operator"]),
     Functions("raw_ops.release_batch", &["rawops_runtime", "rawops_operator"]),
-    Functions("raw_ops.retry_failed_webhooks", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
+    Functions("raw_ops.retry_failed_webhooks raw_ops.sync_address_change", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions(
         "engine.limit_of_key engine.rate_step engine.rate_owed engine.rate_left engine.rate_after engine.rate_wait engine.error_categories engine.retry_policy_fault",
         &["rawops_runtime", "rawops_operator", "rawops_reader"],
@@ -198,6 +198,12 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions(
         "raw_ops.courier_time raw_ops.courier_word raw_ops.note_unknown_code raw_ops.parcel_of raw_ops.parcel_status \
          raw_ops.process_courier_event_txn raw_ops.seal_webhooks_to_retry",
+        &["rawops_runtime"],
+    ),
+    // Changes of address.
+    Functions(
+        "raw_ops.address_of raw_ops.address_state raw_ops.awaits_address_sync raw_ops.begin_address_sync raw_ops.is_address \
+         raw_ops.set_address_state raw_ops.settle_address_sync",
         &["rawops_runtime"],
     ),
     // What webhooks missed.

@@ -3,19 +3,25 @@
 use std::time::Duration;
 
 use engine::Kinds;
-use jobs::clients::{self, Secret, customerio, slack};
+use jobs::clients::{self, Secret, customerio, seal, shopify, slack};
 use sandbox::customerio::CustomerIo;
+use sandbox::seal::Seal;
+use sandbox::shopify::{Admin, AdminOptions};
 use sandbox::slack::Slack;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub const APP_KEY: &str = "app-key";
 pub const SITE_ID: &str = "site-id";
 pub const TRACK_KEY: &str = "track-key";
+const ADMIN_TOKEN: &str = "shpat_test";
+const SEAL_TOKEN: &str = "seal-token";
 
 /// Sandboxes that run until this is dropped.
 pub struct Outside {
     pub customerio: CustomerIo,
     pub slack: Slack,
+    pub shopify: Admin,
+    pub seal: Seal,
     stop: DropGuard,
 }
 
@@ -42,7 +48,10 @@ impl Outside {
         let stop = CancellationToken::new();
         let customerio = CustomerIo::start(account, stop.clone()).await.expect("a sandbox");
         let slack = Slack::start(workspace, stop.clone()).await.expect("a sandbox");
-        Self { customerio, slack, stop: stop.drop_guard() }
+        let shopify = Admin::start(AdminOptions::new(ADMIN_TOKEN), stop.clone()).await.expect("a sandbox");
+        let account = sandbox::seal::Options { per_second: 100_000.0, ..sandbox::seal::Options::new(SEAL_TOKEN) };
+        let seal = Seal::start(account, stop.clone()).await.expect("a sandbox");
+        Self { customerio, slack, shopify, seal, stop: stop.drop_guard() }
     }
 
     /// Ends whatever hangs there.
@@ -52,12 +61,17 @@ impl Outside {
 
     /// Where they are.
     pub fn settings(&self) -> clients::Settings {
-        settings(self.customerio.url(), &self.webhooks())
+        settings(self.customerio.url(), &self.webhooks(), &self.shops())
     }
 
     /// Where Slack takes messages, a channel each.
     pub fn webhooks(&self) -> Vec<String> {
         slack::Channel::ALL.iter().map(|channel| self.slack.webhook(channel.as_str())).collect()
+    }
+
+    /// Where Shopify and Seal are.
+    pub fn shops(&self) -> [String; 2] {
+        [self.shopify.url().into(), self.seal.url()]
     }
 
     /// Every kind of the product, with these systems outside.
@@ -66,8 +80,8 @@ impl Outside {
     }
 }
 
-/// A Customer.io and a Slack at these addresses, and no limit of their rates.
-pub fn settings(customerio: &str, webhooks: &[String]) -> clients::Settings {
+/// A Customer.io, a Slack, a Shopify and a Seal at these addresses, and no limit of their rates.
+pub fn settings(customerio: &str, webhooks: &[String], [shopify, seal]: &[String; 2]) -> clients::Settings {
     clients::Settings {
         customerio: customerio::Settings {
             app_url: Some(format!("{customerio}/v1")),
@@ -83,6 +97,14 @@ pub fn settings(customerio: &str, webhooks: &[String]) -> clients::Settings {
             webhooks: std::array::from_fn(|place| webhooks.get(place).map(|url| Secret::new(url.as_str()))),
             per_second: Some(100_000.0),
         },
+        shopify: shopify::Settings {
+            shop: Some("raw.myshopify.com".into()),
+            token: Some(Secret::new(ADMIN_TOKEN)),
+            url: Some(shopify.clone()),
+            rest_per_second: Some(100_000.0),
+            ..shopify::Settings::default()
+        },
+        seal: seal::Settings { token: Some(Secret::new(SEAL_TOKEN)), url: Some(seal.clone()), per_second: Some(100_000.0) },
         ..clients::Settings::default()
     }
 }

@@ -236,7 +236,8 @@ async fn an_order_that_cannot_be_kept_is_noted_and_stops_no_other() {
 async fn without_a_token_nothing_is_asked_and_with_a_wrong_one_people_hear_of_it() {
     let (db, shop) = (Database::new().await, Shop::start().await);
     shop.admin.put(order(1, 60));
-    assert_eq!(reconcile(&db, shop.outside.kinds()).await, json!({ "skipped": "SHOPIFY_ADMIN_TOKEN is not set" }));
+    let nowhere = clients::Settings { shopify: shopify::Settings::default(), ..shop.outside.settings() };
+    assert_eq!(reconcile(&db, outside::with(&nowhere)).await, json!({ "skipped": "SHOPIFY_ADMIN_TOKEN is not set" }));
     let mut settings = shop.settings();
     settings.shopify.token = Some(Secret::new("shpat_another"));
     execute(db.pool(), "update raw_ops.retry_config set max_attempts = 1 where error_category = 'auth'").await;

@@ -5,12 +5,14 @@
 //! POST /functions/v1/ops-alerter                       raises an alert, or says that it is over
 //! POST /functions/v1/retry-failed-webhooks             tries webhooks again that failed for a reason that passes
 //! POST /functions/v1/run-monitor                       runs a monitor and answers with what it says
+//! POST /functions/v1/sync-address-change               has a customer's new address told again to whom it was not
 //! ```
 
 pub mod calculate_pack_day_instructions;
 pub mod ops_alerter;
 pub mod retry_failed_webhooks;
 pub mod run_monitor;
+pub mod sync_address_change;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -26,5 +28,6 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         .route(ops_alerter::PATH, post(ops_alerter::call))
         .route(retry_failed_webhooks::PATH, post(retry_failed_webhooks::call))
         .route(run_monitor::PATH, post(run_monitor::call))
+        .route(sync_address_change::PATH, post(sync_address_change::call))
         .route_layer(from_fn_with_state((state.clone(), Scope::Functions), tokens::require))
 }

@@ -1,12 +1,16 @@
-//! Shopify's Admin API: which orders changed, by GraphQL, and one whole order as webhooks carry it, by REST.
+//! Shopify's Admin API: which orders changed and a customer's default address, by GraphQL; one whole order as webhooks carry it,
+//! by REST.
 //!
 //! GraphQL costs points out of a bucket that fills steadily; each answer says how full it is. A call waits until its cost is
 //! there, so that nothing is refused as long as nobody else empties the bucket.
 
 mod budget;
+mod customers;
+mod graphql;
 mod orders;
 mod settings;
 
+pub use customers::{DefaultAddress, UserError};
 pub use orders::{Changed, Page};
 pub use settings::Settings;
 
@@ -68,6 +72,11 @@ impl Shopify {
     /// The shop that is called; none without a token.
     pub fn shop(&self) -> Option<&str> {
         self.account.as_ref().map(|account| account.shop.as_str())
+    }
+
+    /// A text of Shopify's that is fit for a log.
+    fn clean(&self, text: &str) -> String {
+        self.account.as_ref().map_or_else(String::new, |account| account.client.clean(text))
     }
 
     fn account(&self) -> Result<&Account, CallError> {

@@ -6,9 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::http::{Answer, Call, CallError, Method, Reached},
-    Account, Shopify, TOKEN,
-    budget::Cost,
+    super::http::{CallError, Method, Reached},
+    SYSTEM, Shopify,
 };
 
 /// Orders of one page.
@@ -39,22 +38,6 @@ pub struct Changed {
     pub id: i64,
     /// When it changed last.
     pub at: DateTime<Utc>,
-}
-
-#[derive(Deserialize)]
-struct Envelope {
-    #[serde(default)]
-    data: Option<Data>,
-    #[serde(default)]
-    errors: Value,
-    #[serde(default)]
-    extensions: Extensions,
-}
-
-#[derive(Default, Deserialize)]
-struct Extensions {
-    #[serde(default)]
-    cost: Option<Cost>,
 }
 
 #[derive(Deserialize)]
@@ -95,34 +78,13 @@ impl Shopify {
         after: Option<&str>,
         run: &Run,
     ) -> Result<Page, CallError> {
-        let account = self.account()?;
-        if let Err(wait) = self.budget.turn().await {
-            let error = account.client.error(Reached::Nothing, Category::RateLimited, "the points of its API are used up");
-            return Err(CallError { retry_after: Some(wait), ..error });
-        }
         let at = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
         let filter = format!("updated_at:>='{}' AND updated_at:<='{}'", at(since), at(until));
-        let body = json!({ "query": QUERY, "variables": { "first": PAGE, "after": after, "filter": filter } });
-        let call = account.call(Method::Post, &["graphql.json"], run).json(&body).map_err(|error| account.wrong(error.to_string()))?;
-        let answer = account.client.send(&call).await?;
-        self.read(account, &answer)
-    }
-
-    fn read(&self, account: &Account, answer: &Answer) -> Result<Page, CallError> {
-        let status = Reached::Answered(answer.status);
-        let unreadable = |words: String| account.client.error(status, Category::Upstream, format!("its answer cannot be read: {words}"));
-        let envelope: Envelope = answer.json().map_err(|error| unreadable(error.to_string()))?;
-        let cost = envelope.extensions.cost;
-        if let Some(cost) = &cost {
-            self.budget.note(cost);
-        }
-        // It says so with status 200.
-        if envelope.errors.as_array().is_some_and(|errors| !errors.is_empty()) || envelope.errors.is_string() {
-            return Err(account.refused(status, &envelope.errors, cost.as_ref()));
-        }
-        let orders = envelope.data.ok_or_else(|| unreadable("it has no data".into()))?.orders;
+        let variables = json!({ "first": PAGE, "after": after, "filter": filter });
+        let Data { orders } = self.ask(QUERY, &variables, run).await?;
+        let not_a_number = || CallError::new(SYSTEM, Reached::Answered(200), Category::Upstream, "an order's id is no number");
         let changed = orders.nodes.into_iter().map(|node| {
-            let id = node.legacy_resource_id.parse().map_err(|_| unreadable("an order's id is no number".into()))?;
+            let id = node.legacy_resource_id.parse().map_err(|_| not_a_number())?;
             Ok(Changed { id, at: node.updated_at })
         });
         Ok(Page {
@@ -159,32 +121,5 @@ impl Shopify {
             Some(order) if order.is_object() => Ok(Some(order.to_string())),
             _ => Err(unreadable("it is no order".into())),
         }
-    }
-}
-
-impl Account {
-    fn call(&self, method: Method, path: &[&str], run: &Run) -> Call {
-        let path = ["admin", "api", self.version.as_str()].into_iter().chain(path.iter().copied());
-        Call::new(method, path).key(TOKEN, self.token.text()).on_behalf_of(run)
-    }
-
-    fn wrong(&self, words: String) -> CallError {
-        self.client.error(Reached::Nothing, Category::Validation, words)
-    }
-
-    /// Errors in an answer of status 200. What lacks points waits until there are enough; the rest does not pass by itself.
-    fn refused(&self, status: Reached, errors: &Value, cost: Option<&Cost>) -> CallError {
-        let codes: Vec<&str> = errors.as_array().into_iter().flatten().filter_map(|error| error["extensions"]["code"].as_str()).collect();
-        let words = self.client.clean(errors[0]["message"].as_str().or(errors.as_str()).unwrap_or("no reason given"));
-        if codes.contains(&"THROTTLED") || words == "Throttled" {
-            let error = self.client.error(status, Category::RateLimited, words);
-            return CallError { retry_after: cost.map(Cost::wait).filter(|wait| !wait.is_zero()), ..error };
-        }
-        let category = match codes.first() {
-            Some(&"ACCESS_DENIED") => Category::Auth,
-            Some(&"INTERNAL_SERVER_ERROR") => Category::Upstream,
-            _ => Category::Validation,
-        };
-        self.client.error(status, category, format!("refused: {words}"))
     }
 }
