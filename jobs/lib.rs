@@ -6,6 +6,8 @@ pub mod allocation;
 pub mod clients;
 pub mod couriers;
 pub mod customers;
+pub mod dispatch;
+pub mod export;
 pub mod health;
 pub mod lifecycle;
 pub mod monitors;
@@ -20,6 +22,8 @@ use alerts::{PostAlert, ReportFailures};
 use allocation::{AllocateOrder, WatchQueue};
 use couriers::RecordEvent;
 use customers::{HandlePrivacyRequest, ProcessCustomer, RemindOfPrivacyRequest};
+use dispatch::{ImportDispatch, ReadFile};
+use export::{CollectOrders, SendFile};
 use health::PruneEnqueueKeys;
 use lifecycle::TrackEvent;
 use monitors::{ReconcileStock, RunMonitor};
@@ -34,8 +38,10 @@ pub fn kinds() -> engine::Kinds {
     engine::Kinds::new()
         .with::<AllocateOrder>()
         .with::<CalculateInstructions>()
+        .with::<CollectOrders>()
         .with::<DeliverMessage>()
         .with::<HandlePrivacyRequest>()
+        .with::<ImportDispatch>()
         .with::<JudgeCheck>()
         .with::<PlanPackDay>()
         .with::<PostAlert>()
@@ -45,13 +51,15 @@ pub fn kinds() -> engine::Kinds {
         .with::<ProcessOrder>()
         .with::<ProcessRefund>()
         .with::<PruneEnqueueKeys>()
+        .with::<ReadFile>()
         .with::<ReconcileOrders>()
+        .with::<ReconcileStock>()
         .with::<RecordEvent>()
         .with::<RemindOfPrivacyRequest>()
-        .with::<ReconcileStock>()
         .with::<ReportFailures>()
         .with::<RetryFailed>()
         .with::<RunMonitor>()
+        .with::<SendFile>()
         .with::<SweepMessages>()
         .with::<SyncToSeal>()
         .with::<SyncToShopify>()

@@ -8,6 +8,7 @@ pub mod company;
 pub mod customerio;
 pub mod forecast;
 mod front;
+pub mod packer;
 pub mod seal;
 pub mod shopify;
 pub mod slack;

@@ -11,6 +11,7 @@ const DEFAULT_BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST)
 const CUSTOMERIO_KEY: &str = "CUSTOMERIO_WEBHOOK_KEY";
 const SEAL_KEY: &str = "SEAL_API_SECRET";
 const COURIER_KEY: &str = "COURIER_WEBHOOK_SECRET";
+const PACKER_KEY: &str = "PACKER_WEBHOOK_SECRET";
 
 /// Settings of the HTTP process.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub seal: Keys,
     /// What our couriers' adapters sign their events with.
     pub courier: Keys,
+    /// What the packer's adapter signs its files with.
+    pub packer: Keys,
 }
 
 /// The secrets of a source that need not be used.
@@ -92,6 +95,7 @@ impl Config {
             customerio: Keys::read(CUSTOMERIO_KEY, lookup),
             seal: Keys::read(SEAL_KEY, lookup),
             courier: Keys::read(COURIER_KEY, lookup),
+            packer: Keys::read(PACKER_KEY, lookup),
         };
         problems.extend(config.problems());
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
@@ -110,7 +114,7 @@ impl Config {
         let secret = secret_problem("SHOPIFY_WEBHOOK_SECRET", &self.shopify_secret);
         let previous = self.shopify_secret_previous.as_ref().and_then(|secret| secret_problem("SHOPIFY_WEBHOOK_SECRET_PREVIOUS", secret));
         let shop = shop_problem(&self.shop_domain);
-        let others = [(CUSTOMERIO_KEY, &self.customerio), (SEAL_KEY, &self.seal), (COURIER_KEY, &self.courier)];
+        let others = [(CUSTOMERIO_KEY, &self.customerio), (SEAL_KEY, &self.seal), (COURIER_KEY, &self.courier), (PACKER_KEY, &self.packer)];
         let others = others.into_iter().flat_map(|(name, keys)| keys.problems(name));
         [secret, previous, shop].into_iter().flatten().chain(others).collect()
     }

@@ -10,6 +10,7 @@
 //! POST /functions/v1/retry-failed-webhooks      tries webhooks again
 //! POST /functions/v1/sync-address-change       has a new address told again
 //! POST /webhooks/courier                       scans of parcels
+//! POST /webhooks/packer                        what the packer has sent
 //! POST /webhooks/customerio                    reports of Customer.io about mails
 //! *    /v1/…                                       the producers' API, see `api`
 //! GET  /healthz                                the process is alive
@@ -48,6 +49,7 @@ pub fn router(state: AppState) -> Router {
         .route(webhooks::shopify::PATH, post(webhooks::shopify::receive))
         .route(webhooks::seal::PATH, post(webhooks::seal::receive))
         .route(webhooks::courier::PATH, post(webhooks::courier::receive))
+        .route(webhooks::packer::PATH, post(webhooks::packer::receive))
         .route(webhooks::customerio::PATH, post(webhooks::customerio::receive))
         .merge(functions::router(&state))
         .merge(api::router(&state))

@@ -24,6 +24,7 @@ fn app() -> Router {
         customerio: Keys::default(),
         seal: Keys::default(),
         courier: Keys::default(),
+        packer: Keys::default(),
     };
     let nowhere = PgConnectOptions::new().host("127.0.0.1").port(1).username("nobody");
     let pool = PgPoolOptions::new().acquire_timeout(Duration::from_millis(200)).connect_lazy_with(nowhere);

@@ -7,6 +7,7 @@ use jobs::clients::{Secret, slack::Channel};
 use sandbox::{
     customerio::{self, CustomerIo, Reporting},
     forecast::{self, Forecast},
+    packer::{self, Packer},
     slack::{self, Slack},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -43,6 +44,14 @@ impl Outside {
             clients.customerio.site_id = Some(Secret::new(site_id));
             clients.customerio.track_key = Some(Secret::new(track_key));
             step(&format!("sandbox: Customer.io at {}", sandbox.url()), begun.elapsed());
+        }
+        if clients.packer.url.is_none() {
+            let begun = Instant::now();
+            let token = fresh_secret();
+            let sandbox = Packer::start(packer::Options::new(&token), stop.clone()).await.context("the sandbox's packer cannot listen")?;
+            clients.packer.url = Some(sandbox.url().into());
+            clients.packer.token = Some(Secret::new(token));
+            step(&format!("sandbox: the packer's drop at {}", sandbox.url()), begun.elapsed());
         }
         if clients.slack.webhooks.iter().all(Option::is_none) {
             let begun = Instant::now();

@@ -4,6 +4,7 @@ pub mod customerio;
 pub mod forecast;
 pub mod http;
 mod outside;
+pub mod packer;
 pub mod seal;
 mod secret;
 pub mod shopify;

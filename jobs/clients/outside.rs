@@ -9,6 +9,7 @@ use super::{
     customerio::{self, CustomerIo},
     forecast::{self, Forecast},
     http::{ClientError, TargetError},
+    packer::{self, Packer},
     seal::{self, Seal},
     shopify::{self, Shopify},
     slack::{self, Slack},
@@ -21,6 +22,8 @@ pub struct Outside {
     pub customerio: CustomerIo,
     /// The weather.
     pub forecast: Forecast,
+    /// The packer's drop.
+    pub packer: Packer,
     /// Subscriptions.
     pub seal: Seal,
     /// Alerts.
@@ -36,6 +39,8 @@ pub struct Settings {
     pub customerio: customerio::Settings,
     /// The weather.
     pub forecast: forecast::Settings,
+    /// The packer's drop.
+    pub packer: packer::Settings,
     /// Seal.
     pub seal: seal::Settings,
     /// Slack.
@@ -67,6 +72,7 @@ impl Settings {
         let settings = Self {
             customerio: customerio::Settings::read(lookup, &mut problems),
             forecast: forecast::Settings::read(lookup, &mut problems),
+            packer: packer::Settings::read(lookup, &mut problems),
             seal: seal::Settings::read(lookup, &mut problems),
             slack: slack::Settings::read(lookup, &mut problems),
             shopify: shopify::Settings::read(lookup, &mut problems),
@@ -76,6 +82,7 @@ impl Settings {
             problems.push(error.to_string());
         }
         problems.extend(settings.forecast.target().err().map(|error| error.to_string()));
+        problems.extend(settings.packer.target().err().map(|error| error.to_string()));
         problems.extend(settings.seal.target().err().map(|error| error.to_string()));
         problems.extend(settings.slack.targets().err().map(|error| error.to_string()));
         problems.extend(settings.shopify.target().err().map(|error| error.to_string()));
@@ -103,6 +110,7 @@ impl Outside {
         Ok(Self {
             customerio: CustomerIo::new(&settings.customerio)?,
             forecast: Forecast::new(&settings.forecast)?,
+            packer: Packer::new(&settings.packer)?,
             seal: Seal::new(&settings.seal)?,
             slack: Slack::new(&settings.slack)?,
             shopify: Shopify::new(&settings.shopify)?,

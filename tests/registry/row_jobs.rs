@@ -28,10 +28,12 @@ async fn every_table_that_makes_jobs_names_a_kind_and_a_queue_that_workers_know(
             "raw_ops.address_changes",
             "raw_ops.alert_log",
             "raw_ops.allocation_queue",
+            "raw_ops.dispatch_import_queue",
+            "raw_ops.export_outbox",
             "raw_ops.lifecycle_events",
             "raw_ops.outbox",
             "raw_ops.pack_quality_checks",
-            "raw_ops.seal_webhook_inbox"
+            "raw_ops.seal_webhook_inbox",
         ]
     );
     let kinds = jobs::kinds();

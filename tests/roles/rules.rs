@@ -156,11 +156,11 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("raw_ops.order_figures raw_ops.subscription_figures raw_ops.shipment_figures", &["rawops_runtime"]),
     Functions("raw_ops.call_customer_figures raw_ops.lock_customer_figures raw_ops.refresh_customer_figures", &[]),
     Functions(
-        "raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.store_courier_event raw_ops.take_delivery_report",
+        "raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.store_courier_event raw_ops.store_dispatch_file raw_ops.take_delivery_report",
         &["rawops_ingest"],
     ),
     Functions("raw_ops.raise_alert raw_ops.clear_alert", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
-    Functions("raw_ops.resolve_message raw_ops.close_privacy_request", &["rawops_operator"]),
+    Functions("raw_ops.resolve_message raw_ops.resolve_export raw_ops.close_privacy_request", &["rawops_operator"]),
     // Messages out.
     Functions(
         "engine.take_notices raw_ops.alert_channel raw_ops.alert_window raw_ops.apply_report raw_ops.begin_message \
@@ -215,6 +215,13 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions(
         "raw_ops.hold_parcel raw_ops.orders_to_pack raw_ops.pack_check raw_ops.packing_rules raw_ops.parcel_to_pack \
          raw_ops.put_packing_instruction raw_ops.settle_pack_check",
+        &["rawops_runtime"],
+    ),
+    // Orders for the packer, and what he has sent.
+    Functions(
+        "raw_ops.begin_export raw_ops.dispatch_parcel raw_ops.hold_from_export raw_ops.keep_dispatch_file raw_ops.keep_export \
+         raw_ops.lines_to_export raw_ops.next_export_batch raw_ops.only_batch_of raw_ops.process_dispatch_txn raw_ops.settle_export \
+         raw_ops.warn_of_dispatch_rows",
         &["rawops_runtime"],
     ),
     // The work of the business.

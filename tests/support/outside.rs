@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use engine::Kinds;
-use jobs::clients::{self, Secret, customerio, seal, shopify, slack};
+use jobs::clients::{self, Secret, customerio, packer, seal, shopify, slack};
 use sandbox::customerio::CustomerIo;
+use sandbox::packer::Packer;
 use sandbox::seal::Seal;
 use sandbox::shopify::{Admin, AdminOptions};
 use sandbox::slack::Slack;
@@ -14,11 +15,13 @@ pub const APP_KEY: &str = "app-key";
 pub const SITE_ID: &str = "site-id";
 pub const TRACK_KEY: &str = "track-key";
 const ADMIN_TOKEN: &str = "shpat_test";
+pub const DROP_TOKEN: &str = "drop-token";
 const SEAL_TOKEN: &str = "seal-token";
 
 /// Sandboxes that run until this is dropped.
 pub struct Outside {
     pub customerio: CustomerIo,
+    pub packer: Packer,
     pub slack: Slack,
     pub shopify: Admin,
     pub seal: Seal,
@@ -47,11 +50,13 @@ impl Outside {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let stop = CancellationToken::new();
         let customerio = CustomerIo::start(account, stop.clone()).await.expect("a sandbox");
+        let packer = sandbox::packer::Options { per_second: 100_000.0, ..sandbox::packer::Options::new(DROP_TOKEN) };
+        let packer = Packer::start(packer, stop.clone()).await.expect("a sandbox");
         let slack = Slack::start(workspace, stop.clone()).await.expect("a sandbox");
         let shopify = Admin::start(AdminOptions::new(ADMIN_TOKEN), stop.clone()).await.expect("a sandbox");
         let account = sandbox::seal::Options { per_second: 100_000.0, ..sandbox::seal::Options::new(SEAL_TOKEN) };
         let seal = Seal::start(account, stop.clone()).await.expect("a sandbox");
-        Self { customerio, slack, shopify, seal, stop: stop.drop_guard() }
+        Self { customerio, packer, slack, shopify, seal, stop: stop.drop_guard() }
     }
 
     /// Ends whatever hangs there.
@@ -61,7 +66,7 @@ impl Outside {
 
     /// Where they are.
     pub fn settings(&self) -> clients::Settings {
-        settings(self.customerio.url(), &self.webhooks(), &self.shops())
+        settings(self.customerio.url(), &self.webhooks(), &self.others())
     }
 
     /// Where Slack takes messages, a channel each.
@@ -69,9 +74,9 @@ impl Outside {
         slack::Channel::ALL.iter().map(|channel| self.slack.webhook(channel.as_str())).collect()
     }
 
-    /// Where Shopify and Seal are.
-    pub fn shops(&self) -> [String; 2] {
-        [self.shopify.url().into(), self.seal.url()]
+    /// Where Shopify, Seal and the packer are.
+    pub fn others(&self) -> [String; 3] {
+        [self.shopify.url().into(), self.seal.url(), self.packer.url().into()]
     }
 
     /// Every kind of the product, with these systems outside.
@@ -80,8 +85,8 @@ impl Outside {
     }
 }
 
-/// A Customer.io, a Slack, a Shopify and a Seal at these addresses, and no limit of their rates.
-pub fn settings(customerio: &str, webhooks: &[String], [shopify, seal]: &[String; 2]) -> clients::Settings {
+/// A Customer.io, a Slack, a Shopify, a Seal and a packer at these addresses, and no limit of their rates.
+pub fn settings(customerio: &str, webhooks: &[String], [shopify, seal, packer]: &[String; 3]) -> clients::Settings {
     clients::Settings {
         customerio: customerio::Settings {
             app_url: Some(format!("{customerio}/v1")),
@@ -105,6 +110,11 @@ pub fn settings(customerio: &str, webhooks: &[String], [shopify, seal]: &[String
             ..shopify::Settings::default()
         },
         seal: seal::Settings { token: Some(Secret::new(SEAL_TOKEN)), url: Some(seal.clone()), per_second: Some(100_000.0) },
+        packer: packer::Settings {
+            url: Some(packer.clone()),
+            token: Some(Secret::new(DROP_TOKEN)),
+            timeout: Some(Duration::from_secs(1)),
+        },
         ..clients::Settings::default()
     }
 }

@@ -27,7 +27,7 @@ const DIE_AT: &str = "RAWOPS_TEST_WORKER_DIE_AT";
 const OUTSIDE: &str = "RAWOPS_TEST_WORKER_CUSTOMERIO";
 const MAILS_PER_SECOND: &str = "RAWOPS_TEST_WORKER_MAILS_PER_SECOND";
 const SLACK: &str = "RAWOPS_TEST_WORKER_SLACK";
-const SHOPS: &str = "RAWOPS_TEST_WORKER_SHOPS";
+const OTHERS: &str = "RAWOPS_TEST_WORKER_OTHERS";
 /// Set by a person, to read what workers log.
 const LOG: &str = "RAWOPS_TEST_WORKER_LOG";
 
@@ -48,7 +48,7 @@ pub struct WorkerOptions {
     pooler: bool,
     customerio: Option<(String, f64)>,
     slack: Vec<String>,
-    shops: [String; 2],
+    others: [String; 3],
 }
 
 impl WorkerOptions {
@@ -70,7 +70,7 @@ impl WorkerOptions {
             pooler: false,
             customerio: None,
             slack: Vec::new(),
-            shops: Default::default(),
+            others: Default::default(),
         }
     }
 
@@ -136,7 +136,7 @@ impl WorkerOptions {
 
     /// Of the product's kinds instead, with these systems outside.
     pub fn outside(self, outside: &super::Outside) -> Self {
-        Self { slack: outside.webhooks(), shops: outside.shops(), ..self.customerio(outside.customerio.url(), 100_000.0) }
+        Self { slack: outside.webhooks(), others: outside.others(), ..self.customerio(outside.customerio.url(), 100_000.0) }
     }
 
     /// Starts it.
@@ -173,7 +173,7 @@ impl WorkerOptions {
                 .env(OUTSIDE, url)
                 .env(MAILS_PER_SECOND, rate.to_string())
                 .env(SLACK, self.slack.join(" "))
-                .env(SHOPS, self.shops.join(" "));
+                .env(OTHERS, self.others.join(" "));
         }
         if let Some(name) = &self.name {
             command.env(NAME, name);
@@ -267,9 +267,9 @@ async fn a_process_started_as_a_worker_works() {
             if slack.is_empty() {
                 super::outside::mailing(&customerio, rate.expect("the parent sets it with the address"))
             } else {
-                let shops = std::env::var(SHOPS).unwrap_or_default();
-                let (shopify, seal) = shops.split_once(' ').expect("the parent sets both");
-                super::outside::with(&super::outside::settings(&customerio, &slack, &[shopify.into(), seal.into()]))
+                let others: Vec<String> = std::env::var(OTHERS).unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+                let others = others.try_into().expect("the parent sets each of them");
+                super::outside::with(&super::outside::settings(&customerio, &slack, &others))
             }
         }
         Err(_) => super::kinds::kinds(),

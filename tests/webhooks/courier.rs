@@ -1,8 +1,6 @@
 //! Scans of parcels over HTTP: what is signed and dated now is stored once, with its job.
 
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
-use sha2::Sha256;
 use web::webhooks::courier::PATH;
 
 use super::edge::{COURIER_SECRET, COURIER_SECRET_BEFORE, Edge};
@@ -15,12 +13,7 @@ fn now() -> i64 {
 }
 
 async fn deliver(edge: &Edge, secret: &str, at: i64, body: &str) -> u16 {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key length");
-    mac.update(format!("v0:{at}:{body}").as_bytes());
-    let signature = mac.finalize().into_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-    let request = reqwest::Client::new().post(edge.url(PATH)).header("content-type", "application/json");
-    let request = request.header("x-rawops-timestamp", at.to_string()).header("x-rawops-signature", signature).body(body.to_owned());
-    request.send().await.expect("the process answers").status().as_u16()
+    edge.adapt(PATH, "application/json", secret, at, body).await
 }
 
 #[tokio::test]

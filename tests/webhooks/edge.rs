@@ -28,6 +28,9 @@ pub const SEAL_SECRET_BEFORE: &str = "seal secret before";
 /// What our couriers' adapters sign with, and did before.
 pub const COURIER_SECRET: &str = "courier secret";
 pub const COURIER_SECRET_BEFORE: &str = "courier secret before";
+/// What the packer's adapter signs with, and did before.
+pub const PACKER_SECRET: &str = "packer secret";
+pub const PACKER_SECRET_BEFORE: &str = "packer secret before";
 
 fn keys(current: &str, previous: &str) -> web::Keys {
     web::Keys { current: Some(Secret::new(current)), previous: Some(Secret::new(previous)) }
@@ -64,6 +67,7 @@ impl Edge {
                 customerio: keys(REPORTS_KEY, REPORTS_KEY_BEFORE),
                 seal: keys(SEAL_SECRET, SEAL_SECRET_BEFORE),
                 courier: keys(COURIER_SECRET, COURIER_SECRET_BEFORE),
+                packer: keys(PACKER_SECRET, PACKER_SECRET_BEFORE),
             };
             let router = web::router(AppState::new(&config, database.pool().clone()));
             tokio::spawn(web::run(listener, router, shutdown.clone()));
@@ -119,6 +123,16 @@ impl Edge {
     /// Sends a delivery and returns the status.
     pub async fn deliver(&self, topic: &str, webhook_id: &str, body: impl Into<Vec<u8>>) -> u16 {
         let sent = self.delivery(topic, webhook_id, body).send().await;
+        sent.expect("the process answers").status().as_u16()
+    }
+
+    /// Sends what an adapter of ours signs with this secret at this time, in seconds, and returns the status.
+    pub async fn adapt(&self, path: &str, content_type: &str, secret: &str, at: i64, body: &str) -> u16 {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key length");
+        mac.update(format!("v0:{at}:{body}").as_bytes());
+        let signature = mac.finalize().into_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let request = self.http.post(self.url(path)).header("content-type", content_type).header("x-rawops-timestamp", at.to_string());
+        let sent = request.header("x-rawops-signature", signature).header("x-rawops-file", "today.csv").body(body.to_owned()).send().await;
         sent.expect("the process answers").status().as_u16()
     }
 

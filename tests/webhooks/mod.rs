@@ -4,6 +4,7 @@ mod courier;
 mod customerio;
 pub mod edge;
 mod jsonb;
+mod packer;
 mod reconcile;
 mod retry;
 mod sandbox;

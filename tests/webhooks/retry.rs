@@ -104,7 +104,7 @@ async fn webhooks_of_every_inbox_are_tried_again_by_one_job_and_one_function_of_
         "set local rawops.seeding = on",
         "insert into raw_ops.webhook_inbox (source, topic, raw_headers, raw_payload, received_at, updated_at, webhook_id)
          select source, topic, '{}', '{}', now() - interval '1 h', now() - interval '1 h', topic
-         from (values ('shopify', 'refunds/create'), ('shopify', 'customers/update'), ('shopify', 'shop/redact'), ('courier', 'tracking/event'),
+         from (values ('shopify', 'refunds/create'), ('shopify', 'customers/update'), ('shopify', 'shop/redact'), ('courier', 'tracking/event'), ('packer', 'dispatch/file'),
                ('shopify', 'themes/publish')) v (source, topic)",
         "insert into raw_ops.seal_webhook_inbox (webhook_topic, payload, received_at, processing_status, error_category)
          select 'subscription/updated', '{}', now() - interval '1 h', status, category
@@ -114,7 +114,7 @@ async fn webhooks_of_every_inbox_are_tried_again_by_one_job_and_one_function_of_
     }
     tx.commit().await.expect("a transaction ends");
     let (status, answered) = api.post(PATH, &json!({})).await;
-    assert_eq!((status, &answered["retried"]), (200, &json!(6)), "{answered}");
+    assert_eq!((status, &answered["retried"]), (200, &json!(7)), "{answered}");
     assert_eq!(api.post(PATH, &json!({})).await.1, json!({ "retried": 0, "webhooks": [] }), "their jobs live");
     let kinds = rows(pool, "select kind, count(*) from engine.job_state group by 1 order by 1").await;
     assert_eq!(
@@ -123,6 +123,7 @@ async fn webhooks_of_every_inbox_are_tried_again_by_one_job_and_one_function_of_
             ["couriers.record_event", 1],
             ["customers.handle_privacy_request", 1],
             ["customers.process_customer", 1],
+            ["dispatch.read_file", 1],
             ["orders.process_refund", 1],
             ["subscriptions.process_event", 2]
         ])

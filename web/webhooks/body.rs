@@ -13,6 +13,11 @@ use tokio::time::timeout;
 /// The most bytes a webhook may have: 1 MiB.
 pub const LIMIT_BYTES: usize = 1 << 20;
 
+/// A type of content.
+pub const JSON: &str = "application/json";
+/// A type of content.
+pub const CSV: &str = "text/csv";
+
 /// How long a client may take to send its body.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -25,9 +30,9 @@ pub enum Refusal {
     /// A `Content-Encoding` other than identity.
     #[error("the body is encoded")]
     Encoded,
-    /// A `Content-Type` that is not JSON, or none.
-    #[error("the body is not declared as JSON")]
-    NotJson,
+    /// A `Content-Type` other than the one that is wanted, or none.
+    #[error("the body is not declared as what is wanted")]
+    OtherType,
     /// Not complete within [`READ_TIMEOUT`].
     #[error("the body did not arrive in time")]
     Slow,
@@ -41,25 +46,33 @@ impl Refusal {
     pub fn status(self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Encoded | Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Encoded | Self::OtherType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Broken => StatusCode::BAD_REQUEST,
         }
     }
 }
 
-/// Reads the whole body.
+/// Reads the whole body of a request that is JSON.
 ///
 /// # Errors
 /// A [`Refusal`]; the headers are judged before a byte is read.
 pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    read_within(READ_TIMEOUT, headers, body).await
+    read_of(&[JSON], headers, body).await
 }
 
-async fn read_within(limit: Duration, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+/// Reads the whole body of a request that is declared as one of these types.
+///
+/// # Errors
+/// A [`Refusal`]; the headers are judged before a byte is read.
+pub async fn read_of(types: &[&str], headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    read_within(READ_TIMEOUT, types, headers, body).await
+}
+
+async fn read_within(limit: Duration, types: &[&str], headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
     let declared = declared_len(headers)?;
     require_identity(headers)?;
-    require_json(headers)?;
+    require_type(types, headers)?;
     timeout(limit, collect(body, declared)).await.map_err(|_| Refusal::Slow)?
 }
 
@@ -80,14 +93,14 @@ fn require_identity(headers: &HeaderMap) -> Result<(), Refusal> {
     identity.then_some(()).ok_or(Refusal::Encoded)
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
+fn require_type(types: &[&str], headers: &HeaderMap) -> Result<(), Refusal> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(Refusal::NotJson);
+        return Err(Refusal::OtherType);
     };
-    let kind = value.to_str().map_err(|_| Refusal::NotJson)?;
+    let kind = value.to_str().map_err(|_| Refusal::OtherType)?;
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json").then_some(()).ok_or(Refusal::NotJson)
+    types.iter().any(|wanted| essence.eq_ignore_ascii_case(wanted)).then_some(()).ok_or(Refusal::OtherType)
 }
 
 async fn collect(body: Body, declared: usize) -> Result<Bytes, Refusal> {
@@ -114,7 +127,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
-        let read = read_within(Duration::from_millis(10), &headers, Body::from_stream(never));
+        let read = read_within(Duration::from_millis(10), &[JSON], &headers, Body::from_stream(never));
         assert_eq!(read.await, Err(Refusal::Slow));
     }
 }

@@ -52,6 +52,7 @@ pub struct Call {
     pub(super) segments: Vec<String>,
     pub(super) query: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+    pub(super) content_type: &'static str,
     pub(super) credentials: Credentials,
     pub(super) idempotency_key: Option<String>,
     pub(super) on_behalf_of: Option<String>,
@@ -68,6 +69,7 @@ impl Call {
             segments: segments.into_iter().map(Into::into).collect(),
             query: Vec::new(),
             body: Vec::new(),
+            content_type: "application/json",
             credentials: Credentials::None,
             idempotency_key: None,
             on_behalf_of: None,
@@ -91,6 +93,14 @@ impl Call {
     pub fn json(mut self, body: &impl Serialize) -> Result<Self, serde_json::Error> {
         self.body = serde_json::to_vec(body)?;
         Ok(self)
+    }
+
+    /// The body, as it is.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, bytes: Vec<u8>) -> Self {
+        self.content_type = content_type;
+        self.body = bytes;
+        self
     }
 
     /// Lets itself in with a user and a password.

@@ -134,7 +134,7 @@ impl Client {
         };
         let mut request = self.http.request(method, url).timeout(call.timeout);
         if !call.body.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/json").body(call.body.clone());
+            request = request.header(CONTENT_TYPE, call.content_type).body(call.body.clone());
         }
         if let Some(key) = &call.idempotency_key {
             request = request.header("idempotency-key", key);

@@ -109,6 +109,7 @@ pub fn web_config(port: u16) -> workers::web::Config {
         customerio: web::Keys::default(),
         seal: web::Keys::default(),
         courier: web::Keys::default(),
+        packer: web::Keys::default(),
     }
 }
 

@@ -1,0 +1,45 @@
+//! Make a parcel of what the packer says has left.
+//!
+//! row -> parcel, order, stock
+//!
+//! Started by  a row of raw_ops.dispatch_import_queue that is pending
+//! Unique by   row, while a job for it lives; a parcel by its order and number
+//! Rejected    when no order has the name: category `business_rule`; when what the row says cannot be: `validation`
+//!
+//! A dead letter's trigger `mark_dispatch_failed` says so on the row, where it waits for a person. Stock leaves by the trigger of
+//! shipments, whose ledger lets an allocation leave once.
+
+use engine::{Failure, Job, JobResult, Run};
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Imports this row.
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
+pub struct ImportDispatch {
+    /// The row, in `raw_ops.dispatch_import_queue`.
+    pub row_id: Uuid,
+}
+
+impl Job for ImportDispatch {
+    const KIND: &'static str = "dispatch.import_dispatch";
+    const QUEUE: &'static str = "dispatch";
+
+    fn schema() -> Value {
+        schema_for!(Self).into()
+    }
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let mut tx = run.begin().await?;
+        let (shipment_id, outcome): (Option<Uuid>, String) =
+            sqlx::query_as("select shipment_id, outcome from raw_ops.process_dispatch_txn($1)")
+                .bind(self.row_id)
+                .fetch_one(&mut *tx)
+                .await?;
+        if outcome == "unmatched" {
+            return Err(Failure::business_rule("no order has this name at the packer"));
+        }
+        run.complete_in(tx, json!({ "shipment_id": shipment_id, "outcome": outcome })).await
+    }
+}

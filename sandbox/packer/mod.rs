@@ -1,0 +1,202 @@
+//! A packer who takes files of orders at an HTTP drop, and says when he has read them.
+//!
+//! A file is kept under its name once: the same bytes again are known, others are refused.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::body::Bytes;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::front::{Answer, Asked, Fault, FaultRates, Faults, Front, Limit, System};
+
+/// How the packer behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The same seed gives the same faults.
+    pub seed: u64,
+    /// What lets callers in.
+    pub token: String,
+    /// Requests a second that he takes.
+    pub per_second: f64,
+    /// How often he is asked for a receipt before he has read the file.
+    pub reads_after: u32,
+    /// What goes wrong by chance.
+    pub faults: FaultRates,
+}
+
+impl Options {
+    /// A packer without faults, who reads a file at once.
+    pub fn new(token: &str) -> Self {
+        Self { seed: 1, token: token.into(), per_second: 50.0, reads_after: 0, faults: FaultRates::default() }
+    }
+}
+
+/// A file that he has.
+#[derive(Debug, Clone)]
+pub struct Dropped {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Their SHA-256, in hexadecimal digits.
+    pub sha256: String,
+    /// How often it was put there.
+    pub puts: u32,
+    /// How often its receipt was asked for.
+    pub asked: u32,
+}
+
+/// The drop of a sandbox; a clone is the same one.
+#[derive(Clone)]
+pub struct Packer {
+    house: Arc<House>,
+    url: String,
+}
+
+struct House {
+    options: Options,
+    files: Mutex<BTreeMap<String, Dropped>>,
+    refuses: Mutex<Option<String>>,
+    limit: Limit,
+    faults: Faults,
+}
+
+impl Packer {
+    /// Opens the drop on a free port of this machine, until `shutdown`.
+    ///
+    /// # Errors
+    /// When no port is to be had.
+    pub async fn start(options: Options, shutdown: CancellationToken) -> io::Result<Self> {
+        let house = Arc::new(House {
+            files: Mutex::default(),
+            refuses: Mutex::default(),
+            limit: Limit::new(options.per_second, options.per_second.max(1.0)),
+            faults: Faults::new(options.seed, options.faults),
+            options,
+        });
+        let url = Front::start(Arc::clone(&house), shutdown).await?.url();
+        Ok(Self { house, url })
+    }
+
+    /// Its address, as the base of calls.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Every file that he has, by name.
+    pub fn files(&self) -> BTreeMap<String, Dropped> {
+        self.house.files().clone()
+    }
+
+    /// The orders that he would pack, as often as files have them: the first field of every line that differs from the line
+    /// before.
+    pub fn orders(&self) -> Vec<String> {
+        let mut orders = Vec::new();
+        for file in self.house.files().values() {
+            let text = String::from_utf8_lossy(&file.bytes).into_owned();
+            let mut of_file: Vec<String> = text.lines().skip(1).map(|line| line.split(',').next().unwrap_or_default().to_owned()).collect();
+            of_file.dedup();
+            orders.extend(of_file);
+        }
+        orders
+    }
+
+    /// From now on he refuses what he reads, with these words.
+    ///
+    /// # Panics
+    /// Never: no holder of the lock panics.
+    pub fn refuse(&self, words: Option<&str>) {
+        *self.house.refuses.lock().expect("no holder of this lock panics") = words.map(str::to_owned);
+    }
+
+    /// These faults, one a request.
+    pub fn ask(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.house.faults.ask(faults);
+    }
+
+    /// This fault at each request, until told otherwise.
+    pub fn always(&self, fault: Option<Fault>) {
+        self.house.faults.always(fault);
+    }
+}
+
+impl System for House {
+    fn answer(&self, asked: &Asked) -> Answer {
+        if asked.header("authorization") != Some(&format!("Bearer {}", self.options.token)) {
+            return self.refusal(401);
+        }
+        if let Err(wait) = self.limit.take() {
+            return self.refusal(429).header("retry-after", wait.as_secs().max(1).to_string());
+        }
+        let segments: Vec<&str> = asked.path.trim_matches('/').split('/').collect();
+        match (asked.method.as_str(), &segments[..]) {
+            ("PUT", ["orders", name]) => self.put(name, asked),
+            ("GET", ["orders", name, "receipt"]) => self.receipt(name),
+            _ => self.refusal(404),
+        }
+    }
+
+    fn refusal(&self, status: u16) -> Answer {
+        let words = match status {
+            401 => "the token is not known",
+            404 => "there is no such file",
+            409 => "another file of this name is here",
+            429 => "too many requests",
+            500.. => return Answer::new(status, "<html><body>Bad Gateway</body></html>").header("content-type", "text/html"),
+            _ => "refused",
+        };
+        answer(status, &json!({ "error": words }))
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+}
+
+impl House {
+    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Dropped>> {
+        self.files.lock().expect("no holder of this lock panics")
+    }
+
+    fn put(&self, name: &str, asked: &Asked) -> Answer {
+        let sha256 = Sha256::digest(&asked.body).iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a string takes what is written");
+            text
+        });
+        if asked.header("idempotency-key") != Some(&sha256) {
+            return answer(400, &json!({ "error": "the bytes do not have the hash of Idempotency-Key" }));
+        }
+        let mut files = self.files();
+        match files.get_mut(name) {
+            Some(there) if there.sha256 == sha256 => {
+                there.puts += 1;
+                answer(200, &json!({ "sha256": sha256, "outcome": "known" }))
+            }
+            Some(_) => self.refusal(409),
+            None => {
+                files.insert(name.to_owned(), Dropped { bytes: asked.body.clone(), sha256: sha256.clone(), puts: 1, asked: 0 });
+                answer(201, &json!({ "sha256": sha256, "outcome": "taken" }))
+            }
+        }
+    }
+
+    fn receipt(&self, name: &str) -> Answer {
+        let mut files = self.files();
+        let Some(file) = files.get_mut(name) else { return self.refusal(404) };
+        file.asked += 1;
+        if file.asked <= self.options.reads_after {
+            return self.refusal(404);
+        }
+        match &*self.refuses.lock().expect("no holder of this lock panics") {
+            Some(why) => answer(200, &json!({ "sha256": file.sha256, "state": "refused", "reason": why })),
+            None => answer(200, &json!({ "sha256": file.sha256, "state": "read" })),
+        }
+    }
+}
+
+fn answer(status: u16, body: &serde_json::Value) -> Answer {
+    Answer::new(status, body.to_string()).header("content-type", "application/json")
+}

@@ -1,0 +1,76 @@
+//! What a row makes of an order, in whatever state that is, and when many come at once.
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{books_balance, exported, file, parcels, queue, receive, stock};
+use crate::orders::inbox::{count, execute};
+use crate::support::{Database, Outside, run_all, shelf::rows};
+
+const AT: &str = "2026-01-14 16:05:00";
+
+#[tokio::test]
+async fn an_order_in_two_parcels_gives_its_stock_once_and_scans_find_both() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    exported(&db, &outside, 1).await;
+    receive(db.pool(), "a", &file(&[["PR#1", "101", AT], ["PR#1", "102", AT]])).await;
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(parcels(&db).await, json!([["101", "DISPATCHED", "#1", "DISPATCHED"], ["102", "DISPATCHED", "#1", "DISPATCHED"]]));
+    assert_eq!(stock(&db).await, json!([10, 0, 1]));
+    for (number, at) in [("101", "2026-01-14 09:00:00"), ("102", "2026-01-15 09:00:00")] {
+        let found = format!("select raw_ops.parcel_of('{number}', raw_ops.courier_time('{at}')) is not null as found");
+        assert_eq!(rows(db.pool(), &found).await, json!([[true]]));
+        let advance =
+            format!("select raw_ops.advance_shipment(id, 'DELIVERED', now()) from raw_ops.shipments where tracking_no = '{number}'");
+        execute(db.pool(), &advance).await;
+    }
+    // A row that comes after the parcel has arrived undoes nothing, and the number may be used again.
+    receive(db.pool(), "b", &file(&[["PR#1", "101", "2026-01-14 17:00:00"]])).await;
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(parcels(&db).await, json!([["101", "DELIVERED", "#1", "DELIVERED"], ["102", "DELIVERED", "#1", "DELIVERED"]]));
+    books_balance(&db).await;
+}
+
+#[tokio::test]
+async fn what_left_although_the_order_had_ended_is_a_parcel_and_an_exception() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    exported(&db, &outside, 2).await;
+    execute(db.pool(), "update raw_ops.orders set status = 'CANCELLED' where order_number_label = '#1'").await;
+    receive(db.pool(), "a", &file(&[["PR#1", "101", AT], ["PR#2", "102", AT]])).await;
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(parcels(&db).await, json!([["101", "DISPATCHED", "#1", "CANCELLED"], ["102", "DISPATCHED", "#2", "DISPATCHED"]]));
+    let told = "select issue_type, issue_description, shipment_id is not null as of_parcel from raw_ops.exceptions_queue";
+    assert_eq!(rows(db.pool(), told).await, json!([["dispatch_unexpected", "The packer sent order PR#1, which is CANCELLED", true]]));
+    assert_eq!(count(db.pool(), "raw_ops.alert_log where idempotency_key = 'dispatch unexpected'").await, 1);
+}
+
+#[tokio::test]
+async fn a_parcel_that_many_rows_tell_of_at_once_is_one() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    exported(&db, &outside, 1).await;
+    let document = format!(
+        r#"{{"order_ref": "PR#1", "tracking_no": "101", "dispatched_at": "{AT}", "temperature_c": "-18.5", "coolant_units": "3"}}"#
+    );
+    execute(db.pool(), &format!("insert into raw_ops.dispatch_import_queue (external_order_id, dispatch_data) select 'PR#1', '{document}' from generate_series(1, 12)")).await;
+    let ids: Vec<uuid::Uuid> = sqlx::query_scalar("select id from raw_ops.dispatch_import_queue").fetch_all(db.pool()).await.expect("rows");
+    let mut at_once = JoinSet::new();
+    for id in ids {
+        let pool = db.pool().clone();
+        at_once.spawn(async move {
+            let done: Result<String, _> =
+                sqlx::query_scalar("select outcome from raw_ops.process_dispatch_txn($1)").bind(id).fetch_one(&pool).await;
+            done.expect("none fails")
+        });
+    }
+    let mut outcomes = Vec::new();
+    while let Some(outcome) = at_once.join_next().await {
+        outcomes.push(outcome.expect("no panic"));
+    }
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "dispatched").count(), 1, "{outcomes:?}");
+    assert_eq!((parcels(&db).await.as_array().map(Vec::len), stock(&db).await), (Some(1), json!([10, 0, 1])));
+    let kept = "select dispatch_temp_recorded, coolant_units_used from raw_ops.shipments";
+    assert_eq!(rows(db.pool(), kept).await, json!([[-18.5, 3]]));
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(queue(&db).await.as_array().map(Vec::len), Some(12));
+    books_balance(&db).await;
+}

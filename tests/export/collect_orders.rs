@@ -1,0 +1,130 @@
+//! Which orders go into a batch, and what becomes of those that may not.
+
+use jobs::export::CollectOrders;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{all, batch, ready, run, stands, waiting};
+use crate::orders::inbox::{count, execute, row};
+use crate::support::{
+    Database, Outside, run_all,
+    shelf::{Batch, order, product, rows},
+};
+
+#[tokio::test]
+async fn orders_with_their_stock_are_one_file_and_the_packer_reads_it() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    waiting(db.pool(), 2).await;
+    let lamb = product(db.pool(), "LAMB").await;
+    Batch::of(1, 20).put(db.pool(), "l1", lamb).await;
+    Batch::of(5, 40).put(db.pool(), "l2", lamb).await;
+    ready(db.pool(), lamb, "#3", 3).await;
+    // Stock for none of it, and not paid.
+    order(db.pool(), &[(lamb, 9)]).await;
+    execute(db.pool(), "insert into raw_ops.orders (order_number_label) values ('#5')").await;
+    let day = row(db.pool(), "select to_char(raw_ops.today(), 'YYYYMMDD') as day").await["day"].as_str().expect("a day").to_owned();
+
+    let said = run(&db, &outside, CollectOrders {}).await;
+    assert_eq!(said, json!({ "orders": 3, "batches": [format!("EXP-{day}")], "held": 0 }));
+    let files = outside.packer.files();
+    let [(name, file)] = &files.iter().collect::<Vec<_>>()[..] else { panic!("one file: {files:?}") };
+    assert_eq!(**name, format!("EXP-{day}_v1.csv"));
+    let text = String::from_utf8_lossy(&file.bytes).into_owned();
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    assert_eq!(lines[1], "PR#1,Ann Łuczak,00447700900123,\"Flat 2, 1 High St\",,Southsea,PO1 2AB,GB,BEEF,b1,2,,,,");
+    assert!(lines[3].contains(",LAMB,l1,1,") && lines[4].contains(",LAMB,l2,2,") && lines.len() == 6, "first expired first out: {text}");
+    let kept = "select status, attempts, file_name, file_sha256, manifest_version, cardinality(order_ids) as orders,
+        sent_at is not null and confirmed_at is not null as dated from raw_ops.export_outbox";
+    let expected = json!({ "status": "confirmed", "attempts": 1, "file_name": name, "file_sha256": file.sha256, "manifest_version": "v1",
+        "orders": 3, "dated": true });
+    assert_eq!(row(db.pool(), kept).await, expected);
+    let told = "select count(*) from raw_ops.orders where status = 'EXPORTED' and export_state = 'acked' and exported_at is not null
+        and acked_at is not null and external_order_ref = 'PR' || order_number_label";
+    assert_eq!(rows(db.pool(), told).await, json!([[3]]));
+    // Nothing is left for a second one.
+    assert_eq!(run(&db, &outside, CollectOrders {}).await, json!({ "orders": 0, "batches": [], "held": 0 }));
+    assert_eq!((outside.packer.files().len(), count(db.pool(), "raw_ops.export_outbox").await), (1, 1));
+}
+
+#[tokio::test]
+async fn an_order_that_may_not_be_written_waits_for_a_person_and_goes_with_the_next_file() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    let orders = waiting(db.pool(), 3).await;
+    execute(db.pool(), &format!("update raw_ops.orders set ship_name = '=HYPERLINK(1)' where id = '{}'", orders[1])).await;
+    for times in 1..=2 {
+        let said = run(&db, &outside, CollectOrders {}).await;
+        assert_eq!(said["held"], 1);
+        assert_eq!(outside.packer.orders(), ["PR#1", "PR#3"]);
+        assert_eq!(stands(&db).await[1], json!(["#2", "ALLOCATED", "review"]));
+        let why = rows(db.pool(), "select order_id, issue_type, issue_description from raw_ops.exceptions_queue where not resolved").await;
+        let words = "It cannot be handed to the packer: ship_name begins like a formula, which a spreadsheet would run";
+        assert_eq!(why, json!([[orders[1], "export_review", words]]), "looked at {times} times");
+    }
+    assert_eq!(rows(db.pool(), "select severity, repeats from raw_ops.alert_log").await, json!([["warning", 1]]));
+    execute(db.pool(), "update raw_ops.orders set ship_name = 'Bob' where ship_name like '=%'").await;
+    assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 1);
+    assert_eq!(stands(&db).await, all(3, "EXPORTED", Some("acked")));
+    assert_eq!(outside.packer.orders(), ["PR#2", "PR#1", "PR#3"], "the second file of the day comes before the first by name");
+    assert_eq!(count(db.pool(), "raw_ops.exceptions_queue where not resolved").await, 0);
+    assert_eq!(count(db.pool(), "raw_ops.export_outbox where batch_id ~ '^EXP-[0-9]{8}-2$'").await, 1);
+}
+
+#[tokio::test]
+async fn two_orders_of_one_label_have_two_names_at_the_packer() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    waiting(db.pool(), 3).await;
+    execute(db.pool(), "update raw_ops.orders set order_number_label = '#1' where order_number_label <> '#3'").await;
+    run(&db, &outside, CollectOrders {}).await;
+    let mut names = outside.packer.orders();
+    names.sort();
+    assert_eq!((names.len(), names[0].as_str()), (3, "PR#3"));
+    assert!(names[1].starts_with("PR-") && names[2].starts_with("PR-") && names[1] != names[2], "{names:?}");
+    let beef = sqlx::query_scalar("select id from raw_ops.products").fetch_one(db.pool()).await.expect("a product");
+    ready(db.pool(), beef, "#3", 1).await;
+    assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 1, "a label that is used again");
+    assert_eq!(count(db.pool(), "raw_ops.orders where external_order_ref = 'PR#3'").await, 1);
+}
+
+#[tokio::test]
+async fn of_many_that_collect_at_once_each_order_is_in_one_batch() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    waiting(db.pool(), 12).await;
+    let mut at_once = JoinSet::new();
+    for _ in 0..8 {
+        let pool = db.pool().clone();
+        at_once.spawn(async move {
+            let job = engine::NewJob::of(&CollectOrders {}).expect("it serialises");
+            engine::Client::new(pool).enqueue(&job).await.expect("enqueued")
+        });
+    }
+    while let Some(enqueued) = at_once.join_next().await {
+        enqueued.expect("no panic");
+    }
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(batch(&db).await, ("confirmed".into(), 1));
+    assert_eq!(stands(&db).await, all(12, "EXPORTED", Some("acked")));
+    assert_eq!(outside.packer.orders().len(), 12);
+}
+
+#[tokio::test]
+async fn an_order_waits_for_its_packing_instructions_where_that_is_asked_for() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    let orders = waiting(db.pool(), 2).await;
+    execute(db.pool(), "update raw_ops.config set value_numeric = 1 where key = 'export.needs_packing_instructions'").await;
+    assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 0);
+    let instruction = "insert into raw_ops.packing_instructions (order_id, box_size, insulation_type, pcm_mass_kg, pcm_packs_count, risk_level, logger_required)
+        values ('{}', 'M', 'Wool', 1.5, 3, 'LOW', true)";
+    execute(db.pool(), &instruction.replace("{}", &orders[0].to_string())).await;
+    assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 1);
+    let file = outside.packer.files().into_values().next().expect("a file");
+    assert!(String::from_utf8_lossy(&file.bytes).ends_with(",BEEF,b1,2,M,Wool,3,yes\r\n"), "{file:?}");
+}
+
+#[tokio::test]
+async fn an_order_that_is_ended_when_the_packer_has_it_is_told_and_not_taken_back() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    waiting(db.pool(), 1).await;
+    run(&db, &outside, CollectOrders {}).await;
+    let next = "select raw_ops.next_order_status(status, 'CANCELLED') as status from raw_ops.orders";
+    assert_eq!(row(db.pool(), next).await["status"], "EXPORTED");
+}
