@@ -21,7 +21,7 @@ comment on column raw_ops.orders.export_state is
 comment on column raw_ops.orders.external_order_ref is 'The order''s name at the packer.';
 
 insert into raw_ops.config (key, value_numeric, description)
-values ('export.needs_packing_instructions', 0, 'Whether an order waits for its packing instructions before it goes to the packer: 1 or 0')
+values ('export.needs_packing_instructions', 1, 'Whether an order waits for the packing instruction of the day before it goes to the packer: 1 or 0')
 on conflict (key) do nothing;
 
 create trigger trg_enqueue_send_file after update of status on raw_ops.export_outbox
@@ -61,7 +61,7 @@ create function raw_ops.lines_to_export(max_orders integer)
 returns table (
     order_id uuid, order_ref text, ship_name text, ship_phone text, ship_address1 text, ship_address2 text, ship_city text,
     ship_postcode text, ship_country text, sku text, batch_code text, quantity bigint, box_size text, insulation text,
-    pcm_packs smallint, logger_required boolean
+    pcm_packs smallint, logger_required boolean, deliver_on date
 )
 language plpgsql
 as $$
@@ -74,7 +74,10 @@ begin
     chosen := array(
         select o.id from raw_ops.orders o
         where o.status = 'ALLOCATED' and (o.export_state is null or o.export_state = 'review')
-          and (not waits or exists (select from raw_ops.packing_instructions p where p.order_id = o.id))
+          -- An instruction of another day says that nothing is packed for this order today.
+          and (not waits or exists (
+              select from raw_ops.packing_instructions p
+              where p.order_id = o.id and (p.pack_on is null or p.pack_on = raw_ops.today() or p.calculated_by <> 'automated')))
         order by o.export_state is not null, o.ordered_at, o.id limit max_orders for no key update);
     -- A statement of its own, so that it sees what the holders before have written.
     return query
@@ -88,7 +91,8 @@ begin
                 when n.namesakes = 1 and not exists (select from raw_ops.orders x where x.external_order_ref = n.wanted) then n.wanted
             end, 'PR-' || n.id),
             n.ship_name, n.ship_phone, n.ship_address1, n.ship_address2, n.ship_city, n.ship_postcode, n.ship_country,
-            a.sku, a.batch_code, a.units, i.box_size::text, i.insulation_type::text, i.pcm_packs_count, i.logger_required
+            a.sku, a.batch_code, a.units, i.box_size::text, i.insulation_type::text, i.pcm_packs_count, i.logger_required,
+            i.deliver_on
         from named n
         left join lateral (
             select p.sku, b.batch_code, sum(f.units)::bigint as units

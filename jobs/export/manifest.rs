@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ use super::field::{fault_of, phone};
 pub const VERSION: &str = "v1";
 
 /// The columns of version `v1`.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "order_ref",
     "ship_name",
     "ship_phone",
@@ -33,6 +34,7 @@ const COLUMNS: [&str; 15] = [
     "insulation",
     "pcm_packs",
     "logger",
+    "deliver_on",
 ];
 /// Those without which nothing can be packed or sent.
 const REQUIRED: [&str; 7] = ["order_ref", "ship_name", "ship_address1", "ship_postcode", "sku", "batch_code", "quantity"];
@@ -64,7 +66,7 @@ pub struct Line {
     pub batch_code: Option<String>,
     /// Units of it.
     pub quantity: Option<i64>,
-    /// The box, where the packing was calculated.
+    /// The box, as its packing was calculated.
     pub box_size: Option<String>,
     /// What keeps it cold.
     pub insulation: Option<String>,
@@ -72,6 +74,8 @@ pub struct Line {
     pub pcm_packs: Option<i16>,
     /// Whether a temperature logger goes with it.
     pub logger_required: Option<bool>,
+    /// When it is to arrive.
+    pub deliver_on: Option<NaiveDate>,
 }
 
 impl Line {
@@ -94,6 +98,7 @@ impl Line {
             text(&self.insulation),
             self.pcm_packs.map(|packs| packs.to_string()).unwrap_or_default(),
             self.logger_required.map(|wanted| if wanted { "yes" } else { "no" }.to_owned()).unwrap_or_default(),
+            self.deliver_on.map(|day| day.to_string()).unwrap_or_default(),
         ]
     }
 }

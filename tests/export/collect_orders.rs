@@ -31,7 +31,7 @@ async fn orders_with_their_stock_are_one_file_and_the_packer_reads_it() {
     assert_eq!(**name, format!("EXP-{day}_v1.csv"));
     let text = String::from_utf8_lossy(&file.bytes).into_owned();
     let lines: Vec<&str> = text.split("\r\n").collect();
-    assert_eq!(lines[1], "PR#1,Ann Łuczak,00447700900123,\"Flat 2, 1 High St\",,Southsea,PO1 2AB,GB,BEEF,b1,2,,,,");
+    assert_eq!(lines[1], "PR#1,Ann Łuczak,00447700900123,\"Flat 2, 1 High St\",,Southsea,PO1 2AB,GB,BEEF,b1,2,small,Wool,3,no,2026-03-31");
     assert!(lines[3].contains(",LAMB,l1,1,") && lines[4].contains(",LAMB,l2,2,") && lines.len() == 6, "first expired first out: {text}");
     let kept = "select status, attempts, file_name, file_sha256, manifest_version, cardinality(order_ids) as orders,
         sent_at is not null and confirmed_at is not null as dated from raw_ops.export_outbox";
@@ -107,17 +107,21 @@ async fn of_many_that_collect_at_once_each_order_is_in_one_batch() {
 }
 
 #[tokio::test]
-async fn an_order_waits_for_its_packing_instructions_where_that_is_asked_for() {
+async fn an_order_waits_for_the_packing_instruction_of_the_day() {
     let (db, outside) = (Database::new().await, Outside::start().await);
-    let orders = waiting(db.pool(), 2).await;
-    execute(db.pool(), "update raw_ops.config set value_numeric = 1 where key = 'export.needs_packing_instructions'").await;
-    assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 0);
-    let instruction = "insert into raw_ops.packing_instructions (order_id, box_size, insulation_type, pcm_mass_kg, pcm_packs_count, risk_level, logger_required)
-        values ('{}', 'M', 'Wool', 1.5, 3, 'LOW', true)";
-    execute(db.pool(), &instruction.replace("{}", &orders[0].to_string())).await;
+    let orders = waiting(db.pool(), 4).await;
+    for (order, change) in [(orders[0], "pack_on = raw_ops.today() - 1"), (orders[1], "pack_on = raw_ops.today() + 1")] {
+        execute(db.pool(), &format!("update raw_ops.packing_instructions set {change} where order_id = '{order}'")).await;
+    }
+    execute(db.pool(), &format!("delete from raw_ops.packing_instructions where order_id = '{}'", orders[2])).await;
     assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 1);
-    let file = outside.packer.files().into_values().next().expect("a file");
-    assert!(String::from_utf8_lossy(&file.bytes).ends_with(",BEEF,b1,2,M,Wool,3,yes\r\n"), "{file:?}");
+    assert_eq!(outside.packer.orders(), ["PR#4"]);
+    // What a person has written holds on any day.
+    execute(db.pool(), &format!("update raw_ops.packing_instructions set calculated_by = 'ada' where order_id = '{}'", orders[0])).await;
+    assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 1);
+    execute(db.pool(), "update raw_ops.config set value_numeric = 0 where key = 'export.needs_packing_instructions'").await;
+    assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 2);
+    assert_eq!(stands(&db).await, all(4, "EXPORTED", Some("acked")));
 }
 
 #[tokio::test]

