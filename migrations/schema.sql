@@ -1736,9 +1736,21 @@ create trigger mark_alert_failed after insert on raw_ops.dead_letter_queue for e
     update raw_ops.alert_log set delivery_status = ''failed'', delivery_response = ($1).error_message
     where id = (($1).payload ->> ''alert_id'')::uuid and delivery_status = ''pending''
 ');
+create trigger mark_dispatch_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'dispatch.import_dispatch'::text) execute function raw_ops.follow_dead_letter('
+    with marked as (
+        update raw_ops.dispatch_import_queue q set processing_status = ''failed'', error_message = ($1).error_message
+        where q.id = (($1).payload ->> ''row_id'')::uuid and q.processing_status in (''pending'', ''processing'')
+        returning q.id
+    )
+    select raw_ops.warn_of_dispatch_rows(1) from marked
+');
 create trigger mark_event_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'lifecycle.track_event'::text) execute function raw_ops.follow_dead_letter('
     update raw_ops.lifecycle_events set status = ''failed'', last_error = ($1).error_message
     where id = (($1).payload ->> ''event_id'')::uuid and status in (''pending'', ''processing'')
+');
+create trigger mark_export_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'export.send_file'::text) execute function raw_ops.follow_dead_letter('
+    update raw_ops.export_outbox set status = ''failed'', error_message = ($1).error_message
+    where id = (($1).payload ->> ''export_id'')::uuid and status in (''pending'', ''sending'', ''sent'')
 ');
 create trigger mark_message_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = 'outbox.deliver_message'::text) execute function raw_ops.follow_dead_letter('
     update raw_ops.outbox
@@ -1751,7 +1763,7 @@ create trigger mark_seal_webhook_failed after insert on raw_ops.dead_letter_queu
         last_error = ($1).error_message, error_category = ($1).category, processed_at = engine.now()
     where id = (($1).payload ->> ''inbox_id'')::uuid and processing_status <> ''success''
 ');
-create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = any (array['orders.process_order'::text, 'orders.process_refund'::text, 'orders.process_fulfillment'::text, 'customers.process_customer'::text, 'customers.handle_privacy_request'::text, 'couriers.record_event'::text])) execute function raw_ops.follow_dead_letter('
+create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = any (array['orders.process_order'::text, 'orders.process_refund'::text, 'orders.process_fulfillment'::text, 'customers.process_customer'::text, 'customers.handle_privacy_request'::text, 'couriers.record_event'::text, 'dispatch.read_file'::text])) execute function raw_ops.follow_dead_letter('
     update raw_ops.webhook_inbox
     set processing_status = ''failed'', processing_attempts = processing_attempts + coalesce(($1).attempts, 1),
         last_error = ($1).error_message, last_error_at = engine.now(), error_category = ($1).category, updated_at = engine.now()
@@ -1789,13 +1801,20 @@ create table raw_ops.dispatch_import_queue (
     created_at timestamp with time zone default now() not null,
     processed_at timestamp with time zone,
     error_message text,
+    file_id uuid,
+    line integer,
     constraint dispatch_import_queue_pkey primary key (id),
-    constraint dispatch_import_queue_processing_status_check check (processing_status = any (array['pending'::text, 'processing'::text, 'processed'::text, 'failed'::text, 'ignored'::text]))
+    constraint dispatch_import_queue_processing_status_check check (processing_status = any (array['pending'::text, 'processing'::text, 'processed'::text, 'failed'::text, 'ignored'::text])),
+    constraint dispatch_import_queue_file_id_fkey foreign key (file_id) references raw_ops.processed_3pl_files(id)
 );
+create index dispatch_import_queue_file on raw_ops.dispatch_import_queue using btree (file_id) where file_id is not null;
 create index idx_dispatch_queue_order on raw_ops.dispatch_import_queue using btree (external_order_id);
 create index idx_dispatch_queue_status on raw_ops.dispatch_import_queue using btree (processing_status, created_at) where processing_status = any (array['pending'::text, 'failed'::text]);
+create trigger trg_enqueue_import_dispatch after update of processing_status on raw_ops.dispatch_import_queue for each row when (new.processing_status = 'pending'::text) execute function raw_ops.enqueue_row('dispatch.import_dispatch', 'dispatch', 'row_id', 'id');
+create trigger trg_enqueue_import_dispatch_new after insert on raw_ops.dispatch_import_queue referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('dispatch.import_dispatch', 'dispatch', 'row_id', 'id', '', '', 'processing_status = ''pending''');
 comment on table raw_ops.dispatch_import_queue is 'Incoming dispatch data from 3PL';
 comment on column raw_ops.dispatch_import_queue.external_order_id is 'The packer''s name of the order. A row that fits no order stays here as failed: exceptions_queue needs an order.';
+comment on column raw_ops.dispatch_import_queue.line is 'Of the file, counted from its first row on.';
 
 create table raw_ops.email_events (
     id uuid default gen_random_uuid() not null,
@@ -1862,15 +1881,24 @@ create table raw_ops.export_outbox (
     created_at timestamp with time zone default now() not null,
     sent_at timestamp with time zone,
     confirmed_at timestamp with time zone,
+    file_name text,
+    file_sha256 text,
+    manifest_version text,
     constraint export_outbox_pkey primary key (id),
+    constraint export_outbox_file_sha256_check check (file_sha256 ~ '^[0-9a-f]{64}$'::text),
     constraint export_outbox_status_check check (status = any (array['pending'::text, 'sending'::text, 'sent'::text, 'confirmed'::text, 'failed'::text, 'cancelled'::text]))
 );
+create unique index export_outbox_file on raw_ops.export_outbox using btree (file_name) where file_name is not null;
 create index idx_outbox_failed on raw_ops.export_outbox using btree (status, attempts, last_attempt_at) where status = 'failed'::text;
 create index idx_outbox_pending on raw_ops.export_outbox using btree (status, created_at) where status = 'pending'::text;
 create index idx_outbox_retry on raw_ops.export_outbox using btree (status, attempts) where status = 'failed'::text and attempts < 3;
+create trigger trg_enqueue_send_file after update of status on raw_ops.export_outbox for each row when (new.status = 'pending'::text) execute function raw_ops.enqueue_row('export.send_file', 'export', 'export_id', 'id');
+create trigger trg_enqueue_send_file_new after insert on raw_ops.export_outbox referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('export.send_file', 'export', 'export_id', 'id', '', '', 'status = ''pending''');
 comment on table raw_ops.export_outbox is 'Orders queued for export to fulfillment';
 comment on column raw_ops.export_outbox.batch_id is 'The name of this export, not a production batch.';
 comment on column raw_ops.export_outbox.order_ids is 'orders.id of every order in the file.';
+comment on column raw_ops.export_outbox.file_name is 'Follows from the batch and the version: the same when it is sent again.';
+comment on column raw_ops.export_outbox.file_sha256 is 'Of the bytes that csv_data gives in this version.';
 
 create table raw_ops.feeding_plans (
     id uuid default gen_random_uuid() not null,
@@ -2331,6 +2359,7 @@ create index idx_orders_export_eligibility on raw_ops.orders using btree (status
 create index idx_orders_export_state on raw_ops.orders using btree (status, export_state);
 create index idx_orders_paid_unallocated on raw_ops.orders using btree (created_at) where status = 'PAID'::raw_ops.order_status;
 create index idx_orders_referral_id on raw_ops.orders using btree (referral_id) where referral_id is not null;
+create unique index orders_external_order_ref on raw_ops.orders using btree (external_order_ref) where external_order_ref is not null;
 create index orders_ordered_at_idx on raw_ops.orders using btree (ordered_at);
 create trigger trg_allocate_on_order after insert on raw_ops.orders for each row when (new.status = 'PAID'::raw_ops.order_status) execute function raw_ops.allocate_order_to_batches();
 create trigger trg_order_figures_changed after update on raw_ops.orders referencing old table as old_rows new table as new_rows for each statement execute function raw_ops.owe_order_figures();
@@ -2342,6 +2371,8 @@ comment on column raw_ops.orders.shopify_order_id is 'The text of Shopify''s int
 comment on column raw_ops.orders.subtotal_ex_vat is 'Goods after discounts, without VAT and shipping, in the shop''s currency.';
 comment on column raw_ops.orders.vat is 'All VAT of the order, that of shipping included.';
 comment on column raw_ops.orders.total_inc_vat is 'What the customer paid or owes: goods, shipping and VAT, as sold; refunds are rows of refunds.';
+comment on column raw_ops.orders.export_state is 'Null, review, queued (in a batch), exported (the drop has it), acked (the packer has read it), ended.';
+comment on column raw_ops.orders.external_order_ref is 'The order''s name at the packer.';
 
 create table raw_ops.outbox (
     id uuid default gen_random_uuid() not null,
@@ -5396,6 +5427,33 @@ begin
 end
 $$;
 
+create function raw_ops.begin_export(export_id uuid) returns TABLE(step text, batch_id text, version text, file_sha256 text, document text)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    export raw_ops.export_outbox;
+begin
+    select * into export from raw_ops.export_outbox e where e.id = export_id for update;
+    if not found then
+        step := 'gone';
+    elsif export.status in ('confirmed', 'cancelled') then
+        step := export.status;
+    else
+        step := case when export.sent_at is null then 'send' else 'confirm' end;
+        update raw_ops.export_outbox e
+        set status = case when export.sent_at is null then 'sending' else 'sent' end, attempts = e.attempts + 1,
+            last_attempt_at = engine.now()
+        where e.id = export_id;
+    end if;
+    batch_id := export.batch_id;
+    version := export.manifest_version;
+    file_sha256 := export.file_sha256;
+    document := export.csv_data::text;
+    return next;
+end
+$$;
+
 create function raw_ops.begin_message(mail_id uuid) returns TABLE(step text, target text, event_type text, payload jsonb)
 language plpgsql
 as $$
@@ -5659,6 +5717,41 @@ begin
             format('%s units left with a shipment and only %s were on hand', units, there),
             jsonb_build_object('shipment_id', shipment, 'units', units, 'on_hand', there), null, shipment);
     end if;
+end
+$$;
+
+create function raw_ops.dispatch_parcel(shipped raw_ops.orders, said jsonb, left_at timestamp with time zone) returns uuid
+language plpgsql
+as $$
+declare
+    made uuid;
+begin
+    -- A statement of its own, so that the next one sees what the holder before has written.
+    perform pg_advisory_xact_lock(hashtextextended('raw_ops.parcel ' || (said ->> 'tracking_no'), 0));
+    if exists (
+        select from raw_ops.shipments s
+        where s.tracking_no = said ->> 'tracking_no' and s.status not in ('DELIVERED', 'RETURNED') and s.order_id <> shipped.id)
+    then
+        raise exception 'parcel % is on its way for another order', said ->> 'tracking_no' using errcode = '22023';
+    end if;
+    -- Scans find the parcel by when it was made, and may be older than the file.
+    insert into raw_ops.shipments as s
+        (order_id, batch_id, courier, service, tracking_no, created_at, dispatched_at, dispatch_temp_recorded, coolant_units_used, address_json)
+    values (
+        shipped.id, raw_ops.only_batch_of(shipped.id), coalesce(said ->> 'courier', 'DPD'), said ->> 'service', said ->> 'tracking_no',
+        least(engine.now(), left_at), left_at, (said ->> 'temperature_c')::numeric, (said ->> 'coolant_units')::smallint,
+        jsonb_strip_nulls(jsonb_build_object('name', shipped.ship_name, 'address1', shipped.ship_address1, 'address2', shipped.ship_address2,
+            'city', shipped.ship_city, 'postcode', shipped.ship_postcode, 'country', shipped.ship_country)))
+    returning s.id into made;
+    if shipped.status in ('PENDING', 'CANCELLED', 'REFUNDED') then
+        insert into raw_ops.exceptions_queue (order_id, shipment_id, issue_type, issue_description, raw_data, created_at)
+        values (shipped.id, made, 'dispatch_unexpected', format('The packer sent order %s, which is %s', shipped.external_order_ref,
+            shipped.status), said, engine.now());
+        perform from raw_ops.raise_alert('warning', 'The packer sent an order that he should not have',
+            format('Order %s is %s and has left as parcel %s.', shipped.external_order_ref, shipped.status, said ->> 'tracking_no'),
+            key => 'dispatch unexpected', source_check => 'dispatch');
+    end if;
+    return made;
 end
 $$;
 
@@ -6188,6 +6281,30 @@ begin
 end
 $$;
 
+create function raw_ops.hold_from_export(orders uuid[], reasons text[]) returns integer
+language plpgsql
+as $$
+declare
+    held integer;
+begin
+    update raw_ops.orders o set export_state = 'review' where o.id = any (orders) and o.export_state is null;
+    update raw_ops.exceptions_queue x set issue_description = 'It cannot be handed to the packer: ' || w.why
+    from unnest(orders, reasons) w (id, why)
+    where x.order_id = w.id and x.issue_type = 'export_review' and not x.resolved;
+    insert into raw_ops.exceptions_queue (order_id, issue_type, issue_description, created_at)
+    select w.id, 'export_review', 'It cannot be handed to the packer: ' || w.why, engine.now()
+    from unnest(orders, reasons) w (id, why)
+    where not exists (select from raw_ops.exceptions_queue x where x.order_id = w.id and x.issue_type = 'export_review' and not x.resolved);
+    get diagnostics held = row_count;
+    if held > 0 then
+        perform from raw_ops.raise_alert('warning', 'Orders that cannot be handed to the packer',
+            format('%s orders stay out of the export until their fields are mended; the reasons stand in exceptions_queue.', held),
+            key => 'export review', source_check => 'export', times => held);
+    end if;
+    return held;
+end
+$$;
+
 create function raw_ops.hold_parcel(held_order uuid, why text) returns void
 language plpgsql
 as $$
@@ -6211,6 +6328,55 @@ $$;
 create function raw_ops.is_seeding() returns boolean
 language sql stable
 as $$ select coalesce(nullif(current_setting('rawops.seeding', true), '')::boolean, false) $$;
+
+create function raw_ops.keep_dispatch_file(inbox_id uuid, file_name text, file_hash text, source text, refs text[], documents jsonb[], faults text[]) returns text
+language plpgsql
+as $$
+declare
+    began timestamptz := clock_timestamp();  -- Elapsed work, not a date: the real clock even under a test clock.
+    made uuid;
+    failed integer;
+begin
+    insert into raw_ops.processed_3pl_files as f (file_name, file_hash, record_count, source, processed_at)
+    values ($2, $3, cardinality(refs), $4, engine.now())
+    on conflict on constraint processed_3pl_files_file_hash_key do nothing
+    returning f.id into made;
+    if made is not null then
+        insert into raw_ops.dispatch_import_queue
+            (external_order_id, dispatch_data, processing_status, error_message, file_id, line, created_at)
+        select w.name, w.document, case when w.fault is null then 'pending' else 'failed' end, w.fault, made, w.line, engine.now()
+        from unnest(refs, documents, faults) with ordinality w (name, document, fault, line)
+        order by w.line;
+        failed := cardinality(array_remove(faults, null));
+        if failed > 0 then
+            perform raw_ops.warn_of_dispatch_rows(failed);
+        end if;
+    end if;
+    perform raw_ops.settle_webhook(inbox_id, began);
+    return case when made is null then 'known' else 'read' end;
+end
+$$;
+
+create function raw_ops.keep_export(batch_id text, orders uuid[], refs text[], document jsonb, file_name text, file_sha256 text, version text) returns uuid
+language plpgsql
+as $$
+declare
+    made uuid;
+begin
+    insert into raw_ops.export_outbox (batch_id, order_ids, csv_data, file_name, file_sha256, manifest_version, created_at)
+    values ($1, $2, $4, $5, $6, $7, engine.now())
+    returning id into made;
+    update raw_ops.orders o
+    set status = 'EXPORTED', export_state = 'queued', external_order_ref = w.name, manifest_version = $7
+    from unnest($2, $3) w (id, name) where o.id = w.id;
+    update raw_ops.exceptions_queue x set resolved = true, resolved_at = engine.now(), resolved_by = $5
+    where x.order_id = any ($2) and x.issue_type = 'export_review' and not x.resolved;
+    perform raw_ops.log_event('ORDER', w.id, 'order_export_queued', format('The packer is to get the order as %s in %s', w.name, $5),
+        jsonb_build_object('export_id', made, 'external_order_ref', w.name), null, made)
+    from unnest($2, $3) w (id, name);
+    return made;
+end
+$$;
 
 create function raw_ops.lab_result_refusal(result raw_ops.lab_results) returns text
 language sql stable
@@ -6244,6 +6410,50 @@ as $$
             then 'more than two samples have over 10 CFU/g of Enterobacteriaceae'
     end
     from raw_ops.lab_result_samples s where s.lab_result_id = result
+$$;
+
+create function raw_ops.lines_to_export(max_orders integer) returns TABLE(order_id uuid, order_ref text, ship_name text, ship_phone text, ship_address1 text, ship_address2 text, ship_city text, ship_postcode text, ship_country text, sku text, batch_code text, quantity bigint, box_size text, insulation text, pcm_packs smallint, logger_required boolean, deliver_on date)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    waits boolean := raw_ops.threshold('export.needs_packing_instructions') <> 0;
+    chosen uuid[];
+begin
+    -- What a person was asked to look at comes last, so that it keeps nothing else out.
+    chosen := array(
+        select o.id from raw_ops.orders o
+        where o.status = 'ALLOCATED' and (o.export_state is null or o.export_state = 'review')
+          -- An instruction of another day says that nothing is packed for this order today.
+          and (not waits or exists (
+              select from raw_ops.packing_instructions p
+              where p.order_id = o.id and (p.pack_on is null or p.pack_on = raw_ops.today() or p.calculated_by <> 'automated')))
+        order by o.export_state is not null, o.ordered_at, o.id limit max_orders for no key update);
+    -- A statement of its own, so that it sees what the holders before have written.
+    return query
+        with named as (
+            select o.*, 'PR' || coalesce(o.order_number_label, o.shopify_order_id) as wanted,
+                count(*) over (partition by coalesce(o.order_number_label, o.shopify_order_id)) as namesakes
+            from raw_ops.orders o where o.id = any (chosen)
+        )
+        select n.id,
+            coalesce(n.external_order_ref, case
+                when n.namesakes = 1 and not exists (select from raw_ops.orders x where x.external_order_ref = n.wanted) then n.wanted
+            end, 'PR-' || n.id),
+            n.ship_name, n.ship_phone, n.ship_address1, n.ship_address2, n.ship_city, n.ship_postcode, n.ship_country,
+            a.sku, a.batch_code, a.units, i.box_size::text, i.insulation_type::text, i.pcm_packs_count, i.logger_required,
+            i.deliver_on
+        from named n
+        left join lateral (
+            select p.sku, b.batch_code, sum(f.units)::bigint as units
+            from raw_ops.open_allocations(n.id) f
+            join raw_ops.batches b on b.id = f.batch_id
+            left join raw_ops.products p on p.id = f.product_id
+            group by p.sku, b.batch_code
+        ) a on true
+        left join raw_ops.packing_instructions i on i.order_id = n.id
+        order by n.ordered_at, n.id, a.sku collate "C", a.batch_code collate "C";
+end
 $$;
 
 create function raw_ops.lock_customer_figures(customers uuid[]) returns void
@@ -6468,6 +6678,20 @@ as $$
         $$;
 comment on function raw_ops.nearest_knowledge(real[],text,integer) is 'The active sections nearest to a vector of the same model, nearest first.';
 
+create function raw_ops.next_export_batch() returns text
+language plpgsql
+as $$
+declare
+    day text;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('raw_ops.export', 0));
+    day := 'EXP-' || to_char(raw_ops.today(), 'YYYYMMDD');
+    return (
+        select case when count(*) = 0 then day else day || '-' || count(*) + 1 end
+        from raw_ops.export_outbox e where e.batch_id = day or e.batch_id like day || '-%');
+end
+$$;
+
 create function raw_ops.next_order_status(current raw_ops.order_status, wanted raw_ops.order_status) returns raw_ops.order_status
 language sql immutable parallel safe
 as $$
@@ -6568,6 +6792,12 @@ begin
         jsonb_build_array(jsonb_build_object('label', 'Webhook', 'value', inbox_id, 'inline', true)),
         key => 'webhooks unknown topic ' || lower(source), source_check => 'webhooks');
 end
+$$;
+
+create function raw_ops.only_batch_of(wanted_order uuid) returns uuid
+language sql stable
+as $$
+    select case when count(distinct f.batch_id) = 1 then (array_agg(f.batch_id))[1] end from raw_ops.open_allocations(wanted_order) f
 $$;
 
 create function raw_ops.open_allocations(wanted_order uuid) returns TABLE(allocation_id uuid, batch_id uuid, product_id uuid, units numeric)
@@ -6910,6 +7140,46 @@ begin
         outcome := case when known.id is null then 'created' else 'updated' end;
     end if;
     perform raw_ops.settle_webhook(inbox.id, began);
+    return next;
+end
+$$;
+
+create function raw_ops.process_dispatch_txn(row_id uuid) returns TABLE(shipment_id uuid, outcome text)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    queued raw_ops.dispatch_import_queue;
+    shipped raw_ops.orders;
+    left_at timestamptz;
+begin
+    select * into queued from raw_ops.dispatch_import_queue q where q.id = row_id for update;
+    outcome := case when queued.id is null then 'gone' when queued.processing_status in ('processed', 'ignored') then queued.processing_status end;
+    if outcome is not null then
+        return next;
+        return;
+    end if;
+    left_at := raw_ops.courier_time(queued.dispatch_data ->> 'dispatched_at');
+    if left_at is null or left_at > engine.now() + interval '1 day' then
+        raise exception 'dispatched_at is %, which has not come yet', coalesce(queued.dispatch_data ->> 'dispatched_at', 'missing')
+            using errcode = '22023';
+    end if;
+    select * into shipped from raw_ops.orders o where o.external_order_ref = queued.external_order_id;
+    if shipped.id is null then
+        outcome := 'unmatched';
+        return next;
+        return;
+    end if;
+    -- Parcels before their order, as scans do. Then a statement of its own, so that it sees what the holders have written.
+    perform from raw_ops.shipments s where s.order_id = shipped.id order by s.id for update;
+    select * into shipped from raw_ops.orders o where o.id = shipped.id for no key update;
+    select s.id into shipment_id from raw_ops.shipments s
+    where s.order_id = shipped.id and s.tracking_no = queued.dispatch_data ->> 'tracking_no' order by s.created_at desc limit 1;
+    outcome := case when shipment_id is null then 'dispatched' else 'known' end;
+    shipment_id := coalesce(shipment_id, raw_ops.dispatch_parcel(shipped, queued.dispatch_data, left_at));
+    perform raw_ops.advance_shipment(shipment_id, 'DISPATCHED', left_at);
+    update raw_ops.dispatch_import_queue q
+    set processing_status = 'processed', processed_at = engine.now(), error_message = null where q.id = row_id;
     return next;
 end
 $$;
@@ -7499,6 +7769,45 @@ begin
 end
 $$;
 
+create function raw_ops.resolve_export(export_id uuid, decision text, decided_by text) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    export raw_ops.export_outbox;
+begin
+    select * into export from raw_ops.export_outbox e where e.id = export_id for update;
+    if not found then
+        raise exception 'there is no export %', export_id using errcode = 'P0002';
+    elsif decision is null or decision not in ('pending', 'confirmed', 'cancelled') or export.status in ('confirmed', 'cancelled') then
+        raise exception 'export % is %, which does not become %', export.batch_id, export.status, coalesce(decision, 'null')
+            using errcode = '22023';
+    elsif exists (select from engine.unique_key u where u.kind = 'export.send_file' and u.key = export_id::text) then
+        raise exception 'export % has a job: cancel it first', export.batch_id using errcode = '22023';
+    end if;
+    if decision = 'confirmed' then
+        perform raw_ops.settle_export(export_id, 'confirmed');
+    else
+        update raw_ops.export_outbox e set status = decision where e.id = export_id;
+    end if;
+    if decision = 'cancelled' then
+        perform from raw_ops.orders o where o.id = any (export.order_ids) order by o.id for no key update;
+        -- Shopify ended it when it was thought to be at the packer: only a person knows what it is now.
+        update raw_ops.orders o
+        set status = 'ALLOCATED', exported_at = null,
+            export_state = case when exists (
+                select from raw_ops.ops_events e where e.entity_id = o.id and e.kind = 'order_ended_late') then 'ended' end
+        where o.id = any (export.order_ids) and o.status = 'EXPORTED' and o.export_state in ('queued', 'exported');
+        insert into raw_ops.exceptions_queue (order_id, issue_type, issue_description, created_at)
+        select o.id, 'export_ended', format('It left export %s, and Shopify has ended it meanwhile: end it here too', export.batch_id), engine.now()
+        from raw_ops.orders o where o.id = any (export.order_ids) and o.export_state = 'ended';
+    end if;
+    perform raw_ops.log_event('EXPORT', export_id, 'EXPORT_DECIDED', format('%s decided: %s -> %s', decided_by, export.status, decision),
+        jsonb_build_object('by', decided_by, 'before', export.status, 'after', decision), null, null);
+    return export.status;
+end
+$$;
+
 create function raw_ops.resolve_message(mail_id uuid, decision text, decided_by text) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -8064,6 +8373,30 @@ as $$
                 ) with ordinality x (entry, place) order by x.place desc limit 10) h)
             end
     where e.id = told_id and e.status <> 'cancelled'
+$$;
+
+create function raw_ops.settle_export(export_id uuid, outcome text) returns text
+language plpgsql
+as $$
+declare
+    export raw_ops.export_outbox;
+begin
+    select * into export from raw_ops.export_outbox e where e.id = export_id for update;
+    if export.status not in ('pending', 'sending', 'sent', 'failed') then
+        return export.status;
+    end if;
+    update raw_ops.export_outbox e
+    set status = outcome, sent_at = coalesce(e.sent_at, engine.now()), error_message = null,
+        confirmed_at = case when outcome = 'confirmed' then engine.now() end
+    where e.id = export_id;
+    perform from raw_ops.orders o where o.id = any (export.order_ids) order by o.id for no key update;
+    update raw_ops.orders o
+    set export_state = case outcome when 'confirmed' then 'acked' else 'exported' end,
+        exported_at = coalesce(o.exported_at, engine.now()),
+        acked_at = case when outcome = 'confirmed' then engine.now() end
+    where o.id = any (export.order_ids) and o.export_state in ('queued', 'exported');
+    return outcome;
+end
 $$;
 
 create function raw_ops.settle_message(mail_id uuid, outcome text, delivery text, words text) returns text
@@ -8637,6 +8970,20 @@ begin
 end
 $$;
 
+create function raw_ops.store_dispatch_file(headers text, body bytea, digest bytea) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into raw_ops.webhook_inbox
+        (source, topic, webhook_id, raw_headers, raw_payload, raw_body, body_sha256, hmac_verified, received_at, created_at, updated_at)
+    values ('packer', 'dispatch/file', 'sha256:' || encode(digest, 'hex'), headers::jsonb, 'null', body, digest, true,
+            engine.now(), engine.now(), engine.now())
+    on conflict (source, shop, webhook_id) do nothing;
+    return case when found then 'enqueued' else 'duplicate' end;
+end
+$$;
+
 create function raw_ops.store_missed_order(shop text, document text) returns integer
 language plpgsql
 as $$
@@ -8897,6 +9244,14 @@ begin
 end
 $$;
 
+create function raw_ops.warn_of_dispatch_rows(failed integer) returns void
+language sql
+as $$
+    select raw_ops.raise_alert('warning', 'Rows of the packer that came to nothing',
+        'They stand in dispatch_import_queue as failed, with their reasons. Mend them and set them to pending.',
+        key => 'dispatch rows', source_check => 'dispatch', times => failed)
+$$;
+
 create function raw_ops.warn_of_unknown_messages() returns bigint
 language plpgsql
 as $$
@@ -8957,6 +9312,7 @@ language sql immutable parallel safe
 as $$
     select case
         when source = 'courier' then 'couriers.record_event'
+        when source = 'packer' then 'dispatch.read_file'
         when source <> 'shopify' then null
         when topic like 'orders/%' then 'orders.process_order'
         when topic = 'refunds/create' then 'orders.process_refund'
@@ -9413,6 +9769,7 @@ grant execute on function raw_ops.apply_shopify_order(raw_ops.webhook_inbox,time
 grant execute on function raw_ops.attempt_rank(text) to rawops_runtime;
 grant execute on function raw_ops.awaits_address_sync(uuid) to rawops_runtime;
 grant execute on function raw_ops.begin_address_sync(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.begin_export(uuid) to rawops_runtime;
 grant execute on function raw_ops.begin_message(uuid) to rawops_runtime;
 grant execute on function raw_ops.cancelled_units(bigint,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.check_shopify_order(text,jsonb) to rawops_runtime;
@@ -9425,6 +9782,7 @@ grant execute on function raw_ops.count_fulfilled(raw_ops.orders,uuid) to rawops
 grant execute on function raw_ops.courier_time(text) to rawops_runtime;
 grant execute on function raw_ops.courier_word(text,text) to rawops_runtime;
 grant execute on function raw_ops.dispatch_from_batch(uuid,uuid,integer) to rawops_runtime;
+grant execute on function raw_ops.dispatch_parcel(raw_ops.orders,jsonb,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.dispatch_stock(uuid,uuid) to rawops_runtime;
 grant execute on function raw_ops.enqueue_allocation(uuid) to rawops_runtime;
 grant execute on function raw_ops.execute_manual_inventory_adjustment(uuid,integer,text,text) to rawops_operator;
@@ -9445,11 +9803,15 @@ grant execute on function raw_ops.get_current_inventory_for_reconciliation() to 
 grant execute on function raw_ops.get_daily_snapshot(date) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.get_low_stock_alerts() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.hmac_sha256(bytea,bytea) to rawops_runtime;
+grant execute on function raw_ops.hold_from_export(uuid[],text[]) to rawops_runtime;
 grant execute on function raw_ops.hold_parcel(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.is_address(jsonb) to rawops_runtime;
 grant execute on function raw_ops.is_seeding() to rawops_runtime;
+grant execute on function raw_ops.keep_dispatch_file(uuid,text,text,text,text[],jsonb[],text[]) to rawops_runtime;
+grant execute on function raw_ops.keep_export(text,uuid[],text[],jsonb,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.lab_result_refusal(raw_ops.lab_results) to rawops_runtime;
 grant execute on function raw_ops.lab_samples_refusal(uuid) to rawops_runtime;
+grant execute on function raw_ops.lines_to_export(integer) to rawops_runtime;
 grant execute on function raw_ops.lock_products(uuid[]) to rawops_runtime;
 grant execute on function raw_ops.lock_shopify_order(text) to rawops_runtime;
 grant execute on function raw_ops.log_allocation(uuid,text,integer,text,uuid) to rawops_runtime;
@@ -9464,11 +9826,13 @@ grant execute on function raw_ops.missing_stock(uuid) to rawops_runtime;
 grant execute on function raw_ops.monitor_answer(text,text,text,text,json) to rawops_runtime;
 grant execute on function raw_ops.move_stock(uuid,integer,text,text) to rawops_runtime;
 grant execute on function raw_ops.nearest_knowledge(real[],text,integer) to rawops_runtime;
+grant execute on function raw_ops.next_export_batch() to rawops_runtime;
 grant execute on function raw_ops.next_order_status(raw_ops.order_status,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.next_shipment_status(raw_ops.shipment_status,raw_ops.shipment_status) to rawops_runtime;
 grant execute on function raw_ops.note_email_event(raw_ops.outbox) to rawops_runtime;
 grant execute on function raw_ops.note_unknown_code(text,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.note_unknown_topic(uuid,text,text) to rawops_runtime;
+grant execute on function raw_ops.only_batch_of(uuid) to rawops_runtime;
 grant execute on function raw_ops.open_allocations(uuid) to rawops_runtime;
 grant execute on function raw_ops.open_work() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.order_figures(uuid) to rawops_runtime;
@@ -9485,6 +9849,7 @@ grant execute on function raw_ops.parcel_to_pack(uuid) to rawops_runtime;
 grant execute on function raw_ops.privacy_task(text) to rawops_runtime;
 grant execute on function raw_ops.process_courier_event_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_customer_webhook_txn(uuid) to rawops_runtime;
+grant execute on function raw_ops.process_dispatch_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_fulfillment_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_order_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.process_privacy_webhook_txn(uuid) to rawops_runtime;
@@ -9503,6 +9868,7 @@ grant execute on function raw_ops.remind_of_privacy_request(uuid) to rawops_runt
 grant execute on function raw_ops.request_allocation(uuid,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.reserve_for_order(uuid,uuid) to rawops_runtime;
 grant execute on function raw_ops.reserve_stock(uuid,uuid,integer,uuid) to rawops_runtime;
+grant execute on function raw_ops.resolve_export(uuid,text,text) to rawops_operator;
 grant execute on function raw_ops.resolve_message(uuid,text,text) to rawops_operator;
 grant execute on function raw_ops.retry_failed_webhooks(integer) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.save_billing_attempt(raw_ops.subscriptions,jsonb,boolean,integer,timestamp with time zone) to rawops_runtime;
@@ -9524,6 +9890,7 @@ grant execute on function raw_ops.settle_address_sync(uuid,text,text,text) to ra
 grant execute on function raw_ops.settle_alert(uuid,integer,text) to rawops_runtime;
 grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.settle_event(uuid,text,text) to rawops_runtime;
+grant execute on function raw_ops.settle_export(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.settle_message(uuid,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.settle_pack_check(bigint,numeric,numeric,integer,text[]) to rawops_runtime;
 grant execute on function raw_ops.settle_reconciliation(timestamp with time zone,integer) to rawops_runtime;
@@ -9561,6 +9928,7 @@ grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shrink_refunded_lines(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.stock_drift() to rawops_runtime;
 grant execute on function raw_ops.store_courier_event(text,text,bytea,bytea,text) to rawops_ingest;
+grant execute on function raw_ops.store_dispatch_file(text,bytea,bytea) to rawops_ingest;
 grant execute on function raw_ops.store_missed_order(text,text) to rawops_runtime;
 grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
@@ -9573,6 +9941,7 @@ grant execute on function raw_ops.today() to rawops_operator, rawops_reader, raw
 grant execute on function raw_ops.uuid_generate_v4() to rawops_runtime;
 grant execute on function raw_ops.vat_standard_rate() to rawops_runtime;
 grant execute on function raw_ops.wake_waiting_orders(uuid) to rawops_runtime;
+grant execute on function raw_ops.warn_of_dispatch_rows(integer) to rawops_runtime;
 grant execute on function raw_ops.warn_of_unknown_messages() to rawops_runtime;
 grant execute on function raw_ops.watch_allocation_queue() to rawops_runtime;
 grant execute on function raw_ops.webhook_kind(text,text) to rawops_runtime;

@@ -19,7 +19,7 @@ async fn every_table_that_makes_jobs_names_a_kind_and_a_queue_that_workers_know(
     .await
     .expect("triggers can be read");
     let mut tables: Vec<&str> = triggers.iter().map(|(table, _)| table.as_str()).collect();
-    assert_eq!(tables.len(), 15, "one for rows that are inserted and one for rows that are changed; checks of packers do not change");
+    assert_eq!(tables.len(), 19, "one for rows that are inserted and one for rows that are changed; checks of packers do not change");
     tables.dedup();
     // Webhooks have triggers of their own: tests/webhooks/topics.rs.
     assert_eq!(

@@ -110,11 +110,7 @@ pub fn settings(customerio: &str, webhooks: &[String], [shopify, seal, packer]: 
             ..shopify::Settings::default()
         },
         seal: seal::Settings { token: Some(Secret::new(SEAL_TOKEN)), url: Some(seal.clone()), per_second: Some(100_000.0) },
-        packer: packer::Settings {
-            url: Some(packer.clone()),
-            token: Some(Secret::new(DROP_TOKEN)),
-            timeout: Some(Duration::from_secs(1)),
-        },
+        packer: packer::Settings { url: Some(packer.clone()), token: Some(Secret::new(DROP_TOKEN)), timeout: Some(Duration::from_secs(1)) },
         ..clients::Settings::default()
     }
 }
