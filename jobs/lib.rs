@@ -19,7 +19,7 @@ pub mod webhooks;
 
 use addresses::{SyncToSeal, SyncToShopify};
 use alerts::{PostAlert, ReportFailures};
-use allocation::{AllocateOrder, WatchQueue};
+use allocation::{AllocateOrder, ReleaseHolds, WatchQueue};
 use couriers::RecordEvent;
 use customers::{HandlePrivacyRequest, ProcessCustomer, RemindOfPrivacyRequest};
 use dispatch::{ImportDispatch, ReadFile};
@@ -56,6 +56,7 @@ pub fn kinds() -> engine::Kinds {
         .with::<ReconcileStock>()
         .with::<RecordEvent>()
         .with::<RemindOfPrivacyRequest>()
+        .with::<ReleaseHolds>()
         .with::<ReportFailures>()
         .with::<RetryFailed>()
         .with::<RunMonitor>()

@@ -2906,6 +2906,21 @@ comment on column raw_ops.shipments.batch_id is 'Set when all of the parcel is o
 comment on column raw_ops.shipments.tracking_no is 'Carriers use numbers again within months: unique among parcels on the way; match the newest.';
 comment on column raw_ops.shipments.dispatch_temp_recorded is 'Degrees Celsius.';
 
+create table raw_ops.soft_reservations (
+    order_id uuid not null,
+    batch_id uuid not null,
+    units integer not null,
+    expires_at timestamp with time zone not null,
+    created_at timestamp with time zone default now() not null,
+    constraint soft_reservations_pkey primary key (order_id, batch_id),
+    constraint soft_reservations_units_check check (units > 0),
+    constraint soft_reservations_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id),
+    constraint soft_reservations_order_id_fkey foreign key (order_id) references raw_ops.orders(id)
+);
+create index soft_reservations_batch on raw_ops.soft_reservations using btree (batch_id);
+create index soft_reservations_expiry on raw_ops.soft_reservations using btree (expires_at);
+comment on table raw_ops.soft_reservations is 'Units that orders which are not paid yet hold for a while; batches.qty_soft_reserved is their sum.';
+
 create table raw_ops.stock_dispatches (
     allocation_id uuid not null,
     shipment_id uuid not null,
@@ -3553,7 +3568,7 @@ select
     b.expiry_date - d.today as days_to_expiry,
     q.on_hand as units_on_hand, q.reserved as units_reserved, coalesce(b.qty_soft_reserved, 0) as units_soft_reserved,
     case when b.status = 'RELEASED' and (b.expiry_date is null or b.expiry_date >= d.today + d.min_shelf_days)
-        then floor(q.on_hand - q.reserved) else 0 end as units_free,
+        then greatest(floor(q.on_hand - q.reserved - coalesce(b.qty_soft_reserved, 0)), 0) else 0 end as units_free,
     q.on_hand * p.kg as kg_expected, i.kg as kg_recorded, i.kg - q.on_hand * p.kg as kg_drift, i.locations
 from raw_ops.batches b
 cross join lateral (select coalesce(b.qty_on_hand, 0) as on_hand, coalesce(b.qty_reserved, 0) as reserved) q
@@ -5364,6 +5379,10 @@ begin
     saved_order := raw_ops.save_shopify_order(payload, updated_at, customer, new_status);
     perform raw_ops.settle_shopify_items(payload, old, saved_order, new_status, inbox.id);
     perform raw_ops.request_allocation(saved_order, new_status);
+    if new_status = 'PENDING' and payload ->> 'financial_status' in ('pending', 'authorized', 'partially_paid')
+        and payload ->> 'test' is distinct from 'true' then
+        perform raw_ops.hold_stock(saved_order);
+    end if;
     if wanted in ('CANCELLED', 'REFUNDED') and new_status in ('EXPORTED', 'DISPATCHED') then
         perform raw_ops.log_order_once(saved_order, 'order_ended_late', format(
             'Shopify says order %s is %s, but it is %s already: stop it at the packer or expect it back',
@@ -5784,6 +5803,24 @@ begin
 end
 $$;
 
+create function raw_ops.drop_holds(held_order uuid) returns integer
+language plpgsql
+as $$
+declare
+    dropped integer;
+begin
+    with gone as (
+        delete from raw_ops.soft_reservations h where h.order_id = held_order returning h.batch_id, h.units
+    ),
+    opened as (
+        update raw_ops.batches b set qty_soft_reserved = greatest(coalesce(b.qty_soft_reserved, 0) - g.units, 0)
+        from gone g where b.id = g.batch_id
+    )
+    select coalesce(sum(g.units), 0) into dropped from gone g;
+    return dropped;
+end
+$$;
+
 create function raw_ops.enqueue_allocation(waiting_order uuid) returns void
 language plpgsql
 as $$
@@ -6146,9 +6183,10 @@ $$;
 create function raw_ops.free_batches(product uuid, first_expiry date) returns TABLE(batch_id uuid, expiry_date date, produced_at date, units integer)
 language sql stable
 as $$
-    select b.id, b.expiry_date, b.produced_at, floor(b.qty_on_hand - coalesce(b.qty_reserved, 0))::integer
+    select b.id, b.expiry_date, b.produced_at, floor(b.qty_on_hand - coalesce(b.qty_reserved, 0) - coalesce(b.qty_soft_reserved, 0))::integer
     from raw_ops.batches b
-    where b.product_id = product and b.status = 'RELEASED' and b.qty_on_hand - coalesce(b.qty_reserved, 0) >= 1
+    where b.product_id = product and b.status = 'RELEASED'
+      and b.qty_on_hand - coalesce(b.qty_reserved, 0) - coalesce(b.qty_soft_reserved, 0) >= 1
       and (b.expiry_date is null or b.expiry_date >= first_expiry)
 $$;
 
@@ -6270,6 +6308,32 @@ as $$
     order by f.units - coalesce(w.units, 0), p.sku
 $$;
 
+create function raw_ops.give_up_holds(held_order uuid) returns integer
+language plpgsql
+as $$
+declare
+    products uuid[] := raw_ops.held_products(held_order);
+    dropped integer := 0;
+begin
+    if cardinality(products) > 0 then
+        perform raw_ops.lock_products(products);
+        dropped := raw_ops.drop_holds(held_order);
+        perform raw_ops.wake_waiting_orders(p.id) from unnest(products) p (id) order by p.id;
+    end if;
+    return dropped;
+end
+$$;
+
+create function raw_ops.held_products(held_order uuid) returns uuid[]
+language plpgsql stable
+as $$
+begin
+    return array(
+        select distinct b.product_id
+        from raw_ops.soft_reservations h join raw_ops.batches b on b.id = h.batch_id where h.order_id = held_order);
+end
+$$;
+
 create function raw_ops.hmac_sha256(message bytea, key bytea) returns bytea
 language plpgsql immutable parallel safe
 as $$
@@ -6316,6 +6380,63 @@ begin
         insert into raw_ops.exceptions_queue (order_id, issue_type, issue_description, created_at)
         values (held_order, 'cannot_be_packed', why, engine.now());
     end if;
+end
+$$;
+
+create function raw_ops.hold_stock(placed_order uuid) returns integer
+language plpgsql
+as $$
+declare
+    until timestamptz;
+    products uuid[];
+    before integer;
+    held integer := 0;
+begin
+    select least(o.ordered_at, engine.now()) + make_interval(mins => raw_ops.threshold('allocation.hold_minutes')::integer) into until
+    from raw_ops.orders o where o.id = placed_order and o.status = 'PENDING' for no key update;
+    if not found then
+        return 0;
+    end if;
+    products := array(select n.product_id from raw_ops.order_needs(placed_order) n where n.product_id is not null
+                      union select unnest(raw_ops.held_products(placed_order)));
+    perform raw_ops.lock_products(products);
+    before := raw_ops.drop_holds(placed_order);
+    if until > engine.now() then
+        select coalesce(sum(raw_ops.hold_units(placed_order, n.product_id, n.units, until)), 0) into held
+        from (select n.product_id, sum(n.units) as units from raw_ops.order_needs(placed_order) n
+              where n.product_id is not null group by n.product_id order by n.product_id) n;
+    end if;
+    if before > held then
+        perform raw_ops.wake_waiting_orders(p.id) from unnest(products) p (id) order by p.id;
+    end if;
+    return held;
+end
+$$;
+
+create function raw_ops.hold_units(placed_order uuid, product uuid, wanted bigint, until timestamp with time zone) returns integer
+language plpgsql
+as $$
+declare
+    got integer;
+begin
+    with free as (
+        select f.batch_id, f.units,
+            sum(f.units) over (order by f.expiry_date, f.produced_at, f.batch_id) - f.units as before
+        from raw_ops.free_batches(product, raw_ops.first_expiry()) f
+    ),
+    taken as (
+        select f.batch_id, least(f.units, wanted - f.before)::integer as units from free f where f.before < wanted
+    ),
+    held as (
+        update raw_ops.batches b set qty_soft_reserved = coalesce(b.qty_soft_reserved, 0) + t.units from taken t where b.id = t.batch_id
+    ),
+    made as (
+        insert into raw_ops.soft_reservations (order_id, batch_id, units, expires_at, created_at)
+        select placed_order, t.batch_id, t.units, until, engine.now() from taken t
+        returning units
+    )
+    select coalesce(sum(m.units), 0) into got from made m;
+    return got;
 end
 $$;
 
@@ -7664,6 +7785,24 @@ begin
 end
 $$;
 
+create function raw_ops.release_expired_hold() returns uuid
+language plpgsql
+as $$
+declare
+    expired uuid;
+begin
+    select h.order_id into expired from raw_ops.soft_reservations h
+    where h.expires_at <= (select engine.now()) order by h.expires_at, h.order_id limit 1;
+    -- A statement of its own: what the order's holder did meanwhile is seen after it.
+    perform from raw_ops.orders o where o.id = expired for no key update;
+    if exists (select from raw_ops.soft_reservations h where h.order_id = expired and h.expires_at <= engine.now()) then
+        perform raw_ops.log_event('ORDER', expired, 'stock_hold_ended', 'The order was not paid in time and gave up '
+            || raw_ops.give_up_holds(expired) || ' units that it held', null, null, null);
+    end if;
+    return expired;
+end
+$$;
+
 create function raw_ops.release_refusal(batch raw_ops.batches, result raw_ops.lab_results) returns text
 language sql stable
 as $$
@@ -7704,6 +7843,7 @@ begin
         update raw_ops.allocation_queue q set state = 'cancelled', completed_at = engine.now()
         where q.order_id = paid_order and q.state = 'pending';
         perform raw_ops.free_allocations(paid_order);
+        perform raw_ops.give_up_holds(paid_order);
     elsif new_status = 'PAID' then
         insert into raw_ops.allocation_queue (order_id, created_at)
         select paid_order, engine.now()
@@ -7720,7 +7860,9 @@ create function raw_ops.reserve_for_order(wanted_order uuid, run uuid) returns i
 language plpgsql
 as $$
 declare
-    products uuid[] := array(select distinct n.product_id from raw_ops.order_needs(wanted_order) n where n.product_id is not null);
+    held uuid[] := raw_ops.held_products(wanted_order);
+    products uuid[] := array(select n.product_id from raw_ops.order_needs(wanted_order) n where n.product_id is not null
+                             union select unnest(held));
     need record;
     got integer := 0;
 begin
@@ -7728,6 +7870,9 @@ begin
     perform from raw_ops.batches b
     where b.product_id = any (products) and b.status = 'RELEASED' and b.qty_on_hand > coalesce(b.qty_reserved, 0)
     order by b.id for no key update;
+    if cardinality(held) > 0 then
+        perform raw_ops.drop_holds(wanted_order);
+    end if;
 
     for need in
         select * from raw_ops.order_needs(wanted_order) n where n.product_id is not null order by n.order_item_id
@@ -8942,6 +9087,11 @@ as $$
     ) a on a.batch_id = b.id
     where coalesce(b.qty_reserved, 0) <> coalesce(a.units, 0)
     union all
+    select 'units held of a batch', b.batch_code, coalesce(h.units, 0), coalesce(b.qty_soft_reserved, 0)
+    from raw_ops.batches b
+    left join (select h.batch_id, sum(h.units) as units from raw_ops.soft_reservations h group by h.batch_id) h on h.batch_id = b.id
+    where coalesce(b.qty_soft_reserved, 0) <> coalesce(h.units, 0)
+    union all
     select 'kilograms of a batch', r.batch_code, r.kg_expected, r.kg_recorded
     from raw_ops.get_current_inventory_for_reconciliation() r
     where abs(r.kg_recorded - r.kg_expected) > 0.001
@@ -9637,6 +9787,8 @@ grant select on raw_ops.seal_webhook_inbox to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.seal_webhook_inbox to rawops_runtime;
 grant select on raw_ops.shipments to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.shipments to rawops_runtime;
+grant select on raw_ops.soft_reservations to rawops_operator, rawops_reader;
+grant select, insert, update, delete on raw_ops.soft_reservations to rawops_runtime;
 grant select on raw_ops.stock_dispatches to rawops_operator, rawops_reader;
 grant select, insert, update, delete on raw_ops.stock_dispatches to rawops_runtime;
 grant select on raw_ops.subscription_actions to rawops_operator, rawops_reader;
@@ -9784,6 +9936,7 @@ grant execute on function raw_ops.courier_word(text,text) to rawops_runtime;
 grant execute on function raw_ops.dispatch_from_batch(uuid,uuid,integer) to rawops_runtime;
 grant execute on function raw_ops.dispatch_parcel(raw_ops.orders,jsonb,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.dispatch_stock(uuid,uuid) to rawops_runtime;
+grant execute on function raw_ops.drop_holds(uuid) to rawops_runtime;
 grant execute on function raw_ops.enqueue_allocation(uuid) to rawops_runtime;
 grant execute on function raw_ops.execute_manual_inventory_adjustment(uuid,integer,text,text) to rawops_operator;
 grant execute on function raw_ops.first_expiry() to rawops_operator, rawops_reader, rawops_runtime;
@@ -9802,9 +9955,13 @@ grant execute on function raw_ops.generate_public_batch_id(text) to rawops_runti
 grant execute on function raw_ops.get_current_inventory_for_reconciliation() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.get_daily_snapshot(date) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.get_low_stock_alerts() to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.give_up_holds(uuid) to rawops_runtime;
+grant execute on function raw_ops.held_products(uuid) to rawops_runtime;
 grant execute on function raw_ops.hmac_sha256(bytea,bytea) to rawops_runtime;
 grant execute on function raw_ops.hold_from_export(uuid[],text[]) to rawops_runtime;
 grant execute on function raw_ops.hold_parcel(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.hold_stock(uuid) to rawops_runtime;
+grant execute on function raw_ops.hold_units(uuid,uuid,bigint,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.is_address(jsonb) to rawops_runtime;
 grant execute on function raw_ops.is_seeding() to rawops_runtime;
 grant execute on function raw_ops.keep_dispatch_file(uuid,text,text,text,text[],jsonb[],text[]) to rawops_runtime;
@@ -9863,6 +10020,7 @@ grant execute on function raw_ops.refresh_inventory(uuid) to rawops_runtime;
 grant execute on function raw_ops.refresh_on_hand(uuid) to rawops_runtime;
 grant execute on function raw_ops.release_alerts() to rawops_runtime;
 grant execute on function raw_ops.release_batch(uuid,text) to rawops_operator, rawops_runtime;
+grant execute on function raw_ops.release_expired_hold() to rawops_runtime;
 grant execute on function raw_ops.release_refusal(raw_ops.batches,raw_ops.lab_results) to rawops_runtime;
 grant execute on function raw_ops.remind_of_privacy_request(uuid) to rawops_runtime;
 grant execute on function raw_ops.request_allocation(uuid,raw_ops.order_status) to rawops_runtime;

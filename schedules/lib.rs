@@ -7,7 +7,7 @@ use chrono_tz::Europe::London;
 use engine::{NewJob, schedule::Schedule};
 use jobs::{
     alerts::ReportFailures,
-    allocation::WatchQueue,
+    allocation::{ReleaseHolds, WatchQueue},
     export::CollectOrders,
     health::PruneEnqueueKeys,
     monitors::{Check, ReconcileStock, RunMonitor},
@@ -42,6 +42,12 @@ pub const SCHEDULES: &[Schedule] = &[
     Schedule::of::<ReportFailures>("report-failures", "* * * * *", London, "Says in Slack what fails, and what fails no more"),
     Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week"),
     Schedule::of::<WatchQueue>("watch-allocation-queue", "*/5 * * * *", London, "Says when orders wait for stock too long"),
+    Schedule::of::<ReleaseHolds>(
+        "release-stock-holds",
+        "*/5 * * * *",
+        London,
+        "Gives back the stock that orders held and did not pay for in time",
+    ),
     Schedule::of::<PlanPackDay>(
         "calculate-pack-day-instructions",
         "0,45 5 * * *",

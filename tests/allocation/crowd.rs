@@ -40,6 +40,8 @@ async fn assert_books_agree(pool: &PgPool, seed: u64) {
     )
     .await;
     assert_eq!(wrong, json!([]), "seed {seed}");
+    let held = rows(pool, "select * from raw_ops.stock_drift() where figure like 'units % of a batch'").await;
+    assert_eq!(held, json!([]), "seed {seed}");
     let too_much = rows(
         pool,
         "select i.id from raw_ops.order_items i join raw_ops.allocations a on a.order_item_id = i.id
@@ -126,9 +128,22 @@ async fn a_crowd_of_allocators_sells_every_unit_once_and_the_oldest_first() {
     }
 }
 
+/// An order that is not paid and holds its stock, perhaps for a second.
+const PLACE: &str = "do $$
+    declare
+        placed uuid;
+    begin
+        insert into raw_ops.orders (status, ordered_at) values ('PENDING', now() - interval '1 h' + random() * interval '2 s')
+        returning id into placed;
+        insert into raw_ops.order_items (order_id, product_id, qty, unit_price_ex_vat)
+        select placed, p.id, 1 + floor(random() * 3)::integer, 1 from raw_ops.products p where random() < 0.7 or p.sku = 'BEEF';
+        perform raw_ops.hold_stock(placed);
+    end
+    $$";
+
 /// One thing that happens in a stock room.
 async fn happen(pool: &PgPool, random: &mut StdRng) {
-    let statement = match random.random_range(0..10) {
+    let statement = match random.random_range(0..14) {
         0..=3 => "select raw_ops.allocate_order_to_batches(id) from raw_ops.orders order by random() limit 1",
         4 => "select raw_ops.release_batch(id, 'ann') from raw_ops.batches where status = 'QA_HOLD' order by random() limit 1",
         5 => {
@@ -141,10 +156,20 @@ async fn happen(pool: &PgPool, random: &mut StdRng) {
              select id, 'DISPATCHED' from raw_ops.orders where status = 'ALLOCATED' order by random() limit 1"
         }
         8 => "update raw_ops.shipments set status = 'DISPATCHED' where id = (select id from raw_ops.shipments order by random() limit 1)",
+        9 | 10 => PLACE,
+        11 => {
+            "with paid as (
+                 update raw_ops.orders set status = 'PAID'
+                 where status = 'PENDING' and id = (select id from raw_ops.orders where status = 'PENDING' order by random() limit 1)
+                 returning id
+             )
+             select raw_ops.request_allocation(id, 'PAID') from paid"
+        }
+        12 => "select raw_ops.release_expired_hold()",
         _ => {
             "with ended as (
                  update raw_ops.orders set status = 'CANCELLED'
-                 where id = (select id from raw_ops.orders o where status in ('PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED')
+                 where id = (select id from raw_ops.orders o where status in ('PENDING', 'PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED')
                              and not exists (select from raw_ops.shipments s where s.order_id = o.id) order by random() limit 1)
                  returning id
              )

@@ -6,7 +6,7 @@ use std::{cell::RefCell, pin::Pin, time::Duration};
 use engine::{Client, Job, NewJob, failpoint::Side};
 use jobs::{
     alerts::ReportFailures,
-    allocation::WatchQueue,
+    allocation::{ReleaseHolds, WatchQueue},
     health::PruneEnqueueKeys,
     monitors::{Check, ReconcileStock, RunMonitor},
     outbox::SweepMessages,
@@ -237,6 +237,7 @@ async fn the_house_is_looked_after() {
                 enqueue(pool, WatchQueue {}).await;
                 enqueue(pool, ReconcileStock {}).await;
                 enqueue(pool, PruneEnqueueKeys {}).await;
+                enqueue(pool, ReleaseHolds {}).await;
             })
         },
         end: "select (select count(*) from raw_ops.monitoring_runs), (select count(*) from raw_ops.allocation_alert_history),

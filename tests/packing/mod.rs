@@ -1,5 +1,6 @@
 //! Packing: instructions, their days, what packers say afterwards.
 
+mod calendar;
 mod checks;
 mod instructions;
 mod outage;

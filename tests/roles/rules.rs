@@ -88,7 +88,7 @@ pub const TABLES: &[Tables] = &[
          raw_ops.order_notes raw_ops.orders raw_ops.outbox raw_ops.pack_quality_checks raw_ops.packing_instructions \
          raw_ops.partner_contacts raw_ops.payment_events raw_ops.privacy_requests raw_ops.processed_3pl_files raw_ops.products raw_ops.proof_artifacts \
          raw_ops.proof_jobs raw_ops.proof_page_events raw_ops.referral_codes raw_ops.referral_events raw_ops.referral_rewards \
-         raw_ops.referrals raw_ops.refunds raw_ops.replacement_requests raw_ops.shipments raw_ops.stock_dispatches \
+         raw_ops.referrals raw_ops.refunds raw_ops.replacement_requests raw_ops.shipments raw_ops.soft_reservations raw_ops.stock_dispatches \
          raw_ops.subscription_actions raw_ops.subscription_config raw_ops.subscription_events raw_ops.subscriptions \
          raw_ops.support_tickets raw_ops.system_config raw_ops.temperature_audits raw_ops.temperature_logger_data \
          raw_ops.testimonials raw_ops.ticket_messages raw_ops.ticket_notes",
@@ -209,6 +209,11 @@ pub const FUNCTIONS: &[Functions] = &[
     // What webhooks missed.
     Functions(
         "raw_ops.orders_behind raw_ops.orders_reconciled_until raw_ops.settle_reconciliation raw_ops.store_missed_order",
+        &["rawops_runtime"],
+    ),
+    // Stock that is held for unpaid orders.
+    Functions(
+        "raw_ops.drop_holds raw_ops.give_up_holds raw_ops.held_products raw_ops.hold_stock raw_ops.hold_units raw_ops.release_expired_hold",
         &["rawops_runtime"],
     ),
     // Packing.
