@@ -20,7 +20,7 @@ pub mod webhooks;
 use addresses::{SyncToSeal, SyncToShopify};
 use alerts::{PostAlert, ReportFailures};
 use allocation::{AllocateOrder, ReleaseHolds, WatchQueue};
-use couriers::RecordEvent;
+use couriers::{HandleException, ImportLogger, RecordEvent};
 use customers::{HandlePrivacyRequest, ProcessCustomer, RemindOfPrivacyRequest};
 use dispatch::{ImportDispatch, ReadFile};
 use export::{CollectOrders, SendFile};
@@ -40,7 +40,9 @@ pub fn kinds() -> engine::Kinds {
         .with::<CalculateInstructions>()
         .with::<CollectOrders>()
         .with::<DeliverMessage>()
+        .with::<HandleException>()
         .with::<HandlePrivacyRequest>()
+        .with::<ImportLogger>()
         .with::<ImportDispatch>()
         .with::<JudgeCheck>()
         .with::<PlanPackDay>()

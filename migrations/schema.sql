@@ -1407,8 +1407,10 @@ create index idx_courier_events_created_at on raw_ops.courier_events using btree
 create index idx_courier_events_notification_pending on raw_ops.courier_events using btree (requires_customer_notification, customer_notified_at) where requires_customer_notification;
 create index idx_courier_events_shipment_id on raw_ops.courier_events using btree (shipment_id);
 create index idx_courier_events_shipment_recent on raw_ops.courier_events using btree (shipment_id, event_time desc);
+create trigger trg_enqueue_handle_exception_new after insert on raw_ops.courier_events referencing new table as new_rows for each statement execute function raw_ops.enqueue_row('couriers.handle_exception', 'couriers', 'event_id', 'id', '', '', 'requires_customer_notification or event_type in (''EXCEPTION'', ''RETURNED'')');
 comment on table raw_ops.courier_events is 'Courier tracking event log';
 comment on column raw_ops.courier_events.event_time is 'Moves a shipment forward only: a late scan never undoes DELIVERED or RETURNED.';
+comment on column raw_ops.courier_events.notification_channel is 'email: a mail was put into the outbox, and customer_notified_at says when it was sent; none: there was nothing to tell any more.';
 
 create table raw_ops.cron_jobs_metadata (
     jobname text not null,
@@ -1763,7 +1765,7 @@ create trigger mark_seal_webhook_failed after insert on raw_ops.dead_letter_queu
         last_error = ($1).error_message, error_category = ($1).category, processed_at = engine.now()
     where id = (($1).payload ->> ''inbox_id'')::uuid and processing_status <> ''success''
 ');
-create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = any (array['orders.process_order'::text, 'orders.process_refund'::text, 'orders.process_fulfillment'::text, 'customers.process_customer'::text, 'customers.handle_privacy_request'::text, 'couriers.record_event'::text, 'dispatch.read_file'::text])) execute function raw_ops.follow_dead_letter('
+create trigger mark_webhook_failed after insert on raw_ops.dead_letter_queue for each row when (new.topic = any (array['orders.process_order'::text, 'orders.process_refund'::text, 'orders.process_fulfillment'::text, 'customers.process_customer'::text, 'customers.handle_privacy_request'::text, 'couriers.record_event'::text, 'dispatch.read_file'::text, 'couriers.import_logger'::text])) execute function raw_ops.follow_dead_letter('
     update raw_ops.webhook_inbox
     set processing_status = ''failed'', processing_attempts = processing_attempts + coalesce(($1).attempts, 1),
         last_error = ($1).error_message, last_error_at = engine.now(), error_category = ($1).category, updated_at = engine.now()
@@ -1866,6 +1868,7 @@ create table raw_ops.exceptions_queue (
     constraint exceptions_queue_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
     constraint exceptions_queue_shipment_id_fkey foreign key (shipment_id) references raw_ops.shipments(id)
 );
+create index exceptions_queue_open_parcels on raw_ops.exceptions_queue using btree (shipment_id) where not resolved and shipment_id is not null;
 create index idx_exceptions_queue_unresolved on raw_ops.exceptions_queue using btree (resolved, created_at) where not resolved;
 comment on table raw_ops.exceptions_queue is 'Operational exceptions requiring attention';
 
@@ -3166,6 +3169,7 @@ create table raw_ops.temperature_audits (
     constraint temperature_audits_pkey primary key (id),
     constraint temperature_audits_shipment_id_fkey foreign key (shipment_id) references raw_ops.shipments(id)
 );
+create index temperature_audits_shipment on raw_ops.temperature_audits using btree (shipment_id);
 comment on table raw_ops.temperature_audits is 'Temperature monitoring audit records';
 
 create table raw_ops.temperature_logger_data (
@@ -3190,7 +3194,9 @@ create table raw_ops.temperature_logger_data (
     data_source text,
     raw_file_url text,
     created_at timestamp with time zone default now(),
+    inbox_id uuid,
     constraint temperature_logger_data_pkey primary key (id),
+    constraint temperature_logger_data_inbox_id_key unique (inbox_id),
     constraint temperature_logger_data_order_id_fkey foreign key (order_id) references raw_ops.orders(id),
     constraint temperature_logger_data_shipment_id_fkey foreign key (shipment_id) references raw_ops.shipments(id)
 );
@@ -3201,6 +3207,7 @@ create index idx_temp_logger_shipment_id on raw_ops.temperature_logger_data usin
 create index idx_temp_logger_uploaded_at on raw_ops.temperature_logger_data using btree (data_uploaded_at desc);
 comment on table raw_ops.temperature_logger_data is 'Raw temperature logger readings';
 comment on column raw_ops.temperature_logger_data.time_above_5c_minutes is 'For chilled goods; thresholds for frozen goods are settings.';
+comment on column raw_ops.temperature_logger_data.inbox_id is 'Its file, which may be forgotten before the readings.';
 
 create table raw_ops.testimonials (
     id uuid default gen_random_uuid() not null,
@@ -5212,6 +5219,9 @@ begin
     update raw_ops.orders o set status = 'DELIVERED'
     where o.id = now_is.order_id and o.status = 'DISPATCHED' and becomes = 'DELIVERED'
       and not exists (select from raw_ops.shipments s where s.order_id = o.id and s.status <> 'DELIVERED');
+    -- What held it up is over.
+    update raw_ops.exceptions_queue e set resolved = true, resolved_at = engine.now(), resolved_by = 'system'
+    where becomes = 'DELIVERED' and e.shipment_id = parcel and e.issue_type = 'courier_exception' and not e.resolved;
     perform raw_ops.log_event('SHIPMENT', parcel, 'shipment_' || lower(becomes::text), format('The parcel is %s', becomes),
         jsonb_build_object('order_id', now_is.order_id, 'status_before', now_is.status, 'at', at), null, parcel);
     return becomes;
@@ -5401,6 +5411,30 @@ $$;
 create function raw_ops.attempt_rank(status text) returns integer
 language sql immutable parallel safe
 as $$ select case status when 'success' then 3 when 'failed' then 2 when 'processing' then 1 else 0 end $$;
+
+create function raw_ops.audit_temperature(parcel uuid, place text, file text, arrival numeric, class text) returns void
+language plpgsql
+as $$
+declare
+    known uuid := (select a.id from raw_ops.temperature_audits a where a.shipment_id = parcel order by a.created_at, a.id limit 1);
+    is_core boolean := place is distinct from 'corner';
+begin
+    if known is null then
+        insert into raw_ops.temperature_audits (shipment_id, pass_class, created_at) values (parcel, class, engine.now()) returning id into known;
+    end if;
+    update raw_ops.temperature_audits a
+    set logger_core_csv_url = case when is_core then file else a.logger_core_csv_url end,
+        arrival_core_celsius = case when is_core then arrival else a.arrival_core_celsius end,
+        logger_corner_csv_url = case when is_core then a.logger_corner_csv_url else file end,
+        arrival_corner_celsius = case when is_core then a.arrival_corner_celsius else arrival end,
+        pass_class = case when 'FAIL' in (a.pass_class, class) then 'FAIL' when 'REVIEW' in (a.pass_class, class) then 'REVIEW' else class end
+    where a.id = known;
+    update raw_ops.shipments s
+    set courier_temp_compliance = (select case a.pass_class when 'PASS' then 'COMPLIANT' when 'FAIL' then 'BREACH' else 'UNKNOWN' end
+        from raw_ops.temperature_audits a where a.id = known)
+    where s.id = parcel;
+end
+$$;
 
 create function raw_ops.awaits_address_sync(customer uuid) returns boolean
 language plpgsql stable
@@ -6324,6 +6358,46 @@ begin
 end
 $$;
 
+create function raw_ops.handle_courier_event(event_id uuid) returns TABLE(outcome text, is_mailed boolean, is_case boolean)
+language plpgsql
+as $$
+declare
+    scan raw_ops.courier_events;
+    parcel raw_ops.shipments;
+    mapping raw_ops.courier_event_mapping;
+    courier text;
+begin
+    is_mailed := false;
+    is_case := false;
+    -- A statement of its own, so that what comes after sees what the holder before has written.
+    select * into parcel from raw_ops.shipments s
+    where s.id = (select e.shipment_id from raw_ops.courier_events e where e.id = event_id) for update;
+    select * into scan from raw_ops.courier_events e where e.id = event_id for update;
+    outcome := case
+        when scan.id is null then 'gone'
+        when scan.notification_channel is not null then 'known'
+        when parcel.status in ('DELIVERED', 'RETURNED') and scan.event_type is distinct from parcel.status::text then 'overtaken'
+        else 'told'
+    end;
+    if outcome = 'told' then
+        courier := coalesce(raw_ops.shopify_text(scan.raw_payload, 'carrier'), parcel.courier, 'DPD');
+        select * into mapping from raw_ops.courier_event_mapping m
+        where upper(m.courier_name) = upper(courier) and m.event_code = scan.event_code;
+        if scan.requires_customer_notification
+            and scan.event_time > engine.now() - make_interval(hours => raw_ops.threshold('couriers.notify_within_hours')::integer) then
+            is_mailed := raw_ops.mail_of_scan(scan, parcel, mapping);
+        end if;
+        if scan.event_type in ('EXCEPTION', 'RETURNED') then
+            is_case := raw_ops.open_parcel_case(scan, parcel, mapping, courier);
+        end if;
+    end if;
+    if outcome in ('told', 'overtaken') then
+        update raw_ops.courier_events e set notification_channel = case when is_mailed then 'email' else 'none' end where e.id = scan.id;
+    end if;
+    return next;
+end
+$$;
+
 create function raw_ops.held_products(held_order uuid) returns uuid[]
 language plpgsql stable
 as $$
@@ -6718,6 +6792,31 @@ as $$
       and o.last_sent_at between at - interval '1 hour' and at + interval '5 minutes'
 $$;
 
+create function raw_ops.mail_of_scan(scan raw_ops.courier_events, parcel raw_ops.shipments, mapping raw_ops.courier_event_mapping) returns boolean
+language plpgsql
+as $$
+declare
+    person raw_ops.customers;
+    ordered raw_ops.orders;
+begin
+    select * into ordered from raw_ops.orders o where o.id = parcel.order_id;
+    select * into person from raw_ops.customers c where c.id = ordered.customer_id;
+    if person.email is null then
+        return false;
+    end if;
+    insert into raw_ops.outbox (created_at, target, event_type, payload_json, idempotency_key)
+    select engine.now(), 'customerio', t.template, jsonb_build_object('to', person.email, 'customer_id', person.id, 'courier_event_id', scan.id,
+            'transactional_message_id', t.template, 'message_data', jsonb_strip_nulls(jsonb_build_object(
+                'order_number', ordered.order_number_label, 'courier', mapping.courier_name, 'tracking_no', parcel.tracking_no,
+                'first_name', person.first_name, 'message', mapping.customer_message_short,
+                'event_time', to_char(scan.event_time at time zone 'Europe/London', 'YYYY-MM-DD HH24:MI')))),
+        format('courier %s %s %s', parcel.id, scan.event_code, to_char(scan.event_time at time zone 'Europe/London', 'YYYY-MM-DD'))
+    from (select coalesce(nullif(mapping.notification_template_id, ''), 'delivery_exception') as template) t
+    on conflict (idempotency_key) do nothing;
+    return found;
+end
+$$;
+
 create function raw_ops.mark_sent(mail_id uuid, delivery text) returns void
 language plpgsql
 as $$
@@ -6729,6 +6828,10 @@ begin
     where o.id = mail_id
     returning o.* into mail;
     perform raw_ops.note_email_event(mail);
+    if mail.payload_json ? 'courier_event_id' then
+        update raw_ops.courier_events e set customer_notified_at = mail.last_sent_at
+        where e.id::text = mail.payload_json ->> 'courier_event_id' and e.customer_notified_at is null;
+    end if;
 end
 $$;
 
@@ -6930,6 +7033,35 @@ as $$
     join raw_ops.batches b on b.id = a.batch_id
     where i.order_id = wanted_order
       and not exists (select from raw_ops.stock_dispatches d where d.allocation_id = a.id)
+$$;
+
+create function raw_ops.open_parcel_case(scan raw_ops.courier_events, parcel raw_ops.shipments, mapping raw_ops.courier_event_mapping, courier text) returns boolean
+language plpgsql
+as $$
+declare
+    words text := coalesce(nullif(scan.event_text, ''), format('code %s of %s', scan.event_code, courier));
+    is_back boolean := scan.event_type = 'RETURNED';
+begin
+    if exists (
+        select from raw_ops.exceptions_queue e
+        where e.shipment_id = parcel.id and not e.resolved and e.issue_type = 'courier_exception' and e.raw_data ->> 'event_code' = scan.event_code
+    ) then
+        return false;
+    end if;
+    insert into raw_ops.exceptions_queue (order_id, shipment_id, issue_type, issue_description, raw_data, created_at)
+    values (parcel.order_id, parcel.id, 'courier_exception', words, jsonb_strip_nulls(jsonb_build_object('event_code', scan.event_code,
+        'tracking_no', parcel.tracking_no, 'courier', courier, 'courier_event_id', scan.id, 'event_time', scan.event_time)), engine.now());
+    perform raw_ops.log_event('SHIPMENT', parcel.id, 'EXCEPTION', words, jsonb_build_object('order_id', parcel.order_id,
+        'event_code', scan.event_code, 'event_type', scan.event_type), courier, scan.id);
+    perform from raw_ops.raise_alert(
+        case when lower(mapping.internal_priority) in ('urgent', 'critical') then 'critical' else 'warning' end,
+        case when is_back then 'A parcel comes back' else 'A parcel is held up' end,
+        format('%s says of parcel %s: %s. Its case is in exceptions_queue.', courier, parcel.tracking_no, words),
+        jsonb_build_array(jsonb_build_object('label', 'Parcel', 'value', coalesce(parcel.tracking_no, parcel.id::text), 'inline', true),
+            jsonb_build_object('label', 'Code', 'value', scan.event_code, 'inline', true)),
+        key => format('courier exception %s %s', courier, scan.event_code), source_check => 'couriers');
+    return true;
+end
 $$;
 
 create function raw_ops.open_work() returns jsonb
@@ -7141,6 +7273,20 @@ as $$
     select s.id from raw_ops.shipments s
     where s.tracking_no = number and s.created_at between at - interval '120 days' and at + interval '1 day'
     order by s.created_at desc limit 1
+$$;
+
+create function raw_ops.parcel_of_log(inbox_id uuid, at timestamp with time zone) returns TABLE(shipment_id uuid, left_at timestamp with time zone, arrived_at timestamp with time zone, limit_c numeric, tolerated_minutes integer)
+language plpgsql
+as $$
+declare
+    about jsonb := (select w.raw_payload from raw_ops.webhook_inbox w where w.id = inbox_id);
+    parcel raw_ops.shipments;
+begin
+    select * into parcel from raw_ops.shipments s
+    where s.id = coalesce((about ->> 'shipment_id')::uuid, raw_ops.parcel_of(about ->> 'tracking_no', at)) for update;
+    return query select parcel.id, parcel.dispatched_at, parcel.delivered_at, raw_ops.threshold('cold_chain.limit_c'),
+        raw_ops.threshold('cold_chain.tolerated_minutes')::integer;
+end
 $$;
 
 create function raw_ops.parcel_status(word text) returns raw_ops.shipment_status
@@ -8312,6 +8458,46 @@ begin
 end
 $$;
 
+create function raw_ops.save_temperature_log(inbox_id uuid, parcel_id uuid, readings jsonb, figures jsonb, class text, details text) returns bigint
+language plpgsql
+as $$
+#variable_conflict use_variable
+declare
+    began timestamptz := clock_timestamp();  -- Elapsed work, not a date: the real clock even under a test clock.
+    inbox raw_ops.webhook_inbox;
+    parcel raw_ops.shipments;
+    logger text;
+    made bigint;
+begin
+    select * into parcel from raw_ops.shipments s where s.id = parcel_id for update;
+    select * into inbox from raw_ops.webhook_inbox w where w.id = $1 for update;
+    logger := coalesce(raw_ops.shopify_text(inbox.raw_payload, 'logger_id'), 'unknown');
+    insert into raw_ops.temperature_logger_data as d
+        (order_id, shipment_id, logger_id, logger_type, readings, min_temp_c, max_temp_c, avg_temp_c, time_above_5c_minutes,
+         time_above_10c_minutes, trip_start_at, trip_end_at, trip_duration_hours, cold_chain_intact, breach_detected, breach_details,
+         data_uploaded_at, data_source, raw_file_url, created_at, inbox_id)
+    select parcel.order_id, parcel.id, logger, coalesce(raw_ops.shopify_text(inbox.raw_payload, 'logger_type'), 'USB'), readings,
+        f.min, f.max, f.mean, f.above_5, f.above_10, f.start, f."end", round(extract(epoch from f."end" - f.start) / 3600, 2),
+        case class when 'PASS' then true when 'FAIL' then false end, class = 'FAIL', details, inbox.received_at, 'upload',
+        'webhook_inbox/' || inbox.id, engine.now(), inbox.id
+    from jsonb_to_record(figures) f (min numeric, max numeric, mean numeric, above_5 integer, above_10 integer, start timestamptz, "end" timestamptz)
+    on conflict on constraint temperature_logger_data_inbox_id_key do nothing
+    returning d.id into made;
+    if made is not null then
+        perform raw_ops.audit_temperature(parcel.id, inbox.raw_payload ->> 'position', 'webhook_inbox/' || inbox.id,
+            (figures ->> 'arrival')::numeric, class);
+        perform raw_ops.log_event('SHIPMENT', parcel.id, case class when 'FAIL' then 'TEMPERATURE_ALERT' else 'TEMPERATURE_LOGGED' end,
+            coalesce(details, 'The parcel stayed cold'), jsonb_build_object('order_id', parcel.order_id, 'class', class, 'logger_id', logger),
+            'logger', inbox.id);
+        if class = 'FAIL' then
+            perform raw_ops.tell_of_breach(parcel, logger, details);
+        end if;
+    end if;
+    perform raw_ops.settle_webhook(inbox.id, began);
+    return coalesce(made, (select d.id from raw_ops.temperature_logger_data d where d.inbox_id = inbox.id));
+end
+$$;
+
 create function raw_ops.seal_age(payload jsonb) returns timestamp with time zone
 language sql stable
 as $$
@@ -9228,6 +9414,24 @@ end
 $$;
 comment on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) is 'Stores verified deliveries of Shopify.';
 
+create function raw_ops.store_temperature_log(about text, headers text, body bytea, digest bytea) returns TABLE(inbox_id uuid, outcome text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    key text := 'sha256:' || encode(digest, 'hex');
+begin
+    insert into raw_ops.webhook_inbox as w
+        (source, topic, webhook_id, raw_headers, raw_payload, raw_body, body_sha256, hmac_verified, received_at, created_at, updated_at)
+    values ('logger', 'temperature/log', key, headers::jsonb, about::jsonb, body, digest, true, engine.now(), engine.now(), engine.now())
+    on conflict (source, shop, webhook_id) do nothing
+    returning w.id into inbox_id;
+    outcome := case when inbox_id is null then 'duplicate' else 'enqueued' end;
+    inbox_id := coalesce(inbox_id, (select w.id from raw_ops.webhook_inbox w where w.source = 'logger' and w.shop = '' and w.webhook_id = key));
+    return next;
+end
+$$;
+
 create function raw_ops.subscription_figures(customer uuid) returns TABLE(active_subscriptions bigint, subscription_id uuid, subscription_status text, box_size text, frequency_weeks integer, next_billing_date date, payment_status text)
 language sql stable
 as $$
@@ -9339,6 +9543,24 @@ begin
     update raw_ops.delivery_reports r set outbox_id = found_id, recipient = null where r.event_id = report_id;
     perform raw_ops.apply_report(found_id, delivery, metric, left(reason, 500));
     return 'matched';
+end
+$$;
+
+create function raw_ops.tell_of_breach(parcel raw_ops.shipments, logger text, details text) returns void
+language plpgsql
+as $$
+begin
+    if exists (select from raw_ops.exceptions_queue e where e.shipment_id = parcel.id and not e.resolved and e.issue_type = 'temperature_breach') then
+        return;
+    end if;
+    insert into raw_ops.exceptions_queue (order_id, shipment_id, issue_type, issue_description, raw_data, created_at)
+    values (parcel.order_id, parcel.id, 'temperature_breach', details,
+            jsonb_strip_nulls(jsonb_build_object('logger_id', logger, 'tracking_no', parcel.tracking_no)), engine.now());
+    perform from raw_ops.raise_alert('critical', 'A parcel was too warm',
+        format('Parcel %s was %s. Its case is in exceptions_queue: ask the customer before the food is fed.', parcel.tracking_no, details),
+        jsonb_build_array(jsonb_build_object('label', 'Parcel', 'value', coalesce(parcel.tracking_no, parcel.id::text), 'inline', true),
+            jsonb_build_object('label', 'Logger', 'value', logger, 'inline', true)),
+        key => format('cold chain %s', parcel.id), source_check => 'couriers');
 end
 $$;
 
@@ -9463,6 +9685,7 @@ as $$
     select case
         when source = 'courier' then 'couriers.record_event'
         when source = 'packer' then 'dispatch.read_file'
+        when source = 'logger' then 'couriers.import_logger'
         when source <> 'shopify' then null
         when topic like 'orders/%' then 'orders.process_order'
         when topic = 'refunds/create' then 'orders.process_refund'
@@ -9919,6 +10142,7 @@ grant execute on function raw_ops.apply_report(uuid,text,text,text) to rawops_ru
 grant execute on function raw_ops.apply_shopify_customer(uuid,jsonb,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.apply_shopify_order(raw_ops.webhook_inbox,timestamp with time zone,raw_ops.orders,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.attempt_rank(text) to rawops_runtime;
+grant execute on function raw_ops.audit_temperature(uuid,text,text,numeric,text) to rawops_runtime;
 grant execute on function raw_ops.awaits_address_sync(uuid) to rawops_runtime;
 grant execute on function raw_ops.begin_address_sync(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.begin_export(uuid) to rawops_runtime;
@@ -9956,6 +10180,7 @@ grant execute on function raw_ops.get_current_inventory_for_reconciliation() to 
 grant execute on function raw_ops.get_daily_snapshot(date) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.get_low_stock_alerts() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.give_up_holds(uuid) to rawops_runtime;
+grant execute on function raw_ops.handle_courier_event(uuid) to rawops_runtime;
 grant execute on function raw_ops.held_products(uuid) to rawops_runtime;
 grant execute on function raw_ops.hmac_sha256(bytea,bytea) to rawops_runtime;
 grant execute on function raw_ops.hold_from_export(uuid[],text[]) to rawops_runtime;
@@ -9977,6 +10202,7 @@ grant execute on function raw_ops.log_event(text,uuid,text,text,jsonb,text,uuid)
 grant execute on function raw_ops.log_order_once(uuid,text,text,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.log_seal_event(raw_ops.seal_webhook_inbox,raw_ops.subscriptions,text,text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.mail_of_report(text,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.mail_of_scan(raw_ops.courier_events,raw_ops.shipments,raw_ops.courier_event_mapping) to rawops_runtime;
 grant execute on function raw_ops.mark_sent(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.minutes_since(timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.missing_stock(uuid) to rawops_runtime;
@@ -9991,6 +10217,7 @@ grant execute on function raw_ops.note_unknown_code(text,text,uuid) to rawops_ru
 grant execute on function raw_ops.note_unknown_topic(uuid,text,text) to rawops_runtime;
 grant execute on function raw_ops.only_batch_of(uuid) to rawops_runtime;
 grant execute on function raw_ops.open_allocations(uuid) to rawops_runtime;
+grant execute on function raw_ops.open_parcel_case(raw_ops.courier_events,raw_ops.shipments,raw_ops.courier_event_mapping,text) to rawops_runtime;
 grant execute on function raw_ops.open_work() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.order_figures(uuid) to rawops_runtime;
 grant execute on function raw_ops.order_needs(uuid) to rawops_operator, rawops_reader, rawops_runtime;
@@ -10001,6 +10228,7 @@ grant execute on function raw_ops.orders_to_pack(date,integer) to rawops_runtime
 grant execute on function raw_ops.pack_check(bigint) to rawops_runtime;
 grant execute on function raw_ops.packing_rules() to rawops_runtime;
 grant execute on function raw_ops.parcel_of(text,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.parcel_of_log(uuid,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.parcel_status(text) to rawops_runtime;
 grant execute on function raw_ops.parcel_to_pack(uuid) to rawops_runtime;
 grant execute on function raw_ops.privacy_task(text) to rawops_runtime;
@@ -10035,6 +10263,7 @@ grant execute on function raw_ops.save_seal_subscription(jsonb,uuid,raw_ops.subs
 grant execute on function raw_ops.save_shopify_customer(uuid,jsonb) to rawops_runtime;
 grant execute on function raw_ops.save_shopify_items(jsonb,uuid,boolean) to rawops_runtime;
 grant execute on function raw_ops.save_shopify_order(jsonb,timestamp with time zone,uuid,raw_ops.order_status) to rawops_runtime;
+grant execute on function raw_ops.save_temperature_log(uuid,uuid,jsonb,jsonb,text,text) to rawops_runtime;
 grant execute on function raw_ops.seal_age(jsonb) to rawops_runtime;
 grant execute on function raw_ops.seal_attempt_status(jsonb) to rawops_runtime;
 grant execute on function raw_ops.seal_customer(jsonb,uuid) to rawops_runtime;
@@ -10090,10 +10319,12 @@ grant execute on function raw_ops.store_dispatch_file(text,bytea,bytea) to rawop
 grant execute on function raw_ops.store_missed_order(text,text) to rawops_runtime;
 grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
+grant execute on function raw_ops.store_temperature_log(text,text,bytea,bytea) to rawops_ingest;
 grant execute on function raw_ops.subscription_figures(uuid) to rawops_runtime;
 grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;
 grant execute on function raw_ops.sync_address_change(uuid,uuid) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.take_delivery_report(text,text,timestamp with time zone,text,uuid,text,text,boolean,text) to rawops_ingest;
+grant execute on function raw_ops.tell_of_breach(raw_ops.shipments,text,text) to rawops_runtime;
 grant execute on function raw_ops.threshold(text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.today() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.uuid_generate_v4() to rawops_runtime;

@@ -9,6 +9,7 @@
 //! POST /functions/v1/ops-alerter               raises an alert
 //! POST /functions/v1/retry-failed-webhooks      tries webhooks again
 //! POST /functions/v1/sync-address-change       has a new address told again
+//! POST /functions/v1/import-temperature-log    what a logger measured on a parcel's way
 //! POST /webhooks/courier                       scans of parcels
 //! POST /webhooks/packer                        what the packer has sent
 //! POST /webhooks/customerio                    reports of Customer.io about mails

@@ -133,12 +133,12 @@ grant insert, delete on engine.occurrence to rawops_runtime;
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
     engine.stop_children, engine.enqueue_unwind, engine.inherit_steps, engine.restart_workflow, engine.pause_work, engine.resume_work, engine.hold_breaker, engine.run_schedule, engine.retire_partition,
     engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment,
-    raw_ops.store_shopify_webhooks, raw_ops.store_seal_webhook, raw_ops.store_courier_event, raw_ops.store_dispatch_file, raw_ops.take_delivery_report, raw_ops.resolve_message,
+    raw_ops.store_shopify_webhooks, raw_ops.store_seal_webhook, raw_ops.store_courier_event, raw_ops.store_temperature_log, raw_ops.store_dispatch_file, raw_ops.take_delivery_report, raw_ops.resolve_message,
     raw_ops.resolve_export, raw_ops.close_privacy_request from rawops_runtime;
 
 -- The HTTP process: new rows of the inboxes, and figures for /metrics without the jobs behind them.
 grant insert on raw_ops.webhook_inbox, raw_ops.seal_webhook_inbox to rawops_ingest;
-grant execute on function raw_ops.store_shopify_webhooks, raw_ops.store_seal_webhook, raw_ops.store_courier_event, raw_ops.store_dispatch_file, raw_ops.take_delivery_report,
+grant execute on function raw_ops.store_shopify_webhooks, raw_ops.store_seal_webhook, raw_ops.store_courier_event, raw_ops.store_temperature_log, raw_ops.store_dispatch_file, raw_ops.take_delivery_report,
     raw_ops.raise_alert, raw_ops.clear_alert, raw_ops.retry_failed_webhooks, raw_ops.sync_address_change to rawops_ingest;
 grant select on engine.queue_figures, engine.attempt_figures, engine.place_figures, engine.duty_health, engine.breaker_figures to rawops_ingest;
 grant execute on function engine.measure_figures to rawops_ingest;

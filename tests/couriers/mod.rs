@@ -1,3 +1,5 @@
 //! Couriers: scans of parcels.
 
-mod record_event;
+pub mod handle_exception;
+pub mod import_logger;
+pub mod record_event;

@@ -10,13 +10,15 @@ use uuid::Uuid;
 use crate::orders::inbox::{count, execute, paid, process, row};
 use crate::support::{Database, run_all, shelf::rows};
 
-const NUMBER: &str = "15500000000001";
+pub const NUMBER: &str = "15500000000001";
 
-fn scan(code: &Value, time: &str) -> Value {
+/// A scan of the parcel.
+pub fn scan(code: &Value, time: &str) -> Value {
     json!({ "tracking_no": NUMBER, "carrier": "DPD", "event_code": code, "event_text": "as DPD says", "event_time": time, "raw": {} })
 }
 
-async fn receive(pool: &PgPool, document: &Value) -> Uuid {
+/// Puts a scan into the inbox.
+pub async fn receive(pool: &PgPool, document: &Value) -> Uuid {
     sqlx::query_scalar(
         "insert into raw_ops.webhook_inbox (source, topic, raw_headers, raw_payload, webhook_id)
          values ('courier', 'tracking/event', '{}', $1, gen_random_uuid()::text) returning id",
@@ -27,23 +29,24 @@ async fn receive(pool: &PgPool, document: &Value) -> Uuid {
     .expect("the inbox takes any document")
 }
 
-async fn told(pool: &PgPool, document: &Value) -> String {
+/// Writes a scan down; what came of it.
+pub async fn told(pool: &PgPool, document: &Value) -> String {
     let inbox_id = receive(pool, document).await;
     sqlx::query_scalar("select outcome from raw_ops.process_courier_event_txn($1)").bind(inbox_id).fetch_one(pool).await.expect("a scan")
 }
 
 /// An order of which a parcel has left.
-async fn parcel(db: &Database) {
-    process(db.pool(), &paid()).await.expect("the order is sound");
+pub async fn parcel(pool: &PgPool) {
+    process(pool, &paid()).await.expect("the order is sound");
     execute(
-        db.pool(),
+        pool,
         &format!(
             "insert into raw_ops.shipments (order_id, tracking_no, status, courier, created_at)
              select id, '{NUMBER}', 'DISPATCHED', 'DPD', '2026-01-14 12:00Z' from raw_ops.orders"
         ),
     )
     .await;
-    execute(db.pool(), "update raw_ops.orders set status = 'DISPATCHED'").await;
+    execute(pool, "update raw_ops.orders set status = 'DISPATCHED'").await;
 }
 
 async fn stands(db: &Database) -> Value {
@@ -63,7 +66,7 @@ async fn every_order_of_scans_ends_at_the_last_of_them() {
     ];
     for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]] {
         let db = Database::new().await;
-        parcel(&db).await;
+        parcel(db.pool()).await;
         for at in order {
             let (code, time) = &day[at];
             assert_eq!(told(db.pool(), &scan(code, time)).await, "recorded");
@@ -79,7 +82,7 @@ async fn every_order_of_scans_ends_at_the_last_of_them() {
 #[tokio::test]
 async fn an_exception_is_left_by_a_later_scan_and_not_by_an_older_one() {
     let db = Database::new().await;
-    parcel(&db).await;
+    parcel(db.pool()).await;
     execute(
         db.pool(),
         "insert into raw_ops.courier_event_mapping (courier_name, event_code, event_type, requires_customer_notification)
@@ -104,7 +107,7 @@ async fn an_exception_is_left_by_a_later_scan_and_not_by_an_older_one() {
 #[tokio::test]
 async fn a_code_that_nobody_mapped_is_kept_told_once_and_moves_nothing() {
     let db = Database::new().await;
-    parcel(&db).await;
+    parcel(db.pool()).await;
     for (code, minute) in [(json!("777"), 1), (json!("777"), 2), (Value::Null, 3), (json!(""), 4)] {
         assert_eq!(told(db.pool(), &scan(&code, &format!("2026-01-15 07:{minute:02}:00"))).await, "recorded");
     }
@@ -119,7 +122,7 @@ async fn a_code_that_nobody_mapped_is_kept_told_once_and_moves_nothing() {
 #[tokio::test]
 async fn a_number_that_is_used_again_means_the_newest_parcel_that_was_there() {
     let db = Database::new().await;
-    parcel(&db).await;
+    parcel(db.pool()).await;
     execute(db.pool(), "update raw_ops.shipments set status = 'DELIVERED'").await;
     execute(
         db.pool(),
@@ -141,7 +144,7 @@ async fn a_number_that_is_used_again_means_the_newest_parcel_that_was_there() {
 #[tokio::test]
 async fn a_time_without_a_zone_is_londons() {
     let db = Database::new().await;
-    parcel(&db).await;
+    parcel(db.pool()).await;
     execute(db.pool(), "update raw_ops.shipments set created_at = '2026-07-01 12:00Z'").await;
     told(db.pool(), &scan(&json!("009"), "2026-07-02 07:00:00")).await;
     assert_eq!(count(db.pool(), "raw_ops.courier_events where event_time = '2026-07-02 06:00Z'").await, 1);
@@ -150,7 +153,7 @@ async fn a_time_without_a_zone_is_londons() {
 #[tokio::test]
 async fn stopped_before_or_after_its_commit_the_job_leaves_the_same() {
     let db = Database::new().await;
-    parcel(&db).await;
+    parcel(db.pool()).await;
     let inbox_id = receive(db.pool(), &scan(&json!("015"), "2026-01-15 07:00:00")).await;
     let mut tx = db.pool().begin().await.expect("a transaction");
     sqlx::query("select raw_ops.process_courier_event_txn($1)").bind(inbox_id).execute(&mut *tx).await.expect("it is sound");
@@ -184,7 +187,7 @@ async fn a_scan_that_comes_before_its_parcel_waits_and_what_is_no_scan_is_named(
             ["not_ready", "no parcel has the number 15500000000001"]
         ])
     );
-    parcel(&db).await;
+    parcel(db.pool()).await;
     execute(db.pool(), "update raw_ops.webhook_inbox set last_error_at = now() - interval '1 h', received_at = now() - interval '1 h', updated_at = now() - interval '1 h'").await;
     let again: i64 =
         sqlx::query_scalar("select count(*) from raw_ops.retry_failed_webhooks()").fetch_one(db.pool()).await.expect("retried");
@@ -200,7 +203,7 @@ async fn every_captured_scan_is_written_and_the_parcel_is_delivered() {
     let Ok(text) = fs::read_to_string(path) else { return };
     let captured: Value = serde_json::from_str(&text).expect("the scans are JSON");
     let db = Database::new().await;
-    parcel(&db).await;
+    parcel(db.pool()).await;
     let scans = captured["poll_response"]["data"].as_array().expect("scans");
     for raw in scans {
         let document = json!({

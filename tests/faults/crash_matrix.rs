@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::addresses;
+use crate::couriers::{handle_exception as couriers, import_logger::too_warm};
 use crate::orders::inbox::{self, execute};
 use crate::support::{
     Database, Outside, clock, ledger,
@@ -220,6 +221,29 @@ async fn an_address_reaches_both_systems_and_is_written_once() {
         },
         end: "select shopify_state, seal_state, shopify_error, seal_error from raw_ops.address_changes",
         outside: |outside| json!([addresses::at_shopify(outside), addresses::at_seal(outside)]),
+    };
+    survives(case, 4).await;
+}
+
+#[tokio::test]
+async fn a_parcel_that_is_held_up_is_told_of_once() {
+    let case = Case {
+        prepare: |pool| Box::pin(couriers::held_up(pool)),
+        // A mail whose outcome nobody knows is parked.
+        end: "select event_code, notification_channel, (select count(*) from raw_ops.exceptions_queue),
+                  (select count(*) from raw_ops.outbox where state in ('sent', 'unknown')) from raw_ops.courier_events",
+        outside: |outside| json!([messages(outside), outside.customerio.message_count() <= 1]),
+    };
+    survives(case, 4).await;
+}
+
+#[tokio::test]
+async fn a_parcel_that_was_too_warm_is_told_of_once() {
+    let case = Case {
+        prepare: |pool| Box::pin(too_warm(pool)),
+        end: "select pass_class, (select count(*) from raw_ops.temperature_logger_data), (select count(*) from raw_ops.exceptions_queue)
+              from raw_ops.temperature_audits",
+        outside: messages,
     };
     survives(case, 4).await;
 }

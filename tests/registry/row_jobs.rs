@@ -19,7 +19,11 @@ async fn every_table_that_makes_jobs_names_a_kind_and_a_queue_that_workers_know(
     .await
     .expect("triggers can be read");
     let mut tables: Vec<&str> = triggers.iter().map(|(table, _)| table.as_str()).collect();
-    assert_eq!(tables.len(), 19, "one for rows that are inserted and one for rows that are changed; checks of packers do not change");
+    assert_eq!(
+        tables.len(),
+        20,
+        "one for rows that are inserted and one for rows that are changed; checks of packers and scans do not change"
+    );
     tables.dedup();
     // Webhooks have triggers of their own: tests/webhooks/topics.rs.
     assert_eq!(
@@ -28,6 +32,7 @@ async fn every_table_that_makes_jobs_names_a_kind_and_a_queue_that_workers_know(
             "raw_ops.address_changes",
             "raw_ops.alert_log",
             "raw_ops.allocation_queue",
+            "raw_ops.courier_events",
             "raw_ops.dispatch_import_queue",
             "raw_ops.export_outbox",
             "raw_ops.lifecycle_events",

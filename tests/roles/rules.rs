@@ -156,7 +156,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("raw_ops.order_figures raw_ops.subscription_figures raw_ops.shipment_figures", &["rawops_runtime"]),
     Functions("raw_ops.call_customer_figures raw_ops.lock_customer_figures raw_ops.refresh_customer_figures", &[]),
     Functions(
-        "raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.store_courier_event raw_ops.store_dispatch_file raw_ops.take_delivery_report",
+        "raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.store_courier_event raw_ops.store_temperature_log raw_ops.store_dispatch_file raw_ops.take_delivery_report",
         &["rawops_ingest"],
     ),
     Functions("raw_ops.raise_alert raw_ops.clear_alert", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
@@ -196,7 +196,7 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     // Scans of parcels.
     Functions(
-        "raw_ops.courier_time raw_ops.courier_word raw_ops.note_unknown_code raw_ops.parcel_of raw_ops.parcel_status \
+        "raw_ops.courier_time raw_ops.courier_word raw_ops.handle_courier_event raw_ops.mail_of_scan raw_ops.audit_temperature raw_ops.parcel_of_log raw_ops.save_temperature_log raw_ops.tell_of_breach raw_ops.note_unknown_code raw_ops.open_parcel_case raw_ops.parcel_of raw_ops.parcel_status \
          raw_ops.process_courier_event_txn raw_ops.seal_webhooks_to_retry",
         &["rawops_runtime"],
     ),
