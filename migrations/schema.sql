@@ -2463,6 +2463,7 @@ create table raw_ops.packing_instructions (
     pack_on date,
     deliver_on date,
     expected_weight_kg numeric,
+    food_grams bigint,
     constraint packing_instructions_pkey primary key (id),
     constraint unique_order_instruction unique (order_id),
     constraint packing_instructions_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id),
@@ -2479,6 +2480,7 @@ comment on column raw_ops.packing_instructions.calculation_version is 'The versi
 comment on column raw_ops.packing_instructions.pack_on is 'The day it was made for.';
 comment on column raw_ops.packing_instructions.deliver_on is 'The day on which the parcel arrives when it leaves on pack_on.';
 comment on column raw_ops.packing_instructions.expected_weight_kg is 'Boxes, lining, coolant and food.';
+comment on column raw_ops.packing_instructions.food_grams is 'The food that it was made for; null where nobody wrote it down.';
 
 create table raw_ops.partner_contacts (
     target text not null,
@@ -7148,7 +7150,11 @@ as $$
     from raw_ops.orders o
     left join raw_ops.packing_instructions p on p.order_id = o.id
     where o.status in ('ALLOCATED', 'EXPORTED')
-      and (p.id is null or (p.pack_on < day and p.calculated_by = 'automated'))
+      and (p.id is null
+           or (p.calculated_by = 'automated'
+               and (p.pack_on < day
+                    or (o.status = 'ALLOCATED' and p.pack_on = day
+                        and p.food_grams <> (select f.food_grams from raw_ops.parcel_to_pack(o.id) f)))))
       and not exists (select from raw_ops.pack_quality_checks c where c.order_id = o.id)
     order by o.ordered_at, o.id
     limit most
@@ -7677,9 +7683,10 @@ language plpgsql
 as $$
 declare
     parcel record;
+    exported boolean;
 begin
     -- A statement of its own: the next ones see what its holder before has written.
-    perform from raw_ops.orders o where o.id = wanted_order for no key update;
+    select o.status = 'EXPORTED' into exported from raw_ops.orders o where o.id = wanted_order for no key update;
     select * into parcel from raw_ops.parcel_to_pack(wanted_order);
     if not found then
         return 'closed';
@@ -7689,22 +7696,24 @@ begin
     insert into raw_ops.packing_instructions as p
         (order_id, shopify_order_id, batch_id, box_size, insulation_type, pcm_mass_kg, pcm_packs_count, ambient_forecast_max,
          transit_hours_expected, forecast_retrieved_at, risk_level, logger_required, special_notes, created_at, calculation_version,
-         pack_on, deliver_on, expected_weight_kg)
+         pack_on, deliver_on, expected_weight_kg, food_grams)
     select wanted_order, parcel.shopify_order_id, parcel.batch_id, m.box_size, m.insulation, m.coolant_grams / 1000.0, m.packs, m.ambient,
         m.transit_hours, engine.now() - forecast_age, m.risk, m.logger, m.notes, engine.now(), m.version,
-        m.pack_on, m.deliver_on, m.total_grams / 1000.0
+        m.pack_on, m.deliver_on, m.total_grams / 1000.0, parcel.food_grams
     from jsonb_to_record(made) m (
         box_size text, insulation text, coolant_grams bigint, packs smallint, ambient numeric, transit_hours smallint, risk text,
         logger boolean, notes text, version text, pack_on date, deliver_on date, total_grams bigint)
     on conflict (order_id) do update set
         (batch_id, box_size, insulation_type, pcm_mass_kg, pcm_packs_count, ambient_forecast_max, transit_hours_expected,
          forecast_retrieved_at, risk_level, logger_required, special_notes, created_at, calculation_version, pack_on, deliver_on,
-         expected_weight_kg)
+         expected_weight_kg, food_grams)
         = (excluded.batch_id, excluded.box_size, excluded.insulation_type, excluded.pcm_mass_kg, excluded.pcm_packs_count,
          excluded.ambient_forecast_max, excluded.transit_hours_expected, excluded.forecast_retrieved_at, excluded.risk_level,
          excluded.logger_required, excluded.special_notes, excluded.created_at, excluded.calculation_version, excluded.pack_on,
-         excluded.deliver_on, excluded.expected_weight_kg)
-    where p.pack_on < excluded.pack_on and p.calculated_by = 'automated'
+         excluded.deliver_on, excluded.expected_weight_kg, excluded.food_grams)
+    where p.calculated_by = 'automated'
+      and (p.pack_on < excluded.pack_on
+           or (not exported and p.pack_on = excluded.pack_on and p.food_grams <> excluded.food_grams))
       and not exists (select from raw_ops.pack_quality_checks c where c.order_id = wanted_order);
     if not found then
         return 'known';

@@ -126,3 +126,29 @@ async fn an_instruction_is_written_only_for_what_is_still_to_be_packed() {
     execute(room.pool(), &format!("update raw_ops.orders set status = 'CANCELLED' where id = '{order}'")).await;
     assert_eq!(put(1_000).await, "closed");
 }
+
+#[tokio::test]
+async fn an_order_that_became_smaller_is_instructed_anew_until_it_has_gone_to_the_packer() {
+    let room = Room::on("2026-07-01").await;
+    let beef = room.stocked().await;
+    let order = room.allocated(beef, 30, "SW1A 1AA").await;
+    assert_eq!(room.plan().await["calculated"], 1);
+    let columns = "id, box_size, expected_weight_kg::text as kg, food_grams";
+    let first = room.instruction(order, columns).await;
+    assert_eq!((&first["box_size"], &first["food_grams"]), (&json!("large"), &json!(15_000)));
+    let shrink = async |units: i32| {
+        execute(room.pool(), &format!("update raw_ops.order_items set qty = {units} where order_id = '{order}'")).await;
+        execute(
+            room.pool(),
+            &format!("select raw_ops.free_line(id, order_id, {units}) from raw_ops.order_items where order_id = '{order}'"),
+        )
+        .await;
+        room.plan().await
+    };
+    assert_eq!(shrink(6).await["calculated"], 1);
+    let smaller = room.instruction(order, columns).await;
+    assert_eq!((&smaller["id"], &smaller["box_size"], &smaller["food_grams"]), (&first["id"], &json!("small"), &json!(3_000)));
+    execute(room.pool(), &format!("update raw_ops.orders set status = 'EXPORTED' where id = '{order}'")).await;
+    assert_eq!(shrink(4).await["orders"], 0, "the packer has the file");
+    assert_eq!(room.instruction(order, columns).await, smaller);
+}
