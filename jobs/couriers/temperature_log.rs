@@ -59,16 +59,22 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Reading>, Refusal> {
         return Err(Refusal("the file holds the character U+0000: save it as UTF-8".into()));
     }
     let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
-    let found = [b',', b';', b'\t'].into_iter().find_map(|delimiter| {
+    let mut refusal = Refusal("no line names a time and a temperature".into());
+    for delimiter in [b';', b'\t', b','] {
         let mut rows = lines(&text, delimiter);
-        let columns = rows.by_ref().take(PREFACE).find_map(|row| Columns::named(&row))?;
-        Some((columns, rows.collect::<Vec<_>>()))
-    });
-    let (columns, rows) = found.ok_or_else(|| Refusal("no line names a time and a temperature".into()))?;
-    let mut readings = columns.read(&rows)?;
+        let Some(columns) = rows.by_ref().take(PREFACE).find_map(|row| Columns::named(&row)) else { continue };
+        match columns.read(&rows.collect::<Vec<_>>()) {
+            Ok(readings) => return Ok(in_order(readings)),
+            Err(reason) => refusal = reason,
+        }
+    }
+    Err(refusal)
+}
+
+fn in_order(mut readings: Vec<Reading>) -> Vec<Reading> {
     readings.sort_unstable_by_key(|reading| (reading.at, -reading.hundredths));
     readings.dedup_by_key(|reading| reading.at);
-    Ok(readings)
+    readings
 }
 
 /// The rows of a file; one that cannot be read at all is an empty one.
@@ -84,7 +90,7 @@ impl Columns {
         let place = |test: &dyn Fn(&str) -> bool| names.iter().position(|name| test(name));
         let temperature = place(&|name| name.contains("temp") || name.contains("celsius") || name.contains("fahrenheit"))?;
         let date = place(&|name| name.contains("date") && !name.contains("time"));
-        let time = place(&|name| name.contains("time")).or(date)?;
+        let time = place(&|name| name.contains("time")).or(date).filter(|time| *time != temperature)?;
         let unit = names[temperature].split(|letter: char| !letter.is_ascii_alphanumeric()).rfind(|word| !word.is_empty());
         let is_utc = names[time].contains("utc") || names[time].contains("gmt");
         Some(Self {
