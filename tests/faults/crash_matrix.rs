@@ -261,10 +261,22 @@ async fn the_house_is_looked_after() {
                 enqueue(pool, WatchQueue {}).await;
                 enqueue(pool, ReconcileStock {}).await;
                 enqueue(pool, PruneEnqueueKeys {}).await;
+                let lamb = product(pool, "LAMB").await;
+                Batch::of(9, 30).put(pool, "l1", lamb).await;
+                for statement in [
+                    "insert into raw_ops.orders (status) values ('PENDING')",
+                    "insert into raw_ops.soft_reservations (order_id, batch_id, units, expires_at)
+                     select o.id, b.id, 2, now() from raw_ops.orders o, raw_ops.batches b where o.status = 'PENDING' and b.batch_code = 'l1'",
+                    "update raw_ops.batches set qty_soft_reserved = 2 where batch_code = 'l1'",
+                ] {
+                    execute(pool, statement).await;
+                }
                 enqueue(pool, ReleaseHolds {}).await;
             })
         },
         end: "select (select count(*) from raw_ops.monitoring_runs), (select count(*) from raw_ops.allocation_alert_history),
+                  (select count(*) from raw_ops.soft_reservations), (select sum(qty_soft_reserved) from raw_ops.batches),
+                  (select count(*) from raw_ops.ops_events where kind = 'stock_hold_ended'),
                   (select array_agg(title || ' ' || delivery_status order by title) from raw_ops.alert_log)",
         outside: messages,
     };
