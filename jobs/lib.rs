@@ -22,7 +22,7 @@ use alerts::{PostAlert, ReportFailures};
 use allocation::{AllocateOrder, ReleaseHolds, WatchQueue};
 use couriers::{HandleException, ImportLogger, RecordEvent};
 use customers::{HandlePrivacyRequest, ProcessCustomer, RemindOfPrivacyRequest};
-use dispatch::{ImportDispatch, ReadFile};
+use dispatch::{FetchFiles, ImportDispatch, ReadFile};
 use export::{CollectOrders, SendFile};
 use health::PruneEnqueueKeys;
 use lifecycle::TrackEvent;
@@ -40,10 +40,11 @@ pub fn kinds() -> engine::Kinds {
         .with::<CalculateInstructions>()
         .with::<CollectOrders>()
         .with::<DeliverMessage>()
+        .with::<FetchFiles>()
         .with::<HandleException>()
         .with::<HandlePrivacyRequest>()
-        .with::<ImportLogger>()
         .with::<ImportDispatch>()
+        .with::<ImportLogger>()
         .with::<JudgeCheck>()
         .with::<PlanPackDay>()
         .with::<PostAlert>()
@@ -57,8 +58,8 @@ pub fn kinds() -> engine::Kinds {
         .with::<ReconcileOrders>()
         .with::<ReconcileStock>()
         .with::<RecordEvent>()
-        .with::<RemindOfPrivacyRequest>()
         .with::<ReleaseHolds>()
+        .with::<RemindOfPrivacyRequest>()
         .with::<ReportFailures>()
         .with::<RetryFailed>()
         .with::<RunMonitor>()

@@ -9592,6 +9592,15 @@ create function raw_ops.today() returns date
 language sql
 as $$ select (engine.now() at time zone 'Europe/London')::date $$;
 
+create function raw_ops.unknown_dispatch_files(hashes text[]) returns SETOF text
+language sql stable
+as $$
+    select distinct h.hash from unnest(hashes) h (hash)
+    where not exists (select from raw_ops.processed_3pl_files f where f.file_hash = h.hash)
+      and not exists (
+          select from raw_ops.webhook_inbox i where i.source = 'packer' and i.shop = '' and i.webhook_id = 'sha256:' || h.hash)
+$$;
+
 create function raw_ops.uuid_generate_v4() returns uuid
 language sql parallel safe
 as $$select gen_random_uuid()$$;
@@ -10324,7 +10333,7 @@ grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shrink_refunded_lines(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.stock_drift() to rawops_runtime;
 grant execute on function raw_ops.store_courier_event(text,text,bytea,bytea,text) to rawops_ingest;
-grant execute on function raw_ops.store_dispatch_file(text,bytea,bytea) to rawops_ingest;
+grant execute on function raw_ops.store_dispatch_file(text,bytea,bytea) to rawops_ingest, rawops_runtime;
 grant execute on function raw_ops.store_missed_order(text,text) to rawops_runtime;
 grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
@@ -10336,6 +10345,7 @@ grant execute on function raw_ops.take_delivery_report(text,text,timestamp with 
 grant execute on function raw_ops.tell_of_breach(raw_ops.shipments,text,text) to rawops_runtime;
 grant execute on function raw_ops.threshold(text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.today() to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function raw_ops.unknown_dispatch_files(text[]) to rawops_runtime;
 grant execute on function raw_ops.uuid_generate_v4() to rawops_runtime;
 grant execute on function raw_ops.vat_standard_rate() to rawops_runtime;
 grant execute on function raw_ops.wake_waiting_orders(uuid) to rawops_runtime;

@@ -8,6 +8,8 @@ use engine::{NewJob, schedule::Schedule};
 use jobs::{
     alerts::ReportFailures,
     allocation::{ReleaseHolds, WatchQueue},
+    allocation::WatchQueue,
+    dispatch::FetchFiles,
     export::CollectOrders,
     health::PruneEnqueueKeys,
     monitors::{Check, ReconcileStock, RunMonitor},
@@ -39,6 +41,7 @@ pub const SCHEDULES: &[Schedule] = &[
         "Finds orders that changed at Shopify and that no webhook told of",
     ),
     Schedule::of::<CollectOrders>("order-export", "0 6 * * *", London, "Hands the orders whose stock is reserved to the packer"),
+    Schedule::of::<FetchFiles>("fetch-dispatches", "3-59/15 * * * *", London, "Fetches the packer's files of what has left"),
     Schedule::of::<ReportFailures>("report-failures", "* * * * *", London, "Says in Slack what fails, and what fails no more"),
     Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week"),
     Schedule::of::<WatchQueue>("watch-allocation-queue", "*/5 * * * *", London, "Says when orders wait for stock too long"),

@@ -2,7 +2,7 @@
 //!
 //! inbox row -> rows -> dispatch_import_queue, each with a job of its own; the file is noted as read
 //!
-//! Started by  web/webhooks/packer.rs
+//! Started by  web/webhooks/packer.rs and dispatch.fetch_files
 //! Unique by   inbox row; the same bytes again are read once, whatever they are called
 //! Rejected    when it is no such file: category `validation`
 //!
@@ -12,10 +12,10 @@ use engine::{Failure, Job, JobResult, Run, Tx};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::file::{self, Row};
+use crate::export::manifest::sha256;
 
 /// Reads the file that lies in `raw_ops.webhook_inbox` under this id.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl ReadFile {
     }
 
     async fn keep(&self, tx: &mut Tx, received: &Received, rows: &[Row]) -> JobResult<String> {
-        let sha256 = Sha256::digest(&received.body).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let sha256 = sha256(&received.body);
         let name = received.name.clone().unwrap_or_else(|| format!("dispatch_{}", &sha256[..12]));
         let outcome = sqlx::query_scalar("select raw_ops.keep_dispatch_file($1, $2, $3, $4, $5, $6, $7)")
             .bind(self.inbox_id)

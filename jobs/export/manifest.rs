@@ -184,6 +184,11 @@ pub enum FileError {
     },
 }
 
+/// The hash of a file, in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
 impl File {
     /// Writes a batch's file.
     ///
@@ -200,7 +205,7 @@ impl File {
             writer.write_record(row)?;
         }
         let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
-        let sha256 = Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let sha256 = sha256(&bytes);
         Ok(Self { name: format!("{batch_id}_{version}.csv"), bytes, sha256 })
     }
 

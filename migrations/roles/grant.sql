@@ -133,7 +133,7 @@ grant insert, delete on engine.occurrence to rawops_runtime;
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
     engine.stop_children, engine.enqueue_unwind, engine.inherit_steps, engine.restart_workflow, engine.pause_work, engine.resume_work, engine.hold_breaker, engine.run_schedule, engine.retire_partition,
     engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment,
-    raw_ops.store_shopify_webhooks, raw_ops.store_seal_webhook, raw_ops.store_courier_event, raw_ops.store_temperature_log, raw_ops.store_dispatch_file, raw_ops.take_delivery_report, raw_ops.resolve_message,
+    raw_ops.store_shopify_webhooks, raw_ops.store_seal_webhook, raw_ops.store_courier_event, raw_ops.store_temperature_log, raw_ops.take_delivery_report, raw_ops.resolve_message,
     raw_ops.resolve_export, raw_ops.close_privacy_request from rawops_runtime;
 
 -- The HTTP process: new rows of the inboxes, and figures for /metrics without the jobs behind them.

@@ -1,4 +1,4 @@
-//! A packer who takes files of orders at an HTTP drop, and says when he has read them.
+//! A packer who takes files of orders at an HTTP drop, says when he has read them, and lays out files of what has left.
 //!
 //! A file is kept under its name once: the same bytes again are known, others are refused.
 
@@ -59,6 +59,7 @@ pub struct Packer {
 struct House {
     options: Options,
     files: Mutex<BTreeMap<String, Dropped>>,
+    laid_out: Mutex<BTreeMap<String, String>>,
     refuses: Mutex<Option<String>>,
     limit: Limit,
     faults: Faults,
@@ -72,6 +73,7 @@ impl Packer {
     pub async fn start(options: Options, shutdown: CancellationToken) -> io::Result<Self> {
         let house = Arc::new(House {
             files: Mutex::default(),
+            laid_out: Mutex::default(),
             refuses: Mutex::default(),
             limit: Limit::new(options.per_second, options.per_second.max(1.0)),
             faults: Faults::new(options.seed, options.faults),
@@ -102,6 +104,14 @@ impl Packer {
             orders.extend(of_file);
         }
         orders
+    }
+
+    /// He lays out a file of what has left.
+    ///
+    /// # Panics
+    /// Never: no holder of the lock panics.
+    pub fn lay_out(&self, name: &str, text: String) {
+        self.house.laid_out.lock().expect("no holder of this lock panics").insert(name.to_owned(), text);
     }
 
     /// From now on he refuses what he reads, with these words.
@@ -135,6 +145,8 @@ impl System for House {
         match (asked.method.as_str(), &segments[..]) {
             ("PUT", ["orders", name]) => self.put(name, asked),
             ("GET", ["orders", name, "receipt"]) => self.receipt(name),
+            ("GET", ["dispatches"]) => self.list(),
+            ("GET", ["dispatches", name]) => self.laid_out(name),
             _ => self.refusal(404),
         }
     }
@@ -161,11 +173,22 @@ impl House {
         self.files.lock().expect("no holder of this lock panics")
     }
 
+    fn list(&self) -> Answer {
+        let laid_out = self.laid_out.lock().expect("no holder of this lock panics");
+        let files: Vec<_> = laid_out.iter().map(|(name, text)| json!({ "name": name, "sha256": hash(text.as_bytes()) })).collect();
+        answer(200, &json!({ "files": files }))
+    }
+
+    fn laid_out(&self, name: &str) -> Answer {
+        let laid_out = self.laid_out.lock().expect("no holder of this lock panics");
+        match laid_out.get(&name.replace("%20", " ")) {
+            Some(text) => Answer::new(200, text.as_str()).header("content-type", "text/csv"),
+            None => self.refusal(404),
+        }
+    }
+
     fn put(&self, name: &str, asked: &Asked) -> Answer {
-        let sha256 = Sha256::digest(&asked.body).iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a string takes what is written");
-            text
-        });
+        let sha256 = hash(&asked.body);
         if asked.header("idempotency-key") != Some(&sha256) {
             return answer(400, &json!({ "error": "the bytes do not have the hash of Idempotency-Key" }));
         }
@@ -195,6 +218,14 @@ impl House {
             None => answer(200, &json!({ "sha256": file.sha256, "state": "read" })),
         }
     }
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes what is written");
+        text
+    })
 }
 
 fn answer(status: u16, body: &serde_json::Value) -> Answer {

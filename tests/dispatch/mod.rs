@@ -1,6 +1,7 @@
 //! Dispatches: what the packer says has left becomes parcels, once.
 
 mod crashes;
+mod fetch_files;
 mod import_dispatch;
 mod read_file;
 

@@ -1,6 +1,7 @@
 //! The crash matrix: the worker stops after each step of an export, and the job runs again.
 
-use engine::{Client, NewJob};
+use engine::{Client, Kinds, NewJob};
+use jobs::clients;
 use jobs::export::{CollectOrders, SendFile};
 use serde_json::json;
 use uuid::Uuid;
@@ -10,9 +11,9 @@ use crate::orders::inbox::{count, execute};
 use crate::support::{Database, Outside, drain::run_kinds, run_all};
 
 /// A batch of two orders whose job has not begun.
-async fn queued(db: &Database) -> Uuid {
+async fn queued(db: &Database, outside: &Outside) -> Uuid {
     waiting(db.pool(), 2).await;
-    let held = engine::Kinds::new().with::<CollectOrders>();
+    let held = Kinds::new().with::<CollectOrders>().sharing(clients::Outside::new(&outside.settings()).expect("the settings are right"));
     Client::new(db.pool().clone()).enqueue(&NewJob::of(&CollectOrders {}).expect("it serialises")).await.expect("enqueued");
     run_kinds(db, held).await;
     assert_eq!((batch(db).await, stands(db).await), (("pending".into(), 0), all(2, "EXPORTED", Some("queued"))));
@@ -50,7 +51,7 @@ async fn stopped_after_any_step_a_batch_is_sent_once_and_ends_the_same() {
     for step in ["nothing", "begun", "put", "sent"] {
         let (db, outside) = (Database::new().await, Outside::start().await);
         execute(db.pool(), "update raw_ops.retry_config set backoff_seconds = '{0}'").await;
-        let export = queued(&db).await;
+        let export = queued(&db, &outside).await;
         let mut puts = 1;
         if step != "nothing" {
             execute(db.pool(), &format!("select raw_ops.begin_export('{export}')")).await;

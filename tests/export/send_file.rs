@@ -6,13 +6,13 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{all, batch, run, stands, waiting};
+use super::{all, batch, ready, run, stands, waiting};
 use crate::orders::inbox::{count, execute, row};
 use crate::support::{
     Database, Outside, ledger,
     outside::{self, DROP_TOKEN},
     run_all,
-    shelf::rows,
+    shelf::{Batch, product, rows},
 };
 
 async fn retry_at_once(db: &Database) {
@@ -42,20 +42,26 @@ async fn the_packer_has_the_file_once_whatever_becomes_of_a_request() {
         (&[Fault::Garbage, Fault::Garbage], 1),
         (&all_at_once, 2),
     ];
-    for (faults, puts) in cases {
-        let (db, outside) = (Database::new().await, Outside::start().await);
-        retry_at_once(&db).await;
-        waiting(db.pool(), 2).await;
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    retry_at_once(&db).await;
+    let beef = product(db.pool(), "BEEF").await;
+    Batch::of(99, 30).put(db.pool(), "b1", beef).await;
+    let mut orders = Vec::new();
+    for (n, (faults, puts)) in cases.into_iter().enumerate() {
+        ready(db.pool(), beef, &format!("#{n}"), 2).await;
+        orders.push(format!("PR#{n}"));
         outside.packer.ask(faults.iter().copied());
-        run(&db, &outside, CollectOrders {}).await;
-        let files = outside.packer.files();
-        assert_eq!(files.values().map(|file| file.puts).collect::<Vec<_>>(), [puts], "{faults:?}");
-        assert_eq!(outside.packer.orders(), ["PR#1", "PR#2"], "{faults:?}");
-        assert_eq!(batch(&db).await.0, "confirmed", "{faults:?}");
-        assert_eq!(stands(&db).await, all(2, "EXPORTED", Some("acked")), "{faults:?}");
-        ledger::check(db.pool()).await;
-        outside.stop();
+        let said = run(&db, &outside, CollectOrders {}).await;
+        let name = format!("{}_v1.csv", said["batches"][0].as_str().expect("one batch"));
+        assert_eq!(outside.packer.files()[&name].puts, puts, "{faults:?}");
+        let mut packed = outside.packer.orders();
+        packed.sort();
+        assert_eq!(packed, orders, "{faults:?}");
+        let ended = count(db.pool(), "raw_ops.export_outbox where status = 'confirmed'").await as usize;
+        let acked = count(db.pool(), "raw_ops.orders where status = 'EXPORTED' and export_state = 'acked'").await as usize;
+        assert_eq!((ended, acked), (n + 1, n + 1), "{faults:?}");
     }
+    ledger::check(db.pool()).await;
 }
 
 #[tokio::test]
@@ -126,7 +132,10 @@ async fn a_drop_that_lets_nobody_in_fails_the_batch_and_a_person_has_it_sent_aga
     // Without any settings nothing is called either.
     settings.packer = jobs::clients::packer::Settings::default();
     execute(db.pool(), "update raw_ops.export_outbox set status = 'pending', sent_at = null").await;
+    execute(db.pool(), "update raw_ops.orders set status = 'ALLOCATED', export_state = null").await;
+    engine::Client::new(db.pool().clone()).enqueue(&collect).await.expect("enqueued");
     run_all(&db, outside::with(&settings)).await;
+    assert_eq!(stands(&db).await, all(1, "ALLOCATED", None), "nothing is collected");
     assert_eq!(count(db.pool(), "raw_ops.export_outbox where error_message like '%PACKER_DROP_URL%are not set%'").await, 1);
 }
 

@@ -1,6 +1,8 @@
 //! The crash matrix: a worker is killed at each place that a job of a pipeline comes to, another one goes on, and the end is
 //! the same as if nothing had happened.
 
+mod packer;
+
 use std::{cell::RefCell, pin::Pin, time::Duration};
 
 use engine::{Client, Job, NewJob, failpoint::Side};
@@ -47,14 +49,15 @@ struct Case {
 }
 
 /// What the case comes to when a worker dies at a place; `None`: when nobody dies. And whether somebody died.
-async fn end_of(case: &Case, place: Option<(&str, Side)>) -> (Value, bool) {
+async fn end_of(case: &Case, place: Option<(&str, Side, u32)>) -> (Value, bool) {
     let (db, outside) = (Database::new().await, Outside::start().await);
     execute(db.pool(), "update raw_ops.retry_config set backoff_seconds = '{0}'").await;
     addresses::known(&outside);
+    packer::laid_out(&outside);
     (case.prepare)(db.pool()).await;
     let mut died = false;
-    if let Some((statement, side)) = place {
-        let worker = WorkerOptions::new(db.url()).concurrency(1).outside(&outside).die_at(statement, side, 1).start();
+    if let Some((statement, side, n)) = place {
+        let worker = WorkerOptions::new(db.url()).concurrency(1).outside(&outside).die_at(statement, side, n).start();
         died = dies(worker, db.pool()).await;
         // Nobody doubts it; the lease need not run out.
         execute(db.pool(), "update engine.worker set dead_at = engine.now() where dead_at is null").await;
@@ -79,11 +82,16 @@ async fn dies(worker: WorkerProcess, pool: &PgPool) -> bool {
 }
 
 async fn survives(case: Case, least_deaths: usize) {
+    survives_at(case, &PLACES.map(|(statement, side)| (statement, side, 1)), least_deaths).await;
+}
+
+/// As [`survives`], with places of its own: where a worker comes for the `n`th time.
+async fn survives_at(case: Case, places: &[(&str, Side, u32)], least_deaths: usize) {
     let (expected, _) = end_of(&case, None).await;
     let mut deaths = 0;
-    for (statement, side) in PLACES {
-        let (end, died) = end_of(&case, Some((statement, side))).await;
-        assert_eq!(end, expected, "after a death {side:?} {statement}");
+    for &(statement, side, n) in places {
+        let (end, died) = end_of(&case, Some((statement, side, n))).await;
+        assert_eq!(end, expected, "after a death {side:?} {statement}, the {n}th time");
         deaths += usize::from(died);
     }
     assert!(deaths >= least_deaths, "only {deaths} places were come to");

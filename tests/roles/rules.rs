@@ -156,7 +156,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("raw_ops.order_figures raw_ops.subscription_figures raw_ops.shipment_figures", &["rawops_runtime"]),
     Functions("raw_ops.call_customer_figures raw_ops.lock_customer_figures raw_ops.refresh_customer_figures", &[]),
     Functions(
-        "raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.store_courier_event raw_ops.store_temperature_log raw_ops.store_dispatch_file raw_ops.take_delivery_report",
+        "raw_ops.store_shopify_webhooks raw_ops.store_seal_webhook raw_ops.store_courier_event raw_ops.store_temperature_log raw_ops.take_delivery_report",
         &["rawops_ingest"],
     ),
     Functions("raw_ops.raise_alert raw_ops.clear_alert", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
@@ -222,11 +222,12 @@ pub const FUNCTIONS: &[Functions] = &[
          raw_ops.put_packing_instruction raw_ops.settle_pack_check",
         &["rawops_runtime"],
     ),
-    // Orders for the packer, and what he has sent.
+    // Orders for the packer, and what he has sent: posted by his adapter, or fetched.
+    Functions("raw_ops.store_dispatch_file", &["rawops_runtime", "rawops_ingest"]),
     Functions(
         "raw_ops.begin_export raw_ops.dispatch_parcel raw_ops.hold_from_export raw_ops.keep_dispatch_file raw_ops.keep_export \
          raw_ops.lines_to_export raw_ops.next_export_batch raw_ops.only_batch_of raw_ops.process_dispatch_txn raw_ops.settle_export \
-         raw_ops.warn_of_dispatch_rows",
+         raw_ops.unknown_dispatch_files raw_ops.warn_of_dispatch_rows",
         &["rawops_runtime"],
     ),
     // The work of the business.

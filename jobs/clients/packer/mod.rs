@@ -1,13 +1,15 @@
-//! The packer's drop: files for him, over HTTP.
+//! The packer's drop: files for him and from him, over HTTP.
 //!
 //! ```text
 //! PUT /orders/{name}           a file; Idempotency-Key is the SHA-256 of its bytes
 //!                              201 taken · 200 the same file is there already · 409 another file of this name is there
 //! GET /orders/{name}/receipt   {"sha256": "…", "state": "read"} · {"state": "refused", "reason": "…"} · 404 not read yet
+//! GET /dispatches              {"files": [{"name": "…", "sha256": "…"}]}, of the last days
+//! GET /dispatches/{name}       such a file
 //! ```
 //!
-//! A drop of another kind, such as SFTP, is another client with these two acts: to put a file under its final name in one
-//! stroke unless the same is there, and to ask what became of it. No crate speaks SFTP without a cryptography of its own, and
+//! A drop of another kind, such as SFTP, is another client with these acts: to put a file under its final name in one stroke
+//! unless the same is there, to ask what became of it, to list and to get. No crate speaks SFTP without a cryptography of its own, and
 //! none is added before a packer asks for it.
 
 mod settings;
@@ -23,7 +25,7 @@ use super::{
     OutsideError, Secret,
     http::{Call, CallError, Client, Method, Reached},
 };
-use crate::export::manifest::File;
+use crate::export::manifest::{File, sha256};
 
 /// Its name, in messages.
 const SYSTEM: &str = "the packer's drop";
@@ -56,6 +58,20 @@ pub enum Receipt {
     Refused(String),
 }
 
+/// A file that he has laid out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// The SHA-256 of its bytes, in hexadecimal digits.
+    pub sha256: String,
+}
+
+#[derive(Deserialize)]
+struct Files {
+    files: Vec<Listed>,
+}
+
 #[derive(Deserialize)]
 struct Answer {
     sha256: String,
@@ -80,6 +96,11 @@ impl Packer {
         let (Some(target), Some(token)) = (settings.target()?, &settings.token) else { return Ok(Self { drop: None }) };
         let client = Client::new(target, [token.text().to_owned()])?;
         Ok(Self { drop: Some(Arc::new(Drop { client, token: token.clone(), timeout: settings.timeout })) })
+    }
+
+    /// Whether there is a drop to send to.
+    pub const fn is_set(&self) -> bool {
+        self.drop.is_some()
     }
 
     fn drop(&self) -> Result<&Drop, CallError> {
@@ -123,6 +144,48 @@ impl Packer {
             State::Read => Receipt::Read,
             State::Refused => Receipt::Refused(drop.client.clean(reason.as_deref().unwrap_or("no reason given"))),
         })
+    }
+}
+
+impl Packer {
+    /// The files that the packer has laid out.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn dispatches(&self, run: &Run) -> Result<Vec<Listed>, CallError> {
+        let drop = self.drop()?;
+        let answer = drop.client.send(&drop.call(Method::Get, &["dispatches"], run)).await?;
+        let unreadable = |words: String| {
+            drop.client.error(Reached::Answered(answer.status), Category::Upstream, format!("its list of files cannot be read: {words}"))
+        };
+        let Files { files } = answer.json().map_err(|error| unreadable(error.to_string()))?;
+        match files.iter().find(|file| !file.is_sound()) {
+            Some(file) => Err(unreadable(format!("{:?} is no file's name with its hash", drop.client.clean(&file.name)))),
+            None => Ok(files),
+        }
+    }
+
+    /// The bytes of a file that the packer has laid out.
+    ///
+    /// # Errors
+    /// [`CallError`]; of category `upstream` when they are not those that the list says.
+    pub async fn dispatch(&self, file: &Listed, run: &Run) -> Result<Vec<u8>, CallError> {
+        let drop = self.drop()?;
+        let answer = drop.client.send(&drop.call(Method::Get, &["dispatches", &file.name], run)).await?;
+        if sha256(&answer.body) == file.sha256 {
+            return Ok(answer.body);
+        }
+        let words = format!("{} does not have the hash that its list says", file.name);
+        Err(drop.client.error(Reached::Answered(answer.status), Category::Upstream, words))
+    }
+}
+
+impl Listed {
+    /// Whether a name can be one segment of a path, and the hash is one.
+    fn is_sound(&self) -> bool {
+        let is_name =
+            (1..=200).contains(&self.name.len()) && !matches!(self.name.as_str(), "." | "..") && !self.name.contains(char::is_control);
+        is_name && self.sha256.len() == 64 && self.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
 }
 
