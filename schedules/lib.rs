@@ -8,7 +8,6 @@ use engine::{NewJob, schedule::Schedule};
 use jobs::{
     alerts::ReportFailures,
     allocation::{ReleaseHolds, WatchQueue},
-    allocation::WatchQueue,
     dispatch::FetchFiles,
     export::CollectOrders,
     health::PruneEnqueueKeys,
