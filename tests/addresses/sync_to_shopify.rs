@@ -59,8 +59,15 @@ async fn user_errors_are_failures_that_say_what_is_wrong() {
 async fn after_any_fault_the_address_is_there_and_was_written_once() {
     let (db, outside) = settled().await;
     retry_at_once(db.pool()).await;
-    let faults = [Fault::Status(500), Fault::Reset, Fault::LostReply, Fault::Garbage, Fault::RateLimited(0)];
-    let cases = [0, 1].into_iter().flat_map(|sound| faults.map(|fault| (sound, fault)));
+    // With the question, and with the change.
+    let cases = [
+        (0, Fault::Status(500)),
+        (0, Fault::RateLimited(0)),
+        (1, Fault::Status(503)),
+        (1, Fault::Reset),
+        (1, Fault::LostReply),
+        (1, Fault::Garbage),
+    ];
     for (n, (sound, fault)) in (1_u64..).zip(cases) {
         outside.shopify.ask_after(sound, [fault]);
         moves(db.pool(), &format!("{n} New Road"), "YO1 7EP").await;
