@@ -8309,6 +8309,9 @@ $$;
 create function raw_ops.save_shopify_customer(customer uuid, payload jsonb) returns void
 language plpgsql
 as $$
+declare
+    -- Asked once: in the statement below it would be asked for each column.
+    is_ours boolean := raw_ops.awaits_address_sync(customer);
 begin
     perform set_config('rawops.address_source', 'shopify', true);
     update raw_ops.customers c
@@ -8330,7 +8333,7 @@ begin
             coalesce(raw_ops.shopify_text(d.person, 'last_name'), raw_ops.shopify_text(d.ship_to, 'last_name')) as last_name,
             coalesce(raw_ops.shopify_text(d.person, 'phone'), raw_ops.shopify_text(payload, 'phone')) as phone,
             raw_ops.shopify_marketing(d.person) as agreed,
-            case when not raw_ops.awaits_address_sync(customer) then coalesce(raw_ops.shopify_object(d.person, 'default_address'),
+            case when not is_ours then coalesce(raw_ops.shopify_object(d.person, 'default_address'),
                 case when k.address_json is null then d.ship_to end) end as address
         from raw_ops.customers k,
             (select raw_ops.shopify_object(payload, 'customer') as person,
