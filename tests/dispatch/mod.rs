@@ -4,6 +4,7 @@ mod crashes;
 mod fetch_files;
 mod import_dispatch;
 mod read_file;
+mod whole_way;
 
 use jobs::export::CollectOrders;
 use serde_json::Value;
