@@ -174,9 +174,11 @@ create table engine.claim (
     alone boolean default false not null,
     ids bigint[] not null,
     attempts integer[] not null,
+    in_runs boolean default false not null,
     constraint claim_pkey primary key (worker_id, id)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 comment on table engine.claim is 'One row a claimed batch: these jobs run on that worker until each has an attempt row.';
+comment on column engine.claim.in_runs is 'Whether jobs in it follow each other on one slot of their limit key, which the last of them holds.';
 
 create table engine.compensation (
     job_id bigint not null,

@@ -32,6 +32,8 @@ pub struct Ended {
     pub limited: bool,
     /// Whether its claim may have permits of its queue or kind.
     pub permitted: bool,
+    /// Whether it is one of a run, of which only the last has the slot.
+    pub in_run: bool,
     /// What came of it.
     pub verdict: Verdict,
 }
@@ -163,6 +165,7 @@ pub async fn complete_one(
         has_parent: true,
         limited: true,
         permitted: true,
+        in_run: false,
         verdict: Verdict::Completed(output.clone()),
     };
     Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())
@@ -223,6 +226,7 @@ pub async fn settle(
         .bind(waits.iter().map(|wait| wait.and_then(Suspension::children)).collect::<Vec<_>>())
         .bind(ended.iter().filter(|end| end.permitted).map(|end| end.job_id).collect::<Vec<_>>())
         .bind(ended.iter().filter(|end| end.permitted).map(|end| end.claim_id).collect::<Vec<_>>())
+        .bind(ended.iter().filter(|end| end.in_run).map(|end| end.job_id).collect::<Vec<_>>())
         .fetch_all(connection);
     around("attempt/settle", settling).await
 }

@@ -3,7 +3,7 @@
 mod limited;
 mod rescue;
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -12,7 +12,10 @@ pub(crate) use limited::take_as_probe;
 pub use limited::{TakenLimited, WantedLimited, take_alone, take_limited};
 pub use rescue::{Orphan, close_finished, orphans, rescue};
 
-use super::sql;
+use super::{
+    attempt::{Ended, Verdict},
+    sql,
+};
 use crate::{JobId, failpoint::around};
 
 /// What a worker asks of a claim.
@@ -40,6 +43,8 @@ pub struct Wanted<'a> {
     pub turn: i32,
     /// Whether it wants to know the queue of each job.
     pub with_queues: bool,
+    /// How many jobs of a limit key may follow each other on one slot, one a lane; none: nowhere more than one.
+    pub runs: Vec<i32>,
 }
 
 /// A job that this worker holds.
@@ -80,6 +85,34 @@ pub struct Claimed {
     pub probe: bool,
     /// When the claim began, by this process's clock.
     pub taken: Option<Instant>,
+    /// Jobs of its limit key that follow it on its slot, in their order.
+    pub followers: Vec<Self>,
+    /// Whether it is one of a run: of those only the last has the slot.
+    pub in_run: bool,
+}
+
+impl Claimed {
+    /// Itself and what follows it on its slot.
+    pub fn run(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.followers)
+    }
+
+    /// What is recorded of it.
+    pub const fn ended(&self, run_us: i64, verdict: Verdict) -> Ended {
+        Ended {
+            claim_id: self.claim_id,
+            lane_id: self.lane_id,
+            job_id: self.job_id,
+            attempt: self.attempt,
+            run_us,
+            unique_key: self.unique_key,
+            has_parent: self.has_parent,
+            limited: self.limited,
+            permitted: self.permitted,
+            in_run: self.in_run,
+            verdict,
+        }
+    }
 }
 
 /// What a claim saw of the database, by which floors are moved.
@@ -104,6 +137,7 @@ struct Row {
     last_position: i64,
     looked_at: Option<Vec<i32>>,
     limited_lanes: Option<Vec<i32>>,
+    head: Option<JobId>,
     #[sqlx(flatten)]
     job: JobRow,
 }
@@ -150,6 +184,25 @@ impl JobRow {
     }
 }
 
+/// The jobs of these rows, each that follows another in its run with that one.
+fn in_runs(rows: Vec<Row>) -> Vec<Claimed> {
+    let mut jobs: Vec<Claimed> = Vec::with_capacity(rows.len());
+    let mut heads: HashMap<JobId, usize> = HashMap::new();
+    for row in rows {
+        let head = row.head;
+        let Some(job) = row.job.claimed() else { continue };
+        let Some(head) = head else {
+            jobs.push(job);
+            continue;
+        };
+        // Heads come first.
+        let at = *heads.entry(head).or_insert_with(|| jobs.iter().position(|job| job.job_id == head).unwrap_or(0));
+        jobs[at].in_run = true;
+        jobs[at].followers.push(Claimed { in_run: true, ..job });
+    }
+    jobs
+}
+
 /// Claims ready jobs.
 ///
 /// # Errors
@@ -167,6 +220,7 @@ pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<
         .bind(wanted.turn)
         .bind(&wanted.boosts)
         .bind(wanted.with_queues)
+        .bind(Some(&wanted.runs).filter(|runs| !runs.is_empty()))
         .fetch_all(connection);
     let mut rows: Vec<Row> = around("claim/take", taking).await?;
     let snapshot = rows.first_mut().map_or_else(Snapshot::default, |row| Snapshot {
@@ -176,7 +230,7 @@ pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<
         lanes: row.looked_at.take().unwrap_or_default(),
         limited: row.limited_lanes.take().unwrap_or_default(),
     });
-    Ok((snapshot, rows.into_iter().filter_map(|row| row.job.claimed()).collect()))
+    Ok((snapshot, in_runs(rows)))
 }
 
 /// A job of a claim that its worker knows nothing of.
@@ -184,6 +238,8 @@ pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<
 pub struct Stray {
     /// The claim.
     pub claim_id: i64,
+    /// Whether the claim holds runs.
+    pub in_runs: bool,
     /// The job.
     pub job_id: JobId,
     /// The number of the run that never began.

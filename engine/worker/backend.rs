@@ -17,10 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tower::layer::util::Identity;
 
 use super::session::Session;
-use crate::store::{
-    attempt::{Ended, Verdict},
-    claim::Claimed,
-};
+use crate::store::claim::Claimed;
 
 /// The claimed jobs on their way to a handler. The claimer bounds how many there are.
 pub(super) struct Intake {
@@ -35,21 +32,9 @@ impl Intake {
     }
 
     /// Gives back what was claimed and never started.
-    fn release(&self, job: &Claimed) {
+    fn release(&self, job: Claimed) {
         let session = self.session.clone();
-        let released = Ended {
-            claim_id: job.claim_id,
-            lane_id: job.lane_id,
-            job_id: job.job_id,
-            attempt: job.attempt,
-            run_us: 0,
-            unique_key: job.unique_key,
-            has_parent: job.has_parent,
-            limited: job.limited,
-            permitted: job.permitted,
-            verdict: Verdict::Released,
-        };
-        tokio::spawn(async move { session.ended(released).await });
+        tokio::spawn(async move { session.release(job).await });
     }
 }
 
@@ -64,7 +49,7 @@ impl Backend for Intake {
     fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Self::Task, Infallible>>> {
         loop {
             match self.claimed.poll_recv(cx) {
-                Poll::Ready(Some(job)) if self.session.is_over() => self.release(&job),
+                Poll::Ready(Some(job)) if self.session.is_over() => self.release(job),
                 Poll::Ready(Some(job)) => return Poll::Ready(Some(Ok(Task::new(job)))),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,

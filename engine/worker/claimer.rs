@@ -17,6 +17,7 @@ use super::{
     limited::Limited,
     pace::Room,
     patience,
+    runs::Runs,
     session::Session,
     stray::Strays,
     suspect::Turns,
@@ -51,6 +52,7 @@ struct Claimer {
     strays: Strays,
     turns: Turns,
     limited: Limited,
+    runs: Runs,
 }
 
 /// Claims until the session is over; a lost connection is opened anew.
@@ -71,6 +73,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         strays: Strays::default(),
         turns: Turns::new(now),
         limited: Limited::default(),
+        runs: Runs::default(),
     };
     while !session.is_over() {
         let claiming = async {
@@ -130,7 +133,8 @@ impl Claimer {
             self.hand_over(limited, begun);
             return Ok(took);
         }
-        let lanes = Lanes::of(room, self.ageing.boosts(Instant::now()));
+        let (asked_of, runs) = self.runs.plan(room, |lane| session.pace.average(lane));
+        let lanes = Lanes::of(&asked_of, &runs, self.ageing.boosts(Instant::now()));
         let wanted = store::claim::Wanted {
             worker_id: session.worker_id,
             kinds: &session.program.kind_names,
@@ -140,7 +144,8 @@ impl Claimer {
             lanes: lanes.ids,
             quotas: lanes.quotas,
             boosts: lanes.boosts,
-            new_lane_quota: room.new_lane as i64,
+            runs: lanes.runs,
+            new_lane_quota: asked_of.new_lane as i64,
             turn: self.turn,
             with_queues: trace::is_exported(),
         };
@@ -152,7 +157,8 @@ impl Claimer {
             self.looked_back = Instant::now();
         }
         self.ageing.learn(&snapshot.lanes, &jobs, jobs.len() >= limit, Instant::now());
-        let exhausted = room.is_exhausted_by(&jobs, limit);
+        self.runs.learn(&asked_of, &runs, &jobs);
+        let exhausted = asked_of.is_exhausted_by(&jobs, limit);
         if others_first && jobs.len() < limit {
             limited = self.limited.take(&session, &self.floors, connection, (room, look, limit - jobs.len())).await?;
         }
@@ -191,11 +197,16 @@ impl Claimer {
 
     /// Hands over what was claimed by statements that began at a time.
     fn hand_over(&self, jobs: Vec<Claimed>, begun: Instant) {
-        self.session.holds(jobs.iter().map(|job| job.claim_id));
+        self.session.holds(jobs.iter().flat_map(Claimed::run).map(|job| job.claim_id));
         for mut job in jobs {
             job.taken = Some(begun);
-            self.session.pace.took(job.lane_id);
-            metrics::picked_up(&job);
+            for follower in &mut job.followers {
+                follower.taken = Some(begun);
+            }
+            for job in job.run() {
+                self.session.pace.took(job.lane_id);
+                metrics::picked_up(job);
+            }
             // The receiver lives as long as the worker loop, which ends after this task has.
             let _ = self.hand_over.send(job);
         }

@@ -1,6 +1,7 @@
 //! Runs one claimed job and says how it ended.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -18,11 +19,7 @@ use crate::{
     Category, Failure, JobResult, Outcome, Run, isolated,
     planted::planted,
     run,
-    store::{
-        self,
-        attempt::{Ended, Verdict},
-        claim::Claimed,
-    },
+    store::{self, attempt::Verdict, claim::Claimed},
     trace::Span,
     workflow::Course,
 };
@@ -31,40 +28,67 @@ use crate::{
 const YIELD: Duration = Duration::from_secs(5);
 /// How long a handler that listens may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the jobs of a run may take together; those that have not begun by then are given back.
+const LONG_RUN: Duration = Duration::from_millis(100);
 
-/// The handler that apalis calls for each job.
-pub(super) async fn execute(job: Claimed, session: Data<Arc<Session>>) {
-    let session: &Arc<Session> = &session;
+/// The handler that apalis calls for each job: runs it, and after it those that follow it on its slot.
+pub(super) async fn execute(mut job: Claimed, session: Data<Arc<Session>>) {
+    let mut line = VecDeque::from(std::mem::take(&mut job.followers));
+    let long = tokio::time::sleep(LONG_RUN);
+    tokio::pin!(long);
+    loop {
+        let mut held_up = false;
+        {
+            let running = execute_one(&job, &session);
+            tokio::pin!(running);
+            tokio::select! {
+                biased;
+                () = &mut running => (),
+                () = &mut long, if line.len() > 1 => {
+                    // The last has the slot as long as one of them runs; the others may go on elsewhere.
+                    held_up = true;
+                    let last = line.pop_back();
+                    for waiting in line.drain(..) {
+                        session.release(waiting).await;
+                    }
+                    line.extend(last);
+                    running.await;
+                }
+            }
+        }
+        match line.pop_front() {
+            None => return,
+            Some(next) if held_up || session.is_over() => {
+                session.release(next).await;
+                for waiting in line {
+                    session.release(waiting).await;
+                }
+                return;
+            }
+            Some(next) => job = next,
+        }
+    }
+}
+
+async fn execute_one(job: &Claimed, session: &Arc<Session>) {
     let (stop, stopped) = watch::channel(None);
     let key = (job.job_id, job.attempt);
     session.running.lock().expect("no holder of this lock panics").insert(key, stop);
     let begun = Instant::now();
-    let span = attempt_span::begin(&job, session.worker_id);
+    let span = attempt_span::begin(job, session.worker_id);
     let heard = run::Heard::default();
-    let verdict = if session.lost.is_cancelled() { None } else { attempt(session, &job, &span, begun, stopped, &heard).await };
+    let verdict = if session.lost.is_cancelled() { None } else { attempt(session, job, &span, begun, stopped, &heard).await };
     attempt_span::end(span, verdict.as_ref());
     if let Some(system) = session.program.kinds.get(&job.kind).and_then(|kind| kind.calls) {
-        session.breakers.note(system, &job, begun, Word::of(verdict.as_ref(), heard.take()));
+        session.breakers.note(system, job, begun, Word::of(verdict.as_ref(), heard.take()));
     }
     session.running.lock().expect("no holder of this lock panics").remove(&key);
     session.pace.ran(job.lane_id, begun.elapsed());
     crate::metrics::ran(&job.kind, begun.elapsed());
 
     let verdict = verdict.unwrap_or(Verdict::Settled);
-    report(&job, &verdict);
-    let ended = Ended {
-        claim_id: job.claim_id,
-        lane_id: job.lane_id,
-        job_id: job.job_id,
-        attempt: job.attempt,
-        run_us: begun.elapsed().as_micros() as i64,
-        unique_key: job.unique_key,
-        has_parent: job.has_parent,
-        limited: job.limited,
-        permitted: job.permitted,
-        verdict,
-    };
-    session.ended(ended).await;
+    report(job, &verdict);
+    session.ended(job.ended(begun.elapsed().as_micros() as i64, verdict)).await;
 }
 
 /// Runs the handler on a task of its own. `None`: the job is somebody else's by now, so nothing is to be recorded.

@@ -11,16 +11,22 @@ pub(super) struct Lanes {
     pub(super) ids: Vec<i32>,
     pub(super) quotas: Vec<Option<i64>>,
     pub(super) boosts: Vec<i32>,
+    /// Empty, where no lane has runs.
+    pub(super) runs: Vec<i32>,
 }
 
 impl Lanes {
-    pub(super) fn of(room: &Room, mut boosts: HashMap<i32, i32>) -> Self {
+    pub(super) fn of(room: &Room, runs: &[i32], mut boosts: HashMap<i32, i32>) -> Self {
         let mut lanes = Self::default();
         for (lane, quota) in &room.lanes {
             lanes.add(*lane, Some(*quota as i64), boosts.remove(lane).unwrap_or(0));
         }
         for (lane, boost) in boosts {
             lanes.add(lane, None, boost);
+        }
+        if !runs.is_empty() {
+            lanes.runs = runs.to_vec();
+            lanes.runs.resize(lanes.ids.len(), 1);
         }
         lanes
     }

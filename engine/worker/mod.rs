@@ -25,6 +25,7 @@ pub(crate) mod panic_trace;
 mod patience;
 mod pulse;
 mod recorder;
+mod runs;
 mod session;
 mod stray;
 mod suspect;

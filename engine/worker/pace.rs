@@ -28,7 +28,7 @@ impl Lane {
 }
 
 /// What a claim may take.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Room {
     /// In all.
     pub(super) limit: usize,
@@ -57,6 +57,12 @@ impl Pace {
         let mut lanes = self.lanes.lock().expect("no holder of this lock panics");
         let average = &mut lanes.entry(lane).or_default().average_us;
         *average = Some(average.map_or(us, |average| average + (us - average) / 16.0));
+    }
+
+    /// How long jobs of a lane run, as far as is known.
+    pub(super) fn average(&self, lane: i32) -> Option<Duration> {
+        let lanes = self.lanes.lock().expect("no holder of this lock panics");
+        lanes.get(&lane)?.average_us.map(|us| Duration::from_micros(us as u64))
     }
 
     /// What a claim may take now, at `concurrency` and with at most `batch` jobs ahead of those that run.

@@ -30,6 +30,7 @@ pub(super) async fn close(session: &Session) {
         has_parent: false,
         limited: false,
         permitted: false,
+        in_run: false,
         verdict: Verdict::Settled,
     };
     let _ = session.record.send(last).await;

@@ -22,7 +22,12 @@ use super::{
 use crate::{
     JobId, Kinds,
     planted::planted,
-    store::{attempt::Ended, breaker, claim::Claimed, lane, limit, worker as store},
+    store::{
+        attempt::{Ended, Verdict},
+        breaker,
+        claim::Claimed,
+        lane, limit, worker as store,
+    },
     workflow::{Batch, Unwind},
 };
 
@@ -151,6 +156,14 @@ impl Session {
         self.pace.ended(lane);
         self.in_hand.fetch_sub(1, Ordering::AcqRel);
         self.nudge.notify_one();
+    }
+
+    /// Gives back a job that did not run, and all that follow it.
+    pub(super) async fn release(&self, mut job: Claimed) {
+        let followers = std::mem::take(&mut job.followers);
+        for job in std::iter::once(job).chain(followers) {
+            self.ended(job.ended(0, Verdict::Released)).await;
+        }
     }
 
     /// Tells running jobs to stop.

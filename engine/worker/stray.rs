@@ -63,6 +63,7 @@ impl Strays {
                     has_parent: false,
                     limited: false,
                     permitted: true,
+                    in_run: stray.in_runs,
                     verdict: Verdict::Released,
                 })
                 .await;

@@ -35,6 +35,25 @@ impl Hand {
         claim::take(&mut self.connection, &wanted).await.expect("claimed").1
     }
 
+    /// Claims, with runs of so many jobs of a key in each lane.
+    pub async fn take_runs(&mut self, limit: i64, run: i32) -> Vec<Claimed> {
+        let lanes: Vec<i32> = sqlx::query_scalar("select id from engine.lane").fetch_all(&mut *self.connection).await.expect("the lanes");
+        let wanted = Wanted {
+            worker_id: self.id,
+            kinds: &self.kinds,
+            queues: &self.queues,
+            limit,
+            new_lane_quota: limit,
+            floors: vec![0; lanes.len()],
+            quotas: vec![None; lanes.len()],
+            boosts: vec![0; lanes.len()],
+            runs: vec![run; lanes.len()],
+            lanes,
+            ..Wanted::default()
+        };
+        claim::take(&mut self.connection, &wanted).await.expect("claimed").1
+    }
+
     pub async fn settle(&mut self, ended: &[Ended]) -> Vec<(JobId, i32)> {
         let jitter = vec![1.0; ended.len()];
         let closing: Vec<i64> = ended.iter().map(|ended| ended.claim_id).collect();
@@ -56,18 +75,7 @@ impl Hand {
 }
 
 pub fn ended(job: &Claimed, verdict: Verdict) -> Ended {
-    Ended {
-        claim_id: job.claim_id,
-        lane_id: job.lane_id,
-        job_id: job.job_id,
-        attempt: job.attempt,
-        run_us: 10,
-        unique_key: job.unique_key,
-        has_parent: job.has_parent,
-        limited: job.limited,
-        permitted: job.permitted,
-        verdict,
-    }
+    job.ended(10, verdict)
 }
 
 pub fn failed(category: Category) -> Verdict {

@@ -1,7 +1,7 @@
 //! Limits against a model: random operations on jobs of a few keys, some of them undone half-way as a crash would, and
 //! after each the same places and the same slots.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     Category, JobId,
@@ -20,11 +20,15 @@ use crate::support::{Database, ledger};
 
 const KEYS: [(&str, bool); 4] = [("a", false), ("b", true), ("c", false), ("d", true)];
 
+/// A place in line: a new job's is its own id, one that comes back stands behind all ids given out before.
+type Position = (i64, i64);
+
 /// A key as it should be.
 struct Key {
     cap: usize,
     in_order: bool,
-    queue: VecDeque<JobId>,
+    /// By position.
+    queue: BTreeMap<Position, JobId>,
     /// Number and holder.
     slots: BTreeMap<usize, JobId>,
 }
@@ -34,12 +38,15 @@ struct Model {
     keys: BTreeMap<&'static str, Key>,
     /// Where each job stands, and its key.
     jobs: BTreeMap<JobId, (&'static str, &'static str)>,
+    /// Those that have run before.
+    returned: BTreeSet<JobId>,
+    places: i64,
 }
 
 impl Model {
     fn new() -> Self {
-        let key = |(name, in_order)| (name, Key { cap: 2, in_order, queue: VecDeque::new(), slots: BTreeMap::new() });
-        Self { keys: KEYS.into_iter().map(key).collect(), jobs: BTreeMap::new() }
+        let key = |(name, in_order)| (name, Key { cap: 2, in_order, queue: BTreeMap::new(), slots: BTreeMap::new() });
+        Self { keys: KEYS.into_iter().map(key).collect(), jobs: BTreeMap::new(), returned: BTreeSet::new(), places: 0 }
     }
 
     fn key_of(&mut self, job: JobId) -> &mut Key {
@@ -54,9 +61,40 @@ impl Model {
         let key = self.key_of(job);
         let holds = key.slots.values().any(|holder| *holder == job);
         if !holds {
-            key.queue.push_back(job);
+            self.line_up(job, false);
         }
         self.put(job, if holds { "ready" } else { "waiting" });
+    }
+
+    /// Puts a job in line, at its first place where it goes before those that came later.
+    fn line_up(&mut self, job: JobId, first: bool) {
+        let last_id = self.jobs.last_key_value().map_or(0, |(id, _)| id.0);
+        self.places += 1;
+        let position = if first || !self.returned.contains(&job) { (job.0, 0) } else { (last_id, self.places) };
+        self.key_of(job).queue.insert(position, job);
+        self.put(job, "waiting");
+    }
+
+    /// What should follow each of these on its slot, in runs of this length.
+    fn followers(&mut self, heads: &[Claimed], length: usize) -> BTreeMap<JobId, Vec<JobId>> {
+        let mut expected: BTreeMap<JobId, Vec<JobId>> = heads.iter().map(|job| (job.job_id, Vec::new())).collect();
+        for (name, key) in self.keys.iter().filter(|(_, key)| !key.in_order) {
+            let of_key = |job: &&Claimed| self.jobs[&job.job_id].1 == *name && !self.returned.contains(&job.job_id);
+            let seats: Vec<JobId> = heads.iter().filter(of_key).map(|job| job.job_id).collect();
+            let line = key.queue.values().take(seats.len() * (length - 1)).take_while(|job| !self.returned.contains(job));
+            for (job, seat) in line.zip(seats.iter().cycle()) {
+                expected.get_mut(seat).expect("one of the heads").push(*job);
+            }
+        }
+        expected
+    }
+
+    /// The last of a run has its slot.
+    fn seat(&mut self, head: JobId, followers: &[JobId]) {
+        let Some(last) = followers.last() else { return };
+        let key = self.key_of(head);
+        key.queue.retain(|_, job| !followers.contains(job));
+        *key.slots.values_mut().find(|holder| **holder == head).expect("it has a slot") = *last;
     }
 
     fn admit(&mut self, name: &str) {
@@ -64,7 +102,7 @@ impl Model {
         let mut entered = Vec::new();
         while key.slots.len() < key.cap && !key.queue.is_empty() {
             let n = (1..=key.cap).find(|n| !key.slots.contains_key(n)).expect("fewer are taken than there are");
-            let job = key.queue.pop_front().expect("it is not empty");
+            let (_, job) = key.queue.pop_first().expect("it is not empty");
             key.slots.insert(n, job);
             entered.push(job);
         }
@@ -77,14 +115,19 @@ impl Model {
         let key = self.key_of(job);
         let Some(n) = key.slots.iter().find(|(_, holder)| **holder == job).map(|(n, _)| *n) else { return };
         key.slots.remove(&n);
-        let next = if n <= key.cap { key.queue.pop_front() } else { None };
-        if let Some(next) = next {
+        let next = if n <= key.cap { key.queue.pop_first() } else { None };
+        if let Some((_, next)) = next {
             key.slots.insert(n, next);
             self.put(next, "ready");
         }
     }
 
-    fn ends(&mut self, job: JobId, state: &'static str) {
+    fn ends(&mut self, job: JobId, state: &'static str, in_run: bool) {
+        self.returned.insert(job);
+        if state == "ready" && in_run {
+            self.line_up(job, true);
+            return self.give_back(job);
+        }
         self.put(job, state);
         let keeps = state == "ready" || (state == "scheduled" && self.key_of(job).in_order);
         if !keeps {
@@ -115,6 +158,8 @@ struct Walk {
     model: Model,
     hand: Hand,
     held: Vec<Claimed>,
+    /// The most jobs that followed one.
+    longest: usize,
 }
 
 impl Walk {
@@ -134,7 +179,7 @@ impl Walk {
                 self.model.admit(name);
                 format!("admit {name}")
             }
-            4 => self.take(rng.random_range(1..6)).await,
+            4 => self.take(rng.random_range(1..6), rng.random_range(1..5)).await,
             5..=8 => self.end_one(rng).await,
             9 => self.promote(pool).await,
             10 => self.cancel(pool, rng).await,
@@ -148,13 +193,21 @@ impl Walk {
         }
     }
 
-    async fn take(&mut self, most: i64) -> String {
-        let taken = self.hand.take(most).await;
-        for job in &taken {
-            self.model.put(job.job_id, "running");
+    async fn take(&mut self, most: i64, run: usize) -> String {
+        let taken = self.hand.take_runs(most, run as i32).await;
+        let expected = self.model.followers(&taken, run);
+        for mut head in taken {
+            let followers: Vec<JobId> = head.followers.iter().map(|job| job.job_id).collect();
+            assert_eq!(followers, expected[&head.job_id], "what follows {}", head.job_id);
+            self.model.seat(head.job_id, &followers);
+            self.longest = self.longest.max(followers.len());
+            for job in head.run() {
+                self.model.put(job.job_id, "running");
+            }
+            self.held.extend(std::mem::take(&mut head.followers));
+            self.held.push(head);
         }
-        self.held.extend(taken);
-        "take".into()
+        format!("take runs of {run}")
     }
 
     /// Ends one job in any way; one time in four the transaction is lost and done again, as after a crash.
@@ -178,7 +231,7 @@ impl Walk {
             sqlx::query("rollback").execute(&mut *self.hand.connection).await.expect("lost");
         }
         self.record(&end).await;
-        self.model.ends(job.job_id, state);
+        self.model.ends(job.job_id, state, job.in_run);
         said
     }
 
@@ -207,10 +260,36 @@ impl Walk {
         let live: Vec<JobId> = ["waiting", "ready", "scheduled"].into_iter().flat_map(|place| self.model.standing(place)).collect();
         let Some(job) = live.choose(rng).copied() else { return "nothing".into() };
         cancel_request::cancel(pool, job, "a test", None).await.expect("cancelled");
-        self.model.key_of(job).queue.retain(|waiting| *waiting != job);
+        self.model.key_of(job).queue.retain(|_, waiting| *waiting != job);
         self.model.put(job, "cancelled");
         self.model.give_back(job);
         format!("cancel {job}")
+    }
+
+    /// What was lost of one claim: of one with runs all that is not suspect goes back in line, and then slots change hands.
+    async fn lose(&mut self, pool: &PgPool, jobs: &[JobId], with_runs: bool) {
+        let mut in_line = Vec::new();
+        for job in jobs {
+            let lost: i64 = sqlx::query_scalar("select count(*) from engine.attempt where job_id = $1 and outcome = 'lost'")
+                .bind(job)
+                .fetch_one(pool)
+                .await
+                .expect("a count");
+            self.model.returned.insert(*job);
+            match lost {
+                1 if with_runs => {
+                    self.model.line_up(*job, true);
+                    in_line.push(*job);
+                }
+                1 => self.model.put(*job, "ready"),
+                _ => self.model.put(*job, "scheduled"),
+            }
+        }
+        let slot = |model: &mut Model, job| model.key_of(job).slots.iter().find(|(_, holder)| **holder == job).map(|(n, _)| *n);
+        in_line.sort_by_cached_key(|job| slot(&mut self.model, *job));
+        for job in in_line {
+            self.model.give_back(job);
+        }
     }
 
     /// The worker dies with all that it holds, and another takes its place.
@@ -222,13 +301,14 @@ impl Walk {
         for id in claims {
             claim::rescue(&mut self.hand.connection, Orphan { worker_id: self.hand.id, id }).await.expect("rescued");
         }
-        for job in self.held.drain(..) {
-            let lost: i64 = sqlx::query_scalar("select count(*) from engine.attempt where job_id = $1 and outcome = 'lost'")
-                .bind(job.job_id)
-                .fetch_one(pool)
-                .await
-                .expect("a count");
-            self.model.put(job.job_id, if lost == 1 { "ready" } else { "scheduled" });
+        let held = std::mem::take(&mut self.held);
+        let with_runs: BTreeSet<i64> = held.iter().filter(|job| job.in_run).map(|job| job.claim_id).collect();
+        let mut by_claim: BTreeMap<i64, Vec<JobId>> = BTreeMap::new();
+        for job in held {
+            by_claim.entry(job.claim_id).or_default().push(job.job_id);
+        }
+        for (claim_id, jobs) in by_claim {
+            self.lose(pool, &jobs, with_runs.contains(&claim_id)).await;
         }
         self.hand = Hand::new(pool).await;
         "the worker dies".into()
@@ -247,12 +327,13 @@ async fn random_operations_and_crashes_leave_the_places_and_slots_of_the_model()
     }
     let seed = 20_261_128;
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut walk = Walk { model: Model::new(), hand: Hand::new(db.pool()).await, held: Vec::new() };
+    let mut walk = Walk { model: Model::new(), hand: Hand::new(db.pool()).await, held: Vec::new(), longest: 0 };
     for step in 0..600 {
         let what = walk.step(db.pool(), &mut rng).await;
         same(db.pool(), &walk.model, &format!("step {step}, {what} (seed {seed})")).await;
     }
     let most: usize = walk.model.keys.values().map(|key| key.slots.len()).sum();
+    assert_eq!(walk.longest, 3, "runs were as long as they may be");
     assert!(most > 0 && walk.model.jobs.len() > 100, "the walk did something");
     walk.hand.die().await;
     for job in walk.held {

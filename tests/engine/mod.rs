@@ -23,6 +23,7 @@ mod rates;
 mod retention;
 mod retry_policy;
 mod retry_simulation;
+mod runs;
 mod schedule_edits;
 mod schedule_oracle;
 mod schedule_times;

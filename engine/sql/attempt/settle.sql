@@ -6,7 +6,8 @@
 -- key is given back, unless the job goes on at once or its limit keeps the order of jobs over a retry.
 -- $2 jobs, $3 attempts, $4 run time (us), $5 outcomes, $6 categories, $7 errors, $8 delays in ms (snooze, Retry-After),
 -- $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for (null: the time),
--- $14 the steps that made the children they wait for, $15 those that may have permits of their queue or kind, $16 their claims.
+-- $14 the steps that made the children they wait for, $15 those that may have permits of their queue or kind, $16 their claims,
+-- $17 those that were in a run, of which only the last has the slot: they go back into their line even if they go on at once.
 -- The policy: retry_override (kind, category), else retry_config (category), else its row `default`. A workflow's failures
 -- count since it last got on.
 -- Returns the attempts that were ended by somebody else before.
@@ -106,17 +107,18 @@ kept as materialized (
 slotless as materialized (
     select k.job_id, k.lane_id, k.attempt, k.limit_key, k.goes_on from kept k
     cross join lateral engine.limit_of_key(k.limit_key) l
-    where k.limit_key is not null and (not k.goes_on or l.cap = 0) and not (l.in_order and k.outcome in ('failed', 'snoozed'))
+    where k.limit_key is not null and (not k.goes_on or l.cap = 0 or k.job_id = any ($17)) and not (l.in_order and k.outcome in ('failed', 'snoozed'))
 ),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
     select lane_id, attempt + 1, nextval('engine.position'), job_id from kept
     where goes_on and job_id not in (select job_id from slotless)
 ),
--- Of a key that is held, what would go on waits at the head.
+-- What would go on of a run, or of a key that is held, waits at the head.
 back_in_line as (
     insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
     select job_id, job_id, lane_id, attempt + 1, limit_key from slotless where goes_on
+    returning 1
 ),
 later as (
     insert into engine.scheduled (run_at, job_id, lane_id, attempt, keyed)
@@ -194,7 +196,8 @@ permits as (
     cross join lateral (select distinct setting_id from engine.permit where claim_id = e.claim_id) p
 ),
 given_back as materialized (
-    select engine.give_back(array(select job_id from slotless)) where exists (select from slotless)
+    -- Counted first, so that the slot goes to the first of them.
+    select engine.give_back(array(select job_id from slotless)) from (select count(*) from back_in_line) placed where exists (select from slotless)
 )
 select job_id, attempt from given
 where (job_id, attempt) not in (select job_id, attempt from done)

@@ -1,17 +1,18 @@
 -- Give back the unfinished jobs of claim $2 of dead worker $1; only those in $3, when it is given.
 -- Lost for the first time: ready again at once. Lost again: scheduled to run alone after 1 s, then 5 s.
 -- Lost three times while alone: a dead letter of category poison. Asked to cancel, or its unique key taken over: cancelled.
--- A job that was lost keeps the slot of its limit key: what its worker began may still be going on.
+-- A job that was lost keeps the slot of its limit key: what its worker began may still be going on. Of a claim with runs it goes
+-- back into its line instead, since of a run only the last holds the slot, which goes to the head of the line.
 -- A workflow's count begins anew whenever it got on. The claim goes when every attempt of it is recorded. Returns how many attempts this call ended.
 -- Locks: the claim, unless single jobs are named; attempt keys in job order; what engine.give_back locks. Caller: store/claim/rescue.rs
 with held as materialized (
-    select c.alone, c.claimed_at, u.job_id, u.attempt
+    select c.alone, c.in_runs, c.claimed_at, u.job_id, u.attempt
     from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
     where c.worker_id = $1 and c.id = $2 and ($3::bigint[] is null or u.job_id = any ($3))
       and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
 ),
 verdict as materialized (
-    select h.job_id, h.attempt, h.alone, h.claimed_at, engine.now() as at, j.lane_id, j.args, j.unique_key, j.limit_key,
+    select h.job_id, h.attempt, h.alone, h.in_runs, h.claimed_at, engine.now() as at, j.lane_id, j.args, j.unique_key, j.limit_key,
         l.queue, l.kind, l.priority, p.lost, p.lost_alone + h.alone::integer as lost_alone,
         case
             when exists (select from engine.cancel_request r where r.job_id = h.job_id) then 'cancelled'
@@ -45,7 +46,7 @@ kept as materialized (
 slotless as materialized (
     select k.job_id, k.lane_id, k.attempt, k.limit_key, k.outcome from kept k
     cross join lateral engine.limit_of_key(k.limit_key) l
-    where k.limit_key is not null and (k.outcome in ('cancelled', 'dead') or (k.outcome = 'lost' and k.lost = 0 and l.cap = 0))
+    where k.limit_key is not null and (k.outcome in ('cancelled', 'dead') or (k.outcome = 'lost' and k.lost = 0 and (l.cap = 0 or k.in_runs)))
 ),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
@@ -53,10 +54,11 @@ back as (
     where outcome = 'lost' and lost = 0 and job_id not in (select job_id from slotless)
     returning 1
 ),
--- Of a key that is held, what was lost waits at the head.
+-- What was lost of a run, or of a key that is held, waits at the head.
 back_in_line as (
     insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
     select job_id, job_id, lane_id, attempt + 1, limit_key from slotless where outcome = 'lost'
+    returning 1
 ),
 suspects as (
     insert into engine.scheduled (run_at, job_id, lane_id, attempt, alone, keyed)
@@ -102,7 +104,8 @@ permits as (
     where d.jobs > 0
 ),
 given_back as materialized (
-    select engine.give_back(array(select job_id from slotless)) where exists (select from slotless)
+    -- Counted first, so that the slot goes to the first of them.
+    select engine.give_back(array(select job_id from slotless)) from (select count(*) from back_in_line) placed where exists (select from slotless)
 ),
 woken as (
     select engine.wake() from (select 1 from back limit 1) any_back

@@ -1,6 +1,6 @@
 -- The unfinished jobs of worker $1 in claims other than $2, those it knows of.
 -- Caller: store/claim.rs
-select c.id as claim_id, u.job_id, u.attempt
+select c.id as claim_id, c.in_runs, u.job_id, u.attempt
 from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
 where c.worker_id = $1 and c.id <> all ($2)
   and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)

@@ -2,11 +2,14 @@
 -- $5..$7 are what the worker knows of lanes: the floor below which nothing is left, and how many it wants;
 -- a lane it has not met yet starts at 0 and gives up to $8. $9 turns the order of equal priorities. $10: by how many
 -- priorities each lane counts as more urgent, since claims have not got to it for long. $11: whether the queue of each is wanted.
+-- $12: how long the runs of each lane may be, null for none. A run is a job that holds a slot of its limit key and those of the
+-- key that wait behind it: they follow each other on that slot, which the last of them holds from now on.
 -- Lanes whose queue or kind is limited are left to take_limited.sql, and those of kinds whose system is down are left alone.
 -- A workflow that began anew has the arguments of its history; no job has one in its first attempt, unless it took one over.
 -- The first row carries the snapshot by which the floors are moved, the lanes that were not paused, and those that are
 -- limited; its job columns are null when there is none.
--- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim.rs
+-- Locks: rows of ready and of waiting, skip locked; slots of what was in ready. Index: ready_pkey from the floor, waiting_turn.
+-- Caller: store/claim.rs
 with known as materialized (
     select l.id, l.kind, l.priority, case when $11 then l.queue end as queue,
         exists (select from engine.limit_setting s where s.scope = 'queue' and s.name = l.queue and (s.cap is not null or s.rate is not null))
@@ -19,9 +22,9 @@ with known as materialized (
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
 ),
 head as materialized (
-    select row_number() over (order by l.priority - coalesce(f.boost, 0), (l.id + $9) % 101) as rank, l.id, l.kind, l.queue, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota
+    select row_number() over (order by l.priority - coalesce(f.boost, 0), (l.id + $9) % 101) as rank, l.id, l.kind, l.queue, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota, coalesce(f.run, 1) as run
     from known l
-    left join unnest($5::integer[], $6::bigint[], $7::bigint[], $10::integer[]) f (lane_id, floor, quota, boost) on f.lane_id = l.id
+    left join unnest($5::integer[], $6::bigint[], $7::bigint[], $10::integer[], $12::integer[]) f (lane_id, floor, quota, boost, run) on f.lane_id = l.id
     where not l.limited
     order by rank
 ),
@@ -40,32 +43,82 @@ picked as (
     delete from engine.ready where ctid = any (array(select place from chosen))
     returning lane_id, position, job_id, attempt
 ),
+-- One that was lost before has to be found with its slot, should it be lost again: it begins no run and is in none.
+seated as materialized (
+    select s.limit_key, p.job_id, p.lane_id, h.run, row_number() over (partition by s.limit_key order by p.position) as turn
+    from picked p
+    join head h on h.id = p.lane_id and h.run > 1
+    cross join lateral (select limit_key from engine.slot where job_id = p.job_id offset 0) s
+    where $12::integer[] is not null and p.attempt = 1
+),
+key as materialized (
+    select k.* from (
+        select limit_key, min(lane_id) as lane_id, max(run) as run, count(*) as seats from seated
+        group by limit_key having min(lane_id) = max(lane_id)
+    ) k
+    cross join lateral engine.limit_of_key(k.limit_key) l
+    where l.cap > 0 and l.rate is null and not l.in_order
+),
+line as materialized (
+    select k.limit_key, w.*, (w.turn - 1) % k.seats + 1 as seat
+    from key k
+    cross join lateral (
+        select f.*, row_number() over (order by f.position) as turn,
+            bool_and(f.lane_id = k.lane_id and f.attempt = 1) over (order by f.position) as alike
+        from (
+            select ctid as place, position, job_id, lane_id, attempt from engine.waiting
+            where limit_key = k.limit_key
+            order by position
+            limit k.seats * (k.run - 1)
+            for update skip locked
+        ) f
+    ) w
+),
+follower as materialized (
+    select f.place, f.position, f.job_id, f.lane_id, f.attempt, s.job_id as head
+    from line f join seated s on s.limit_key = f.limit_key and s.turn = f.seat
+    where f.alike
+),
+left_line as (
+    delete from engine.waiting where ctid = any (array(select place from follower))
+),
+reseated as (
+    update engine.slot s set job_id = r.last
+    from (select head, (array_agg(job_id order by position desc))[1] as last from follower group by head) r
+    where s.job_id = r.head
+),
+taken as materialized (
+    select lane_id, position, job_id, attempt, null::bigint as head from picked
+    union all
+    select lane_id, position, job_id, attempt, head from follower
+),
 held as (
-    insert into engine.claim (worker_id, ids, attempts)
-    select $1, array_agg(job_id order by position), array_agg(attempt order by position)
-    from picked having count(*) > 0
+    insert into engine.claim (worker_id, in_runs, ids, attempts)
+    select $1, bool_or(head is not null), array_agg(job_id order by position), array_agg(attempt order by position)
+    from taken having count(*) > 0
     returning id
 )
 select
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
     s.last_value as last_position,
-    case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by rank) from head) end as looked_at,
-    case when c.position is null or c.position = (select min(position) from picked) then (select array_agg(id order by priority, id) from known where limited) end as limited_lanes,
-    c.id as claim_id, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.limited, c.stale,
+    case when row_number() over w = 1 then (select array_agg(id order by rank) from head) end as looked_at,
+    case when row_number() over w = 1 then (select array_agg(id order by priority, id) from known where limited) end as limited_lanes,
+    c.id as claim_id, c.head, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.limited, c.stale,
     c.has_parent, c.queue, c.trace_parent
 from engine.position s
 left join (
-    select head.rank, held.id, p.lane_id, p.position, p.job_id, p.attempt, head.kind, coalesce(
+    select head.rank, held.id, p.head, p.lane_id, p.position, p.job_id, p.attempt, head.kind, coalesce(
                case when p.attempt > 1 then (select case when s.kind = 'continue' then s.result -> 'args' end from engine.step s where s.job_id = p.job_id order by s.position limit 1) end,
                j.args)::text as args, j.created_at,
            j.unique_key is not null as unique_key, j.limit_key is not null as limited,
            j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent,
            head.queue, j.trace_parent
     from held
-    cross join picked p
+    cross join taken p
     join head on head.id = p.lane_id
     -- One by one, whatever the planner thinks of partitions that it knows nothing of yet.
     left join lateral (select * from engine.job where id = p.job_id offset 0) j on true
 ) c on true
-order by c.rank, c.position
+window w as (order by c.rank, c.head is not null, c.position)
+order by c.rank, c.head is not null, c.position

@@ -1,0 +1,151 @@
+//! Runs: jobs of one limit key follow each other on one slot, in their order, and none keeps the others for long.
+
+use std::{sync::Mutex, time::Duration};
+
+use engine::{
+    Client, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Worker, WorkerConfig,
+    store::{
+        attempt::Verdict,
+        claim::{self, Claimed, Orphan},
+        doctor::{self, Severity},
+    },
+};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use super::hand::{Hand, count, done, ended};
+use super::jobs::{of, state_of};
+use super::limits::{enqueue, limit};
+use crate::support::{Database, ledger, wait};
+
+/// The ids of a head and of what follows it.
+fn ids(head: &Claimed) -> Vec<JobId> {
+    head.run().map(|job| job.job_id).collect()
+}
+
+/// Fails where the doctor finds a fault: among what stands and runs now, every job of a key has its slot.
+async fn sound(pool: &PgPool) {
+    let faults = doctor::examine(pool).await.expect("the doctor can look").into_iter();
+    let faults: Vec<_> = faults.filter(|finding| finding.severity == Severity::Fault).map(|finding| finding.detail).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
+/// A worker that holds the first three of five jobs of a key with a cap of one, as a run.
+async fn run_of_three(db: &Database) -> (Hand, Claimed, Vec<JobId>) {
+    limit(db.pool(), "one", 1, false).await;
+    let jobs = enqueue(db.pool(), "one", 5).await;
+    let mut hand = Hand::new(db.pool()).await;
+    hand.admit("one").await;
+    let head = hand.take_runs(10, 3).await.pop().expect("one may run");
+    assert_eq!(ids(&head), jobs[..3]);
+    assert_eq!(hand.take_runs(10, 3).await.len(), 0, "one slot, and it is taken");
+    sound(db.pool()).await;
+    (hand, head, jobs)
+}
+
+#[tokio::test]
+async fn a_run_has_one_slot_until_the_last_of_it_ends() {
+    let db = Database::new().await;
+    let (mut hand, head, jobs) = run_of_three(&db).await;
+    hand.complete(&[ended(&head, done()), ended(&head.followers[0], done())]).await;
+    assert_eq!(hand.take_runs(10, 3).await.len(), 0, "the last still runs");
+    hand.complete(&[ended(&head.followers[1], done())]).await;
+    let next = hand.take_runs(10, 3).await.pop().expect("the next may run");
+    assert_eq!(ids(&next), jobs[3..]);
+    sound(db.pool()).await;
+}
+
+#[tokio::test]
+async fn what_a_worker_gives_back_of_a_run_and_what_it_loses_runs_again_in_its_order() {
+    for dies in [false, true] {
+        let db = Database::new().await;
+        let (mut hand, head, jobs) = run_of_three(&db).await;
+        hand.complete(&[ended(&head, done())]).await;
+        if dies {
+            hand.die().await;
+            claim::rescue(&mut hand.connection, Orphan { worker_id: hand.id, id: head.claim_id }).await.expect("rescued");
+            hand = Hand::new(db.pool()).await;
+        } else {
+            for job in &head.followers {
+                hand.settle(&[ended(job, Verdict::Released)]).await;
+            }
+        }
+        let mut ran = Vec::new();
+        while let Some(head) = hand.take_runs(1, 3).await.pop() {
+            sound(db.pool()).await;
+            ran.extend(ids(&head));
+            let ends: Vec<_> = head.run().map(|job| ended(job, done())).collect();
+            hand.complete(&ends).await;
+        }
+        assert_eq!(ran, jobs[1..], "died: {dies}");
+        assert_eq!(count(db.pool(), "select count(*) from engine.slot").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_strict_order_a_rate_and_a_job_that_ran_before_make_no_run() {
+    let db = Database::new().await;
+    limit(db.pool(), "strict", 1, true).await;
+    limit(db.pool(), "paced", 5, false).await;
+    sqlx::query("update engine.limit_setting set rate = 1000, per_ms = 1000, burst = 1 where name = 'paced'")
+        .execute(db.pool())
+        .await
+        .expect("a rate");
+    limit(db.pool(), "again", 1, false).await;
+    let mut hand = Hand::new(db.pool()).await;
+    for key in ["strict", "paced", "again"] {
+        enqueue(db.pool(), key, 3).await;
+        hand.admit(key).await;
+    }
+    let taken = hand.take_runs(10, 1).await;
+    let released: Vec<_> = taken.iter().map(|job| ended(job, Verdict::Released)).collect();
+    hand.settle(&released).await;
+    let again = hand.take_runs(10, 8).await;
+    assert_eq!(again.len(), 3);
+    assert!(again.iter().all(|job| job.followers.is_empty()), "{again:?}");
+}
+
+/// Sleeps, and writes down when it began.
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    n: usize,
+    ms: u64,
+}
+
+static BEGUN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+impl Job for Noted {
+    const KIND: &'static str = "test.noted";
+
+    async fn run(&self, _: &mut Run) -> JobResult {
+        BEGUN.lock().expect("no holder panics").push(self.n);
+        tokio::time::sleep(Duration::from_millis(self.ms)).await;
+        Ok(Outcome::done())
+    }
+}
+
+/// Quick jobs first, so that runs are long; then one that takes its time. A second slot is free for the others meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_takes_its_time_keeps_those_behind_it_for_a_moment_only() {
+    let db = Database::new().await;
+    limit(db.pool(), "two", 2, false).await;
+    let last = 3000;
+    let jobs: Vec<NewJob> = (0..=last).map(|n| of(&Noted { n, ms: if n == 2500 { 20_000 } else { 0 } }).limit_key("two")).collect();
+    let ids: Vec<JobId> = Client::new(db.pool().clone()).enqueue_many(&jobs).await.expect("enqueued").into_iter().flatten().collect();
+    let stop = CancellationToken::new();
+    let config = WorkerConfig { grace: Duration::from_millis(100), ..WorkerConfig::default() };
+    let worker = tokio::spawn(Worker::new(db.pool().clone(), Kinds::new().with::<Noted>(), config).run(stop.clone()));
+    wait::until("all but the slow one and the last of its run to end", Duration::from_secs(15), async || {
+        count(db.pool(), "select count(*) from engine.attempt where outcome = 'completed'").await >= last as i64 - 1
+    })
+    .await;
+    assert_eq!(count(db.pool(), "select count(*) from engine.claim where in_runs").await, 1, "it was in a run");
+    assert_eq!(state_of(db.pool(), ids[2500]).await, "running");
+    let begun = BEGUN.lock().expect("no holder panics").clone();
+    let first = &begun[..1000];
+    assert!(first.iter().all(|n| *n < 1100), "about in their order: {first:?}");
+    stop.cancel();
+    worker.await.expect("no panic").expect("in good order");
+    ledger::check(db.pool()).await;
+}
