@@ -40,9 +40,10 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
     HOOK.set(Box::new(hook)).is_ok()
 }
 
-/// The statements that have a place before and after them, by the names of their files or of what they commit.
+/// The statements that have a place before and after them, by the names of their files or of what they commit; `run/next` is
+/// the step from one job of a run to the next.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 56] = [
+pub const STATEMENTS: [&str; 57] = [
     "aftermath/settle",
     "attempt/complete",
     "attempt/settle",
@@ -82,6 +83,7 @@ pub const STATEMENTS: [&str; 56] = [
     "parked/wake_parents",
     "run/commit",
     "run/complete commit",
+    "run/next",
     "schedule/fire commit",
     "scheduled/promote",
     "step/continue",

@@ -5,7 +5,7 @@
 //! with what that missed: a job that committed late, a cap that was raised. Those are found by walking from key to key.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -64,12 +64,16 @@ impl Admission {
         let Ok(mut progress) = self.progress.try_lock() else { return Ok(0) };
         let mut admitted = 0;
         let mut from = progress.floor(Instant::now());
+        let mut full: HashSet<String> = HashSet::new();
         for _ in 0..ROUNDS {
             let arrivals = waiting::arrivals(connection, from, ARRIVALS).await?;
             progress.remember(arrivals.last_position, Instant::now());
-            if !arrivals.keys.is_empty() {
-                let Some(entered) = waiting::admit(connection, &arrivals.keys).await? else { break };
+            // A key that was admitted in this look has as many in as may be, whatever else of it arrived.
+            let keys: Vec<String> = arrivals.keys.iter().filter(|key| !full.contains(*key)).cloned().collect();
+            if !keys.is_empty() {
+                let Some(entered) = waiting::admit(connection, &keys).await? else { break };
                 admitted += entered;
+                full.extend(keys);
             }
             if arrivals.seen < ARRIVALS {
                 progress.front = arrivals.last_position;
@@ -79,6 +83,16 @@ impl Admission {
             progress.front = from;
         }
         Ok(admitted)
+    }
+
+    /// Learns whether any key has a rate.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn learn(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let (any, _) = limit::paced(connection, 0).await?;
+        self.paced.store(any, Ordering::Release);
+        Ok(())
     }
 
     /// Whether runs of limited jobs have to be charged to a rate.

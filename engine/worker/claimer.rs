@@ -73,7 +73,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         strays: Strays::default(),
         turns: Turns::new(now),
         limited: Limited::default(),
-        runs: Runs::default(),
+        runs: Runs::new(session.program.config.run_time),
     };
     while !session.is_over() {
         let claiming = async {
@@ -92,6 +92,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
 
 impl Claimer {
     async fn claim_on(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        patience::answer(&self.session, self.session.admission.learn(connection)).await?;
         while !self.session.is_over() {
             self.strays.release(&self.session, connection).await?;
             if self.session.suspects.load(Ordering::Acquire) && self.turns.may_begin(Instant::now()) {

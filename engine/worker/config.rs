@@ -30,6 +30,9 @@ pub struct WorkerConfig {
     /// How long a lane that claims do not get to, for jobs that are more urgent, waits until it counts as one priority more
     /// urgent. Its first job is looked at after (priority + 1) times this, whatever comes before it. Zero: never.
     pub ageing: Duration,
+    /// How long quick jobs of one limit key may follow each other on one slot, which costs less than a slot for each. Others of
+    /// the key could have used the time elsewhere. Zero: none follows another.
+    pub run_time: Duration,
     /// Whether to LISTEN. Not through a pooler in transaction mode.
     pub listen: bool,
 }
@@ -47,6 +50,7 @@ impl Default for WorkerConfig {
             grace: Duration::from_secs(20),
             stall_limit: Duration::from_secs(30),
             ageing: Duration::from_secs(10),
+            run_time: Duration::from_millis(5),
             listen: true,
         }
     }
@@ -70,6 +74,9 @@ impl WorkerConfig {
         }
         if self.stall_limit < Duration::from_secs(1) {
             return refuse("a worker's stall limit is 1 s or longer");
+        }
+        if self.run_time > Duration::from_secs(10) {
+            return refuse("a worker's run time is 10 s at most");
         }
         Ok(())
     }

@@ -1,12 +1,10 @@
 //! Runs one claimed job and says how it ended.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use apalis_core::task::data::Data;
 use tokio::sync::watch;
 
 use super::{
@@ -28,49 +26,9 @@ use crate::{
 const YIELD: Duration = Duration::from_secs(5);
 /// How long a handler that listens may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How long the jobs of a run may take together; those that have not begun by then are given back.
-const LONG_RUN: Duration = Duration::from_millis(100);
 
-/// The handler that apalis calls for each job: runs it, and after it those that follow it on its slot.
-pub(super) async fn execute(mut job: Claimed, session: Data<Arc<Session>>) {
-    let mut line = VecDeque::from(std::mem::take(&mut job.followers));
-    let long = tokio::time::sleep(LONG_RUN);
-    tokio::pin!(long);
-    loop {
-        let mut held_up = false;
-        {
-            let running = execute_one(&job, &session);
-            tokio::pin!(running);
-            tokio::select! {
-                biased;
-                () = &mut running => (),
-                () = &mut long, if line.len() > 1 => {
-                    // The last has the slot as long as one of them runs; the others may go on elsewhere.
-                    held_up = true;
-                    let last = line.pop_back();
-                    for waiting in line.drain(..) {
-                        session.release(waiting).await;
-                    }
-                    line.extend(last);
-                    running.await;
-                }
-            }
-        }
-        match line.pop_front() {
-            None => return,
-            Some(next) if held_up || session.is_over() => {
-                session.release(next).await;
-                for waiting in line {
-                    session.release(waiting).await;
-                }
-                return;
-            }
-            Some(next) => job = next,
-        }
-    }
-}
-
-async fn execute_one(job: &Claimed, session: &Arc<Session>) {
+/// Runs it, and hands its end to the recorder. False: it may still be going on, and whoever rescues its claim deals with it.
+pub(super) async fn execute(job: &Claimed, session: &Arc<Session>) -> bool {
     let (stop, stopped) = watch::channel(None);
     let key = (job.job_id, job.attempt);
     session.running.lock().expect("no holder of this lock panics").insert(key, stop);
@@ -86,9 +44,11 @@ async fn execute_one(job: &Claimed, session: &Arc<Session>) {
     session.pace.ran(job.lane_id, begun.elapsed());
     crate::metrics::ran(&job.kind, begun.elapsed());
 
+    let has_ended = verdict.is_some();
     let verdict = verdict.unwrap_or(Verdict::Settled);
     report(job, &verdict);
     session.ended(job.ended(begun.elapsed().as_micros() as i64, verdict)).await;
+    has_ended
 }
 
 /// Runs the handler on a task of its own. `None`: the job is somebody else's by now, so nothing is to be recorded.

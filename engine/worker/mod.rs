@@ -15,6 +15,7 @@ mod config;
 mod duty;
 mod execute;
 mod floor;
+mod follow;
 mod house;
 mod keeper;
 mod lanes;

@@ -10,14 +10,13 @@ use crate::store::claim::Claimed;
 
 /// The most jobs of a run.
 const LONGEST: usize = 32;
-/// How long all of a run may take: other jobs of the key could use the time, had they a slot.
-const TIME: Duration = Duration::from_millis(5);
 /// How many claims in which nobody followed are made before it is tried again.
 const REST: u32 = 8;
 
 /// What one claimer knows of runs.
-#[derive(Default)]
 pub(super) struct Runs {
+    /// How long all of a run may take.
+    time: Duration,
     lanes: HashMap<i32, Lane>,
 }
 
@@ -28,6 +27,10 @@ struct Lane {
 }
 
 impl Runs {
+    pub(super) fn new(time: Duration) -> Self {
+        Self { time, lanes: HashMap::new() }
+    }
+
     /// How long the runs of each lane may be, `average` being what is known of the time of its jobs; empty, where none has
     /// any. Of lanes with runs the room is one of heads.
     pub(super) fn plan(&self, room: &Room, average: impl Fn(i32) -> Option<Duration>) -> (Room, Vec<i32>) {
@@ -45,7 +48,7 @@ impl Runs {
 
     fn length(&self, lane: i32, average: Option<Duration>) -> usize {
         let (Some(known), Some(average)) = (self.lanes.get(&lane), average) else { return 1 };
-        let by_time = TIME.as_micros() / average.as_micros().max(1);
+        let by_time = self.time.as_micros() / average.as_micros().max(1);
         if known.rest > 0 { 1 } else { known.longest.min(by_time as usize).max(1) }
     }
 
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn runs_grow_while_jobs_wait_in_line_and_are_given_up_where_none_does() {
-        let mut runs = Runs::default();
+        let mut runs = Runs::new(Duration::from_millis(5));
         let lengths: Vec<usize> = (0..7).map(|_| claim(&mut runs, usize::MAX)).collect();
         assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 32]);
         assert_eq!((claim(&mut runs, 2), claim(&mut runs, 2)), (32, 3), "three in all were there");
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_run_is_as_long_as_its_jobs_are_quick_and_quotas_count_its_heads() {
-        let mut runs = Runs::default();
+        let mut runs = Runs::new(Duration::from_millis(5));
         runs.lanes.insert(1, Lane { longest: 32, rest: 0 });
         let plan = |average| {
             let (room, lengths) = runs.plan(&room(), |_| average);

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
 use super::{
-    WorkerConfig, WorkerError, admission::Admission, backend::Intake, breakers::Breakers, claimer, execute, house, keeper, lease,
+    WorkerConfig, WorkerError, admission::Admission, backend::Intake, breakers::Breakers, claimer, follow, house, keeper, lease,
     pace::Pace, patience, pulse::Pulse, recorder, wakeup,
 };
 use crate::{
@@ -253,7 +253,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         .backend(Intake::new(intake, session.clone()))
         .data(session.clone())
         .layer(ConcurrencyLimitLayer::new(program.config.concurrency))
-        .build(execute::execute);
+        .build(follow::follow);
     if let Err(error) = worker.run().await {
         tracing::error!(worker.id = worker_id, %error, "the worker loop ended with an error");
         session.lost.cancel();

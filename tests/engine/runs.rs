@@ -134,9 +134,9 @@ async fn a_job_that_takes_its_time_keeps_those_behind_it_for_a_moment_only() {
     let jobs: Vec<NewJob> = (0..=last).map(|n| of(&Noted { n, ms: if n == 2500 { 20_000 } else { 0 } }).limit_key("two")).collect();
     let ids: Vec<JobId> = Client::new(db.pool().clone()).enqueue_many(&jobs).await.expect("enqueued").into_iter().flatten().collect();
     let stop = CancellationToken::new();
-    let config = WorkerConfig { grace: Duration::from_millis(100), ..WorkerConfig::default() };
+    let config = WorkerConfig { grace: Duration::from_millis(100), run_time: Duration::from_secs(1), ..WorkerConfig::default() };
     let worker = tokio::spawn(Worker::new(db.pool().clone(), Kinds::new().with::<Noted>(), config).run(stop.clone()));
-    wait::until("all but the slow one and the last of its run to end", Duration::from_secs(15), async || {
+    wait::until("all but the slow one and the last of its run to end", Duration::from_secs(30), async || {
         count(db.pool(), "select count(*) from engine.attempt where outcome = 'completed'").await >= last as i64 - 1
     })
     .await;

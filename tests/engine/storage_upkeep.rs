@@ -152,6 +152,7 @@ async fn fault_15_recording_looks_at_its_own_jobs_only_however_many_there_are() 
         "'{null,null}'",
         "'{1}'",
         "'{1}'",
+        "'{1}'",
     ];
     let settle = plan(&db, include_str!("../../engine/sql/attempt/settle.sql"), &none).await;
     let rescue = plan(&db, include_str!("../../engine/sql/claim/rescue.sql"), &["1", "1", "null::bigint[]"]).await;
@@ -173,10 +174,14 @@ async fn fault_15_the_claim_is_an_index_walk_however_deep_the_backlog() {
     .expect("a backlog");
     sqlx::query("analyze engine.ready").execute(db.pool()).await.expect("analysed");
     let take = include_str!("../../engine/sql/claim/take.sql");
-    let plan =
-        plan(&db, take, &["1", "'{test.no_op}'", "'{default}'", "100", "'{1}'", "'{0}'", "'{100}'", "100", "0", "'{0}'", "false"]).await;
+    let plan = plan(
+        &db,
+        take,
+        &["1", "'{test.no_op}'", "'{default}'", "100", "'{1}'", "'{0}'", "'{100}'", "100", "0", "'{0}'", "false", "'{32}'"],
+    )
+    .await;
     assert!(plan.contains("using ready_pkey on ready"), "{plan}");
-    assert!(!plan.contains("Seq Scan on ready"), "{plan}");
+    assert!(!plan.contains("Seq Scan on ready") && !plan.contains("Seq Scan on waiting") && !plan.contains("Seq Scan on slot"), "{plan}");
     assert!(!plan.contains("Seq Scan on job_"), "{plan}");
     let options: Vec<String> =
         sqlx::query_scalar("select unnest(reloptions) from pg_class where oid in ('engine.ready'::regclass, 'engine.scheduled'::regclass)")

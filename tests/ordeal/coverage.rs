@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The statements that every series of runs reaches.
-const PLAYED: [&str; 38] = [
+const PLAYED: [&str; 39] = [
     "attempt/complete",
     "attempt/settle",
     "cancel_request/ask",
@@ -43,6 +43,7 @@ const PLAYED: [&str; 38] = [
     "note/progress",
     "run/commit",
     "run/complete commit",
+    "run/next",
     "schedule/fire commit",
     "scheduled/promote",
     "step/keep",

@@ -15,11 +15,11 @@ with asked as materialized (
     left join engine.pace p on l.rate is not null and p.limit_key = k.limit_key
 ),
 heads as materialized (
-    select a.limit_key, h.position, h.job_id, h.lane_id, h.attempt,
+    select a.limit_key, h.place, h.position, h.job_id, h.lane_id, h.attempt,
         row_number() over (partition by a.limit_key order by h.position) as turn
     from asked a
     cross join lateral (
-        select w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
+        select w.ctid as place, w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
         where w.limit_key = a.limit_key
         order by w.position
         limit a.places
@@ -43,8 +43,7 @@ seated as (
     returning job_id
 ),
 gone as (
-    delete from engine.waiting w using heads h
-    where w.position = h.position and h.job_id in (select job_id from seated)
+    delete from engine.waiting where ctid = any (array(select place from heads where job_id in (select job_id from seated)))
 ),
 entered as (
     insert into engine.ready (lane_id, attempt, position, job_id)

@@ -31,4 +31,11 @@ pub const BUGS: &[Bug] = &[
         what: "a shutdown does not wait for the recorder",
         plants: &[Branch("a shutdown does not wait for the recorder")],
     },
+    Bug {
+        id: "W05",
+        like: "B10",
+        provoked_by: Provocation::Calm,
+        what: "jobs that share one slot of their key run side by side",
+        plants: &[Branch("a run goes on side by side")],
+    },
 ];

@@ -23,7 +23,7 @@ pub const BUGS: &[Bug] = &[
         like: "B09",
         provoked_by: Provocation::Calm,
         what: "a claim of three jobs is not written down",
-        plants: &[Statement("claim/take", "from picked having count(*) > 0", "from picked having count(*) not in (0, 3)")],
+        plants: &[Statement("claim/take", "from taken having count(*) > 0", "from taken having count(*) not in (0, 3)")],
     },
     Bug {
         id: "C03",

@@ -90,6 +90,8 @@ async fn work(orders: &Orders, place: usize, stop: CancellationToken) -> anyhow:
         batch: 50,
         lease: LEASE,
         grace: GRACE,
+        // What programs do takes longer than what runs are made for.
+        run_time: Duration::from_millis(500),
         ..WorkerConfig::default()
     };
     Ok(Worker::new(pool(orders, 14).await?, kinds(orders.version, mails::clients(&orders.outside)?), config).run(stop).await?)
