@@ -34,6 +34,15 @@ pub async fn keys(connection: &mut PgConnection, after: &str, limit: i32) -> Res
     sqlx::query_scalar(sql!("waiting/keys")).bind(after).bind(limit).fetch_all(connection).await
 }
 
+/// How many jobs of few keys are let in at once. Each has a slot and takes others along on it: better few with long runs
+/// than all that may stand in `ready`.
+const ADMITTED: i64 = 2000;
+
+/// The most jobs of these keys that one call of [`admit`] lets in: more than one a key.
+pub fn most(keys: &[String]) -> i64 {
+    ADMITTED.max(keys.len() as i64 + 1)
+}
+
 /// Lets jobs of these keys into `ready` while their keys have free slots; returns how many. `None`: somebody else admits
 /// at this moment. A key that cannot be admitted is logged and keeps no other back.
 ///
@@ -68,7 +77,7 @@ async fn admit_together(connection: &mut PgConnection, keys: &[String]) -> Resul
     if !alone {
         return Ok(None);
     }
-    let admitting = sqlx::query_as(sql!("waiting/admit")).bind(keys).fetch_one(&mut *tx);
+    let admitting = sqlx::query_as(sql!("waiting/admit")).bind(keys).bind(most(keys)).fetch_one(&mut *tx);
     let (admitted, _woken): (i64, i64) = around("waiting/admit", admitting).await?;
     around("waiting/admit commit", tx.commit()).await?;
     Ok(Some(admitted))

@@ -73,6 +73,10 @@ impl Admission {
             if !keys.is_empty() {
                 let Some(entered) = waiting::admit(connection, &keys).await? else { break };
                 admitted += entered;
+                if entered >= waiting::most(&keys) {
+                    // Some have to wait for the next look, which begins here.
+                    break;
+                }
                 full.extend(keys);
             }
             if arrivals.seen < ARRIVALS {

@@ -108,9 +108,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A connection that belongs to one task of the engine.
+    /// A connection that belongs to one task of the engine. A plan that was made while a table was empty is kept when there
+    /// are millions, so none may read a table whole; nor is any worth compiling.
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        patience::answer(self, named(&self.program.pool, self.worker_id).connect()).await
+        let options = named(&self.program.pool, self.worker_id).options([("enable_seqscan", "off"), ("jit", "off")]);
+        patience::answer(self, options.connect()).await
     }
 
     /// Takes note of jobs that this worker holds from now on.

@@ -45,22 +45,28 @@ picked as (
 ),
 -- One that was lost before has to be found with its slot, should it be lost again: it begins no run and is in none.
 seated as materialized (
-    select s.limit_key, p.job_id, p.lane_id, h.run, row_number() over (partition by s.limit_key order by p.position) as turn
+    select s.limit_key, p.job_id, p.lane_id, p.position, h.run
     from picked p
     join head h on h.id = p.lane_id and h.run > 1
     cross join lateral (select limit_key from engine.slot where job_id = p.job_id offset 0) s
     where $12::integer[] is not null and p.attempt = 1
 ),
+-- Most keys are plain, and to ask each for its limit would cost more than the run saves.
+special as materialized (
+    select exists (select from engine.limit_setting where scope = 'key' and (rate is not null or in_order or cap = 0))
+        or exists (select from engine.paused where scope = 'key') as some_are
+    where $12::integer[] is not null
+),
 key as materialized (
     select k.* from (
-        select limit_key, min(lane_id) as lane_id, max(run) as run, count(*) as seats from seated
+        select limit_key, min(lane_id) as lane_id, max(run) as run, array_agg(job_id order by position) as heads from seated
         group by limit_key having min(lane_id) = max(lane_id)
     ) k
-    cross join lateral engine.limit_of_key(k.limit_key) l
-    where l.cap > 0 and l.rate is null and not l.in_order
+    left join lateral engine.limit_of_key(k.limit_key) l on (select some_are from special)
+    where l.cap is null or (l.cap > 0 and l.rate is null and not l.in_order)
 ),
-line as materialized (
-    select k.limit_key, w.*, (w.turn - 1) % k.seats + 1 as seat
+follower as materialized (
+    select w.place, w.position, w.job_id, w.lane_id, w.attempt, k.heads[(w.turn - 1) % cardinality(k.heads) + 1] as head
     from key k
     cross join lateral (
         select f.*, row_number() over (order by f.position) as turn,
@@ -69,15 +75,11 @@ line as materialized (
             select ctid as place, position, job_id, lane_id, attempt from engine.waiting
             where limit_key = k.limit_key
             order by position
-            limit k.seats * (k.run - 1)
+            limit cardinality(k.heads) * (k.run - 1)
             for update skip locked
         ) f
     ) w
-),
-follower as materialized (
-    select f.place, f.position, f.job_id, f.lane_id, f.attempt, s.job_id as head
-    from line f join seated s on s.limit_key = f.limit_key and s.turn = f.seat
-    where f.alike
+    where w.alike
 ),
 left_line as (
     delete from engine.waiting where ctid = any (array(select place from follower))

@@ -1,5 +1,5 @@
 -- Let the jobs at the head of the queues of keys $1 into ready, as many as their keys have free slots and, where they have
--- a rate, as it has left, each with its slot.
+-- a rate, as it has left, each with its slot; at most $2, in the order in which they came.
 -- Only the holder of the lock of lock.sql makes slots; those that end jobs hand them on or delete them. Returns how many.
 -- Locks: heads of waiting, skip locked; new slots in key order. Index: waiting_turn, slot_pkey. Caller: store/waiting.rs
 with asked as materialized (
@@ -25,6 +25,8 @@ heads as materialized (
         limit a.places
         for update skip locked
     ) h
+    order by h.position
+    limit $2
 ),
 free as materialized (
     select a.limit_key, g.n, row_number() over (partition by a.limit_key order by g.n) as turn
