@@ -4300,11 +4300,11 @@ begin
         group by f.limit_key
     ),
     heads as materialized (
-        select u.limit_key, h.position, h.job_id, h.lane_id, h.attempt,
+        select u.limit_key, h.place, h.position, h.job_id, h.lane_id, h.attempt,
             row_number() over (partition by u.limit_key order by h.position) as turn
         from usable u
         cross join lateral (
-            select w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
+            select w.ctid as place, w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
             where w.limit_key = u.limit_key
             order by w.position
             limit u.places
@@ -4322,7 +4322,7 @@ begin
           and not exists (select from heads h where h.limit_key = f.limit_key and h.turn = f.turn)
     ),
     gone as (
-        delete from engine.waiting w using heads h where w.position = h.position
+        delete from engine.waiting where ctid = any (array(select place from heads))
     ),
     entered as (
         insert into engine.ready (lane_id, attempt, position, job_id)

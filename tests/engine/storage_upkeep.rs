@@ -123,12 +123,15 @@ async fn fault_14_a_lost_result_keeps_its_claim_and_a_lost_job_is_called_missing
     assert_eq!(state_of(db.pool(), jobs[1].job_id).await, "missing");
 }
 
-/// The plan of a statement with these values for $1, $2 and so on.
+/// The plan of a statement with these values for $1, $2 and so on, as the tasks of a worker have it made.
 async fn plan(db: &Database, statement: &str, values: &[&str]) -> String {
     let numbered = values.iter().enumerate().rev();
     let statement = numbered.fold(statement.to_string(), |text, (n, value)| text.replace(&format!("${}", n + 1), value));
+    let mut connection = db.pool().acquire().await.expect("a connection");
+    sqlx::query("set enable_seqscan = off").execute(&mut *connection).await.expect("set");
     let lines: Vec<String> =
-        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {statement}"))).fetch_all(db.pool()).await.expect("explained");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {statement}"))).fetch_all(&mut *connection).await.expect("explained");
+    connection.close().await.expect("closed");
     lines.join("\n")
 }
 
