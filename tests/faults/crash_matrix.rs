@@ -3,7 +3,11 @@
 
 mod packer;
 
-use std::{cell::RefCell, pin::Pin, time::Duration};
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use engine::{Client, Job, NewJob, failpoint::Side};
 use jobs::{
@@ -61,6 +65,7 @@ async fn end_of(case: &Case, place: Option<(&str, Side, u32)>) -> (Value, bool) 
         died = dies(worker, db.pool()).await;
         // Nobody doubts it; the lease need not run out.
         execute(db.pool(), "update engine.worker set dead_at = engine.now() where dead_at is null").await;
+        execute(db.pool(), "delete from engine.idle").await;
     }
     run_all(&db, outside.kinds()).await;
     ledger::check(db.pool()).await;
@@ -76,6 +81,11 @@ async fn dies(worker: WorkerProcess, pool: &PgPool) -> bool {
     })
     .await;
     let mut worker = worker.into_inner();
+    // One that dies when its last end is recorded does so a moment after that can be seen.
+    let soon = Instant::now() + Duration::from_millis(300);
+    while !worker.has_ended() && Instant::now() < soon {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let died = worker.has_ended();
     worker.kill();
     died
