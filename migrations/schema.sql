@@ -4289,7 +4289,7 @@ declare
     moved integer;
 begin
     with freed as materialized (
-        select s.limit_key, s.n, row_number() over (partition by s.limit_key order by s.n) as turn
+        select s.ctid as slot, s.limit_key, s.n, row_number() over (partition by s.limit_key order by s.n) as turn
         from engine.slot s where s.job_id = any (give_back.jobs)
     ),
     usable as materialized (
@@ -4314,12 +4314,12 @@ begin
     handed as (
         update engine.slot s set job_id = h.job_id
         from freed f join heads h on h.limit_key = f.limit_key and h.turn = f.turn
-        where s.limit_key = f.limit_key and s.n = f.n
+        where s.ctid = f.slot
     ),
     dropped as (
-        delete from engine.slot s using freed f
-        where s.limit_key = f.limit_key and s.n = f.n
-          and not exists (select from heads h where h.limit_key = f.limit_key and h.turn = f.turn)
+        delete from engine.slot where ctid = any (array(
+            select f.slot from freed f
+            where not exists (select from heads h where h.limit_key = f.limit_key and h.turn = f.turn)))
     ),
     gone as (
         delete from engine.waiting where ctid = any (array(select place from heads))

@@ -197,8 +197,14 @@ fn in_runs(rows: Vec<Row>) -> Vec<Claimed> {
         };
         // Heads come first.
         let at = *heads.entry(head).or_insert_with(|| jobs.iter().position(|job| job.job_id == head).unwrap_or(0));
-        jobs[at].in_run = true;
-        jobs[at].followers.push(Claimed { in_run: true, ..job });
+        let head = &mut jobs[at];
+        // The slot is the last one's.
+        match head.followers.last_mut() {
+            Some(before) => before.limited = false,
+            None => head.limited = false,
+        }
+        head.in_run = true;
+        head.followers.push(Claimed { in_run: true, ..job });
     }
     jobs
 }

@@ -55,7 +55,7 @@ impl Runs {
     /// Learns from what a claim gave that asked for runs of these lengths.
     pub(super) fn learn(&mut self, room: &Room, lengths: &[i32], jobs: &[Claimed]) {
         let mut seen: HashMap<i32, (usize, usize)> = HashMap::new();
-        for job in jobs.iter().filter(|job| job.limited) {
+        for job in jobs.iter().filter(|job| job.limited || job.in_run) {
             let (heads, all) = seen.entry(job.lane_id).or_default();
             *heads += 1;
             *all += 1 + job.followers.len();
