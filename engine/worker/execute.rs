@@ -7,12 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{
-    attempt_span,
-    breakers::Word,
-    panic_trace,
-    session::{Session, Stop},
-};
+use super::{attempt_span, breakers::Word, panic_trace, session::Session, stop::Stop};
 use crate::{
     Category, Failure, JobResult, Outcome, Run, isolated,
     planted::planted,

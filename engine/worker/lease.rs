@@ -5,10 +5,7 @@ use std::{sync::Arc, thread, time::Duration};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    complaint, patience,
-    session::{Session, Stop},
-};
+use super::{complaint, patience, session::Session, stop::Stop};
 use crate::{JobId, planted::planted, store::worker as store};
 
 /// A renewal also brings the cancels of running jobs, so it is made at least this often.

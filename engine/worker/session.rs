@@ -10,23 +10,32 @@ use std::{
 };
 
 use apalis_core::worker::builder::WorkerBuilder;
-use sqlx::{ConnectOptions, PgConnection, PgPool, postgres::PgConnectOptions};
-use tokio::sync::{Notify, mpsc, watch};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
 use super::{
-    WorkerConfig, WorkerError, admission::Admission, backend::Intake, breakers::Breakers, claimer, follow, house, keeper, lease,
-    pace::Pace, patience, pulse::Pulse, recorder, wakeup,
+    WorkerConfig, WorkerError,
+    admission::Admission,
+    backend::Intake,
+    breakers::Breakers,
+    claimer, follow, house, keeper, lease,
+    pace::Pace,
+    patience,
+    pulse::Pulse,
+    recorder,
+    register::{named, register},
+    stop::{Stop, StopSender, stopper},
+    wakeup,
 };
 use crate::{
     JobId, Kinds,
     planted::planted,
     store::{
         attempt::{Ended, Verdict},
-        breaker,
         claim::Claimed,
-        lane, limit, worker as store,
+        worker as store,
     },
     workflow::{Batch, Unwind},
 };
@@ -59,22 +68,6 @@ impl Program {
         Arc::new(Self { kind_names: kinds.names(), queues, pool, kinds, config })
     }
 }
-
-/// Why a running job is told to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// Somebody asked to cancel it.
-    Cancel,
-    /// It ran longer than its kind may.
-    Timeout,
-    /// The worker shuts down and the grace period is over.
-    Release,
-    /// The worker was declared dead: the job belongs to somebody else.
-    Lost,
-}
-
-/// How one running job is told to stop.
-pub(super) type StopSender = watch::Sender<Option<Stop>>;
 
 /// One life of a worker.
 pub(super) struct Session {
@@ -181,39 +174,6 @@ impl Session {
     }
 }
 
-fn named(pool: &PgPool, worker_id: i64) -> PgConnectOptions {
-    (*pool.connect_options()).clone().application_name(&store::session_name(worker_id))
-}
-
-/// Waits until the database answers and registers; `None` when the shutdown came first.
-async fn register(program: &Program, shutdown: &CancellationToken) -> Option<i64> {
-    let info = serde_json::json!({
-        "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "kinds": program.kind_names,
-        "queues": program.queues, "concurrency": program.config.concurrency, "lease_ms": program.config.lease_ms(),
-    });
-    loop {
-        let attempt = async {
-            let mut connection = program.pool.acquire().await?;
-            lane::ensure(&mut connection, &program.kinds.lanes()).await?;
-            for declared in program.kinds.limits() {
-                limit::declare(&mut connection, declared).await?;
-            }
-            breaker::declare(&mut connection, &program.kinds.calls()).await?;
-            store::register(&mut connection, &program.config.name, program.config.lease_ms(), &info).await
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => return None,
-            registered = attempt => match registered {
-                Ok(id) => return Some(id),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot register, trying again in a second");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
-    }
-}
-
 /// Lives one life.
 pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) -> Result<(), WorkerError> {
     let Some(worker_id) = register(program, shutdown).await else { return Ok(()) };
@@ -306,22 +266,5 @@ async fn finish(session: Arc<Session>, recorder: tokio::task::JoinHandle<()>, le
         Ok(Ok(())) => (),
         Ok(Err(error)) => tracing::warn!(worker.id = worker_id, %error, "could not sign off; others will see the lease run out"),
         Err(_) => tracing::warn!(worker.id = worker_id, "could not sign off in time; others will see the lease run out"),
-    }
-}
-
-/// Turns a shutdown into a drain, and the end of the grace period, or death, into stopped jobs.
-async fn stopper(session: Arc<Session>, shutdown: CancellationToken) {
-    tokio::select! {
-        () = shutdown.cancelled() => {
-            session.draining.cancel();
-            let idle = async { while session.in_hand.load(Ordering::Acquire) > 0 { tokio::time::sleep(Duration::from_millis(10)).await; } };
-            tokio::select! {
-                () = idle => (),
-                () = session.lost.cancelled() => session.stop(|_| true, Stop::Lost),
-                () = tokio::time::sleep(session.program.config.grace) => session.stop(|_| true, Stop::Release),
-            }
-        }
-        () = session.lost.cancelled() => session.stop(|_| true, Stop::Lost),
-        () = session.draining.cancelled() => (),
     }
 }
