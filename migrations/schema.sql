@@ -4290,7 +4290,7 @@ declare
 begin
     with freed as materialized (
         select s.ctid as slot, s.limit_key, s.n, row_number() over (partition by s.limit_key order by s.n) as turn
-        from engine.slot s where s.job_id = any (give_back.jobs)
+        from (select ctid, limit_key, n from engine.slot where job_id = any (give_back.jobs) for update) s
     ),
     usable as materialized (
         select f.limit_key, count(*) as places

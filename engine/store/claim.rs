@@ -2,6 +2,7 @@
 
 mod limited;
 mod rescue;
+mod reseat;
 
 use std::{collections::HashMap, time::Instant};
 
@@ -11,6 +12,7 @@ use sqlx::PgConnection;
 pub(crate) use limited::take_as_probe;
 pub use limited::{TakenLimited, WantedLimited, take_alone, take_limited};
 pub use rescue::{Orphan, close_finished, orphans, rescue};
+pub use reseat::reseat;
 
 use super::{
     attempt::{Ended, Verdict},

@@ -12,7 +12,11 @@ use crate::{
     Category, Failure, JobResult, Outcome, Run, isolated,
     planted::planted,
     run,
-    store::{self, attempt::Verdict, claim::Claimed},
+    store::{
+        self,
+        attempt::{Ended, Verdict},
+        claim::Claimed,
+    },
     trace::Span,
     workflow::Course,
 };
@@ -22,8 +26,8 @@ const YIELD: Duration = Duration::from_secs(5);
 /// How long a handler that listens may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Runs it, and hands its end to the recorder. False: it may still be going on, and whoever rescues its claim deals with it.
-pub(super) async fn execute(job: &Claimed, session: &Arc<Session>) -> bool {
+/// Runs it, and hands its end to the recorder; `seated`, if it may have come by the slot of its key meanwhile. False: it may still be going on, and whoever rescues its claim deals with it.
+pub(super) async fn execute(job: &Claimed, session: &Arc<Session>, seated: &AtomicBool) -> bool {
     let (stop, stopped) = watch::channel(None);
     let key = (job.job_id, job.attempt);
     session.running.lock().expect("no holder of this lock panics").insert(key, stop);
@@ -42,7 +46,8 @@ pub(super) async fn execute(job: &Claimed, session: &Arc<Session>) -> bool {
     let has_ended = verdict.is_some();
     let verdict = verdict.unwrap_or(Verdict::Settled);
     report(job, &verdict);
-    session.ended(job.ended(begun.elapsed().as_micros() as i64, verdict)).await;
+    let ended = job.ended(begun.elapsed().as_micros() as i64, verdict);
+    session.ended(Ended { limited: ended.limited || seated.load(Ordering::Acquire), ..ended }).await;
     has_ended
 }
 

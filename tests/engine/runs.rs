@@ -5,7 +5,7 @@ use std::{sync::Mutex, time::Duration};
 use engine::{
     Client, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Worker, WorkerConfig,
     store::{
-        attempt::Verdict,
+        attempt::{Ended, Verdict},
         claim::{self, Claimed, Orphan},
         doctor::{self, Severity},
     },
@@ -84,6 +84,43 @@ async fn what_a_worker_gives_back_of_a_run_and_what_it_loses_runs_again_in_its_o
 }
 
 #[tokio::test]
+async fn none_of_a_run_goes_on_elsewhere_while_a_handler_of_it_has_its_transaction_open() {
+    let db = Database::new().await;
+    let (mut hand, head, _) = run_of_three(&db).await;
+    let mut handler = db.pool().begin().await.expect("a transaction");
+    assert!(claim::assert_held(&mut handler, hand.id, head.claim_id, head.job_id, head.attempt, None).await.expect("asked"));
+    hand.die().await;
+    let orphan = Orphan { worker_id: hand.id, id: head.claim_id };
+    assert_eq!(claim::rescue(&mut hand.connection, orphan).await.expect("tried"), 0);
+    let mut other = Hand::new(db.pool()).await;
+    assert_eq!(other.take_runs(10, 3).await.len(), 0, "their slot is not free");
+    handler.rollback().await.expect("ended");
+    assert_eq!(claim::rescue(&mut hand.connection, orphan).await.expect("rescued"), 3);
+    assert_eq!(other.take_runs(10, 3).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_takes_its_time_has_the_slot_of_the_last_unless_it_ends_at_that_moment() {
+    let db = Database::new().await;
+    let (mut hand, head, jobs) = run_of_three(&db).await;
+    let last = &head.followers[1];
+    let mut handler = db.pool().begin().await.expect("a transaction");
+    assert!(claim::assert_held(&mut handler, hand.id, head.claim_id, head.job_id, head.attempt, None).await.expect("asked"));
+    assert!(!claim::reseat(&mut hand.connection, hand.id, &head, last).await.expect("asked"), "it may be about to end");
+    handler.rollback().await.expect("ended");
+    assert!(claim::reseat(&mut hand.connection, hand.id, &head, last).await.expect("asked"));
+    for job in &head.followers {
+        hand.settle(&[ended(job, Verdict::Released)]).await;
+    }
+    assert_eq!(hand.take_runs(10, 3).await.len(), 0, "it still runs");
+    sound(db.pool()).await;
+    hand.complete(&[Ended { limited: true, ..ended(&head, done()) }]).await;
+    let next = hand.take_runs(1, 1).await.pop().expect("the next may run");
+    assert_eq!(next.job_id, jobs[1]);
+    assert!(!claim::reseat(&mut hand.connection, hand.id, &head, last).await.expect("asked"), "both have ended");
+}
+
+#[tokio::test]
 async fn a_strict_order_a_rate_and_a_job_that_ran_before_make_no_run() {
     let db = Database::new().await;
     limit(db.pool(), "strict", 1, true).await;
@@ -136,8 +173,8 @@ async fn a_job_that_takes_its_time_keeps_those_behind_it_for_a_moment_only() {
     let stop = CancellationToken::new();
     let config = WorkerConfig { grace: Duration::from_millis(100), run_time: Duration::from_secs(1), ..WorkerConfig::default() };
     let worker = tokio::spawn(Worker::new(db.pool().clone(), Kinds::new().with::<Noted>(), config).run(stop.clone()));
-    wait::until("all but the slow one and the last of its run to end", Duration::from_secs(30), async || {
-        count(db.pool(), "select count(*) from engine.attempt where outcome = 'completed'").await >= last as i64 - 1
+    wait::until("all but the slow one to end", Duration::from_secs(30), async || {
+        count(db.pool(), "select count(*) from engine.attempt where outcome = 'completed'").await >= last as i64
     })
     .await;
     assert_eq!(count(db.pool(), "select count(*) from engine.claim where in_runs").await, 1, "it was in a run");

@@ -1,7 +1,11 @@
--- The jobs of claim $2 of worker $1 whose attempts have not ended.
+-- The jobs of claim $2 of worker $1 whose attempts have not ended, by what can be rescued together: those of one limit key in a
+-- claim with runs, for one of them may still be going on while another has their slot; any other job by itself.
 -- Caller: store/claim/rescue.rs
-select u.job_id
-from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
+select array_agg(u.job_id order by u.job_id) as jobs
+from engine.claim c
+cross join unnest(c.ids, c.attempts) u (job_id, attempt)
+left join lateral (select limit_key from engine.job where id = u.job_id and c.in_runs offset 0) j on true
 where c.worker_id = $1 and c.id = $2
   and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
-order by u.job_id
+group by j.limit_key, case when j.limit_key is null then u.job_id end
+order by min(u.job_id)

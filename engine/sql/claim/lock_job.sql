@@ -1,3 +1,4 @@
--- Try to lock one job against the transaction of its handler (claim/assert.sql holds the same lock, shared).
--- Caller: store/claim/rescue.rs
-select pg_try_advisory_xact_lock(hashtextextended('engine.attempt', $1))
+-- Try to lock jobs $1 against the transactions of their handlers (claim/assert.sql holds the same lock, shared). False: one of
+-- them is held.
+-- Caller: store/claim/rescue.rs, store/claim/reseat.rs
+select coalesce(bool_and(pg_try_advisory_xact_lock(hashtextextended('engine.attempt', id))), true) from unnest($1::bigint[]) id

@@ -14,19 +14,27 @@ with asked as materialized (
     cross join lateral engine.limit_of_key(k.limit_key) l
     left join engine.pace p on l.rate is not null and p.limit_key = k.limit_key
 ),
-heads as materialized (
-    select a.limit_key, h.place, h.position, h.job_id, h.lane_id, h.attempt,
-        row_number() over (partition by a.limit_key order by h.position) as turn
+-- Chosen first and locked then, so that none is locked in vain.
+first as materialized (
+    select a.limit_key, h.place, h.position
     from asked a
     cross join lateral (
-        select w.ctid as place, w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
+        select w.ctid as place, w.position from engine.waiting w
         where w.limit_key = a.limit_key
         order by w.position
-        limit a.places
-        for update skip locked
+        limit least(a.places, $2)
     ) h
     order by h.position
     limit $2
+),
+heads as materialized (
+    select h.*, row_number() over (partition by h.limit_key order by h.position) as turn
+    from (
+        select w.ctid as place, w.limit_key, w.position, w.job_id, w.lane_id, w.attempt
+        from engine.waiting w
+        where w.ctid = any (array(select place from first))
+        for update skip locked
+    ) h
 ),
 free as materialized (
     select a.limit_key, g.n, row_number() over (partition by a.limit_key order by g.n) as turn

@@ -59,12 +59,15 @@ async fn rescue_whole(connection: &mut PgConnection, orphan: Orphan) -> Result<O
 }
 
 async fn rescue_one_by_one(connection: &mut PgConnection, orphan: Orphan) -> Result<i64, sqlx::Error> {
-    let ids: Vec<i64> = sqlx::query_scalar(sql!("claim/ids")).bind(orphan.worker_id).bind(orphan.id).fetch_all(&mut *connection).await?;
+    let groups: Vec<Vec<i64>> =
+        sqlx::query_scalar(sql!("claim/ids")).bind(orphan.worker_id).bind(orphan.id).fetch_all(&mut *connection).await?;
     let mut ended = 0;
-    for id in ids {
-        match rescue_job(connection, orphan, id).await {
+    for jobs in groups {
+        match rescue_group(connection, orphan, &jobs).await {
             Ok(one) => ended += one,
-            Err(error) if error.as_database_error().is_some() => tracing::warn!(job.id = id, %error, "job cannot be rescued yet"),
+            Err(error) if error.as_database_error().is_some() => {
+                tracing::warn!(job.id = jobs.first(), jobs = jobs.len(), %error, "job cannot be rescued yet");
+            }
             Err(error) => return Err(error),
         }
     }
@@ -72,14 +75,14 @@ async fn rescue_one_by_one(connection: &mut PgConnection, orphan: Orphan) -> Res
     Ok(ended)
 }
 
-async fn rescue_job(connection: &mut PgConnection, orphan: Orphan, id: i64) -> Result<i64, sqlx::Error> {
+async fn rescue_group(connection: &mut PgConnection, orphan: Orphan, jobs: &[i64]) -> Result<i64, sqlx::Error> {
     let mut tx = connection.begin().await?;
     sqlx::query(sql!("claim/lock_timeout")).execute(&mut *tx).await?;
-    let free: bool = around("claim/lock_job", sqlx::query_scalar(sql!("claim/lock_job")).bind(id).fetch_one(&mut *tx)).await?;
+    let free: bool = around("claim/lock_job", sqlx::query_scalar(sql!("claim/lock_job")).bind(jobs).fetch_one(&mut *tx)).await?;
     if !free {
         return Ok(0);
     }
-    let ended = rescue_jobs(&mut tx, orphan, Some(&[id])).await?;
+    let ended = rescue_jobs(&mut tx, orphan, Some(jobs)).await?;
     around("claim/rescue one commit", tx.commit()).await?;
     Ok(ended)
 }
