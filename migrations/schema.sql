@@ -5398,9 +5398,18 @@ begin
         perform raw_ops.hold_stock(saved_order);
     end if;
     if wanted in ('CANCELLED', 'REFUNDED') and new_status in ('EXPORTED', 'DISPATCHED') then
-        perform raw_ops.log_order_once(saved_order, 'order_ended_late', format(
+        perform raw_ops.tell_of_late_end(saved_order, format(
             'Shopify says order %s is %s, but it is %s already: stop it at the packer or expect it back',
-            payload ->> 'name', wanted, new_status), 'shopify', inbox.id);
+            payload ->> 'name', wanted, new_status), inbox.id);
+    end if;
+    if old.status = 'EXPORTED' and new_status = 'EXPORTED' and exists (
+        select from raw_ops.orders o
+        where o.id = saved_order and row(o.ship_name, o.ship_address1, o.ship_address2, o.ship_city, o.ship_postcode, o.ship_country)
+            is distinct from row(old.ship_name, old.ship_address1, old.ship_address2, old.ship_city, old.ship_postcode, old.ship_country))
+    then
+        perform raw_ops.tell_of_late_change(saved_order, 'address_changed_late', format(
+            'Shopify sends order %s to another address now, and the packer has the one before: tell him, or stop it',
+            payload ->> 'name'), inbox.id);
     end if;
     perform raw_ops.log_event('ORDER', saved_order, case when old.id is null then 'order_created' else 'order_updated' end,
         format('Order %s from Shopify: %s, %s %s', payload ->> 'name', new_status, payload ->> 'total_price', payload ->> 'currency'),
@@ -5744,7 +5753,7 @@ create function raw_ops.courier_time(written text) returns timestamp with time z
 language sql stable parallel safe
 as $$
     select case
-        when written ~ '(Z|[+-][0-9]{2}:?[0-9]{2})$' then written::timestamptz
+        when written ~* '(Z|[+-][0-9]{2}:?[0-9]{2})$' then written::timestamptz
         else written::timestamp at time zone 'Europe/London'
     end
 $$;
@@ -5782,6 +5791,7 @@ language plpgsql
 as $$
 declare
     made uuid;
+    fault text;
 begin
     -- A statement of its own, so that the next one sees what the holder before has written.
     perform pg_advisory_xact_lock(hashtextextended('raw_ops.parcel ' || (said ->> 'tracking_no'), 0));
@@ -5800,12 +5810,16 @@ begin
         jsonb_strip_nulls(jsonb_build_object('name', shipped.ship_name, 'address1', shipped.ship_address1, 'address2', shipped.ship_address2,
             'city', shipped.ship_city, 'postcode', shipped.ship_postcode, 'country', shipped.ship_country)))
     returning s.id into made;
-    if shipped.status in ('PENDING', 'CANCELLED', 'REFUNDED') then
+    fault := case
+        when shipped.status in ('PENDING', 'CANCELLED', 'REFUNDED') then 'is ' || shipped.status
+        when raw_ops.has_ended_late(shipped.id) then 'Shopify has ended'
+    end;
+    if fault is not null then
         insert into raw_ops.exceptions_queue (order_id, shipment_id, issue_type, issue_description, raw_data, created_at)
-        values (shipped.id, made, 'dispatch_unexpected', format('The packer sent order %s, which is %s', shipped.external_order_ref,
-            shipped.status), said, engine.now());
+        values (shipped.id, made, 'dispatch_unexpected', format('The packer sent order %s, which %s', shipped.external_order_ref, fault),
+            said, engine.now());
         perform from raw_ops.raise_alert('warning', 'The packer sent an order that he should not have',
-            format('Order %s is %s and has left as parcel %s.', shipped.external_order_ref, shipped.status, said ->> 'tracking_no'),
+            format('Order %s, which %s, has left as parcel %s.', shipped.external_order_ref, fault, said ->> 'tracking_no'),
             key => 'dispatch unexpected', source_check => 'dispatch');
     end if;
     return made;
@@ -6402,6 +6416,14 @@ begin
 end
 $$;
 
+create function raw_ops.has_ended_late(wanted_order uuid) returns boolean
+language plpgsql stable
+as $$
+begin
+    return exists (select from raw_ops.ops_events e where e.entity_id = wanted_order and e.kind = 'order_ended_late');
+end
+$$;
+
 create function raw_ops.held_products(held_order uuid) returns uuid[]
 language plpgsql stable
 as $$
@@ -6409,6 +6431,21 @@ begin
     return array(
         select distinct b.product_id
         from raw_ops.soft_reservations h join raw_ops.batches b on b.id = h.batch_id where h.order_id = held_order);
+end
+$$;
+
+create function raw_ops.held_units(held_order uuid) returns jsonb
+language plpgsql stable
+as $$
+begin
+    return (
+        select coalesce(jsonb_object_agg(h.product_id, h.units), '{}')
+        from (
+            select b.product_id, sum(h.units) as units
+            from raw_ops.soft_reservations h join raw_ops.batches b on b.id = h.batch_id
+            where h.order_id = held_order and b.product_id is not null
+            group by b.product_id
+        ) h);
 end
 $$;
 
@@ -6467,7 +6504,7 @@ as $$
 declare
     until timestamptz;
     products uuid[];
-    before integer;
+    before jsonb;
     held integer := 0;
 begin
     select least(o.ordered_at, engine.now()) + make_interval(mins => raw_ops.threshold('allocation.hold_minutes')::integer) into until
@@ -6478,15 +6515,14 @@ begin
     products := array(select n.product_id from raw_ops.order_needs(placed_order) n where n.product_id is not null
                       union select unnest(raw_ops.held_products(placed_order)));
     perform raw_ops.lock_products(products);
-    before := raw_ops.drop_holds(placed_order);
+    before := raw_ops.held_units(placed_order);
+    perform raw_ops.drop_holds(placed_order);
     if until > engine.now() then
         select coalesce(sum(raw_ops.hold_units(placed_order, n.product_id, n.units, until)), 0) into held
         from (select n.product_id, sum(n.units) as units from raw_ops.order_needs(placed_order) n
               where n.product_id is not null group by n.product_id order by n.product_id) n;
     end if;
-    if before > held then
-        perform raw_ops.wake_waiting_orders(p.id) from unnest(products) p (id) order by p.id;
-    end if;
+    perform raw_ops.wake_for_freed(before, raw_ops.held_units(placed_order));
     return held;
 end
 $$;
@@ -7434,6 +7470,10 @@ begin
         return next;
         return;
     end if;
+    -- What a person has set to pending was not read by the program that reads files.
+    if raw_ops.shopify_text(queued.dispatch_data, 'tracking_no') is null then
+        raise exception 'tracking_no is missing' using errcode = '22023';
+    end if;
     left_at := raw_ops.courier_time(queued.dispatch_data ->> 'dispatched_at');
     if left_at is null or left_at > engine.now() + interval '1 day' then
         raise exception 'dispatched_at is %, which has not come yet', coalesce(queued.dispatch_data ->> 'dispatched_at', 'missing')
@@ -7445,6 +7485,9 @@ begin
         return next;
         return;
     end if;
+    -- Rows of one order take turns: one that found no parcel would wait for the parcel that another made meanwhile, holding the
+    -- order that a third, which has the parcel, waits for.
+    perform pg_advisory_xact_lock(hashtextextended('raw_ops.dispatch ' || queued.external_order_id, 0));
     -- Parcels before their order, as scans do. Then a statement of its own, so that it sees what the holders have written.
     perform from raw_ops.shipments s where s.order_id = shipped.id order by s.id for update;
     select * into shipped from raw_ops.orders o where o.id = shipped.id for no key update;
@@ -8020,6 +8063,7 @@ declare
     held uuid[] := raw_ops.held_products(wanted_order);
     products uuid[] := array(select n.product_id from raw_ops.order_needs(wanted_order) n where n.product_id is not null
                              union select unnest(held));
+    before jsonb;
     need record;
     got integer := 0;
 begin
@@ -8028,6 +8072,7 @@ begin
     where b.product_id = any (products) and b.status = 'RELEASED' and b.qty_on_hand > coalesce(b.qty_reserved, 0)
     order by b.id for no key update;
     if cardinality(held) > 0 then
+        before := raw_ops.held_units(wanted_order);
         perform raw_ops.drop_holds(wanted_order);
     end if;
 
@@ -8036,6 +8081,18 @@ begin
     loop
         got := got + raw_ops.reserve_stock(need.order_item_id, need.product_id, need.units, run);
     end loop;
+    if before is not null then
+        perform raw_ops.wake_for_freed(before, (
+            select coalesce(jsonb_object_agg(r.product_id, r.units), '{}')
+            from (
+                select b.product_id, sum(a.qty_allocated) as units
+                from raw_ops.order_items i
+                join raw_ops.allocations a on a.order_item_id = i.id
+                join raw_ops.batches b on b.id = a.batch_id
+                where i.order_id = wanted_order and a.allocation_group_id = run and b.product_id is not null
+                group by b.product_id
+            ) r));
+    end if;
     return got;
 end
 $$;
@@ -8090,7 +8147,10 @@ begin
     if decision = 'confirmed' then
         perform raw_ops.settle_export(export_id, 'confirmed');
     else
-        update raw_ops.export_outbox e set status = decision where e.id = export_id;
+        -- Whether the drop has the file is asked of the drop again: it knows the name and the hash.
+        update raw_ops.export_outbox e
+        set status = decision, sent_at = case when decision = 'cancelled' then e.sent_at end
+        where e.id = export_id;
     end if;
     if decision = 'cancelled' then
         perform from raw_ops.orders o where o.id = any (export.order_ids) order by o.id for no key update;
@@ -8846,9 +8906,9 @@ begin
     elsif refunded.status in ('PENDING', 'PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED') then
         return raw_ops.shrink_refunded_lines(payload, refunded, inbox_id);
     elsif refunded.status in ('EXPORTED', 'DISPATCHED') and (ended or exists (select from raw_ops.shopify_cancelled_lines(payload))) then
-        perform raw_ops.log_order_once(refunded.id, 'order_ended_late', format(
+        perform raw_ops.tell_of_late_end(refunded.id, format(
             'Shopify refunded order %s when it was %s already: stop it at the packer or expect it back',
-            refunded.order_number_label, refunded.status), 'shopify', inbox_id);
+            refunded.order_number_label, refunded.status), inbox_id);
     end if;
     return 0;
 end
@@ -9578,6 +9638,37 @@ begin
 end
 $$;
 
+create function raw_ops.tell_of_late_change(late_order uuid, kind text, message text, inbox_id uuid) returns void
+language plpgsql
+as $$
+declare
+    told uuid;
+begin
+    perform raw_ops.log_event('ORDER', late_order, kind, message, null, 'shopify', inbox_id);
+    select x.id into told from raw_ops.exceptions_queue x
+    where x.order_id = late_order and x.issue_type = kind and not x.resolved order by x.created_at, x.id limit 1 for update;
+    if told is not null then
+        update raw_ops.exceptions_queue x set issue_description = message where x.id = told;
+    else
+        insert into raw_ops.exceptions_queue as x (order_id, issue_type, issue_description, created_at)
+        values (late_order, kind, message, engine.now())
+        returning x.id into told;
+    end if;
+    perform from raw_ops.raise_alert('critical', 'An order changed when the packer had it', message,
+        key => format('%s %s', kind, told), source_check => 'webhooks');
+end
+$$;
+
+create function raw_ops.tell_of_late_end(ended_order uuid, message text, inbox_id uuid) returns void
+language plpgsql
+as $$
+begin
+    if not raw_ops.has_ended_late(ended_order) then
+        perform raw_ops.tell_of_late_change(ended_order, 'order_ended_late', message, inbox_id);
+    end if;
+end
+$$;
+
 create function raw_ops.threshold(wanted text) returns numeric
 language plpgsql stable
 as $$
@@ -9614,6 +9705,17 @@ create function raw_ops.vat_standard_rate() returns numeric
 language sql immutable parallel safe
 as $$select 0.20$$;
 comment on function raw_ops.vat_standard_rate() is 'UK VAT on pet food.';
+
+create function raw_ops.wake_for_freed(before jsonb, after jsonb) returns void
+language plpgsql
+as $$
+begin
+    perform raw_ops.wake_waiting_orders(b.key::uuid)
+    from jsonb_each_text(before) b
+    where b.value::numeric > coalesce((after ->> b.key)::numeric, 0)
+    order by b.key::uuid;
+end
+$$;
 
 create function raw_ops.wake_waiting_orders(product uuid) returns integer
 language plpgsql
@@ -10204,7 +10306,9 @@ grant execute on function raw_ops.get_daily_snapshot(date) to rawops_operator, r
 grant execute on function raw_ops.get_low_stock_alerts() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.give_up_holds(uuid) to rawops_runtime;
 grant execute on function raw_ops.handle_courier_event(uuid) to rawops_runtime;
+grant execute on function raw_ops.has_ended_late(uuid) to rawops_runtime;
 grant execute on function raw_ops.held_products(uuid) to rawops_runtime;
+grant execute on function raw_ops.held_units(uuid) to rawops_runtime;
 grant execute on function raw_ops.hmac_sha256(bytea,bytea) to rawops_runtime;
 grant execute on function raw_ops.hold_from_export(uuid[],text[]) to rawops_runtime;
 grant execute on function raw_ops.hold_parcel(uuid,text) to rawops_runtime;
@@ -10348,11 +10452,14 @@ grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;
 grant execute on function raw_ops.sync_address_change(uuid,uuid) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.take_delivery_report(text,text,timestamp with time zone,text,uuid,text,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.tell_of_breach(raw_ops.shipments,text,text) to rawops_runtime;
+grant execute on function raw_ops.tell_of_late_change(uuid,text,text,uuid) to rawops_runtime;
+grant execute on function raw_ops.tell_of_late_end(uuid,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.threshold(text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.today() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.unknown_dispatch_files(text[]) to rawops_runtime;
 grant execute on function raw_ops.uuid_generate_v4() to rawops_runtime;
 grant execute on function raw_ops.vat_standard_rate() to rawops_runtime;
+grant execute on function raw_ops.wake_for_freed(jsonb,jsonb) to rawops_runtime;
 grant execute on function raw_ops.wake_waiting_orders(uuid) to rawops_runtime;
 grant execute on function raw_ops.warn_of_dispatch_rows(integer) to rawops_runtime;
 grant execute on function raw_ops.warn_of_unknown_messages() to rawops_runtime;

@@ -6,7 +6,7 @@
 //! Unique by   schedule; a file by its hash, whatever it is called
 //! Retried     from where it got: each file is one commit
 //!
-//! A file that cannot be had keeps no other from being fetched. Without a drop it does nothing.
+//! Files that cannot be had keep no other from being fetched, however many they are. Without a drop it does nothing.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::clients::{
     packer::{self, Listed},
 };
 
-/// Files of one run: what is left waits for the next.
+/// Files that one run gets: what is left waits for the next.
 const FILES: usize = 50;
 
 /// Fetches once.
@@ -44,10 +44,17 @@ impl Job for FetchFiles {
             return Ok(Outcome::Done(json!({ "skipped": "PACKER_DROP_URL is not set" })));
         }
         let listed = packer.dispatches(run).await?;
-        let (mut fetched, mut wrong) = (0, None);
-        for file in unknown(run, &listed).await?.into_iter().take(FILES) {
+        let (mut had, mut fetched, mut wrong) = (0, 0, None);
+        for file in unknown(run, &listed).await? {
+            // Files that cannot be had do not count, or so many of them would keep every other from being fetched.
+            if had == FILES {
+                break;
+            }
             match packer.dispatch(file, run).await {
-                Ok(bytes) => fetched += usize::from(store(run, file, &bytes).await?),
+                Ok(bytes) => {
+                    had += 1;
+                    fetched += usize::from(store(run, file, &bytes).await?);
+                }
                 // The next one would meet with the same.
                 Err(error) if is_of_drop(&error.category) => return Err(error.into()),
                 Err(error) => _ = wrong.get_or_insert(error),

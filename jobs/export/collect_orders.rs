@@ -6,8 +6,8 @@
 //! Unique by   schedule; of two at once the second finds what the first has left
 //! Retried     from where it got: each batch is one commit
 //!
-//! An order with a field that may not be written stays out whole; people hear of it, and the next export looks again. Without a
-//! drop nothing is collected, because what is in a batch is bound to it.
+//! An order with a field that may not be written stays out whole; people hear of it, and the next export looks again. However many
+//! such orders there are, they keep no other out. Without a drop nothing is collected, because what is in a batch is bound to it.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ use crate::clients::Outside;
 
 /// Orders of one batch.
 const ORDERS: usize = 1_000;
-/// Batches of one run: what is left waits for the next.
-const BATCHES: usize = 20;
+/// Looks of one run, each of which makes a batch at most: what is left waits for the next.
+const LOOKS: usize = 20;
 
 /// Collects once.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
@@ -43,20 +43,21 @@ impl Job for CollectOrders {
             return Ok(Outcome::Done(json!({ "skipped": "PACKER_DROP_URL is not set" })));
         }
         let (mut orders, mut batches) = (0, Vec::new());
-        let mut held = 0;
-        while batches.len() < BATCHES {
+        // Orders that were looked at before come last and first among themselves: the next look reaches past them.
+        let (mut held, mut known) = (0, 0);
+        for _ in 0..LOOKS {
+            let limit = ORDERS + known;
             let mut tx = run.begin().await?;
-            let (batch_id, lines) = take(&mut tx).await?;
+            let (batch_id, lines) = take(&mut tx, limit).await?;
             let sorted = Sorted::of(&lines);
             held = sorted.held.len();
-            hold(&mut tx, &sorted).await?;
-            if sorted.orders.is_empty() {
-                return run.complete_in(tx, json!({ "orders": orders, "batches": batches, "held": held })).await;
+            known = if hold(&mut tx, &sorted).await? == 0 { held } else { 0 };
+            if !sorted.orders.is_empty() {
+                keep(&mut tx, &batch_id, &sorted).await?;
+                orders += sorted.orders.len();
+                batches.push(batch_id);
             }
-            keep(&mut tx, &batch_id, &sorted).await?;
-            orders += sorted.orders.len();
-            batches.push(batch_id);
-            if sorted.orders.len() + held < ORDERS {
+            if sorted.orders.len() + held < limit {
                 return run.complete_in(tx, json!({ "orders": orders, "batches": batches, "held": held })).await;
             }
             tx.commit().await?;
@@ -65,21 +66,20 @@ impl Job for CollectOrders {
     }
 }
 
-/// The name of the next batch, and the lines that wait.
-async fn take(tx: &mut Tx) -> JobResult<(String, Vec<Line>)> {
+/// The name of the next batch, and the lines of so many orders that wait.
+async fn take(tx: &mut Tx, orders: usize) -> JobResult<(String, Vec<Line>)> {
     let batch_id = sqlx::query_scalar("select raw_ops.next_export_batch()").fetch_one(&mut **tx).await?;
-    let lines = sqlx::query_as("select * from raw_ops.lines_to_export($1)").bind(ORDERS as i32).fetch_all(&mut **tx).await?;
+    let lines = sqlx::query_as("select * from raw_ops.lines_to_export($1)").bind(orders as i32).fetch_all(&mut **tx).await?;
     Ok((batch_id, lines))
 }
 
-/// Has a person look at the orders that cannot be written.
-async fn hold(tx: &mut Tx, sorted: &Sorted) -> JobResult<()> {
+/// Has a person look at the orders that cannot be written; how many are news to people.
+async fn hold(tx: &mut Tx, sorted: &Sorted) -> JobResult<i32> {
     if sorted.held.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let (orders, reasons): (Vec<Uuid>, Vec<&str>) = sorted.held.iter().map(|(order, why)| (*order, why.as_str())).unzip();
-    sqlx::query("select raw_ops.hold_from_export($1, $2)").bind(orders).bind(reasons).execute(&mut **tx).await?;
-    Ok(())
+    Ok(sqlx::query_scalar("select raw_ops.hold_from_export($1, $2)").bind(orders).bind(reasons).fetch_one(&mut **tx).await?)
 }
 
 /// Keeps the batch; a trigger makes the job that sends it.

@@ -37,6 +37,13 @@ pub(super) fn phone(written: &str) -> String {
     prefix.chars().chain(rest.chars().filter(char::is_ascii_digit)).collect()
 }
 
+/// A line of an address; dashes alone, as people write them into a field that must not be empty, are nothing.
+pub(super) fn address(written: &str) -> String {
+    let is_dash = |letter: char| matches!(letter, '-' | '－' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+    let written = written.trim();
+    if written.chars().all(|letter| is_dash(letter) || letter.is_whitespace()) { String::new() } else { written.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +93,16 @@ mod tests {
             assert_eq!(fault_of(text), None, "{text:?}");
         }
         assert_eq!(fault_of(&"é".repeat(200)), None);
+    }
+
+    #[test]
+    fn an_address_line_of_dashes_is_empty() {
+        for written in ["", " ", "-", "--", " - - ", "–", "—", "－"] {
+            assert_eq!(address(written), "", "{written:?}");
+        }
+        for (written, expected) in [(" 1-3 High St ", "1-3 High St"), ("-2", "-2"), ("- 1", "- 1")] {
+            assert_eq!(address(written), expected);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::field::{fault_of, phone};
+use super::field::{address, fault_of, phone};
 
 /// The version that new files have.
 pub const VERSION: &str = "v1";
@@ -86,8 +86,8 @@ impl Line {
             self.order_ref.clone(),
             text(&self.ship_name),
             phone(self.ship_phone.as_deref().unwrap_or_default()),
-            text(&self.ship_address1),
-            text(&self.ship_address2),
+            address(self.ship_address1.as_deref().unwrap_or_default()),
+            address(self.ship_address2.as_deref().unwrap_or_default()),
             text(&self.ship_city),
             text(&self.ship_postcode),
             text(&self.ship_country),

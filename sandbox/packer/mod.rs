@@ -127,6 +127,11 @@ impl Packer {
         self.house.faults.ask(faults);
     }
 
+    /// As [`ask`](Self::ask), but after so many requests that nothing is wrong with.
+    pub fn ask_after(&self, sound: usize, faults: impl IntoIterator<Item = Fault>) {
+        self.house.faults.ask_after(sound, faults);
+    }
+
     /// This fault at each request, until told otherwise.
     pub fn always(&self, fault: Option<Fault>) {
         self.house.faults.always(fault);

@@ -133,6 +133,37 @@ async fn an_order_that_changes_or_ends_holds_what_it_needs_then() {
 }
 
 #[tokio::test]
+async fn who_waits_for_one_product_is_woken_although_the_hold_of_another_grew() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    let (beef, lamb) = (product(pool, "BEEF").await, product(pool, "LAMB").await);
+    Batch::of(4, 30).put(pool, "b1", beef).await;
+    Batch::of(9, 30).put(pool, "l1", lamb).await;
+    let (changes, held) = placed(pool, 0, &[(beef, 4), (lamb, 1)]).await;
+    let (first, second) = (order(pool, &[(beef, 1)]).await, order(pool, &[(beef, 3)]).await);
+    run_all(&db, jobs::kinds()).await;
+    assert_eq!((held, shelf(pool).await), (5, json!([["b1", 0, 4], ["l1", 0, 1]])));
+
+    execute(
+        pool,
+        &format!("update raw_ops.order_items set qty = case product_id when '{beef}' then 3 else 5 end where order_id = '{changes}'"),
+    )
+    .await;
+    assert_eq!(hold(pool, changes).await, 8);
+    run_all(&db, jobs::kinds()).await;
+    assert_eq!(shelf(pool).await, json!([["b1", 1, 3], ["l1", 0, 5]]));
+    assert_eq!(count(pool, &format!("raw_ops.orders where id = '{first}' and status = 'ALLOCATED'")).await, 1);
+
+    // Paid for without its beef, which is free for who waits.
+    execute(pool, &format!("delete from raw_ops.order_items where order_id = '{changes}' and product_id = '{beef}'")).await;
+    becomes(pool, changes, "PAID").await;
+    assert_eq!(allocate(pool, changes).await, ("allocated".into(), 5, 0));
+    run_all(&db, jobs::kinds()).await;
+    assert_eq!(shelf(pool).await, json!([["b1", 4, 0], ["l1", 5, 0]]));
+    assert_eq!(count(pool, &format!("raw_ops.orders where id = '{second}' and status = 'ALLOCATED'")).await, 1);
+}
+
+#[tokio::test]
 async fn a_document_of_an_unpaid_order_holds_its_stock_and_one_of_a_test_or_of_long_ago_does_not() {
     let now = chrono::Utc::now().to_rfc3339();
     for (fields, held) in [

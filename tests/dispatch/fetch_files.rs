@@ -40,6 +40,20 @@ async fn what_goes_wrong_at_the_drop_loses_no_file_and_fetches_none_twice() {
 }
 
 #[tokio::test]
+async fn however_many_files_cannot_be_had_the_next_one_is_fetched() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    execute(db.pool(), "update raw_ops.retry_config set max_attempts = 1").await;
+    for n in 10..61 {
+        outside.packer.lay_out(&format!("{n}.csv"), file(&[[&format!("PR#{n}"), "101", AT]]));
+    }
+    outside.packer.ask_after(1, [Fault::Garbage; 50]);
+    run(&db, &outside, FetchFiles {}).await;
+    assert_eq!(rows(db.pool(), FILES).await, json!([["60.csv", "drop", 1]]));
+    let told = count(db.pool(), "engine.dead_letter_queue where error_message like '%10.csv does not have the hash%'").await;
+    assert_eq!(told, 1, "people hear of the first");
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_what_the_list_says_fails_by_itself() {
     let (db, outside) = (Database::new().await, Outside::start().await);
     execute(db.pool(), "update raw_ops.retry_config set backoff_seconds = '{0}', max_attempts = 2").await;

@@ -29,19 +29,49 @@ async fn an_order_in_two_parcels_gives_its_stock_once_and_scans_find_both() {
     run_all(&db, outside.kinds()).await;
     assert_eq!(parcels(&db).await, json!([["101", "DELIVERED", "#1", "DELIVERED"], ["102", "DELIVERED", "#1", "DELIVERED"]]));
     books_balance(&db).await;
+    let at = "select raw_ops.courier_time('2026-07-14t16:05:00z') = '2026-07-14 16:05+00' as utc";
+    assert_eq!(rows(db.pool(), at).await, json!([[true]]));
 }
 
 #[tokio::test]
 async fn what_left_although_the_order_had_ended_is_a_parcel_and_an_exception() {
     let (db, outside) = (Database::new().await, Outside::start().await);
-    exported(&db, &outside, 2).await;
+    exported(&db, &outside, 3).await;
     execute(db.pool(), "update raw_ops.orders set status = 'CANCELLED' where order_number_label = '#1'").await;
-    receive(db.pool(), "a", &file(&[["PR#1", "101", AT], ["PR#2", "102", AT]])).await;
+    execute(db.pool(), "select raw_ops.tell_of_late_end(id, 'cancelled', null) from raw_ops.orders where order_number_label = '#3'").await;
+    receive(db.pool(), "a", &file(&[["PR#1", "101", AT], ["PR#2", "102", AT], ["PR#3", "103", AT]])).await;
     run_all(&db, outside.kinds()).await;
-    assert_eq!(parcels(&db).await, json!([["101", "DISPATCHED", "#1", "CANCELLED"], ["102", "DISPATCHED", "#2", "DISPATCHED"]]));
-    let told = "select issue_type, issue_description, shipment_id is not null as of_parcel from raw_ops.exceptions_queue";
-    assert_eq!(rows(db.pool(), told).await, json!([["dispatch_unexpected", "The packer sent order PR#1, which is CANCELLED", true]]));
-    assert_eq!(count(db.pool(), "raw_ops.alert_log where idempotency_key = 'dispatch unexpected'").await, 1);
+    let left = |number: &str, label: &str, of_order: &str| json!([number, "DISPATCHED", label, of_order]);
+    let expected = json!([left("101", "#1", "CANCELLED"), left("102", "#2", "DISPATCHED"), left("103", "#3", "DISPATCHED")]);
+    assert_eq!(parcels(&db).await, expected);
+    let told = "select issue_type, issue_description, shipment_id is not null as of_parcel from raw_ops.exceptions_queue order by 1, 2";
+    let expected = json!([
+        ["dispatch_unexpected", "The packer sent order PR#1, which is CANCELLED", true],
+        ["dispatch_unexpected", "The packer sent order PR#3, which Shopify has ended", true],
+        ["order_ended_late", "cancelled", false],
+    ]);
+    assert_eq!(rows(db.pool(), told).await, expected);
+    assert_eq!(
+        count(db.pool(), "raw_ops.alert_log where idempotency_key = 'dispatch unexpected' and delivery_status <> 'suppressed'").await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_row_without_a_number_makes_no_parcel_before_it_is_mended() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    exported(&db, &outside, 1).await;
+    receive(db.pool(), "a", &file(&[["PR#1", "", AT]])).await;
+    run_all(&db, outside.kinds()).await;
+    execute(db.pool(), "update raw_ops.dispatch_import_queue set processing_status = 'pending'").await;
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(parcels(&db).await, json!([]));
+    assert_eq!(queue(&db).await[0][1], "failed");
+    assert_eq!(count(db.pool(), "raw_ops.dispatch_import_queue where error_message like '%tracking_no is missing%'").await, 1);
+    let mend = "dispatch_data = dispatch_data || '{\"tracking_no\": \"101\"}', processing_status = 'pending'";
+    execute(db.pool(), &format!("update raw_ops.dispatch_import_queue set {mend}")).await;
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(parcels(&db).await, json!([["101", "DISPATCHED", "#1", "DISPATCHED"]]));
 }
 
 #[tokio::test]

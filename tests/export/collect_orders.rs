@@ -70,6 +70,26 @@ async fn an_order_that_may_not_be_written_waits_for_a_person_and_goes_with_the_n
 }
 
 #[tokio::test]
+async fn however_many_orders_may_not_be_written_those_that_may_go_out() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    execute(db.pool(), "update raw_ops.config set value_numeric = 0 where key = 'export.needs_packing_instructions'").await;
+    let orders = waiting(db.pool(), 2).await;
+    execute(
+        db.pool(),
+        "insert into raw_ops.orders (status, ordered_at) select 'ALLOCATED', now() - interval '9 days' from generate_series(1, 1000)",
+    )
+    .await;
+    // A person has mended it, and it comes last of all that were looked at before.
+    execute(db.pool(), &format!("update raw_ops.orders set export_state = 'review' where id = '{}'", orders[1])).await;
+    let said = run(&db, &outside, CollectOrders {}).await;
+    assert_eq!((&said["orders"], &said["held"], outside.packer.orders().len()), (&json!(2), &json!(1000), 2));
+    execute(db.pool(), &format!("update raw_ops.orders set status = 'ALLOCATED', export_state = 'review' where id = '{}'", orders[1]))
+        .await;
+    let said = run(&db, &outside, CollectOrders {}).await;
+    assert_eq!((&said["orders"], &said["held"]), (&json!(1), &json!(1000)), "past those that were held before");
+}
+
+#[tokio::test]
 async fn two_orders_of_one_label_have_two_names_at_the_packer() {
     let (db, outside) = (Database::new().await, Outside::start().await);
     waiting(db.pool(), 3).await;

@@ -94,6 +94,12 @@ async fn what_the_packer_refuses_fails_with_his_words_and_a_person_decides() {
     assert!(words.as_str().is_some_and(|words| words.ends_with("_v1.csv: no such SKU")), "{words}");
     assert_eq!(stands(&db).await, all(2, "EXPORTED", Some("exported")));
 
+    // Sent again, the drop takes it for what it has, and he refuses it again.
+    assert_eq!(resolve(&db, "pending").await, Ok("failed".into()));
+    run_all(&db, outside.kinds()).await;
+    let puts: Vec<u32> = outside.packer.files().values().map(|file| file.puts).collect();
+    assert_eq!((puts, batch(&db).await), (vec![2], ("failed".into(), 2)));
+
     assert!(resolve(&db, "gone").await.is_err_and(|error| error.contains("does not become gone")));
     // One of them was ended when it was thought to be there.
     execute(
@@ -133,7 +139,8 @@ async fn a_drop_that_lets_nobody_in_fails_the_batch_and_a_person_has_it_sent_aga
     assert_eq!((batch(&db).await, outside.packer.orders().len()), (("confirmed".into(), 3), 1));
     // Without any settings nothing is called either.
     settings.packer = jobs::clients::packer::Settings::default();
-    execute(db.pool(), "update raw_ops.export_outbox set status = 'pending', sent_at = null").await;
+    execute(db.pool(), "update raw_ops.export_outbox set status = 'failed'").await;
+    assert_eq!(resolve(&db, "pending").await, Ok("failed".into()));
     execute(db.pool(), "update raw_ops.orders set status = 'ALLOCATED', export_state = null").await;
     engine::Client::new(db.pool().clone()).enqueue(&collect).await.expect("enqueued");
     run_all(&db, outside::with(&settings)).await;
@@ -153,7 +160,8 @@ async fn another_file_of_the_name_is_not_overwritten_and_other_lines_are_not_sen
         ("manifest_version = 'v9'", "does not write version v9"),
     ] {
         execute(db.pool(), "create table kept as select * from raw_ops.export_outbox").await;
-        execute(db.pool(), &format!("update raw_ops.export_outbox set status = 'pending', sent_at = null, {change}")).await;
+        execute(db.pool(), &format!("update raw_ops.export_outbox set status = 'failed', {change}")).await;
+        assert_eq!(resolve(&db, "pending").await, Ok("failed".into()));
         run_all(&db, outside.kinds()).await;
         let said = row(db.pool(), "select status, error_message from raw_ops.export_outbox").await;
         assert!(said["status"] == "failed" && said["error_message"].as_str().is_some_and(|said| said.contains(words)), "{said}");
@@ -167,11 +175,12 @@ async fn another_file_of_the_name_is_not_overwritten_and_other_lines_are_not_sen
     execute(
         db.pool(),
         &format!(
-            "update raw_ops.export_outbox set status = 'pending', sent_at = null, file_sha256 = '{}', csv_data = jsonb_set(csv_data, '{{rows,0,10}}', '\"9\"')",
+            "update raw_ops.export_outbox set status = 'failed', file_sha256 = '{}', csv_data = jsonb_set(csv_data, '{{rows,0,10}}', '\"9\"')",
             sha256.as_str().expect("a hash")
         ),
     )
     .await;
+    assert_eq!(resolve(&db, "pending").await, Ok("failed".into()));
     run_all(&db, outside.kinds()).await;
     let said = row(db.pool(), "select status, error_message from raw_ops.export_outbox").await;
     assert_eq!(

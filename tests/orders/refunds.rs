@@ -144,6 +144,8 @@ async fn what_is_at_the_packer_or_was_only_paid_back_stays_as_it_is() {
     assert_eq!(outcome(db.pool(), &refund(3, 1, "7.50")).await, "recorded");
     assert_eq!(count(db.pool(), "raw_ops.order_items where qty = 4").await, 1);
     assert_eq!(count(db.pool(), "raw_ops.ops_events where kind = 'order_ended_late'").await, 1);
+    assert_eq!(count(db.pool(), "raw_ops.exceptions_queue where issue_type = 'order_ended_late' and not resolved").await, 1);
+    assert_eq!(count(db.pool(), "raw_ops.alert_log where severity = 'critical'").await, 1);
 }
 
 #[tokio::test]

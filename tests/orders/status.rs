@@ -3,7 +3,12 @@
 use serde_json::{Value, json};
 
 use super::inbox::{count, execute, later, paid, paid_with, process, row};
-use crate::support::Database;
+use crate::support::{Database, shelf::rows};
+
+/// What people are asked to look at.
+const CASES: &str = "select issue_type, issue_description, resolved from raw_ops.exceptions_queue order by resolved";
+/// What they are alerted to, and how often.
+const ALERTS: &str = "select severity, payload_json ->> 'message' as message, repeats from raw_ops.alert_log order by repeats desc";
 
 async fn status(db: &Database) -> Value {
     row(db.pool(), "select status from raw_ops.orders").await["status"].take()
@@ -70,6 +75,35 @@ async fn an_order_cancelled_at_the_packer_is_for_a_person() {
     }
     assert_eq!(status(&db).await, "EXPORTED");
     assert_eq!(count(db.pool(), "raw_ops.ops_events where kind = 'order_ended_late'").await, 1);
+    let told = "Shopify says order #1001 is CANCELLED, but it is EXPORTED already: stop it at the packer or expect it back";
+    assert_eq!(rows(db.pool(), CASES).await, json!([["order_ended_late", told, false]]));
+    assert_eq!(rows(db.pool(), ALERTS).await, json!([["critical", told, 1]]));
+}
+
+#[tokio::test]
+async fn another_address_of_an_order_at_the_packer_is_for_a_person() {
+    let db = Database::new().await;
+    let moved = |seconds: u32, street: &str| {
+        let mut document = later(seconds, json!({}));
+        document["shipping_address"]["address1"] = json!(street);
+        document
+    };
+    process(db.pool(), &paid()).await.expect("the order is sound");
+    process(db.pool(), &moved(1, "1 High St")).await.expect("the document is sound");
+    execute(db.pool(), "update raw_ops.orders set status = 'EXPORTED'").await;
+    process(db.pool(), &moved(2, "1 High St")).await.expect("the document is sound");
+    assert_eq!(count(db.pool(), "raw_ops.exceptions_queue").await, 0, "the packer has this one");
+    for (seconds, street) in [(3, "2 High St"), (4, "2 High St"), (5, "3 High St")] {
+        process(db.pool(), &moved(seconds, street)).await.expect("the document is sound");
+    }
+    let told = "Shopify sends order #1001 to another address now, and the packer has the one before: tell him, or stop it";
+    assert_eq!(rows(db.pool(), CASES).await, json!([["address_changed_late", told, false]]));
+    assert_eq!(rows(db.pool(), ALERTS).await, json!([["critical", told, 2]]));
+    // What a person has settled is a case of its own when it changes again.
+    execute(db.pool(), "update raw_ops.exceptions_queue set resolved = true").await;
+    process(db.pool(), &moved(6, "4 High St")).await.expect("the document is sound");
+    assert_eq!(rows(db.pool(), CASES).await, json!([["address_changed_late", told, false], ["address_changed_late", told, true]]));
+    assert_eq!(rows(db.pool(), ALERTS).await, json!([["critical", told, 2], ["critical", told, 1]]));
 }
 
 #[tokio::test]

@@ -244,6 +244,7 @@ pub const FUNCTIONS: &[Functions] = &[
          raw_ops.next_order_status raw_ops.open_allocations raw_ops.process_order_webhook_txn raw_ops.record_release \
          raw_ops.refresh_inventory raw_ops.refresh_on_hand raw_ops.release_refusal raw_ops.request_allocation \
          raw_ops.reserve_for_order raw_ops.reserve_stock raw_ops.save_shopify_customer raw_ops.save_shopify_items \
+         raw_ops.has_ended_late raw_ops.tell_of_late_change raw_ops.tell_of_late_end raw_ops.held_units raw_ops.wake_for_freed \
          raw_ops.save_shopify_order raw_ops.set_allocation_status raw_ops.settle_allocation_queue \
          raw_ops.settle_shopify_items raw_ops.shopify_customer_id raw_ops.shopify_fulfilled_qty \
          raw_ops.shopify_is_subscription raw_ops.shopify_items_differ raw_ops.shopify_line_net \
