@@ -4,11 +4,11 @@
 //!
 //! Started by  packing.plan_pack_day, a child an order
 //! Unique by   order: its instruction
-//! Retried     as the policy says; when the order's food changed meanwhile, with what it is now
+//! Retried     as the policy says; when the order's food or address changed meanwhile, with what it is now
 //! Rejected    when the rules cannot be read
 //!
 //! The weather is asked twice more when it is not to be had. After that the rules' assumption for the month holds, and the
-//! instruction says so: a parcel waits for its coolant, and the day for nobody.
+//! instruction says so: a parcel waits for its coolant, and the day for nobody. For a minute then others do not ask either.
 
 use std::time::Duration;
 
@@ -156,12 +156,14 @@ impl CalculateInstructions {
         let origin = areas::place(&rules.packed_in).unwrap_or(way.place);
         match warmest(forecast, [origin, way.place], self.pack_day, way.arrival, run).await {
             Ok(warmest) => Ok(Ok(Sky { weather: Weather::Forecast(warmest.tenths), age: Some(warmest.age.as_secs_f64()) })),
-            Err(error) => {
-                let passes = !matches!(error.category, Category::Auth | Category::Validation);
+            Err((place, error)) => {
+                let passes = !matches!(error.category, Category::Auth | Category::Validation)
+                    && !forecast.is_given_up(place, self.pack_day, way.arrival);
                 let pause = error.retry_after.unwrap_or_else(|| forecast.pause());
                 if passes && run.attempt() < ASKED && pause <= LONGEST_PAUSE {
                     return Ok(Err(pause));
                 }
+                forecast.give_up(place, self.pack_day, way.arrival);
                 tracing::warn!(job.id = %run.job_id(), order.id = %self.order_id, %error, "the weather is assumed");
                 assumed("no forecast was to be had")
             }
@@ -171,7 +173,8 @@ impl CalculateInstructions {
     async fn put(&self, run: &Run, facts: &Facts, way: &Way, sky: &Sky, made: &Instruction) -> JobResult {
         let (Weather::Forecast(tenths) | Weather::Assumed(tenths, _)) = sky.weather;
         let document = json!({
-            "food_grams": facts.parcel.food_grams, "box_size": made.box_size, "insulation": made.insulation,
+            "food_grams": facts.parcel.food_grams, "postcode": facts.parcel.postcode, "country": facts.parcel.country,
+            "box_size": made.box_size, "insulation": made.insulation,
             "coolant_grams": made.coolant_grams, "packs": made.packs, "ambient": f64::from(tenths) / 10.0,
             "transit_hours": made.transit_hours, "risk": made.risk.as_str(), "logger": made.logger,
             "notes": Some(made.notes.join(" ")).filter(|notes| !notes.is_empty()), "version": facts.version,
@@ -188,7 +191,10 @@ impl CalculateInstructions {
             "calculated" => Came::Calculated { assumed: matches!(sky.weather, Weather::Assumed(..)) },
             "known" => Came::Known,
             "closed" => Came::Closed,
-            _ => return Err(Failure::conflict(format!("the food of order {} changed while its instruction was made", self.order_id))),
+            _ => {
+                let order = self.order_id;
+                return Err(Failure::conflict(format!("the food or the address of order {order} changed while its instruction was made")));
+            }
         };
         run.complete_in(tx, serde_json::to_value(came)?).await
     }
@@ -203,9 +209,15 @@ impl CalculateInstructions {
     }
 }
 
-/// The warmest of two places, with the age of the older answer.
-async fn warmest(forecast: &Forecast, places: [Place; 2], from: NaiveDate, until: NaiveDate, run: &Run) -> Result<Warmest, CallError> {
-    let here = forecast.warmest(places[0], from, until, run).await?;
-    let there = forecast.warmest(places[1], from, until, run).await?;
+/// The warmest of two places, with the age of the older answer; or the place that none was to be had of.
+async fn warmest(
+    forecast: &Forecast,
+    [origin, destination]: [Place; 2],
+    from: NaiveDate,
+    until: NaiveDate,
+    run: &Run,
+) -> Result<Warmest, (Place, CallError)> {
+    let here = forecast.warmest(origin, from, until, run).await.map_err(|error| (origin, error))?;
+    let there = forecast.warmest(destination, from, until, run).await.map_err(|error| (destination, error))?;
     Ok(Warmest { tenths: here.tenths.max(there.tenths), age: here.age.max(there.age) })
 }

@@ -6,7 +6,9 @@
 //! Unique by   day, where the HTTP function starts it
 //! Rejected    when the rules cannot be read: one dead letter, and not one an order
 //!
-//! Run again on the same day it finds what has come since. What cannot be packed is told to people each time.
+//! Run again on the same day it finds what has come since. What cannot be packed is told to people each time, and so is what was
+//! found of it before: it is counted in the tables, since most of it is no child of this run. Of an order that has not gone to
+//! the packer the last plan holds, whichever day it is of.
 
 use std::time::Duration;
 
@@ -27,6 +29,15 @@ use super::{
 const MOST_ORDERS: i32 = 5_000;
 /// How far ahead a day may lie: forecasts reach little further.
 const HORIZON: Days = Days::new(10);
+/// Of the boxes that have not been packed: how many cannot be, these orders among them; how many will be for assumed weather.
+const OPEN_BOXES: &str = "
+    select
+        count(*) filter (where o.id = any ($1) or o.id in (
+            select e.order_id from raw_ops.exceptions_queue e where e.issue_type = 'cannot_be_packed' and not e.resolved)),
+        count(*) filter (where p.calculated_by = 'automated' and p.forecast_retrieved_at is null and p.pack_on >= raw_ops.today())
+    from raw_ops.orders o
+    left join raw_ops.packing_instructions p on p.order_id = o.id
+    where o.status in ('ALLOCATED', 'EXPORTED') and not exists (select from raw_ops.pack_quality_checks c where c.order_id = o.id)";
 
 /// Plans a day.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
@@ -84,14 +95,17 @@ impl Job for PlanPackDay {
         if !(found.today..=last).contains(&found.day) {
             return Ok(Outcome::Cancel(format!("the day must be from {} to {last}", found.today)));
         }
-        let mut figures = Figures::of(&found, &[]);
+        let mut endings = Vec::new();
         if !found.orders.is_empty() {
             let jobs: Result<Vec<NewJob>, _> = found.orders.iter().map(|order| job(*order, found.day)).collect();
             let orders = run.children("orders", &jobs?).await?;
-            figures = Figures::of(&found, &run.join_all(&orders).await?);
+            endings = run.join_all(&orders).await?;
         }
-        run.step("tell", async |tx| figures.tell(tx).await).await?;
-        Ok(Outcome::Done(serde_json::to_value(figures)?))
+        // Nothing was looked at on a day without packing, so there is nothing to say of it, and nothing to take back.
+        if found.is_pack_day {
+            run.step("tell", async |tx| found.tell(&endings, tx).await).await?;
+        }
+        Ok(Outcome::Done(serde_json::to_value(Figures::of(&found, &endings))?))
     }
 }
 
@@ -116,7 +130,7 @@ impl PlanPackDay {
 
 impl Figures {
     fn of(found: &Found, endings: &[Ending]) -> Self {
-        let came: Vec<Option<Came>> = endings.iter().map(|ending| ending.output().ok().flatten()).collect();
+        let came: Vec<Option<Came>> = endings.iter().map(came).collect();
         let count = |wanted: fn(&Came) -> bool| came.iter().flatten().filter(|came| wanted(came)).count();
         Self {
             pack_day: found.day,
@@ -130,14 +144,22 @@ impl Figures {
             failed: came.iter().filter(|came| came.is_none()).count(),
         }
     }
+}
 
+/// What came of an order; none when its job failed.
+fn came(ending: &Ending) -> Option<Came> {
+    ending.output().ok().flatten()
+}
+
+impl Found {
     /// Tells people what needs them, and that it is over.
-    async fn tell(&self, tx: &mut Tx) -> JobResult<()> {
-        let lacking = self.held + self.failed;
-        let words = format!("{lacking} orders of {} have no packing instruction: see exceptions_queue and the dead letters", self.pack_day);
+    async fn tell(&self, endings: &[Ending], tx: &mut Tx) -> JobResult<()> {
+        let failed = self.orders.iter().zip(endings).filter(|(_, ending)| came(ending).is_none()).map(|(order, _)| *order);
+        let (lacking, assumed): (i64, i64) = sqlx::query_as(OPEN_BOXES).bind(failed.collect::<Vec<Uuid>>()).fetch_one(&mut **tx).await?;
+        let words = format!("{lacking} orders of {} have no packing instruction: see exceptions_queue and the dead letters", self.day);
         alert(tx, "packing held", "Boxes that cannot be packed", (lacking > 0).then_some(&words)).await?;
-        let words = format!("{} boxes of {} are packed for assumed weather, since no forecast was to be had", self.assumed, self.pack_day);
-        alert(tx, "packing weather", "No weather forecast", (self.assumed > 0).then_some(&words)).await
+        let words = format!("{assumed} boxes are packed for assumed weather, since no forecast was to be had: see special_notes of each");
+        alert(tx, "packing weather", "No weather forecast", (assumed > 0).then_some(&words)).await
     }
 }
 

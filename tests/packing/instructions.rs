@@ -108,7 +108,7 @@ async fn an_instruction_is_written_only_for_what_is_still_to_be_packed() {
     let order = room.allocated(beef, 2, "SW1A 1AA").await;
     let put = async |grams: i64| -> String {
         let made = json!({
-            "food_grams": grams, "box_size": "small", "insulation": "Wool", "coolant_grams": 500, "packs": 1, "ambient": 10.0,
+            "food_grams": grams, "postcode": "SW1A 1AA", "country": "GB", "box_size": "small", "insulation": "Wool", "coolant_grams": 500, "packs": 1, "ambient": 10.0,
             "transit_hours": 24, "risk": "LOW", "logger": false, "notes": null, "version": "1.0", "pack_on": "2026-07-01",
             "deliver_on": "2026-07-02", "total_grams": 2_000,
         });
@@ -120,6 +120,12 @@ async fn an_instruction_is_written_only_for_what_is_still_to_be_packed() {
             .expect("a word")
     };
     assert_eq!(put(999).await, "changed");
+    let move_to = async |postcode: &str| {
+        execute(room.pool(), &format!("update raw_ops.orders set ship_postcode = '{postcode}'")).await;
+    };
+    move_to("IV1 1AA").await;
+    assert_eq!(put(1_000).await, "changed", "it goes elsewhere now");
+    move_to("SW1A 1AA").await;
     assert_eq!(count(room.pool(), "raw_ops.packing_instructions").await, 0);
     assert_eq!(put(1_000).await, "calculated");
     assert_eq!(put(1_000).await, "known");
@@ -128,7 +134,7 @@ async fn an_instruction_is_written_only_for_what_is_still_to_be_packed() {
 }
 
 #[tokio::test]
-async fn an_order_that_became_smaller_is_instructed_anew_until_it_has_gone_to_the_packer() {
+async fn an_order_of_other_food_or_address_is_instructed_anew_until_it_has_gone_to_the_packer() {
     let room = Room::on("2026-07-01").await;
     let beef = room.stocked().await;
     let order = room.allocated(beef, 30, "SW1A 1AA").await;
@@ -145,6 +151,16 @@ async fn an_order_that_became_smaller_is_instructed_anew_until_it_has_gone_to_th
         .await;
         room.plan().await
     };
+    let go_to = async |postcode: &str, country: &str| {
+        let moved = format!("update raw_ops.orders set ship_postcode = '{postcode}', ship_country = '{country}' where id = '{order}'");
+        execute(room.pool(), &moved).await;
+        room.plan().await
+    };
+    assert_eq!(go_to("IV1 1AA", "GB").await["calculated"], 1, "it goes elsewhere now");
+    assert_eq!(go_to("IV1 1AA", "FR").await["held"], 1);
+    assert_eq!(go_to("IV1 1AA", "GB").await["settled"], 1, "its instruction fits again");
+    assert_eq!(room.held(order).await, Value::Null);
+    assert_eq!(go_to("SW1A 1AA", "GB").await["calculated"], 1);
     assert_eq!(shrink(6).await["calculated"], 1);
     let smaller = room.instruction(order, columns).await;
     assert_eq!((&smaller["id"], &smaller["box_size"], &smaller["food_grams"]), (&first["id"], &json!("small"), &json!(3_000)));

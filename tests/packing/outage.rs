@@ -51,6 +51,20 @@ async fn weather_that_is_not_to_be_had_is_assumed_and_said_so() {
 }
 
 #[tokio::test]
+async fn a_question_that_was_given_up_is_not_asked_for_the_next_parcel() {
+    let room = Room::on("2026-07-01").await;
+    let beef = room.stocked().await;
+    room.forecast.always(Some(Fault::Status(503)));
+    let kinds = room.kinds();
+    let attempts = "engine.attempt where job_id in (select id from engine.job_state where kind = 'packing.calculate_instructions')";
+    for expected in [3, 4, 5] {
+        room.allocated(beef, 2, "SW1A 1AA").await;
+        assert_eq!(room.plan_with(None, kinds.clone()).await["assumed"], 1);
+        assert_eq!(count(room.pool(), attempts).await, expected, "only the first asked, three times");
+    }
+}
+
+#[tokio::test]
 async fn a_forecast_that_comes_late_is_used() {
     for faults in [vec![Fault::Status(500), Fault::Reset], vec![Fault::LostReply], vec![Fault::RateLimited(1), Fault::Garbage]] {
         let room = Room::on("2026-07-01").await;

@@ -1,5 +1,6 @@
 //! The days of packing, the schedule's job and the HTTP function.
 
+use sandbox::Fault;
 use serde_json::{Value, json};
 use web::{api::Scope, functions::calculate_pack_day_instructions::PATH};
 
@@ -72,6 +73,60 @@ async fn an_instruction_of_a_day_that_has_passed_is_made_anew_until_the_box_is_p
     execute(room.pool(), "update raw_ops.packing_instructions set calculated_by = 'ann'").await;
     room.sleep_until("2026-07-03").await;
     assert_eq!(room.plan().await["orders"], 0, "a person's instruction stands");
+}
+
+#[tokio::test]
+async fn the_last_plan_holds_until_an_order_has_gone_to_the_packer() {
+    let room = Room::on("2026-07-01").await;
+    let beef = room.stocked().await;
+    let (waiting, exported) = (room.allocated(beef, 2, "SW1A 1AA").await, room.allocated(beef, 2, "SW1A 1AA").await);
+    let later = async |date: &str| room.plan_with(Some(day(date)), room.kinds()).await["calculated"].take();
+    assert_eq!(later("2026-07-06").await, 2);
+    assert_eq!(room.plan().await["calculated"], 2, "what was planned for a later day is packed today");
+    assert_eq!(room.instruction(waiting, "pack_on").await["pack_on"], "2026-07-01");
+    execute(room.pool(), &format!("update raw_ops.orders set status = 'EXPORTED' where id = '{exported}'")).await;
+    assert_eq!(later("2026-07-06").await, 1);
+    assert_eq!(room.instruction(waiting, "pack_on").await["pack_on"], "2026-07-06");
+    assert_eq!(room.instruction(exported, "pack_on").await["pack_on"], "2026-07-01", "the packer has the file of today");
+    room.sleep_until("2026-07-02").await;
+    assert_eq!(later("2026-07-07").await, 1);
+    room.plan().await;
+    assert_eq!(room.instruction(exported, "pack_on").await["pack_on"], "2026-07-02", "it was not packed, and is today");
+}
+
+#[tokio::test]
+async fn what_people_were_told_of_is_over_only_when_no_box_lacks_anything() {
+    // A Friday.
+    let room = Room::on("2026-07-03").await;
+    let beef = room.stocked().await;
+    let open = async || {
+        let last = "select coalesce(jsonb_object_agg(a.idempotency_key, not a.is_recovery), '{}') as open
+            from (select distinct on (idempotency_key) idempotency_key, is_recovery from raw_ops.alert_log
+                  order by idempotency_key, sent_at desc, is_recovery desc) a where a.idempotency_key like 'packing%'";
+        row(room.pool(), last).await["open"].take()
+    };
+    let both = json!({ "packing held": true, "packing weather": true });
+    let nowhere = room.allocated(beef, 2, "nowhere").await;
+    room.forecast.always(Some(Fault::Status(401)));
+    room.allocated(beef, 2, "SW1A 1AA").await;
+    let far = "insert into raw_ops.allowed_delivery_areas (postcode_prefix, area_name, phase, typical_transit_hours)
+        values ('SW', 'London', '1', 24), ('EC', 'London', '1', 24)";
+    execute(room.pool(), far).await;
+    room.plan().await;
+    assert_eq!(open().await, both);
+
+    room.forecast.always(None);
+    room.allocated(beef, 2, "EC1A 1BB").await;
+    assert_eq!(room.plan().await["assumed"], 0);
+    assert_eq!(open().await, both, "a box of the run before is still packed for assumed weather");
+    for other in ["2026-07-04", "2026-07-05"] {
+        let figures = room.plan_with(Some(day(other)), room.kinds()).await;
+        assert_eq!((&figures["is_pack_day"], open().await), (&json!(false), both.clone()), "nothing was looked at on {other}");
+    }
+    execute(room.pool(), &format!("update raw_ops.orders set ship_postcode = 'SW1A 1AA' where id = '{nowhere}'")).await;
+    room.sleep_until("2026-07-06").await;
+    room.plan().await;
+    assert_eq!(open().await, json!({ "packing held": false, "packing weather": false }));
 }
 
 #[tokio::test]

@@ -218,8 +218,8 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     // Packing.
     Functions(
-        "raw_ops.hold_parcel raw_ops.orders_to_pack raw_ops.pack_check raw_ops.packing_rules raw_ops.parcel_to_pack \
-         raw_ops.put_packing_instruction raw_ops.settle_pack_check",
+        "raw_ops.hold_parcel raw_ops.instruction_fits raw_ops.orders_to_pack raw_ops.pack_check raw_ops.packing_rules \
+         raw_ops.parcel_to_pack raw_ops.put_packing_instruction raw_ops.settle_pack_check",
         &["rawops_runtime"],
     ),
     // Orders for the packer, and what he has sent: posted by his adapter, or fetched.

@@ -1,6 +1,7 @@
 //! The weather forecast, by the contract of Open-Meteo: the warmest hour of some days at a place.
 //!
-//! What was asked once is remembered for a while, because the parcels of a day go to few places. An answer that cannot be read,
+//! What was asked once is remembered for a while, because the parcels of a day go to few places; that it was given up, for a
+//! minute, so that not each of a thousand parcels waits for a service that is away. An answer that cannot be read,
 //! or lacks a day, is an error like any other: nobody guesses a temperature here.
 
 mod settings;
@@ -33,6 +34,8 @@ const PAUSE: Duration = Duration::from_secs(20);
 const ANSWER_LIMIT: usize = 64 << 10;
 /// How long an answer holds. Its models run every hour.
 const HOLDS: Duration = Duration::from_hours(1);
+/// How long a question that was given up is not asked again.
+const RESTS: Duration = Duration::from_mins(1);
 /// Answers that are remembered at most.
 const MOST_KNOWN: usize = 1_000;
 /// Degrees Celsius that a place in Europe can have.
@@ -58,8 +61,15 @@ pub struct Warmest {
 
 /// What was asked: a place, the first day and the last.
 type Question = (Place, NaiveDate, NaiveDate);
-/// What was answered: tenths of a degree, and when.
-type Known = HashMap<Question, (i16, Instant)>;
+/// What was answered: tenths of a degree, and when; none where it was given up.
+type Known = HashMap<Question, (Option<i16>, Instant)>;
+
+/// What is remembered of a question.
+enum Memory {
+    Answer(Warmest),
+    GivenUp,
+    Nothing,
+}
 
 /// Asks for forecasts; a clone shares its connections and its memory.
 #[derive(Clone)]
@@ -112,8 +122,10 @@ impl Forecast {
     /// [`CallError`].
     pub async fn warmest(&self, place: Place, from: NaiveDate, until: NaiveDate, run: &Run) -> Result<Warmest, CallError> {
         let question = (place, from, until);
-        if let Some((tenths, at)) = self.memory().get(&question).copied().filter(|(_, at)| at.elapsed() < HOLDS) {
-            return Ok(Warmest { tenths, age: at.elapsed() });
+        match self.recall(&question) {
+            Memory::Answer(warmest) => return Ok(warmest),
+            Memory::GivenUp => return Err(CallError::new(SYSTEM, Reached::Nothing, Category::Upstream, "it was given up a moment ago")),
+            Memory::Nothing => {}
         }
         let missing = || CallError::new(SYSTEM, Reached::Nothing, Category::Auth, "FORECAST_API_KEY is not set, so nothing was asked");
         let (client, settings) = self.account.as_ref().ok_or_else(missing)?;
@@ -124,11 +136,33 @@ impl Forecast {
         };
         let envelope: Envelope = answer.json().map_err(|error| unreadable(&error.to_string()))?;
         let tenths = warmest_of(&envelope, from, until).map_err(|words| unreadable(&words))?;
-        self.remember(question, tenths);
+        self.remember(question, Some(tenths));
         Ok(Warmest { tenths, age: Duration::ZERO })
     }
 
-    fn remember(&self, question: Question, tenths: i16) {
+    /// Has nobody ask this again for a minute.
+    pub fn give_up(&self, place: Place, from: NaiveDate, until: NaiveDate) {
+        let question = (place, from, until);
+        // The minute counts from the first of those who give it up at once, and an answer that another had stays.
+        if matches!(self.recall(&question), Memory::Nothing) {
+            self.remember(question, None);
+        }
+    }
+
+    /// Whether this was given up in the last minute.
+    pub fn is_given_up(&self, place: Place, from: NaiveDate, until: NaiveDate) -> bool {
+        matches!(self.recall(&(place, from, until)), Memory::GivenUp)
+    }
+
+    fn recall(&self, question: &Question) -> Memory {
+        match self.memory().get(question) {
+            Some((Some(tenths), at)) if at.elapsed() < HOLDS => Memory::Answer(Warmest { tenths: *tenths, age: at.elapsed() }),
+            Some((None, at)) if at.elapsed() < RESTS => Memory::GivenUp,
+            _ => Memory::Nothing,
+        }
+    }
+
+    fn remember(&self, question: Question, tenths: Option<i16>) {
         let mut known = self.memory();
         if known.len() >= MOST_KNOWN {
             known.clear();
