@@ -2466,6 +2466,8 @@ create table raw_ops.packing_instructions (
     deliver_on date,
     expected_weight_kg numeric,
     food_grams bigint,
+    postcode text,
+    country text,
     constraint packing_instructions_pkey primary key (id),
     constraint unique_order_instruction unique (order_id),
     constraint packing_instructions_batch_id_fkey foreign key (batch_id) references raw_ops.batches(id),
@@ -2483,6 +2485,8 @@ comment on column raw_ops.packing_instructions.pack_on is 'The day it was made f
 comment on column raw_ops.packing_instructions.deliver_on is 'The day on which the parcel arrives when it leaves on pack_on.';
 comment on column raw_ops.packing_instructions.expected_weight_kg is 'Boxes, lining, coolant and food.';
 comment on column raw_ops.packing_instructions.food_grams is 'The food that it was made for; null where nobody wrote it down.';
+comment on column raw_ops.packing_instructions.postcode is 'The postcode that it was made for, as the order had it.';
+comment on column raw_ops.packing_instructions.country is 'The country that it was made for, as the order had it.';
 
 create table raw_ops.partner_contacts (
     target text not null,
@@ -6554,6 +6558,17 @@ begin
 end
 $$;
 
+create function raw_ops.instruction_fits(instruction raw_ops.packing_instructions, wanted raw_ops.orders) returns boolean
+language plpgsql stable
+as $$
+begin
+    return instruction.calculated_by is distinct from 'automated'
+        or (instruction.postcode is not distinct from wanted.ship_postcode
+            and instruction.country is not distinct from wanted.ship_country
+            and coalesce(instruction.food_grams = (select f.food_grams from raw_ops.parcel_to_pack(wanted.id) f), false));
+end
+$$;
+
 create function raw_ops.is_address(address jsonb) returns boolean
 language sql immutable parallel safe
 as $$
@@ -6662,14 +6677,21 @@ begin
           -- An instruction of another day says that nothing is packed for this order today.
           and (not waits or exists (
               select from raw_ops.packing_instructions p
-              where p.order_id = o.id and (p.pack_on is null or p.pack_on = raw_ops.today() or p.calculated_by <> 'automated')))
+              where p.order_id = o.id and (p.pack_on is null or p.pack_on = raw_ops.today() or p.calculated_by <> 'automated')
+                and raw_ops.instruction_fits(p, o)))
         order by o.export_state is not null, o.ordered_at, o.id limit max_orders for no key update);
-    -- A statement of its own, so that it sees what the holders before have written.
+    -- A statement of its own, so that it sees what the holders before have written: an instruction may not fit any more.
     return query
         with named as (
             select o.*, 'PR' || coalesce(o.order_number_label, o.shopify_order_id) as wanted,
                 count(*) over (partition by coalesce(o.order_number_label, o.shopify_order_id)) as namesakes
             from raw_ops.orders o where o.id = any (chosen)
+        ),
+        fitting as (
+            select p.*
+            from raw_ops.orders o
+            join raw_ops.packing_instructions p on p.order_id = o.id
+            where o.id = any (chosen) and raw_ops.instruction_fits(p, o)
         )
         select n.id,
             coalesce(n.external_order_ref, case
@@ -6679,14 +6701,20 @@ begin
             a.sku, a.batch_code, a.units, i.box_size::text, i.insulation_type::text, i.pcm_packs_count, i.logger_required,
             i.deliver_on
         from named n
+        left join fitting i on i.order_id = n.id
         left join lateral (
-            select p.sku, b.batch_code, sum(f.units)::bigint as units
-            from raw_ops.open_allocations(n.id) f
-            join raw_ops.batches b on b.id = f.batch_id
-            left join raw_ops.products p on p.id = f.product_id
-            group by p.sku, b.batch_code
+            select s.sku, s.batch_code, sum(s.units)::bigint as units
+            from (
+                select p.sku, f.units, case
+                    when b.status = 'RELEASED' and coalesce(b.expiry_date >= greatest(i.deliver_on, raw_ops.today()), true) then b.batch_code
+                end as batch_code
+                from raw_ops.open_allocations(n.id) f
+                join raw_ops.batches b on b.id = f.batch_id
+                left join raw_ops.products p on p.id = f.product_id
+            ) s
+            group by s.sku, s.batch_code
         ) a on true
-        left join raw_ops.packing_instructions i on i.order_id = n.id
+        where not waits or i.id is not null
         order by n.ordered_at, n.id, a.sku collate "C", a.batch_code collate "C";
 end
 $$;
@@ -7184,17 +7212,20 @@ $$;
 create function raw_ops.orders_to_pack(day date, most integer) returns SETOF uuid
 language sql stable
 as $$
+    with held as materialized (
+        select e.order_id from raw_ops.exceptions_queue e where e.issue_type = 'cannot_be_packed' and not e.resolved
+    )
     select o.id
     from raw_ops.orders o
     left join raw_ops.packing_instructions p on p.order_id = o.id
     where o.status in ('ALLOCATED', 'EXPORTED')
       and (p.id is null
-           or (p.calculated_by = 'automated'
-               and (p.pack_on < day
-                    or (o.status = 'ALLOCATED' and p.pack_on = day
-                        and p.food_grams <> (select f.food_grams from raw_ops.parcel_to_pack(o.id) f)))))
+           or (p.calculated_by = 'automated' and case o.status
+               when 'EXPORTED' then p.pack_on < day and day = raw_ops.today()
+               else p.pack_on is distinct from day or o.id in (select h.order_id from held h) or not raw_ops.instruction_fits(p, o)
+           end))
       and not exists (select from raw_ops.pack_quality_checks c where c.order_id = o.id)
-    order by o.ordered_at, o.id
+    order by o.id in (select h.order_id from held h), o.ordered_at, o.id
     limit most
 $$;
 
@@ -7729,44 +7760,47 @@ as $$
 declare
     parcel record;
     exported boolean;
+    word text;
 begin
     -- A statement of its own: the next ones see what its holder before has written.
     select o.status = 'EXPORTED' into exported from raw_ops.orders o where o.id = wanted_order for no key update;
     select * into parcel from raw_ops.parcel_to_pack(wanted_order);
     if not found then
         return 'closed';
-    elsif parcel.food_grams <> (made ->> 'food_grams')::bigint then
+    elsif (parcel.food_grams, parcel.postcode, parcel.country)
+        is distinct from ((made ->> 'food_grams')::bigint, made ->> 'postcode', made ->> 'country') then
         return 'changed';
     end if;
     insert into raw_ops.packing_instructions as p
         (order_id, shopify_order_id, batch_id, box_size, insulation_type, pcm_mass_kg, pcm_packs_count, ambient_forecast_max,
          transit_hours_expected, forecast_retrieved_at, risk_level, logger_required, special_notes, created_at, calculation_version,
-         pack_on, deliver_on, expected_weight_kg, food_grams)
+         pack_on, deliver_on, expected_weight_kg, food_grams, postcode, country)
     select wanted_order, parcel.shopify_order_id, parcel.batch_id, m.box_size, m.insulation, m.coolant_grams / 1000.0, m.packs, m.ambient,
         m.transit_hours, engine.now() - forecast_age, m.risk, m.logger, m.notes, engine.now(), m.version,
-        m.pack_on, m.deliver_on, m.total_grams / 1000.0, parcel.food_grams
+        m.pack_on, m.deliver_on, m.total_grams / 1000.0, parcel.food_grams, parcel.postcode, parcel.country
     from jsonb_to_record(made) m (
         box_size text, insulation text, coolant_grams bigint, packs smallint, ambient numeric, transit_hours smallint, risk text,
         logger boolean, notes text, version text, pack_on date, deliver_on date, total_grams bigint)
     on conflict (order_id) do update set
         (batch_id, box_size, insulation_type, pcm_mass_kg, pcm_packs_count, ambient_forecast_max, transit_hours_expected,
          forecast_retrieved_at, risk_level, logger_required, special_notes, created_at, calculation_version, pack_on, deliver_on,
-         expected_weight_kg, food_grams)
+         expected_weight_kg, food_grams, postcode, country)
         = (excluded.batch_id, excluded.box_size, excluded.insulation_type, excluded.pcm_mass_kg, excluded.pcm_packs_count,
          excluded.ambient_forecast_max, excluded.transit_hours_expected, excluded.forecast_retrieved_at, excluded.risk_level,
          excluded.logger_required, excluded.special_notes, excluded.created_at, excluded.calculation_version, excluded.pack_on,
-         excluded.deliver_on, excluded.expected_weight_kg, excluded.food_grams)
+         excluded.deliver_on, excluded.expected_weight_kg, excluded.food_grams, excluded.postcode, excluded.country)
     where p.calculated_by = 'automated'
-      and (p.pack_on < excluded.pack_on
-           or (not exported and p.pack_on = excluded.pack_on and p.food_grams <> excluded.food_grams))
+      and case when exported then p.pack_on < excluded.pack_on and excluded.pack_on = raw_ops.today()
+          else (p.pack_on, p.food_grams, p.postcode, p.country)
+              is distinct from (excluded.pack_on, excluded.food_grams, excluded.postcode, excluded.country)
+          end
       and not exists (select from raw_ops.pack_quality_checks c where c.order_id = wanted_order);
-    if not found then
-        return 'known';
-    end if;
+    word := case when found then 'calculated' else 'known' end;
+    -- One that stands says as well that nothing keeps its box from being packed.
     update raw_ops.exceptions_queue e
     set resolved = true, resolved_at = engine.now(), resolved_by = 'packing.calculate_instructions'
     where e.order_id = wanted_order and e.issue_type = 'cannot_be_packed' and not e.resolved;
-    return 'calculated';
+    return word;
 end
 $$;
 
@@ -10314,6 +10348,7 @@ grant execute on function raw_ops.hold_from_export(uuid[],text[]) to rawops_runt
 grant execute on function raw_ops.hold_parcel(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.hold_stock(uuid) to rawops_runtime;
 grant execute on function raw_ops.hold_units(uuid,uuid,bigint,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.instruction_fits(raw_ops.packing_instructions,raw_ops.orders) to rawops_runtime;
 grant execute on function raw_ops.is_address(jsonb) to rawops_runtime;
 grant execute on function raw_ops.is_seeding() to rawops_runtime;
 grant execute on function raw_ops.keep_dispatch_file(uuid,text,text,text,text[],jsonb[],text[]) to rawops_runtime;

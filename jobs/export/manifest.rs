@@ -36,6 +36,8 @@ const COLUMNS: [&str; 16] = [
     "logger",
     "deliver_on",
 ];
+/// Where the product stands among them.
+const SKU: usize = 8;
 /// Those without which nothing can be packed or sent.
 const REQUIRED: [&str; 7] = ["order_ref", "ship_name", "ship_address1", "ship_postcode", "sku", "batch_code", "quantity"];
 
@@ -62,7 +64,7 @@ pub struct Line {
     pub ship_country: Option<String>,
     /// The product; none when nothing of the order is allocated.
     pub sku: Option<String>,
-    /// The batch that is to be taken.
+    /// The batch that is to be taken; none when it may not be sent.
     pub batch_code: Option<String>,
     /// Units of it.
     pub quantity: Option<i64>,
@@ -103,12 +105,15 @@ impl Line {
     }
 }
 
+/// Said of food whose batch the database does not name.
+const BARRED: &str = "is set aside from a batch that is not released or expires before the parcel arrives";
+
 /// Why the line may not be written, if so.
 fn refusal(fields: &[String; COLUMNS.len()]) -> Option<String> {
-    COLUMNS.iter().zip(fields).find_map(|(column, field)| {
-        let missing = field.is_empty() && REQUIRED.contains(column);
-        let fault = if missing { Some("is missing") } else { fault_of(field) };
-        fault.map(|fault| format!("{column} {fault}"))
+    COLUMNS.iter().zip(fields).find_map(|(column, field)| match field.is_empty() && REQUIRED.contains(column) {
+        true if *column == "batch_code" => Some(format!("sku {} {BARRED}", fields[SKU])),
+        true => Some(format!("{column} is missing")),
+        false => fault_of(field).map(|fault| format!("{column} {fault}")),
     })
 }
 

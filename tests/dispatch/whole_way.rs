@@ -29,8 +29,10 @@ async fn a_paid_order_goes_to_the_packer_leaves_with_its_stock_and_arrives() {
 
     execute(
         pool,
-        "insert into raw_ops.packing_instructions (order_id, box_size, pcm_mass_kg, pcm_packs_count, risk_level, pack_on)
-         select id, 'small', 1.5, 3, 'LOW', raw_ops.today() from raw_ops.orders",
+        "insert into raw_ops.packing_instructions
+             (order_id, box_size, pcm_mass_kg, pcm_packs_count, risk_level, pack_on, food_grams, postcode, country)
+         select o.id, 'small', 1.5, 3, 'LOW', raw_ops.today(), p.food_grams, p.postcode, p.country
+         from raw_ops.orders o, raw_ops.parcel_to_pack(o.id) p",
     )
     .await;
     Client::new(pool.clone()).enqueue(&NewJob::of(&CollectOrders {}).expect("it serialises")).await.expect("enqueued");

@@ -145,6 +145,63 @@ async fn an_order_waits_for_the_packing_instruction_of_the_day() {
 }
 
 #[tokio::test]
+async fn an_instruction_for_another_address_or_other_food_is_not_exported() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    let orders = waiting(db.pool(), 5).await;
+    for (order, change) in [
+        (orders[0], "orders set ship_postcode = 'IV1 1AA' where id"),
+        (orders[1], "orders set ship_country = 'JE' where id"),
+        (orders[2], "packing_instructions set food_grams = 1500 where order_id"),
+        (orders[3], "packing_instructions set postcode = null, calculated_by = 'ada' where order_id"),
+    ] {
+        execute(db.pool(), &format!("update raw_ops.{change} = '{order}'")).await;
+    }
+    assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 2);
+    assert_eq!(outside.packer.orders(), ["PR#4", "PR#5"], "what a person has written holds");
+    execute(db.pool(), "update raw_ops.config set value_numeric = 0 where key = 'export.needs_packing_instructions'").await;
+    assert_eq!(run(&db, &outside, CollectOrders {}).await["orders"], 3);
+    let boxes = "select distinct r.value ->> 11 from raw_ops.export_outbox e, jsonb_array_elements(e.csv_data -> 'rows') r
+        where cardinality(e.order_ids) = 3";
+    assert_eq!(rows(db.pool(), boxes).await, json!([[""]]), "where none is needed, a wrong one is not used");
+}
+
+#[tokio::test]
+async fn food_that_was_recalled_or_expires_on_its_way_is_not_handed_to_the_packer() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    let beef = product(db.pool(), "BEEF").await;
+    let mut batches = Vec::new();
+    for (n, lasts) in [30, 31, 32, 33].into_iter().enumerate() {
+        batches.push(Batch::of(2, lasts).put(db.pool(), &format!("b{n}"), beef).await);
+        ready(db.pool(), beef, &format!("#{n}"), 2).await;
+    }
+    // Of two batches: one that is bad keeps the order out whole.
+    let lamb = product(db.pool(), "LAMB").await;
+    for (code, units) in [("l1", 1), ("l2", 1)] {
+        batches.push(Batch::of(units, 40).put(db.pool(), code, lamb).await);
+    }
+    ready(db.pool(), lamb, "#4", 2).await;
+    execute(db.pool(), "update raw_ops.packing_instructions set deliver_on = raw_ops.today() + 1").await;
+    for (batch, change) in [
+        (batches[0], "status = 'RECALLED'"),
+        (batches[1], "expiry_date = raw_ops.today()"),
+        (batches[2], "expiry_date = raw_ops.today() + 1"),
+        (batches[4], "status = 'REJECTED'"),
+    ] {
+        execute(db.pool(), &format!("update raw_ops.batches set {change} where id = '{batch}'")).await;
+    }
+    let said = run(&db, &outside, CollectOrders {}).await;
+    assert_eq!((&said["orders"], &said["held"]), (&json!(2), &json!(3)));
+    assert_eq!(outside.packer.orders(), ["PR#2", "PR#3"], "the last day is a good one");
+    let why = rows(db.pool(), "select distinct issue_description from raw_ops.exceptions_queue order by 1").await;
+    let words = |sku| {
+        format!(
+            "It cannot be handed to the packer: sku {sku} is set aside from a batch that is not released or expires before the parcel arrives"
+        )
+    };
+    assert_eq!(why, json!([[words("BEEF")], [words("LAMB")]]));
+}
+
+#[tokio::test]
 async fn an_order_that_is_ended_when_the_packer_has_it_is_told_and_not_taken_back() {
     let (db, outside) = (Database::new().await, Outside::start().await);
     waiting(db.pool(), 1).await;

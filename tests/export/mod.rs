@@ -29,8 +29,9 @@ pub async fn ready(pool: &PgPool, product: Uuid, label: &str, units: i32) -> Uui
     .expect("an order can have an address");
     assert_eq!(allocate(pool, order).await.0, "allocated");
     sqlx::query(
-        "insert into raw_ops.packing_instructions (order_id, box_size, pcm_mass_kg, pcm_packs_count, risk_level, pack_on, deliver_on)
-         values ($1, 'small', 1.5, 3, 'LOW', raw_ops.today(), '2026-03-31')",
+        "insert into raw_ops.packing_instructions
+             (order_id, box_size, pcm_mass_kg, pcm_packs_count, risk_level, pack_on, deliver_on, food_grams, postcode, country)
+         select $1, 'small', 1.5, 3, 'LOW', raw_ops.today(), '2026-03-31', food_grams, postcode, country from raw_ops.parcel_to_pack($1)",
     )
     .bind(order)
     .execute(pool)

@@ -69,7 +69,7 @@ fn every_field_is_read_back_as_it_was() {
 
 #[test]
 fn an_order_with_a_field_that_is_wrong_stays_out_whole_and_says_why() {
-    let wrong: [(Line, &str); 6] = [
+    let wrong: [(Line, &str); 7] = [
         (Line { ship_name: Some("=cmd()".into()), ..line(2, "PR#1002") }, "ship_name begins like a formula, which a spreadsheet would run"),
         (
             Line { ship_address2: Some("a\nb".into()), ..line(2, "PR#1002") },
@@ -77,6 +77,10 @@ fn an_order_with_a_field_that_is_wrong_stays_out_whole_and_says_why() {
         ),
         (Line { ship_postcode: Some("  ".into()), ..line(2, "PR#1002") }, "ship_postcode is missing"),
         (Line { sku: None, batch_code: None, quantity: None, ..line(2, "PR#1002") }, "sku is missing"),
+        (
+            Line { batch_code: None, ..line(2, "PR#1002") },
+            "sku BEEF-12 is set aside from a batch that is not released or expires before the parcel arrives",
+        ),
         (Line { ship_city: Some("x".repeat(201)), ..line(2, "PR#1002") }, "ship_city has more than 200 characters"),
         (
             Line { ship_phone: Some("+call".into()), ..line(2, "PR#1002") },
