@@ -769,7 +769,7 @@ create table raw_ops.address_changes (
     constraint address_changes_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
     constraint address_changes_support_ticket_id_fkey foreign key (support_ticket_id) references raw_ops.support_tickets(id)
 );
-create index address_changes_untold on raw_ops.address_changes using btree (customer_id) where shopify_state = any (array['pending'::text, 'telling'::text]);
+create index address_changes_untold on raw_ops.address_changes using btree (customer_id) where shopify_state = any (array['pending'::text, 'telling'::text, 'failed'::text]);
 create index idx_address_changes_created on raw_ops.address_changes using btree (created_at desc);
 create index idx_address_changes_customer on raw_ops.address_changes using btree (customer_id);
 create trigger trg_enqueue_sync_to_seal after update of seal_state on raw_ops.address_changes for each row when (new.seal_state = 'pending'::text) execute function raw_ops.enqueue_row('addresses.sync_to_seal', 'addresses', 'change_id', 'id');
@@ -1706,7 +1706,7 @@ create trigger trg_note_address_change after update of address1, address2, city,
 comment on table raw_ops.customers is 'Customer master data synced from Shopify';
 comment on column raw_ops.customers.email is 'Null when unknown, never empty: two customers may both have none.';
 comment on column raw_ops.customers.address1 is 'Canonical with the columns after it; address_json keeps the whole address as received.';
-comment on column raw_ops.customers.updated_at_shopify is 'The age of the newest customer document; null while only orders told of the customer.';
+comment on column raw_ops.customers.updated_at_shopify is 'The age of the newest customer document, or of the last address that Shopify was told; null while only orders told of the customer.';
 
 create table raw_ops.dead_letter_queue (
     id uuid default raw_ops.uuid_generate_v4() not null,
@@ -5203,6 +5203,33 @@ as $$
     select case target when 'shopify' then change.shopify_state when 'seal' then change.seal_state end
 $$;
 
+create function raw_ops.addresses_before(change_id uuid, target text) returns jsonb
+language plpgsql
+as $$
+declare
+    change raw_ops.address_changes;
+    settled bigint;
+begin
+    select * into change from raw_ops.address_changes a where a.id = change_id;
+    select max(a.number) into settled
+    from raw_ops.address_changes a
+    where a.customer_id = change.customer_id and a.number < change.number
+      and case raw_ops.address_state(a, target)
+          when 'synced' then true
+          -- From before there were jobs: nobody's work.
+          when 'failed' then case target when 'shopify' then a.shopify_begun_at else a.seal_begun_at end is null
+          -- The target kept nothing that could have been moved. What Shopify's documents say moves nothing either.
+          when 'not_needed' then a.source is distinct from 'shopify' and raw_ops.is_address(a.new_address)
+          else false
+      end;
+    return coalesce((
+        select jsonb_agg(distinct a.old_address)
+        from raw_ops.address_changes a
+        where a.customer_id = change.customer_id and a.number between coalesce(settled, 0) + 1 and change.number
+          and jsonb_typeof(a.old_address) = 'object'), '[]');
+end
+$$;
+
 create function raw_ops.advance_shipment(parcel uuid, wanted raw_ops.shipment_status, at timestamp with time zone) returns raw_ops.shipment_status
 language plpgsql
 as $$
@@ -5457,7 +5484,12 @@ create function raw_ops.awaits_address_sync(customer uuid) returns boolean
 language plpgsql stable
 as $$
 begin
-    return exists (select from raw_ops.address_changes a where a.customer_id = customer and a.shopify_state in ('pending', 'telling'));
+    return exists (
+        select from raw_ops.address_changes a
+        where a.customer_id = customer and a.shopify_state in ('pending', 'telling', 'failed')
+          and (a.shopify_state <> 'failed' or (a.shopify_begun_at is not null and not exists (
+              select from raw_ops.address_changes n
+              where n.customer_id = customer and n.number > a.number and n.shopify_state = 'synced'))));
 end
 $$;
 
@@ -8745,10 +8777,17 @@ language plpgsql
 as $$
 declare
     change raw_ops.address_changes;
+    is_told boolean := target = 'shopify' and outcome = 'synced';
 begin
+    if is_told then
+        perform from raw_ops.customers c
+        where c.id = (select a.customer_id from raw_ops.address_changes a where a.id = change_id) for no key update;
+    end if;
     select * into change from raw_ops.address_changes a where a.id = change_id for update;
     if raw_ops.address_state(change, target) in ('pending', 'telling', 'failed') then
         perform raw_ops.set_address_state(change_id, target, outcome, words);
+        update raw_ops.customers c set updated_at_shopify = greatest(c.updated_at_shopify, change.shopify_begun_at)
+        where is_told and c.id = change.customer_id;
         return outcome;
     end if;
     return raw_ops.address_state(change, target);
@@ -10291,6 +10330,7 @@ grant execute on function engine.unpark(bigint[]) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
 grant execute on function raw_ops.address_of(raw_ops.customers) to rawops_runtime;
 grant execute on function raw_ops.address_state(raw_ops.address_changes,text) to rawops_runtime;
+grant execute on function raw_ops.addresses_before(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.advance_shipment(uuid,raw_ops.shipment_status,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.alert_channel(text) to rawops_runtime;
 grant execute on function raw_ops.alert_window() to rawops_runtime;

@@ -24,8 +24,8 @@ pub(super) struct Telling {
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Change {
     step: String,
-    #[sqlx(json(nullable))]
-    old_address: Option<Address>,
+    #[sqlx(json)]
+    old_addresses: Vec<Address>,
     #[sqlx(json(nullable))]
     new_address: Option<Address>,
     /// Shopify's id of the customer.
@@ -39,9 +39,9 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// The address from before.
-    pub fn before(&self) -> Address {
-        self.old_address.clone().unwrap_or_default()
+    /// Whether this is the door from before: that of this change, or of one before it which was not told either.
+    pub fn is_from(&self, place: &Address) -> bool {
+        self.old_addresses.iter().any(|old| place.is_same_door(old))
     }
 
     /// The address that is told.
@@ -57,11 +57,8 @@ impl Telling {
     /// Those of the database. `Ok(Err(outcome))` when there is nothing to tell now; the job ends with it.
     pub async fn begin(&self, run: &Run) -> JobResult<Result<Change, Outcome>> {
         let mut tx = run.begin().await?;
-        let change: Change = sqlx::query_as("select * from raw_ops.begin_address_sync($1, $2)")
-            .bind(self.change_id)
-            .bind(self.target)
-            .fetch_one(&mut *tx)
-            .await?;
+        let begin = "select b.*, raw_ops.addresses_before($1, $2) as old_addresses from raw_ops.begin_address_sync($1, $2) b";
+        let change: Change = sqlx::query_as(begin).bind(self.change_id).bind(self.target).fetch_one(&mut *tx).await?;
         match change.step.as_str() {
             "tell" => {
                 tx.commit().await?;

@@ -9,8 +9,8 @@
 //!
 //! Seal plans all payments anew at each write, so nothing is written twice: after a write of which nobody knows whether it was
 //! done the subscription is read back, and only a later attempt writes again. Of several subscriptions only those move that
-//! went to the address from before; the others are somebody else's. When the job dies, the trigger `mark_address_failed` says
-//! so on the row.
+//! went to the address from before, or to one from before it that was never told; the others are somebody else's. When the job
+//! dies, the trigger `mark_address_failed` says so on the row.
 
 use std::time::Duration;
 
@@ -72,14 +72,14 @@ impl Job for SyncToSeal {
 /// Reads all, compares, and writes those that are to move.
 async fn tell(seal: &Seal, change: &Change, run: &Run) -> Result<Told, CallError> {
     let (mut told, mut moving) = (Told::default(), Vec::new());
-    let (old, new) = (change.before(), change.wanted());
+    let new = change.wanted();
     let is_only_one = change.subscriptions.len() == 1;
     for id in &change.subscriptions {
         let subscription = seal.subscription(id, run).await?;
         let place = &subscription.ships_to;
         match () {
             () if place.is_same_place(&new) => told.there.push(id.clone()),
-            () if is_only_one || place.is_empty() || place.is_same_door(&old) => moving.push(subscription),
+            () if is_only_one || place.is_empty() || change.is_from(place) => moving.push(subscription),
             () => told.elsewhere.push(id.clone()),
         }
     }

@@ -81,6 +81,27 @@ async fn of_several_subscriptions_those_move_that_went_to_the_address_from_befor
     assert_eq!(rows(db.pool(), "select category from raw_ops.dead_letter_queue").await, json!([["business_rule"]]));
 }
 
+/// The first of two quick changes is told to nobody, so subscriptions are still where it found them.
+#[tokio::test]
+async fn a_change_that_was_overtaken_leaves_no_subscription_at_the_address_from_before_it() {
+    let (db, outside) = settled().await;
+    for (id, line, zip) in [(2, "5 Gran's Cottage", "EX1 1AA"), (3, "3 New Road", "YO1 7EP")] {
+        subscribe(db.pool(), id).await;
+        outside.seal.put(subscription(id, line, zip));
+    }
+    for line in ["2 New Road", "3 New Road"] {
+        moves(db.pool(), line, "YO1 7EP").await;
+    }
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(states(db.pool()).await, json!([["superseded", "superseded"], ["synced", "synced"]]));
+    assert_eq!(output(&db).await["told"], json!({ "moved": [SUBSCRIPTION.to_string()], "there": ["3"], "elsewhere": ["2"] }));
+    // What was told is settled: whoever has since sent a box to the old address means it.
+    outside.seal.put(subscription(2, "1 Old Road", "YO1 7EP"));
+    moves(db.pool(), "4 New Road", "YO1 7EP").await;
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(output(&db).await["told"], json!({ "moved": ["3", SUBSCRIPTION.to_string()], "there": [], "elsewhere": ["2"] }));
+}
+
 #[tokio::test]
 async fn what_seal_refuses_fails_with_its_words_and_a_customer_without_a_subscription_needs_nothing() {
     let (db, outside) = settled().await;

@@ -202,8 +202,8 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     // Changes of address.
     Functions(
-        "raw_ops.address_of raw_ops.address_state raw_ops.awaits_address_sync raw_ops.begin_address_sync raw_ops.is_address \
-         raw_ops.set_address_state raw_ops.settle_address_sync",
+        "raw_ops.address_of raw_ops.address_state raw_ops.addresses_before raw_ops.awaits_address_sync raw_ops.begin_address_sync \
+         raw_ops.is_address raw_ops.set_address_state raw_ops.settle_address_sync",
         &["rawops_runtime"],
     ),
     // What webhooks missed.
