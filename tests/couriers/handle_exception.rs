@@ -83,6 +83,28 @@ async fn an_exception_is_a_mail_a_case_and_an_alert_once() {
 }
 
 #[tokio::test]
+async fn the_scan_of_a_mail_that_was_sent_is_found_by_its_key_and_what_names_none_is_sent_all_the_same() {
+    let (db, outside) = under_way().await;
+    comes(db.pool(), "CARD", 0).await;
+    run_all(&db, outside.kinds()).await;
+    let mut tx = db.pool().begin().await.expect("a transaction");
+    // A small table is read whole whenever that is possible at all.
+    sqlx::query("set local enable_seqscan = off").execute(&mut *tx).await.expect("set");
+    let mut read_whole = async |mail: &'static str| -> i64 {
+        let scans = "select coalesce(pg_stat_get_xact_numscans('raw_ops.courier_events'::regclass), 0)";
+        let before: i64 = sqlx::query_scalar(scans).fetch_one(&mut *tx).await.expect("counted");
+        sqlx::query(mail).execute(&mut *tx).await.expect("the mail is sent");
+        let after: i64 = sqlx::query_scalar(scans).fetch_one(&mut *tx).await.expect("counted");
+        after - before
+    };
+    assert_eq!(read_whole("select raw_ops.mark_sent(id, null) from raw_ops.outbox").await, 0);
+    assert_eq!(read_whole("select event_text from raw_ops.courier_events where id::text = 'of no scan'").await, 1, "it would be seen");
+    let names_none = "update raw_ops.outbox set payload_json = jsonb_set(payload_json, '{courier_event_id}', to_jsonb(repeat('-', 36)))";
+    read_whole(names_none).await;
+    assert_eq!(read_whole("select raw_ops.mark_sent(id, null) from raw_ops.outbox").await, 0);
+}
+
+#[tokio::test]
 async fn the_same_code_again_makes_no_second_mail_that_day_and_no_second_case_while_one_is_open() {
     let (db, outside) = under_way().await;
     for minutes in ["05", "10", "15"] {
