@@ -3688,7 +3688,8 @@ select
     (select engine.now()) - min(i.received_at)                 as oldest_age,
     max(i.processing_attempts)                                 as most_attempts
 from raw_ops.webhook_inbox i
-where i.processing_status in ('pending', 'processing', 'failed', 'retrying');
+where i.processing_status in ('pending', 'processing', 'failed', 'retrying')
+  and (i.source <> 'logger' or i.processing_status = 'failed');
 comment on view raw_ops.v_retry_queue_depth is 'Current retry queue status';
 
 create view raw_ops.v_support_queue as

@@ -1,6 +1,7 @@
 //! Whether a parcel stayed cold, by what its logger measured on the way.
 //!
-//! Only the way counts: a logger goes on in the customer's kitchen and in the post back.
+//! Only the way counts: a logger goes on in the customer's kitchen and in the post back. While nobody knows when the parcel
+//! arrived, warmth may be that of the kitchen, so no parcel fails by it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -34,7 +35,7 @@ pub struct Trip {
 pub enum Class {
     /// It stayed cold.
     Pass,
-    /// It was warmer for a while that is tolerated, or not all of the way is known.
+    /// It was warmer for a while that is tolerated, or not all of the way is known, or not where it ended.
     Review,
     /// It was too warm for too long.
     Fail,
@@ -96,11 +97,14 @@ pub fn judge(readings: &[Reading], trip: Trip, rules: Rules) -> Verdict {
     let warm = above(&counted, rules.limit);
     let span = Trip { from: trip.from.or(Some(first.at)), until: trip.until.or(Some(last.at)) };
     let class = match () {
-        () if warm > rules.tolerated => Class::Fail,
+        () if warm > rules.tolerated && trip.until.is_some() => Class::Fail,
         () if figures.max > rules.limit || is_patchy(&counted, span) => Class::Review,
         () => Class::Pass,
     };
-    let details = (class != Class::Pass).then(|| words(&counted, &figures, warm, rules));
+    let details = (class != Class::Pass).then(|| {
+        let unknown = if trip.until.is_some() { "" } else { "; when it arrived is not known" };
+        words(&counted, &figures, warm, rules) + unknown
+    });
     Verdict { class, details, figures: Some(figures), above_limit_minutes: warm.num_minutes() }
 }
 
@@ -171,9 +175,10 @@ mod tests {
 
     #[test]
     fn warmth_is_tolerated_for_a_while_and_fails_after_it() {
-        let brief = judge(&log(&[-900, -400, -450, -900]), Trip::default(), RULES);
+        let trip = Trip { from: None, until: Some(at(60)) };
+        let brief = judge(&log(&[-900, -400, -450, -900]), trip, RULES);
         assert_eq!((brief.class, brief.above_limit_minutes), (Class::Review, 30));
-        let long = judge(&log(&[-900, -400, 320, 1_100, -900]), Trip::default(), RULES);
+        let long = judge(&log(&[-900, -400, 320, 1_100, -900]), trip, RULES);
         assert_eq!((long.class, long.above_limit_minutes), (Class::Fail, 45));
         assert_eq!(long.details.as_deref(), Some("above -5 °C for 45 minutes from 2026-01-15 07:15 on, at most 11 °C"));
         let figures = long.figures.expect("figures");
@@ -185,7 +190,10 @@ mod tests {
         let readings = log(&[2_000, -1_800, -1_700, -1_600, 2_000, 2_100, 2_100]);
         let trip = Trip { from: Some(at(15)), until: Some(at(50)) };
         assert_eq!(judge(&readings, trip, RULES).class, Class::Pass);
-        assert_eq!(judge(&readings, Trip::default(), RULES).class, Class::Fail);
+        assert_eq!(judge(&readings, Trip { until: Some(at(90)), ..trip }, RULES).class, Class::Fail);
+        let nobody_knows = judge(&readings, Trip { until: None, ..trip }, RULES);
+        let words = "above -5 °C for 37 minutes from 2026-01-15 08:00 on, at most 21 °C; when it arrived is not known";
+        assert_eq!((nobody_knows.class, nobody_knows.details.as_deref()), (Class::Review, Some(words)));
         let other = judge(&readings, Trip { from: Some(at(500)), until: None }, RULES);
         assert_eq!((other.class, other.figures), (Class::Review, None));
     }

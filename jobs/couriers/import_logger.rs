@@ -4,12 +4,15 @@
 //!
 //! Started by  web/functions/import_temperature_log.rs
 //! Unique by   inbox row; the same file for the same parcel is taken once
+//! Waits       for the parcel's arrival, `cold_chain.wait_hours` at most: after them nothing fails by it
 //! Rejected    when it is no log: category `validation`
 //!
 //! The parcel may be known later than its log: until then it fails as `not_ready`, which the policy tries again.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use engine::{Failure, Job, JobResult, Run, Tx};
+use engine::{Failure, Job, JobResult, Outcome, Run, Tx};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,9 @@ use super::{
     cold_chain::{Rules, Trip, Verdict, judge},
     temperature_log::{self, Reading},
 };
+
+/// How long a log waits until it asks again whether its parcel has arrived.
+const PAUSE: Duration = Duration::from_mins(30);
 
 /// Reads the log that lies in `raw_ops.webhook_inbox` under this id.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -53,6 +59,9 @@ impl Job for ImportLogger {
         let Some(shipment_id) = parcel.shipment_id else {
             return Err(Failure::not_ready("no parcel has the number that the log is for"));
         };
+        if parcel.arrived_at.is_none() && self.may_wait(&mut tx).await? {
+            return Ok(Outcome::Snooze(PAUSE));
+        }
         let verdict = judge(&readings, parcel.trip(), parcel.rules());
         let data_id = self.save(&mut tx, shipment_id, &readings, &verdict).await?;
         run.complete_in(tx, json!({ "shipment_id": shipment_id, "data_id": data_id, "class": verdict.class })).await
@@ -77,6 +86,13 @@ impl ImportLogger {
             .fetch_one(&mut **tx)
             .await?;
         Ok(parcel)
+    }
+
+    /// Whether the log is so new that the scan of the arrival may still come.
+    async fn may_wait(&self, tx: &mut Tx) -> JobResult<bool> {
+        let query = "select received_at > engine.now() - make_interval(hours => raw_ops.threshold('cold_chain.wait_hours')::integer)
+            from raw_ops.webhook_inbox where id = $1";
+        Ok(sqlx::query_scalar(query).bind(self.inbox_id).fetch_one(&mut **tx).await?)
     }
 
     async fn save(&self, tx: &mut Tx, shipment_id: Uuid, readings: &[Reading], verdict: &Verdict) -> JobResult<i64> {

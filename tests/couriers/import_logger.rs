@@ -1,5 +1,7 @@
 //! A log of temperature says whether its parcel stayed cold; it is taken once, and a breach is told once.
 
+use std::time::Duration;
+
 use engine::JobId;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -9,7 +11,7 @@ use web::{api::Scope, functions::import_temperature_log::PATH};
 use super::record_event::{NUMBER, parcel};
 use crate::api::{Api, answer, refusal};
 use crate::orders::inbox::{count, execute, row};
-use crate::support::{Database, Outside, run_all, shelf::rows};
+use crate::support::{Database, Outside, run_all, shelf::rows, wait::until};
 
 /// The parcel left at seven and arrived at nine.
 async fn delivered(pool: &PgPool) {
@@ -96,7 +98,7 @@ async fn what_is_tolerated_is_a_setting_and_a_way_that_is_not_in_the_log_is_look
     store(db.pool(), &about("core"), &log(&WARM)).await;
     run_all(&db, outside.kinds()).await;
     assert_eq!(audit(&db).await, json!([[4, null, "REVIEW", "UNKNOWN"]]));
-    execute(db.pool(), "update raw_ops.shipments set dispatched_at = '2026-01-17 07:00Z', delivered_at = null").await;
+    execute(db.pool(), "update raw_ops.shipments set dispatched_at = '2026-01-17 07:00Z', delivered_at = '2026-01-17 09:00Z'").await;
     let (other, _) = store(db.pool(), &about("core"), &log(&COLD)).await;
     run_all(&db, outside.kinds()).await;
     let kept = row(
@@ -130,6 +132,30 @@ async fn a_log_waits_for_its_parcel_and_what_is_none_fails_with_its_reason() {
     assert_eq!(again, 1, "what is no log is left to a person");
     run_all(&db, outside.kinds()).await;
     assert_eq!(audit(&db).await, json!([[-14.9, null, "PASS", "COMPLIANT"]]));
+}
+
+/// What the kitchen warmed is no breach, and nobody knows where the way ended until the arrival is scanned.
+#[tokio::test]
+async fn a_log_waits_for_the_arrival_and_fails_nothing_when_none_is_told() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    delivered(db.pool()).await;
+    execute(db.pool(), "update raw_ops.shipments set delivered_at = null").await;
+    store(db.pool(), &about("core"), &log(&COLD)).await;
+    tokio::join!(run_all(&db, outside.kinds()), async {
+        let waits = "engine.attempt a join engine.scheduled s on s.job_id = a.job_id where a.outcome = 'snoozed'";
+        until("the log waits", Duration::from_secs(20), async || count(db.pool(), waits).await == 1).await;
+        assert_eq!(count(db.pool(), "raw_ops.temperature_audits").await, 0);
+        assert_eq!(count(db.pool(), "raw_ops.v_retry_queue_depth where depth > 0").await, 0, "it keeps no order waiting");
+        execute(db.pool(), "update raw_ops.shipments set delivered_at = '2026-01-15 09:00Z'").await;
+        execute(db.pool(), "update engine.scheduled set run_at = engine.now()").await;
+    });
+    assert_eq!(audit(&db).await, json!([[-14.9, null, "PASS", "COMPLIANT"]]));
+    execute(db.pool(), "update raw_ops.shipments set delivered_at = null").await;
+    let (old, _) = store(db.pool(), &about("core"), &log(&WARM)).await;
+    execute(db.pool(), &format!("update raw_ops.webhook_inbox set received_at = now() - interval '49 hours' where id = '{old}'")).await;
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(audit(&db).await, json!([[21.5, null, "REVIEW", "UNKNOWN"]]));
+    assert_eq!(count(db.pool(), "raw_ops.exceptions_queue").await, 0);
 }
 
 /// The crash matrix: all is one commit, so the worker stops before it or after it.
