@@ -5,12 +5,13 @@
 //! Started by  a row of raw_ops.allocation_queue that is pending; raw_ops.wake_waiting_orders, when stock arrives;
 //!             raw_ops.request_allocation, when the lines of a waiting order may have changed
 //! Unique by   order, while a job for it lives
+//! Limited to  one at a time, in the order of their enqueuing: side by side, a younger order could be the first to look
 //! Retried     while the order has no lines yet
 //!
 //! An order that waits is no failure: its request stays pending, and whoever brings stock starts this job again.
 //! Reservation and completion are one commit, so a waiting order's key is free as soon as others can see it wait.
 
-use engine::{Failure, Job, JobResult, Run, Tx};
+use engine::{Failure, Job, JobResult, Limit, Run, Tx};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -34,6 +35,7 @@ struct Look {
 impl Job for AllocateOrder {
     const KIND: &'static str = "allocation.allocate_order";
     const QUEUE: &'static str = "allocation";
+    const LIMITS: &'static [Limit] = &[Limit::of_kind(Self::KIND).at_once(1)];
 
     fn schema() -> serde_json::Value {
         schema_for!(Self).into()

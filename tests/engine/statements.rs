@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
+use engine::{Client, Kinds, NewJob};
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
-use crate::support::Database;
+use crate::support::{Database, drain::run_all, kinds::NoOp};
 
 fn sql_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(folder).expect("the folder of statements can be read") {
@@ -62,4 +63,27 @@ fn no_statement_is_an_orphan() {
         let is_check = name.strip_prefix("doctor/").is_some_and(|check| engine::store::doctor::checks().any(|known| known == check));
         assert!(is_check || sources.contains(&format!("sql!(\"{name}\")")), "nobody loads engine/sql/{name}.sql");
     }
+}
+
+/// Writes down how whoever claims, and whoever ends, has set its planner.
+const SPY: &str = "create table public.settings_seen (of_table text, seqscan text, jit text);
+    create function public.see_settings() returns trigger language plpgsql as $$
+    begin
+        insert into public.settings_seen values (tg_table_name, current_setting('enable_seqscan'), current_setting('jit'));
+        return null;
+    end $$;
+    create trigger spy after insert on engine.claim for each statement execute function public.see_settings();
+    create trigger spy after insert on engine.attempt for each statement execute function public.see_settings();";
+
+#[tokio::test]
+async fn a_plan_that_a_worker_made_while_a_table_was_empty_reads_no_table_whole_later() {
+    let db = Database::new().await;
+    sqlx::raw_sql(SPY).execute(db.pool()).await.expect("the spy can be made");
+    let job = NewJob::of(&NoOp { n: 1 }).expect("the arguments are JSON");
+    Client::new(db.pool().clone()).enqueue(&job).await.expect("the queue takes the job");
+    run_all(&db, Kinds::new().with::<NoOp>()).await;
+    let seen: Vec<(String, String, String)> =
+        sqlx::query_as("select distinct * from public.settings_seen order by 1").fetch_all(db.pool()).await.expect("they were seen");
+    let off = |table: &str| (table.to_string(), "off".to_string(), "off".to_string());
+    assert_eq!(seen, [off("attempt"), off("claim")]);
 }
