@@ -47,4 +47,4 @@ pub use run::{Run, Tx};
 pub use store::{StoreError, child::Endings, event::Emitted};
 pub use together::Together;
 pub use worker::{Worker, WorkerConfig, WorkerError};
-pub use workflow::{Batched, Child, Children, emit_in, enqueue_batch_in};
+pub use workflow::{Batched, Child, Children, First, emit_in, enqueue_batch_in};

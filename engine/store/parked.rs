@@ -19,6 +19,8 @@ pub enum Suspension {
     Children(Vec<i32>),
     /// It waits for one of the children that these steps made.
     Child(Vec<i32>),
+    /// The same, or for an event that it has taken note of, until a time or for ever.
+    First(Vec<i32>, Option<DateTime<Utc>>),
 }
 
 impl Suspension {
@@ -26,7 +28,7 @@ impl Suspension {
     pub(crate) const fn wake_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Until(at) => Some(*at),
-            Self::Event(until) => *until,
+            Self::Event(until) | Self::First(_, until) => *until,
             Self::Anew | Self::Children(_) | Self::Child(_) => None,
         }
     }
@@ -38,14 +40,14 @@ impl Suspension {
             // An event that nobody has to wait for is there already.
             Self::Anew | Self::Event(_) => Some("event"),
             Self::Children(_) => Some("children"),
-            Self::Child(_) => Some("child"),
+            Self::Child(_) | Self::First(..) => Some("child"),
         }
     }
 
     /// The positions of the steps that made the children it waits for, as PostgreSQL writes an array.
     pub(crate) fn children(&self) -> Option<String> {
         match self {
-            Self::Children(steps) | Self::Child(steps) => {
+            Self::Children(steps) | Self::Child(steps) | Self::First(steps, _) => {
                 Some(format!("{{{}}}", steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")))
             }
             _ => None,

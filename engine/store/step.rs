@@ -91,20 +91,19 @@ pub async fn sleep(connection: &mut PgConnection, at: At<'_>, ms: i64, until: Op
 pub async fn wait(
     connection: &mut PgConnection,
     at: At<'_>,
-    key: &str,
+    key: Option<&str>,
     timeout_ms: Option<i64>,
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     let statement = sqlx::query_scalar(sql!("step/wait")).bind(at.job_id).bind(at.position).bind(at.attempt).bind(at.name);
     around("step/wait", statement.bind(key).bind(timeout_ms).fetch_one(connection)).await
 }
 
-/// Keeps how a wait ended: with an event and its payload, or in vain.
+/// Keeps how a wait ended: with an event and its payload, with something else that it waited for, or in vain.
 ///
 /// # Errors
 /// The database's.
-pub async fn receive(connection: &mut PgConnection, at: At<'_>, event: Option<(i64, &str)>) -> Result<(), sqlx::Error> {
-    let (id, payload) = event.unzip();
-    let statement = sqlx::query(sql!("step/receive")).bind(at.job_id).bind(at.position).bind(id).bind(payload);
+pub async fn receive(connection: &mut PgConnection, at: At<'_>, event_id: Option<i64>, result: Option<&str>) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query(sql!("step/receive")).bind(at.job_id).bind(at.position).bind(event_id).bind(result);
     around("step/receive", statement.execute(connection)).await.map(drop)
 }
 

@@ -53,6 +53,8 @@ struct Claimer {
     turns: Turns,
     limited: Limited,
     runs: Runs,
+    /// How many claims in a row the database refused.
+    refused: u32,
 }
 
 /// Claims until the session is over; a lost connection is opened anew.
@@ -74,6 +76,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         turns: Turns::new(now),
         limited: Limited::default(),
         runs: Runs::new(session.program.config.run_time),
+        refused: 0,
     };
     while !session.is_over() {
         let claiming = async {
@@ -83,9 +86,17 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
             claimer.floors = Floors::default();
             claimer.claim_on(&mut connection).await
         };
-        if let Err(error) = patience::unless_over(&session, claiming).await {
-            complaint::warn(session.worker_id, "claiming stopped, connecting anew", &error);
-            patience::pause(&session, Duration::from_millis(200)).await;
+        match patience::unless_over(&session, claiming).await {
+            Err(error) if patience::is_refusal(&error) => {
+                complaint::refused(session.worker_id, "the database refuses a claim, trying again later", &error);
+                claimer.refused = claimer.refused.saturating_add(1);
+                patience::pause(&session, patience::before_next_try(claimer.refused)).await;
+            }
+            Err(error) => {
+                complaint::warn(session.worker_id, "claiming stopped, connecting anew", &error);
+                patience::pause(&session, Duration::from_millis(200)).await;
+            }
+            Ok(()) => (),
         }
     }
 }
@@ -152,6 +163,7 @@ impl Claimer {
         };
         let asked = Instant::now();
         let (snapshot, mut jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;
+        self.refused = 0;
         if matches!(look, Look::Back | Look::Everywhere) {
             // A look back costs what dead entries it steps over; keep that under a twentieth of the time.
             self.back_every = (asked.elapsed() * 20).max(Duration::from_secs(3));

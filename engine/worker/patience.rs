@@ -1,9 +1,16 @@
 //! How long the engine's own tasks wait: a connection that died silently must stall nothing, and nothing may outlive a
 //! session that is over.
 
-use std::{future::Future, io, time::Duration};
+use std::{borrow::Cow, future::Future, io, time::Duration};
+
+use rand::RngExt;
 
 use super::session::Session;
+
+/// The most that is waited after one refusal, after many in a row, and the least.
+const FIRST_PAUSE: Duration = Duration::from_millis(400);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a task may still need after the session is over: the statement it has begun.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -32,6 +39,34 @@ pub(super) async fn pause(session: &Session, time: Duration) {
     }
 }
 
+/// Whether the database is there and says no: trying again at once is of no use, as it is after a connection broke.
+pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
+    code.is_some_and(|code| !["08", "53", "57"].iter().any(|class| code.starts_with(class)))
+}
+
+/// How long to wait before the next try after so many in a row were refused: anything up to twice as long each time, so that
+/// workers which are refused alike do not come back together.
+pub(super) fn before_next_try(refused: u32) -> Duration {
+    let most = FIRST_PAUSE.saturating_mul(1 << refused.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
+    most.mul_f64(rand::rng().random_range(0.0..1.0)).max(LEAST_PAUSE)
+}
+
 pub(super) fn no_answer() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_between_refusals_grow_to_some_seconds_and_differ() {
+        let most_of = |refused| (0..300).map(|_| before_next_try(refused)).max().expect("there are some");
+        let most: Vec<Duration> = [1, 3, 6, 40].into_iter().map(most_of).collect();
+        assert!(most.is_sorted() && most[0] <= FIRST_PAUSE && most[3] <= LONGEST_PAUSE, "{most:?}");
+        assert!(most[3] > LONGEST_PAUSE / 2, "{most:?}");
+        let least = (0..300).map(|_| before_next_try(40)).min().expect("there are some");
+        assert!(least >= LEAST_PAUSE && least < LONGEST_PAUSE / 4, "{least:?}");
+    }
 }

@@ -23,6 +23,11 @@ impl Child {
     pub fn job_id(&self) -> JobId {
         self.0.jobs[0]
     }
+
+    /// The place of the act that made it.
+    pub(super) const fn position(&self) -> i32 {
+        self.0.position
+    }
 }
 
 /// Children that one act of a workflow made.
@@ -34,7 +39,8 @@ pub struct Children {
 }
 
 impl Children {
-    /// The jobs, in the order in which they were given.
+    /// The jobs, in the order in which they were given, without those that were not made since a live job has their unique
+    /// key.
     pub fn jobs(&self) -> &[JobId] {
         &self.jobs
     }
@@ -49,16 +55,21 @@ impl Run {
     /// cancelled or dies, unless it [outlives its parent](NewJob::outlives_parent).
     ///
     /// # Errors
-    /// `validation` when the job has a unique or an idempotency key, which this act does not need; otherwise as
-    /// [`Run::step`].
+    /// `validation` when the job has a unique or an idempotency key; otherwise as [`Run::step`].
     pub async fn child(&mut self, name: &str, job: &NewJob) -> JobResult<Child> {
+        if job.unique.key.is_some() || job.unique.by_args {
+            return Err(Failure::validation(format!(
+                "the child `{name}` has a unique key: it may be another's, and nobody could be joined"
+            )));
+        }
         self.children(name, std::slice::from_ref(job)).await.map(Child)
     }
 
-    /// Makes many children in one act: ten thousand are no trouble.
+    /// Makes many children in one act: ten thousand are no trouble. One whose unique key a live job has is not made, and is no
+    /// child: nobody waits for what others began.
     ///
     /// # Errors
-    /// As [`Run::child`].
+    /// `validation` when a job has an idempotency key, which this act does not need; otherwise as [`Run::step`].
     pub async fn children(&mut self, name: &str, jobs: &[NewJob]) -> JobResult<Children> {
         let position = match self.meet(Act::Child, name).await? {
             Met::Known(kept) => {
@@ -146,14 +157,15 @@ impl Run {
 
 /// Enqueues the children of a step in its transaction.
 async fn make(tx: &mut Tx, parent: JobId, position: i32, jobs: &[NewJob]) -> JobResult<Made> {
-    if let Some(keyed) = jobs.iter().find(|job| job.unique.key.is_some() || job.unique.by_args || job.idempotency_key.is_some()) {
+    if let Some(keyed) = jobs.iter().find(|job| job.idempotency_key.is_some()) {
         return Err(Failure::validation(format!(
-            "a child of kind {} has a key: a workflow makes each child once, and waits for no job of others",
+            "a child of kind {} has an idempotency key: a workflow makes each child once",
             keyed.kind
         )));
     }
-    let made: Vec<JobId> = job::enqueue_many(tx, jobs).await?.into_iter().flatten().collect();
-    let stays: Vec<bool> = jobs.iter().map(|job| job.outlives_parent).collect();
+    let ids = job::enqueue_many(tx, jobs).await?;
+    let made: Vec<(JobId, bool)> = ids.iter().zip(jobs).filter_map(|(id, job)| Some(((*id)?, job.outlives_parent))).collect();
+    let (made, stays): (Vec<JobId>, Vec<bool>) = made.into_iter().unzip();
     child::add(tx, parent, position, &made, &stays).await?;
     Ok(Made(made))
 }

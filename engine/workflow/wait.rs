@@ -104,7 +104,7 @@ impl Run {
             Ok(kept) => (self.at(kept.position, name), kept.until),
             Err((position, timeout_ms)) => {
                 let at = self.at(position, name);
-                (at, step::wait(&mut tx, at, key, timeout_ms).await?)
+                (at, step::wait(&mut tx, at, Some(key), timeout_ms).await?)
             }
         };
         let next = event::next(&mut tx, name, key, after, until).await?;
@@ -117,26 +117,26 @@ impl Run {
             trace::link(trace);
         }
         let received = next.id.zip(next.payload);
-        step::receive(&mut tx, at, received.as_ref().map(|(id, payload)| (*id, payload.as_str()))).await?;
+        let (event_id, payload) = received.as_ref().map(|(id, payload)| (*id, payload.as_str())).unzip();
+        step::receive(&mut tx, at, event_id, payload).await?;
         event::stop_waiting(&mut tx, self.job_id).await?;
         self.commit_or_doubt(tx).await?;
-        let event_id = received.as_ref().map(|(id, _)| *id);
         self.course.pass(Some(Kept { key: Some(key.into()), event_id, ..self::kept(at, Act::Wait) }));
         Ok(received.map(|(_, payload)| payload))
     }
 
     /// Comes back later: somebody emits the event in a transaction that takes long.
-    async fn step_aside(&self) -> JobResult<Failure> {
+    pub(super) async fn step_aside(&self) -> JobResult<Failure> {
         let now = clock::now(&self.pool).await?;
         Ok(self.course.suspend(Suspension::Until(now + ASIDE)))
     }
 
-    async fn commit_or_doubt(&self, tx: crate::Tx) -> JobResult<()> {
+    pub(super) async fn commit_or_doubt(&self, tx: crate::Tx) -> JobResult<()> {
         tx.commit().await.inspect_err(|_| self.course.doubt())
     }
 }
 
-fn kept(at: At<'_>, act: Act) -> Kept {
+pub(super) fn kept(at: At<'_>, act: Act) -> Kept {
     Kept {
         position: at.position,
         attempt: at.attempt,
@@ -150,17 +150,17 @@ fn kept(at: At<'_>, act: Act) -> Kept {
     }
 }
 
-fn millis(time: Duration) -> i64 {
+pub(super) fn millis(time: Duration) -> i64 {
     time.as_millis().min(i64::MAX as u128) as i64
 }
 
-fn expected<T: DeserializeOwned>(name: &str, key: &str, payload: &str) -> JobResult<T> {
+pub(super) fn expected<T: DeserializeOwned>(name: &str, key: &str, payload: &str) -> JobResult<T> {
     serde_json::from_str(payload).map_err(|error| {
         Failure::validation(format!("the payload of event `{name}` of key `{key}` is not what the workflow expects: {error}"))
     })
 }
 
-fn other_key(kept: &Kept, key: &str) -> Failure {
+pub(super) fn other_key(kept: &Kept, key: &str) -> Failure {
     Failure::bug(format!(
         "step {} of this workflow waits for event `{}` of key `{}` in its history and of key `{key}` in its code: the code changed while it was on its way",
         kept.position,

@@ -166,3 +166,41 @@ async fn a_workflow_goes_on_with_the_first_child_that_ends_while_others_run() {
     assert!(ended[0][1].get("dead").is_some() && ended[1][1]["completed"] == json!(["quick"]), "{ended:?}");
     ledger::check(db.pool()).await;
 }
+
+#[tokio::test]
+async fn a_workflow_takes_whatever_comes_first_of_a_child_an_event_and_a_time() {
+    let db = with_traces().await;
+    let child = || Box::new(flow(vec![Act::Wait("go".into(), "child".into(), None)]));
+    let of_event = start(&db, vec![Act::First(child(), Some("k".into()), 3_600_000)]).await;
+    let of_time = start(&db, vec![Act::First(child(), None, 1)]).await;
+    let worker = Running::start(db.pool(), 4);
+    let client = Client::new(db.pool().clone());
+    for n in 0..3 {
+        client.emit("first", "k", &n, None).await.expect("emitted");
+        let taken = "select count(*) from engine.step where name = 'first' and event_id is not null";
+        wait::until("it took the event", LIMIT, || async { count(db.pool(), taken).await == n + 1 }).await;
+    }
+    let late = "select count(*) from engine.step where name = 'first' and key is null and kind = 'wait' and ended_at is not null";
+    wait::until("the other one was late twice", LIMIT, || async { count(db.pool(), late).await >= 2 }).await;
+    client.emit("go", "child", &"end", None).await.expect("emitted");
+    assert_eq!(output(&db, of_event).await[0], json!([0, 1, 2, "child"]));
+    let of_time = output(&db, of_time).await;
+    worker.stop().await;
+    let came = of_time[0].as_array().expect("a list");
+    assert_eq!(came.last(), Some(&json!("child")));
+    assert!(came.len() > 2 && came[..came.len() - 1].iter().all(|one| one == "late"), "{came:?}");
+    assert_eq!(count(db.pool(), "select count(*) from engine.event_wait").await, 0);
+    ledger::check(db.pool()).await;
+}
+
+#[tokio::test]
+async fn a_child_whose_unique_key_a_live_job_has_is_not_made_and_not_waited_for() {
+    let db = with_traces().await;
+    let client = Client::new(db.pool().clone());
+    let held = client.enqueue(&of(&waiting()).unique_key("child 1")).await.expect("enqueued");
+    let id = start(&db, vec![Act::Keyed(3)]).await;
+    let worker = Running::start(db.pool(), 2);
+    assert_eq!(output(&db, id).await[0], json!({ "completed": 2, "cancelled": 0, "dead": 0 }), "child 1 is another's");
+    worker.stop().await;
+    assert_eq!(state_of(db.pool(), held.id).await, "parked", "and goes on");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Child, Failure, Job, JobResult, NewJob, Outcome, Run, Tx};
+use engine::{Child, Failure, First, Job, JobResult, NewJob, Outcome, Run, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -39,10 +39,15 @@ pub enum Act {
     Children(Vec<Flow>),
     /// Children that run these flows, joined one by one as they end; returns their places in that order.
     Race(Vec<Flow>),
+    /// A child that runs this flow, or the event `first` of this key, or a time in milliseconds: whatever comes first, until
+    /// the child has ended. Returns what came.
+    First(Box<Flow>, Option<String>, u64),
     /// The same, not joined; marked, they outlive their parent.
     Leave(Vec<Flow>, bool),
     /// So many children that do nothing, counted as they end.
     Crowd(i64),
+    /// So many children that end at once, each of a unique key of its own, counted as they end.
+    Keyed(u32),
     /// A job that writes this to the trace when the workflow is undone.
     Undo(String),
     /// A step, which a job of this name undoes.
@@ -119,6 +124,7 @@ impl Act {
                 Ok(json!(run.join_all(&children).await?))
             }
             Self::Race(flows) => race(run, flows).await,
+            Self::First(flow, key, ms) => first(run, flow, key.as_deref(), Duration::from_millis(*ms)).await,
             Self::Leave(flows, stay) => {
                 let jobs: Vec<NewJob> = jobs(flows)?.into_iter().map(|job| if *stay { job.outlives_parent() } else { job }).collect();
                 Ok(json!(run.children("left", &jobs).await?.jobs()))
@@ -126,6 +132,12 @@ impl Act {
             Self::Crowd(count) => {
                 let jobs: Vec<NewJob> = (0..*count).map(|n| NewJob::of(&NoOp { n })).collect::<Result<_, _>>()?;
                 let children = run.children("crowd", &jobs).await?;
+                Ok(json!(run.join_counts(&children).await?))
+            }
+            Self::Keyed(count) => {
+                let nothing = NewJob::of(&Flow { acts: Vec::new() })?;
+                let jobs: Vec<NewJob> = (0..*count).map(|n| nothing.clone().unique_key(format!("child {n}"))).collect();
+                let children = run.children("keyed", &jobs).await?;
                 Ok(json!(run.join_counts(&children).await?))
             }
             Self::Undo(name) => run.compensate_with(name, &undoing(name)?).await.map(|()| Value::Null),
@@ -139,6 +151,25 @@ impl Act {
                 let _ = run.wait_event::<Value>(name, "", None).await;
                 Ok(Value::Null)
             }
+        }
+    }
+}
+
+async fn first(run: &mut Run, flow: &Flow, key: Option<&str>, wait: Duration) -> JobResult<Value> {
+    let child = run.child("first", &NewJob::of(flow)?).await?;
+    let mut came = Vec::new();
+    loop {
+        let first: First<Value> = match key {
+            Some(key) => run.wait_first("first", key, &[&child], wait).await?,
+            None => run.join_any_within("first", &[&child], wait).await?.map_or(First::Late, |(place, ending)| First::Child(place, ending)),
+        };
+        match first {
+            First::Child(..) => {
+                came.push(json!("child"));
+                return Ok(came.into());
+            }
+            First::Event(payload) => came.push(payload),
+            First::Late => came.push(json!("late")),
         }
     }
 }
