@@ -9,8 +9,11 @@ use engine::failpoint::STATEMENTS;
 
 use crate::{
     facts::Facts,
+    features::Feature,
+    ledger::Deed,
     model::{End, foresee},
     process::place,
+    program::Program,
 };
 
 /// The statements that every series of runs reaches.
@@ -125,14 +128,14 @@ fn ways(facts: &Facts) -> BTreeMap<&'static str, usize> {
             && facts.end_of(job.id).is_some_and(|end| end.outcome == "cancelled")
     });
     let held = facts.intents.iter().filter(|intent| intent.keyed && !facts.by_key.contains_key(&intent.programs[0].key)).count();
-    BTreeMap::from([
+    let mut ways = BTreeMap::from([
         ("completed", ended("completed")),
         ("completed in its own commit", inside),
         ("failed and tried again", ended("failed")),
         ("dead", ended("dead")),
         ("snoozed", ended("snoozed")),
         ("waited as a workflow", ended("waiting")),
-        ("emitted an event", facts.events.values().sum()),
+        ("emitted an event", facts.events.values().sum::<i64>() as usize),
         ("released", ended("released")),
         ("lost", ended("lost")),
         ("lost while alone", suspects),
@@ -144,5 +147,27 @@ fn ways(facts: &Facts) -> BTreeMap<&'static str, usize> {
         ("refused for its unique key", held),
         ("fired by the clock", facts.occurrences.len()),
         ("webhook became an order", facts.orders.len()),
-    ])
+    ]);
+    ways.extend(features(facts).into_iter().map(|(feature, times)| (feature.line().what, times)));
+    ways
+}
+
+/// How often each feature was used by a program that has ended.
+fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
+    let mut used: BTreeMap<Feature, usize> = Feature::ALL.into_iter().map(|feature| (feature, 0)).collect();
+    let mut add = |feature: Feature, times: usize| *used.entry(feature).or_default() += times;
+    let has_ended = |program: &Program| facts.job_of(&program.key).is_some_and(|job| facts.end_of(job.id).is_some());
+    for program in facts.programs.values().filter(|program| has_ended(program)) {
+        Feature::of(program).into_iter().for_each(|feature| add(feature, 1));
+    }
+    for intent in facts.intents.iter().filter(|intent| !intent.keyed && has_ended(&intent.programs[0])) {
+        let way = match (&intent.callback, intent.copied) {
+            (Some(_), _) => Feature::Batch,
+            (None, true) => Feature::Copy,
+            (None, false) => Feature::Bulk,
+        };
+        add(way, 1);
+    }
+    add(Feature::HoldKey, facts.acts.iter().filter(|act| matches!(act.what, Deed::FreeKey(_))).count());
+    used
 }

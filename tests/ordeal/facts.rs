@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use engine::Job as _;
 use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
     journal,
+    kinds::{Play, PlayTogether},
     ledger::{Accepted, Ack, Act, Deed, Fault, Intent, Mail, Shaped},
     model::foresee,
     process::{Life, place},
@@ -28,6 +30,8 @@ pub struct Job {
     pub args: Value,
     /// Its unique key.
     pub unique_key: Option<String>,
+    /// The job on whose behalf it was made.
+    pub parent_id: Option<i64>,
     /// The letter it was made from.
     pub requeued_from: Option<Uuid>,
     /// When it was made.
@@ -37,7 +41,7 @@ pub struct Job {
 impl Job {
     /// The name of its program, if it plays one.
     pub fn key(&self) -> Option<&str> {
-        (self.kind == "ordeal.play").then(|| self.args.get("key").and_then(Value::as_str)).flatten()
+        matches!(self.kind.as_str(), Play::KIND | PlayTogether::KIND).then(|| self.args.get("key").and_then(Value::as_str)).flatten()
     }
 }
 
@@ -200,8 +204,12 @@ pub struct Facts {
     pub letters: Vec<Letter>,
     /// The rows of each program.
     pub effects: HashMap<String, Vec<Effect>>,
+    /// How far each job said that it is.
+    pub progress: HashMap<i64, i64>,
+    /// What each job wrote into its log.
+    pub lines: HashMap<i64, Vec<String>>,
     /// How often the event of each key was emitted.
-    pub events: HashMap<String, usize>,
+    pub events: HashMap<String, i64>,
     /// What came by the clock.
     pub occurrences: Vec<Occurrence>,
     /// The workers.
@@ -232,6 +240,8 @@ pub struct Facts {
     pub shaped: Vec<Shaped>,
     /// The faults.
     pub faults: Vec<Fault>,
+    /// When the server was started again.
+    pub starts: Vec<DateTime<Utc>>,
     /// What happened to processes.
     pub lives: Vec<Life>,
     /// The places that were reached.
@@ -251,7 +261,7 @@ impl Facts {
         let pool = &stage.pool;
         let jobs: Vec<Job> = all(
             pool,
-            "select j.id, l.kind, j.args, j.unique_key, j.requeued_from, j.created_at
+            "select j.id, l.kind, j.args, j.unique_key, j.parent_id, j.requeued_from, j.created_at
              from engine.job j join engine.lane l on l.id = j.lane_id order by j.id",
         )
         .await?;
@@ -284,7 +294,15 @@ impl Facts {
             )
             .await?,
             effects: grouped(effects, |effect| effect.program.clone()),
-            events: events(pool).await?,
+            progress: pairs(all(pool, "select job_id, done from engine.progress").await?),
+            lines: grouped(
+                all(pool, "select job_id, line from engine.log_line order by job_id, position").await?,
+                |line: &(i64, String)| line.0,
+            )
+            .into_iter()
+            .map(|(job, lines)| (job, lines.into_iter().map(|(_, line)| line).collect()))
+            .collect(),
+            events: pairs(all(pool, "select key, count(*) from engine.event group by key").await?),
             occurrences: all(pool, "select schedule, occurrence, job_id, how from engine.occurrence order by schedule, occurrence").await?,
             workers: all(pool, "select id, (info ->> 'pid')::bigint as pid, dead_at from engine.worker").await?,
             hooks: all(pool, "select webhook_id, raw_body, processing_status from raw_ops.webhook_inbox").await?,
@@ -306,6 +324,7 @@ impl Facts {
             mixed: stage.fleet.is_mixed(),
             shaped: journal::read(&stage.folder, "shaped.")?,
             faults: journal::read(&stage.folder, "faults.")?,
+            starts: stage.server.starts(),
             lives: journal::read(&stage.folder, "lives.")?,
             places: places(stage)?,
             observed,
@@ -327,6 +346,19 @@ impl Facts {
         self.attempts_of(job).iter().find(|attempt| attempt.is_last())
     }
 
+    /// The job that displaced this one, which shares its key, by the words of its end; none when nobody did.
+    pub fn displaced_by(&self, job: i64) -> Option<i64> {
+        let end = self.end_of(job).filter(|end| end.outcome == "cancelled")?;
+        let words = end.error.as_deref()?;
+        let replaced = words.strip_prefix("replaced by job ");
+        replaced.or_else(|| words.strip_prefix("job ")?.strip_suffix(" took its unique key over"))?.parse().ok()
+    }
+
+    /// The job of an id.
+    pub fn job(&self, id: i64) -> Option<&Job> {
+        self.jobs.binary_search_by_key(&id, |job| job.id).ok().map(|place| &self.jobs[place])
+    }
+
     /// What operators were told when they cancelled a job: none when they never did.
     pub fn cancelled(&self, job: i64) -> Option<&Act> {
         self.acts.iter().filter(|act| matches!(&act.what, Deed::Cancel(id, _) if *id == job)).max_by_key(|act| act.answered_us)
@@ -340,9 +372,8 @@ where
     sqlx::query_as(sql).fetch_all(pool).await
 }
 
-async fn events(pool: &PgPool) -> Result<HashMap<String, usize>, sqlx::Error> {
-    let counts: Vec<(String, i64)> = sqlx::query_as("select key, count(*) from engine.event group by key").fetch_all(pool).await?;
-    Ok(counts.into_iter().map(|(key, times)| (key, times as usize)).collect())
+fn pairs<K: std::hash::Hash + Eq>(rows: Vec<(K, i64)>) -> HashMap<K, i64> {
+    rows.into_iter().collect()
 }
 
 fn grouped<K: std::hash::Hash + Eq, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, Vec<T>> {
@@ -355,7 +386,7 @@ fn grouped<K: std::hash::Hash + Eq, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> H
 
 fn programs(intents: &[Intent], acts: &[Act]) -> HashMap<String, Program> {
     let mut known = HashMap::new();
-    let mut open: Vec<Program> = intents.iter().flat_map(|intent| intent.programs.iter().cloned()).collect();
+    let mut open: Vec<Program> = intents.iter().flat_map(|intent| intent.programs.iter().chain(&intent.callback).cloned()).collect();
     open.extend(acts.iter().filter_map(|act| match &act.what {
         Deed::Requeue(_, program) => Some(program.clone()),
         _ => None,

@@ -16,6 +16,12 @@ pub struct Intent {
     pub programs: Vec<Program>,
     /// Whether it is asked again until there is an answer.
     pub keyed: bool,
+    /// Whether they go together by COPY.
+    #[serde(default)]
+    pub copied: bool,
+    /// What is called back when all of them have ended, of a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<Program>,
 }
 
 /// What a producer was told; on the disk before it goes on.
@@ -58,6 +64,10 @@ pub enum Deed {
     Pause,
     /// Let it go on.
     Resume,
+    /// Hold the programs of a limit key.
+    HoldKey(String),
+    /// Let them go on.
+    FreeKey(String),
 }
 
 /// A webhook that was accepted.

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod coverage;
 pub mod facts;
 pub mod faults;
+pub mod features;
 pub mod inputs;
 pub mod journal;
 pub mod kinds;

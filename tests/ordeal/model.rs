@@ -46,6 +46,8 @@ pub struct Foreseen<'a> {
     pub outside: Vec<usize>,
     /// The acts that wrote a row in a transaction of their own.
     pub inside: Vec<usize>,
+    /// The acts that said how far it is.
+    pub noted: Vec<usize>,
     /// What undoes it when it dies or is cancelled, in the order of what is undone.
     pub undone: Vec<&'a Program>,
     /// The keys of the events that it emits.
@@ -62,6 +64,7 @@ pub fn foresee(program: &Program) -> Foreseen<'_> {
         snoozed: 0,
         outside: Vec::new(),
         inside: Vec::new(),
+        noted: Vec::new(),
         undone: Vec::new(),
         emitted: Vec::new(),
         children: Vec::new(),
@@ -73,13 +76,22 @@ pub fn foresee(program: &Program) -> Foreseen<'_> {
             used = 0;
         }
         match act {
-            Act::Work(_) | Act::Block(_) | Act::Files(_) | Act::Note | Act::Sleep(_) | Act::Patch | Act::Await(_) => (),
+            Act::Work(_)
+            | Act::Block(_)
+            | Act::Files(_)
+            | Act::Sleep(_)
+            | Act::Patch
+            | Act::Await(_)
+            | Act::Vain(_)
+            // What was noted before it is done all the same, should the workflow die.
+            | Act::Continue => (),
+            Act::Note => left.noted.push(number),
             Act::Undo(undo) => left.undone.push(undo),
             Act::Outside | Act::StepOutside => left.outside.push(number),
             Act::Inside | Act::Step => left.inside.push(number),
             Act::Emit(key) => left.emitted.push(key),
             Act::Child(child) => left.children.push(child),
-            Act::Join(children) => left.children.extend(children),
+            Act::Join(children) | Act::JoinAny(children) => left.children.extend(children),
             Act::Snooze(_) => left.snoozed += 1,
             Act::Fail(blame) => {
                 if let Some(end) = fail(program, &mut left, &mut used, blame.category()) {
@@ -139,13 +151,15 @@ impl Blame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::due;
+    use crate::program::{Manner, due};
 
     fn program(acts: Vec<Act>) -> Program {
         Program {
             key: "p".into(),
             acts,
             unique: None,
+            manner: Manner::Yields,
+            together: false,
             limit: None,
             delay_ms: 0,
             priority: 5,

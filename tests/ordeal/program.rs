@@ -44,8 +44,14 @@ pub enum Act {
     Emit(String),
     /// A workflow waits for the event of this key.
     Await(String),
+    /// A workflow waits so many milliseconds for an event that nobody emits, and goes on without it.
+    Vain(u64),
     /// A workflow makes children and waits for their ends.
     Join(Vec<Program>),
+    /// A workflow makes children one by one and takes their ends as they come.
+    JoinAny(Vec<Program>),
+    /// A workflow begins anew behind this act, with nothing kept of what it did before.
+    Continue,
     /// Ends a stage: fails with a category.
     Fail(Blame),
     /// Ends a stage: panics.
@@ -90,6 +96,22 @@ pub enum Death {
     Memory,
 }
 
+/// What becomes of the job that holds a program's unique key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Manner {
+    /// It goes on, and the program has no job.
+    #[default]
+    Yields,
+    /// It is cancelled, unless it runs: then the program has no job.
+    Replaces,
+    /// It is cancelled, and the program waits as [`DEBOUNCE_MS`] says; one that runs goes on without the key.
+    Debounces,
+}
+
+/// How long a debounced program waits for another, and how long at most after the first of them, in milliseconds.
+pub const DEBOUNCE_MS: (u64, u64) = (700, 2500);
+
 /// One job to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Program {
@@ -100,6 +122,12 @@ pub struct Program {
     /// Of one such key one job lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<String>,
+    /// And this becomes of the one that has it.
+    #[serde(default)]
+    pub manner: Manner,
+    /// Whether it is worked on in one call with others, each with an outcome of its own.
+    #[serde(default)]
+    pub together: bool,
     /// Of one such key so many run at once as [`LIMITS`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
@@ -121,6 +149,13 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+impl Program {
+    /// Whether others of its key may displace it, so that it ends as cancelled though nobody asked for that.
+    pub const fn is_contested(&self) -> bool {
+        !matches!(self.manner, Manner::Yields)
+    }
+}
+
 /// A number that follows from a value: the same for the same value, whatever was done to its text.
 pub fn checksum(value: &Value) -> u32 {
     // FNV-1a over the text, in which keys have one order.
@@ -132,13 +167,23 @@ impl Act {
     pub const fn is_remembered(&self) -> bool {
         matches!(
             self,
-            Self::Step | Self::StepOutside | Self::Sleep(_) | Self::Undo(_) | Self::Patch | Self::Emit(_) | Self::Await(_) | Self::Join(_)
+            Self::Step
+                | Self::StepOutside
+                | Self::Sleep(_)
+                | Self::Undo(_)
+                | Self::Patch
+                | Self::Emit(_)
+                | Self::Await(_)
+                | Self::Vain(_)
+                | Self::Join(_)
+                | Self::JoinAny(_)
+                | Self::Continue
         )
     }
 
     /// Whether somebody else's program depends on it.
     pub const fn is_shared(&self) -> bool {
-        matches!(self, Self::Emit(_) | Self::Await(_) | Self::Join(_))
+        matches!(self, Self::Emit(_) | Self::Await(_) | Self::Join(_) | Self::JoinAny(_))
     }
 }
 

@@ -188,7 +188,8 @@ fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> Joi
         askers.spawn(Producer::new(stage.clone(), number).run(rate, stop.clone()));
     }
     askers.spawn(operators::cancel(stage.clone(), stop.clone()));
-    askers.spawn(operators::pause(stage.clone(), stop.clone()));
+    askers.spawn(operators::pause_queue(stage.clone(), stop.clone()));
+    askers.spawn(operators::hold_keys(stage.clone(), stop.clone()));
     for _ in 0..2 {
         askers.spawn(operators::requeue(stage.clone(), stop.clone()));
     }

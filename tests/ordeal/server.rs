@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use chrono::{DateTime, Utc};
 use embedded::{Cluster, Options};
 use rustix::process::Signal;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -27,6 +28,7 @@ pub struct Server {
     front: Proxy,
     primary: watch::Sender<PathBuf>,
     next: AtomicU32,
+    starts: std::sync::Mutex<Vec<DateTime<Utc>>>,
 }
 
 struct Nodes {
@@ -62,7 +64,8 @@ impl Server {
         let (sender, socket) = watch::channel(primary.socket());
         let front = Proxy::start(socket).await?;
         let nodes = Mutex::new(Nodes { primary, standby: None, made: 0 });
-        let server = Self { nodes, folder: folder.into(), front, primary: sender, next: AtomicU32::new(0) };
+        let server =
+            Self { nodes, folder: folder.into(), front, primary: sender, next: AtomicU32::new(0), starts: std::sync::Mutex::default() };
         if standby {
             server.attach(&mut *server.nodes.lock().await).await?;
         }
@@ -113,6 +116,7 @@ impl Server {
         let begun = Instant::now();
         let mut nodes = self.nodes.lock().await;
         nodes.primary.end(signal).await?;
+        self.starts_again();
         nodes.primary.start().await?;
         Ok(begun.elapsed())
     }
@@ -127,11 +131,22 @@ impl Server {
         tokio::time::sleep(time).await;
         let lifted = nodes.primary.limit_files(None);
         let down = nodes.primary.has_ended();
-        if !down {
+        if down {
+            self.starts_again();
+        } else {
             lifted?;
         }
         nodes.primary.start().await?;
         Ok(down)
+    }
+
+    fn starts_again(&self) {
+        self.starts.lock().expect("no holder of this lock panics").push(Utc::now());
+    }
+
+    /// When the primary was started again after it had been down: no connection is older than the last of these.
+    pub fn starts(&self) -> Vec<DateTime<Utc>> {
+        self.starts.lock().expect("no holder of this lock panics").clone()
     }
 
     /// The port at which whoever is the primary can be reached.

@@ -48,28 +48,42 @@ fn snooze(facts: &Facts, job: i64, number: i32, ms: i64, finding: &mut Finding) 
     finding.holds(waited + TOLERANCE_MS >= ms, || format!("job {job} snoozed for {ms} ms and ran again after {waited} ms"));
 }
 
-/// While a queue is paused nothing of it begins, but what was in hand; what came after the pause cannot have been.
+/// While a queue is paused, or a key held, nothing of it begins but what was in hand; what came after that cannot have been.
 fn pauses(facts: &Facts, intended: &HashMap<&str, i64>, finding: &mut Finding) {
     let came = when_attempts_came(facts, intended);
-    let mut since = None;
+    let mut since: HashMap<Option<&str>, i64> = HashMap::new();
     for act in &facts.acts {
         match (&act.what, act.answered_us) {
-            (Deed::Pause, Some(at)) => since = Some(at),
+            (Deed::Pause, Some(at)) => drop(since.insert(None, at)),
+            (Deed::HoldKey(key), Some(at)) => drop(since.insert(Some(key), at)),
             (Deed::Resume, None) => {
-                let Some(from) = since.take() else { continue };
-                let begun = |word: &&Word| matches!(word.what, What::Started(_)) && word.at_us > from && word.at_us < act.asked_us;
-                let (new, old): (Vec<&Word>, Vec<&Word>) =
-                    facts.words.iter().filter(begun).partition(|word| came.get(&(word.job, word.attempt)).is_some_and(|at| *at > from));
-                finding.holds(new.is_empty(), || {
-                    let jobs: Vec<(i64, i32)> = new.iter().map(|word| (word.job, word.attempt)).take(5).collect();
-                    format!("{} attempts came after their queue was paused and began in its pause: {jobs:?}", new.len())
-                });
-                let late = old.iter().filter(|word| word.at_us > from + IN_HAND_US).count();
-                finding.holds(late <= LATE, || format!("{late} jobs began while their queue was paused"));
+                if let Some(from) = since.remove(&None) {
+                    paused(facts, &came, (from, act.asked_us), None, finding);
+                }
+            }
+            (Deed::FreeKey(key), None) => {
+                if let Some(from) = since.remove(&Some(key.as_str())) {
+                    paused(facts, &came, (from, act.asked_us), Some(key), finding);
+                }
             }
             _ => (),
         }
     }
+}
+
+/// What began from one moment to another while the queue was paused, or a limit key held.
+fn paused(facts: &Facts, came: &HashMap<(i64, i32), i64>, (from, to): (i64, i64), key: Option<&str>, finding: &mut Finding) {
+    let what = key.map_or_else(|| "their queue".to_string(), |key| format!("the key {key}"));
+    let is_of = |program: &str| key.is_none() || facts.programs.get(program).is_some_and(|program| program.limit.as_deref() == key);
+    let begun = |word: &&Word| matches!(word.what, What::Started(_)) && word.at_us > from && word.at_us < to && is_of(&word.program);
+    let (new, old): (Vec<&Word>, Vec<&Word>) =
+        facts.words.iter().filter(begun).partition(|word| came.get(&(word.job, word.attempt)).is_some_and(|at| *at > from));
+    finding.holds(new.is_empty(), || {
+        let jobs: Vec<(i64, i32)> = new.iter().map(|word| (word.job, word.attempt)).take(5).collect();
+        format!("{} attempts came after {what} was paused and began in its pause: {jobs:?}", new.len())
+    });
+    let late = old.iter().filter(|word| word.at_us > from + IN_HAND_US).count();
+    finding.holds(late <= LATE, || format!("{late} jobs began while {what} was paused"));
 }
 
 /// No attempt was there before this: the job was not asked for, or the attempt before it had not begun.

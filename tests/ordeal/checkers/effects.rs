@@ -25,7 +25,7 @@ pub fn check(facts: &Facts) -> Finding {
         let rows = facts.effects.get(key).map_or(&[][..], Vec::as_slice);
         for key in &foreseen.emitted {
             let times = facts.events.get(*key).copied().unwrap_or(0);
-            let must = usize::from(is_whole(facts, job, &foreseen) == Some(true));
+            let must = i64::from(is_whole(facts, job, &foreseen) == Some(true));
             finding
                 .holds(times == must || (must == 0 && times == 1), || format!("job {} emitted the event of {key} {times} times", job.id));
         }
@@ -36,12 +36,12 @@ pub fn check(facts: &Facts) -> Finding {
 }
 
 /// Whether the job ended as it must: then all of it happened, otherwise a part.
-fn is_whole(facts: &Facts, job: &Job, foreseen: &Foreseen<'_>) -> Option<bool> {
+pub(super) fn is_whole(facts: &Facts, job: &Job, foreseen: &Foreseen<'_>) -> Option<bool> {
     let end = facts.end_of(job.id)?;
     Some(match foreseen.end {
         End::Completed(_) => end.outcome == "completed",
         End::Dead(category) => end.outcome == "dead" && end.category.as_deref() == Some(category),
-        End::Cancelled => facts.cancelled(job.id).is_none(),
+        End::Cancelled => facts.cancelled(job.id).is_none() && facts.displaced_by(job.id).is_none(),
         End::Held => false,
     })
 }

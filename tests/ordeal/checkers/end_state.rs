@@ -4,7 +4,7 @@ use super::Finding;
 use crate::{
     facts::{Attempt, Facts, Job},
     model::{End, Foreseen, foresee},
-    program::{Program, RATE, checksum},
+    program::{Manner, Program, RATE, checksum},
 };
 
 pub fn check(facts: &Facts) -> Finding {
@@ -45,6 +45,10 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
             return started_after(facts, job.id, answer, act.answered_us);
         }
     }
+    // What displaced it is looked at by another checker.
+    if is_displaced(facts, job, program, end) {
+        return None;
+    }
     if end.outcome == "dead" && end.category.as_deref() == Some("poison") && foreseen.end != End::Dead("poison") {
         return (!is_innocent_poison(facts, job.id)).then(|| "it is called poison, and did no harm".to_string());
     }
@@ -59,6 +63,12 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
         return Some(format!("it must be {:?} and is {outcome} of {category:?}: {error:?}", foreseen.end));
     }
     counts(facts, job.id, program, &foreseen).or_else(|| output(program, &foreseen, end))
+}
+
+/// Whether others of its key may have ended it, and did: by their word, or by the key that its lost worker had not any more.
+fn is_displaced(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> bool {
+    let by_loss = end.outcome == "cancelled" && end.error.is_none() && program.manner == Manner::Debounces;
+    program.is_contested() && (by_loss || facts.displaced_by(job.id).is_some())
 }
 
 /// What was cancelled before it ran never runs.

@@ -3,6 +3,8 @@
 
 mod arguments;
 mod attempts;
+mod batches;
+mod contested;
 mod cron;
 mod due;
 mod effects;
@@ -12,6 +14,7 @@ mod letters;
 mod limits;
 mod lost;
 mod mails;
+mod notes;
 mod one_end;
 mod order;
 mod recovery;
@@ -70,6 +73,9 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         attempts::check(facts),
         unique::check(facts),
         undone::check(facts),
+        contested::check(facts),
+        batches::check(facts),
+        notes::check(facts),
         limits::check(facts),
         order::check(facts),
         due::check(facts),

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::Finding;
-use crate::{facts::Facts, faults::Class, program::Act, witness::Word};
+use crate::{facts::Facts, faults::Class, process::child::LEASE, program::Act, witness::Word};
 
 /// For so long after it was told to stop a worker may still be at work, in microseconds.
 const DRAINING_US: i64 = 30_000_000;
@@ -13,6 +13,9 @@ const AFTERMATH: TimeDelta = TimeDelta::seconds(30);
 
 /// A machine under load may starve a process for a lease and longer: so many verdicts on the living prove nothing yet.
 const BY_CHANCE: usize = 2;
+
+/// What two clocks of one machine may differ by.
+const TOLERANCE: TimeDelta = TimeDelta::milliseconds(60);
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("I13", "every process answers after the last heal, and only the harmed are taken for dead");
@@ -32,10 +35,24 @@ pub fn check(facts: &Facts) -> Finding {
         }
     }
     drains(facts, &mut finding);
+    hasty_verdicts(facts, &mut finding);
     if unharmed.len() > BY_CHANCE {
         finding.violated(format!("workers {unharmed:?} were declared dead, and nobody had harmed them"));
     }
     finding
+}
+
+/// After the server was away every lease has run out, which proves nothing: nobody is declared dead before somebody has
+/// watched for a whole lease, on a connection that is younger than the server's start.
+fn hasty_verdicts(facts: &Facts, finding: &mut Finding) {
+    let lease = TimeDelta::milliseconds(LEASE.as_millis() as i64);
+    for start in &facts.starts {
+        let hasty =
+            facts.workers.iter().find(|worker| worker.dead_at.is_some_and(|dead| dead >= *start && dead + TOLERANCE < *start + lease));
+        finding.holds(hasty.is_none(), || {
+            format!("the server started at {start}, and a worker was dead before a lease had passed: {hasty:?}")
+        });
+    }
 }
 
 const fn is_deadly(act: &Act) -> bool {

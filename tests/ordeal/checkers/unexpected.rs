@@ -2,15 +2,20 @@
 
 use std::collections::HashSet;
 
+use engine::Job as _;
+
 use super::Finding;
-use crate::facts::Facts;
+use crate::{
+    facts::Facts,
+    kinds::{Play, PlayTogether},
+};
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("I2", "no job is there that nobody asked for, or twice");
     let fired: HashSet<i64> = facts.occurrences.iter().filter_map(|occurrence| occurrence.job_id).collect();
     for job in &facts.jobs {
         match job.kind.as_str() {
-            "ordeal.play" => {
+            Play::KIND | PlayTogether::KIND => {
                 let known = job.key().is_some_and(|key| facts.programs.contains_key(key));
                 finding.holds(known, || format!("job {} plays {:?}, which nobody enqueued", job.id, job.key()));
             }

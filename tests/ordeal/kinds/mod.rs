@@ -1,16 +1,19 @@
 //! The kinds of job of the ordeal.
 
+mod together;
 pub mod versions;
 
 use std::time::Duration;
 
-use engine::{Category, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Tx};
+use engine::{Category, Child, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Tx};
 use jobs::clients::Outside;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use together::PlayTogether;
+
 use crate::{
-    program::{Act, Blame, Death, Program, RATE, checksum, due},
+    program::{Act, Blame, DEBOUNCE_MS, Death, Manner, Program, RATE, checksum, due},
     witness::{self, What},
 };
 
@@ -39,7 +42,7 @@ pub fn probe_queue(slot: usize) -> String {
 
 /// What the ordeal's workers of a version run: its own kinds and the product's.
 pub fn kinds(version: u32, outside: Outside) -> Kinds {
-    versions::of(jobs::kinds().sharing(outside).with::<Play>().with::<Tick>().with::<Probe>(), version)
+    versions::of(jobs::kinds().sharing(outside).with::<Play>().with_together::<PlayTogether>().with::<Tick>().with::<Probe>(), version)
 }
 
 /// Plays a program.
@@ -52,6 +55,17 @@ pub struct Play {
     /// What it carries.
     #[serde(default)]
     pub chaff: Value,
+    /// The act that a workflow which began anew goes on with.
+    #[serde(default, skip_serializing_if = "is_the_first")]
+    pub from: usize,
+    /// What a batch says to the program that it calls back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_the_first(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What comes each second.
@@ -91,11 +105,17 @@ impl Program {
     /// # Panics
     /// Never: programs serialise.
     pub fn job(&self) -> NewJob {
-        let play = Play { key: self.key.clone(), acts: self.acts.clone(), chaff: self.chaff.clone() };
-        let mut job = NewJob::of(&play).expect("programs serialise").priority(self.priority);
+        let play = Play { key: self.key.clone(), acts: self.acts.clone(), chaff: self.chaff.clone(), from: 0, batch: None };
+        let job = if self.together { NewJob::of(&PlayTogether(play)) } else { NewJob::of(&play) };
+        let mut job = job.expect("programs serialise").priority(self.priority);
         if let Some(key) = &self.unique {
             job = job.unique_key(key);
         }
+        job = match self.manner {
+            Manner::Yields => job,
+            Manner::Replaces => job.replace(),
+            Manner::Debounces => job.debounce(Duration::from_millis(DEBOUNCE_MS.0), Duration::from_millis(DEBOUNCE_MS.1)),
+        };
         if let Some(key) = &self.limit {
             job = job.limit_key(key);
         }
@@ -115,6 +135,12 @@ impl Job for Play {
     const TIMEOUT: Duration = Duration::from_hours(1);
 
     async fn run(&self, run: &mut Run) -> JobResult {
+        self.attempt(run).await
+    }
+}
+
+impl Play {
+    async fn attempt(&self, run: &mut Run) -> JobResult {
         let counted = patiently!(counted(run))?;
         witness::say(run, &self.key, What::Started(counted));
         let answer = self.play(run, counted).await;
@@ -122,11 +148,9 @@ impl Job for Play {
         witness::say(run, &self.key, if refused { What::Refused } else { What::Ended });
         answer
     }
-}
 
-impl Play {
     async fn play(&self, run: &mut Run, counted: usize) -> JobResult {
-        for (number, act) in due(&self.acts, counted) {
+        for (number, act) in due(&self.acts, counted).filter(|(number, _)| *number >= self.from) {
             match act {
                 Act::Work(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
                 Act::Block(ms) => std::thread::sleep(Duration::from_millis(*ms)),
@@ -149,6 +173,9 @@ impl Play {
                 }
                 Act::Emit(key) => patiently!(run.emit(EVENT, key, key))?,
                 Act::Await(key) => patiently!(self.receive(run, key))?,
+                Act::Vain(ms) => patiently!(self.wait_in_vain(run, number, *ms))?,
+                Act::JoinAny(children) => join_as_they_end(run, children).await?,
+                Act::Continue => patiently!(run.continue_as(&Self { from: number + 1, ..self.clone() })).map(drop)?,
                 Act::Join(children) => {
                     let jobs: Vec<NewJob> = children.iter().map(Program::job).collect();
                     let made = patiently!(run.children("children", &jobs))?;
@@ -194,6 +221,13 @@ impl Play {
             // A wait that never gives up, and a payload that is the key: a program's own words could not say this.
             other => panic!("the event of {key} came with {other:?}"),
         }
+    }
+
+    async fn wait_in_vain(&self, run: &mut Run, number: usize, ms: u64) -> JobResult<()> {
+        let never = format!("{}, never at {number}", self.key);
+        let came = run.wait_event::<String>(EVENT, &never, Duration::from_millis(ms)).await?;
+        assert!(came.is_none(), "an event came that nobody emitted: {came:?}");
+        Ok(())
     }
 
     async fn inside(&self, run: &Run, number: usize) -> JobResult<()> {
@@ -244,6 +278,20 @@ async fn enqueue_child(run: &Run, child: &Program) -> JobResult<()> {
     let mut tx = run.begin().await?;
     run.enqueue_in(&mut tx, &child.job().idempotency_key("parent", &child.key)).await?;
     tx.commit().await
+}
+
+/// Makes children one by one and waits for each end, in the order in which they come.
+async fn join_as_they_end(run: &mut Run, children: &[Program]) -> JobResult<()> {
+    let mut open: Vec<Child> = Vec::new();
+    for child in children {
+        open.push(patiently!(run.child("one of several", &child.job()))?);
+    }
+    while !open.is_empty() {
+        let among: Vec<&Child> = open.iter().collect();
+        let (place, _) = patiently!(run.join_any("any of several", &among))?;
+        open.remove(place);
+    }
+    Ok(())
 }
 
 /// How many attempts of this job were counted: the stage of its program.

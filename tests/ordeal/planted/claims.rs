@@ -97,7 +97,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "C10",
         like: "B34",
-        provoked_by: Provocation::Connections,
+        provoked_by: Provocation::Calm,
         what: "a claimer's floor passes transactions that are still open",
         plants: &[Branch("a floor passes open transactions")],
     },

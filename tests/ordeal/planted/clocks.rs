@@ -66,7 +66,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "T06",
         like: "B34",
-        provoked_by: Provocation::Connections,
+        provoked_by: Provocation::Calm,
         what: "promotion never looks back at what was committed late",
         plants: &[Branch("promotion never looks back")],
     },

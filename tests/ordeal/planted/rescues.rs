@@ -82,12 +82,12 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "R08",
         like: "B48",
-        provoked_by: Provocation::Kills,
-        what: "a poisoned job and a cancelled one keep their unique keys and requests",
+        provoked_by: Provocation::Calm,
+        what: "a poisoned job and a cancelled one keep their unique keys",
         plants: &[Statement(
             "claim/rescue",
-            "delete from engine.cancel_request where job_id in (select job_id from kept where outcome in ('cancelled', 'dead'))",
-            "delete from engine.cancel_request where job_id in (select job_id from kept where outcome = 'dead')",
+            "delete from engine.unique_key where job_id in (select job_id from kept where outcome in ('cancelled', 'dead'))",
+            "delete from engine.unique_key where job_id in (select job_id from kept where false)",
         )],
     },
     Bug {
@@ -108,17 +108,17 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "R12",
         like: "B37",
-        provoked_by: Provocation::Deaths,
+        provoked_by: Provocation::Calm,
         what: "suspects run among others",
         plants: &[Branch("suspects run among others")],
     },
     Bug {
         id: "R13",
         like: "B26",
-        provoked_by: Provocation::Deaths,
+        provoked_by: Provocation::Places(&["stop before run/commit"]),
         what: "a rescue does not wait for a handler's open transaction",
         plants: &[
-            Statement("claim/lock", "for update", ""),
+            Statement("claim/lock", "for update skip locked", "for key share skip locked"),
             Statement("worker/end_sessions", "application_name = $1", "application_name = $1 and false"),
         ],
     },

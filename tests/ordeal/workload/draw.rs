@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 use crate::{
     chance::weighted,
-    program::{Act, Blame, Death, LIMITS, Program, RATE},
+    program::{Act, Blame, Death, LIMITS, Manner, Program, RATE},
 };
 
 /// How many unique keys there are: few, so that jobs meet.
 const UNIQUE_KEYS: u32 = 8;
+/// And how many under which programs replace each other.
+const CONTESTED_KEYS: u32 = 4;
 const BLAMES: [Blame; 4] = [Blame::Validation, Blame::BusinessRule, Blame::RateLimited, Blame::Upstream];
 
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +31,13 @@ enum Shape {
     Mixed,
     Flow,
     Undone,
+    Loops,
+    Noted,
+    Vain,
+    Anew,
 }
 
-const SHAPES: [(Shape, u32); 15] = [
+const SHAPES: [(Shape, u32); 19] = [
     (Shape::Plain, 24),
     (Shape::Work, 10),
     (Shape::Outside, 12),
@@ -47,6 +53,10 @@ const SHAPES: [(Shape, u32); 15] = [
     (Shape::Mixed, 8),
     (Shape::Flow, 10),
     (Shape::Undone, 4),
+    (Shape::Loops, 2),
+    (Shape::Noted, 4),
+    (Shape::Vain, 3),
+    (Shape::Anew, 5),
 ];
 
 /// A program of this name.
@@ -65,6 +75,9 @@ pub fn program(random: &mut StdRng, key: String) -> Program {
             program.delay_ms = random.random_range(50..3000);
         }
     }
+    if random.random_ratio(1, 14) {
+        contest(random, &mut program);
+    }
     if random.random_ratio(1, 12) {
         program.limit = Some(weighted(random, &[(LIMITS[0].0, 3), (LIMITS[1].0, 2), (LIMITS[2].0, 4), (RATE.0, 2)]).into());
         // A job that is sent back because its rate has nothing left counts as snoozed too.
@@ -81,6 +94,44 @@ pub fn program(random: &mut StdRng, key: String) -> Program {
     program
 }
 
+/// Gives a program a key under which others replace it, or it them.
+fn contest(random: &mut StdRng, program: &mut Program) {
+    let number = random.random_range(0..CONTESTED_KEYS);
+    if random.random_ratio(1, 2) {
+        (program.unique, program.manner) = (Some(format!("replaced-{number}")), Manner::Replaces);
+    } else {
+        (program.unique, program.manner) = (Some(format!("debounced-{number}")), Manner::Debounces);
+        // It waits as long as its manner says.
+        program.delay_ms = 0;
+    }
+}
+
+/// A program that is worked on in one call with others. None of them does what would end the call of all.
+pub fn gathered(random: &mut StdRng, key: String) -> Program {
+    let mut acts = Vec::new();
+    for _ in 0..random.random_range(1..4) {
+        acts.push(match random.random_range(0..5) {
+            0 => Act::Outside,
+            1 => Act::Inside,
+            2 => Act::Fail(BLAMES[random.random_range(1..4)]),
+            3 => snooze(random),
+            _ => Act::Work(random.random_range(1..60)),
+        });
+    }
+    acts.push(if random.random_ratio(1, 2) { Act::Finish } else { Act::FinishInside(Vec::new()) });
+    Program { together: true, ..plain(key, acts) }
+}
+
+/// A program of no key, as those must be that are copied.
+pub fn keyless(random: &mut StdRng, key: String) -> Program {
+    Program { unique: None, manner: Manner::Yields, limit: None, ..program(random, key) }
+}
+
+/// What is called back when all of a batch have ended.
+pub fn called_back(key: String) -> Program {
+    plain(key, vec![Act::Outside, Act::FinishInside(Vec::new())])
+}
+
 /// A program that runs until somebody cancels it.
 pub fn held(key: String) -> Program {
     plain(key, vec![Act::Outside, Act::Hold])
@@ -91,9 +142,10 @@ pub fn distant(key: String) -> Program {
     Program { delay_ms: 24 * 3600 * 1000, ..plain(key, vec![Act::Outside, Act::Finish]) }
 }
 
-/// A program that ends its process each time it runs.
+/// A program that ends its process each time it runs, and holds a unique key of its own until it is given up.
 pub fn poison(key: String, death: Death) -> Program {
-    plain(key, vec![Act::Outside, Act::Die(death)])
+    let unique = Some(format!("poison {key}"));
+    Program { unique, ..plain(key, vec![Act::Outside, Act::Die(death)]) }
 }
 
 /// A program that dies while it holds a unique key of its own.
@@ -113,7 +165,18 @@ pub fn again(key: &str) -> Program {
 }
 
 const fn plain(key: String, acts: Vec<Act>) -> Program {
-    Program { key, acts, unique: None, limit: None, delay_ms: 0, priority: 5, max_attempts: None, chaff: Value::Null }
+    Program {
+        key,
+        acts,
+        unique: None,
+        manner: Manner::Yields,
+        together: false,
+        limit: None,
+        delay_ms: 0,
+        priority: 5,
+        max_attempts: None,
+        chaff: Value::Null,
+    }
 }
 
 fn acts(random: &mut StdRng, key: &str, shape: Shape) -> Vec<Act> {
@@ -146,6 +209,14 @@ fn acts(random: &mut StdRng, key: &str, shape: Shape) -> Vec<Act> {
         Shape::Mixed => mixed(random),
         Shape::Flow => flow(random),
         Shape::Undone => undone(random, key),
+        Shape::Loops => {
+            let mut acts: Vec<Act> = (0..random.random_range(8..20)).map(|_| Act::Snooze(random.random_range(1..40))).collect();
+            acts.extend([Act::Outside, Act::Finish]);
+            acts
+        }
+        Shape::Noted => vec![Act::Note, Act::Fail(Blame::Upstream), Act::Note, work, Act::Note, Act::Finish],
+        Shape::Vain => vec![Act::Step, Act::Vain(random.random_range(1..900)), Act::Step, Act::FinishInside(Vec::new())],
+        Shape::Anew => anew(random, key),
     }
 }
 
@@ -171,7 +242,27 @@ fn mixed(random: &mut StdRng) -> Vec<Act> {
 pub fn family(random: &mut StdRng, key: &str) -> Program {
     let child = |n: u32| plain(format!("{key}/{n}"), vec![Act::Outside, Act::Step, Act::FinishInside(Vec::new())]);
     let children = (0..random.random_range(1..5)).map(child).collect();
-    plain(key.into(), vec![Act::Step, Act::Join(children), Act::Step, Act::FinishInside(Vec::new())])
+    let join = if random.random_ratio(1, 2) { Act::Join(children) } else { Act::JoinAny(children) };
+    plain(key.into(), vec![Act::Step, join, Act::Step, Act::FinishInside(Vec::new())])
+}
+
+/// A workflow that begins anew a few times, with steps before and after; what undoes its earlier lives is still done.
+fn anew(random: &mut StdRng, key: &str) -> Vec<Act> {
+    let undo = plain(format!("{key}/undo-0"), vec![Act::Outside, Act::FinishInside(Vec::new())]);
+    let mut acts = vec![Act::Undo(Box::new(undo)), Act::Step];
+    for _ in 0..random.random_range(1..4) {
+        acts.extend([Act::Continue, Act::StepOutside]);
+        match random.random_range(0..4) {
+            0 => acts.push(Act::Sleep(random.random_range(1..300))),
+            1 => acts.push(Act::Fail(Blame::Upstream)),
+            2 => acts.push(snooze(random)),
+            _ => (),
+        }
+        acts.push(Act::Step);
+    }
+    acts.push(if random.random_ratio(1, 3) { Act::Fail(Blame::Validation) } else { Act::Finish });
+    acts.push(Act::Finish);
+    acts
 }
 
 /// A workflow: steps, sleeps, and failures between them, after which it passes over what it has done.

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use engine::{
     JobId, StoreError,
-    store::{cancel_request, dead_letter},
+    store::{
+        cancel_request, dead_letter,
+        pause::{self, Scope, Window},
+    },
 };
 use rand::{RngExt, rngs::StdRng};
 use serde_json::value::to_raw_value;
@@ -15,6 +18,7 @@ use crate::{
     chance::{Purpose, stream},
     kinds::{Play, QUEUE},
     ledger::Deed,
+    program::{LIMITS, RATE},
     stage::Stage,
 };
 
@@ -87,7 +91,7 @@ pub async fn requeue(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Resu
 ///
 /// # Errors
 /// When the ledger cannot be written.
-pub async fn pause(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn pause_queue(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut random = stream(stage.seed, Purpose::Robot, 1);
     loop {
         let wait = Duration::from_millis(random.random_range(4000..9000));
@@ -97,6 +101,33 @@ pub async fn pause(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result
         set_paused(&stage, true).await?;
         moment(&mut random, &stop).await;
         set_paused(&stage, false).await?;
+    }
+}
+
+/// Holds the programs of one limit key after the other for a moment, and lets them go on.
+///
+/// # Errors
+/// When the ledger cannot be written.
+pub async fn hold_keys(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut random = stream(stage.seed, Purpose::Robot, 3);
+    let keys: Vec<&str> = LIMITS.iter().map(|(key, ..)| *key).chain([RATE.0]).collect();
+    loop {
+        let wait = Duration::from_millis(random.random_range(300..2500));
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return Ok(());
+        }
+        let key = keys[random.random_range(0..keys.len())];
+        let act = stage.ledger.means(Deed::HoldKey(key.into()))?;
+        while pause::begin(&stage.pool, Scope::Key, key, Window::default(), "robot", None).await.is_err() {
+            tokio::time::sleep(AGAIN).await;
+        }
+        stage.ledger.was_told(act, "done")?;
+        moment(&mut random, &stop).await;
+        let act = stage.ledger.means(Deed::FreeKey(key.into()))?;
+        while pause::resume(&stage.pool, Scope::Key, key, "robot").await.is_err() {
+            tokio::time::sleep(AGAIN).await;
+        }
+        stage.ledger.was_told(act, "done")?;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use engine::{Client, NewJob};
+use engine::{Client, JobId, NewJob};
 use rand::{RngExt, rngs::StdRng};
 use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use crate::{
     chance::{Purpose, stream},
     clock,
     ledger::{Ack, Intent},
-    program::{Death, Program},
+    program::{Death, Manner, Program},
     stage::Stage,
 };
 
@@ -23,6 +23,10 @@ const AGAIN: Duration = Duration::from_millis(30);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many programs go together in bulk.
 const BULK: usize = 15;
+/// How many at most by COPY.
+const COPIED: usize = 25;
+/// How many at most in a batch that is called back.
+const BATCHED: usize = 9;
 
 /// One producer.
 pub struct Producer {
@@ -56,12 +60,20 @@ impl Producer {
         self.special().await?;
         let mut beat = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
         while stop.run_until_cancelled(beat.tick()).await.is_some() {
-            if self.random.random_ratio(1, 40) {
-                self.bulk().await?;
-            } else {
-                let key = self.key();
-                let program = draw::program(&mut self.random, key);
-                self.enqueue(program).await?;
+            match self.random.random_range(0..120) {
+                0..3 => self.bulk().await?,
+                3 | 4 => self.copy().await?,
+                5 | 6 => self.batch().await?,
+                7..12 => {
+                    let key = self.key();
+                    let gathered = draw::gathered(&mut self.random, key);
+                    self.enqueue(gathered).await?;
+                }
+                _ => {
+                    let key = self.key();
+                    let program = draw::program(&mut self.random, key);
+                    self.enqueue(program).await?;
+                }
             }
             if self.random.random_ratio(1, 25) {
                 let key = self.key();
@@ -109,8 +121,16 @@ impl Producer {
 
     async fn enqueue(&mut self, program: Program) -> anyhow::Result<()> {
         let ledger = &self.stage.ledger;
-        ledger.intents.add_synced(&Intent { at_us: clock::now_us(), programs: vec![program.clone()], keyed: true })?;
-        let way = if self.random.random_ratio(1, 4) { Way::Sql } else { Way::Client };
+        ledger.intents.add_synced(&Intent {
+            at_us: clock::now_us(),
+            programs: vec![program.clone()],
+            keyed: true,
+            copied: false,
+            callback: None,
+        })?;
+        // How programs replace each other is the client's part.
+        let plain = program.manner == Manner::Yields && !program.together;
+        let way = if plain && self.random.random_ratio(1, 4) { Way::Sql } else { Way::Client };
         let job = program.job().idempotency_key(format!("producer {}", self.number), &program.key);
         let mut asked_again = 0;
         let (id, created) = loop {
@@ -167,16 +187,55 @@ impl Producer {
         // Of these two the second finds the key held, by the same statement.
         let of = self.key();
         programs.extend([draw::twin(self.key(), &of), draw::twin(self.key(), &of)]);
-        let ledger = &self.stage.ledger;
-        ledger.intents.add_synced(&Intent { at_us: clock::now_us(), programs: programs.clone(), keyed: false })?;
-        let jobs: Vec<NewJob> = programs.iter().map(Program::job).collect();
+        let jobs = self.mean(&programs, false, None)?;
         let client = Client::new(self.stage.producers.clone());
-        if let Ok(Ok(ids)) = tokio::time::timeout(PATIENCE, client.enqueue_many(&jobs)).await {
-            let jobs = ids.into_iter().map(|id| id.map(|id| id.0)).collect();
-            let ack = Ack { at_us: clock::now_us(), key: programs[0].key.clone(), jobs, created: true, asked_again: 0 };
-            ledger.acks.add_synced(&ack)?;
+        let asking = tokio::time::timeout(PATIENCE, client.enqueue_many(&jobs)).await;
+        self.acknowledge(&programs, asking.ok().and_then(Result::ok))
+    }
+
+    /// Many in one transaction by COPY: all are there, or none.
+    async fn copy(&mut self) -> anyhow::Result<()> {
+        let programs = self.keyless(COPIED);
+        let jobs = self.mean(&programs, true, None)?;
+        let client = Client::new(self.stage.producers.clone());
+        let asking = tokio::time::timeout(PATIENCE, client.enqueue_copy(&jobs)).await;
+        self.acknowledge(&programs, asking.ok().and_then(Result::ok).map(|ids| ids.into_iter().map(Some).collect()))
+    }
+
+    /// Some with a program that is called back when they have ended: all are there, or none.
+    async fn batch(&mut self) -> anyhow::Result<()> {
+        let programs = self.keyless(BATCHED);
+        let callback = draw::called_back(self.key());
+        let jobs = self.mean(&programs, false, Some(&callback))?;
+        let client = Client::new(self.stage.producers.clone());
+        let callback = callback.job();
+        let asking = tokio::time::timeout(PATIENCE, client.enqueue_batch(&jobs, &callback)).await;
+        self.acknowledge(&programs, asking.ok().and_then(Result::ok).map(|batched| batched.jobs))
+    }
+
+    fn keyless(&mut self, most: usize) -> Vec<Program> {
+        let count = self.random.random_range(2..most);
+        let mut programs = Vec::new();
+        for _ in 0..count {
+            let key = self.key();
+            programs.push(draw::keyless(&mut self.random, key));
         }
-        Ok(())
+        programs
+    }
+
+    /// Takes note that programs are to be enqueued together, and perhaps what is called back after them.
+    fn mean(&self, programs: &[Program], copied: bool, callback: Option<&Program>) -> anyhow::Result<Vec<NewJob>> {
+        let intent = Intent { at_us: clock::now_us(), programs: programs.to_vec(), keyed: false, copied, callback: callback.cloned() };
+        self.stage.ledger.intents.add_synced(&intent)?;
+        Ok(programs.iter().map(Program::job).collect())
+    }
+
+    /// Takes note of what became of them, where there was an answer.
+    fn acknowledge(&self, programs: &[Program], answer: Option<Vec<Option<JobId>>>) -> anyhow::Result<()> {
+        let Some(ids) = answer else { return Ok(()) };
+        let jobs = ids.into_iter().map(|id| id.map(|id| id.0)).collect();
+        let ack = Ack { at_us: clock::now_us(), key: programs[0].key.clone(), jobs, created: true, asked_again: 0 };
+        Ok(self.stage.ledger.acks.add_synced(&ack)?)
     }
 }
 

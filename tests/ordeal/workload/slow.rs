@@ -13,7 +13,7 @@ use crate::{
     chance::{Purpose, stream},
     clock,
     ledger::{Ack, Intent},
-    program::Program,
+    program::{Manner, Program},
     stage::Stage,
 };
 
@@ -53,12 +53,18 @@ fn draw(random: &mut StdRng, number: u64) -> (Program, Duration) {
         program.delay_ms = random.random_range(50..1500);
     }
     // Who waits for another's key waits for its transaction: this producer is about places alone.
-    program.unique = None;
+    (program.unique, program.manner) = (None, Manner::Yields);
     (program, Duration::from_millis(random.random_range(20..2500)))
 }
 
 async fn enqueue(stage: Arc<Stage>, program: Program, held: Duration) -> anyhow::Result<()> {
-    stage.ledger.intents.add_synced(&Intent { at_us: clock::now_us(), programs: vec![program.clone()], keyed: true })?;
+    stage.ledger.intents.add_synced(&Intent {
+        at_us: clock::now_us(),
+        programs: vec![program.clone()],
+        keyed: true,
+        copied: false,
+        callback: None,
+    })?;
     let job = program.job().idempotency_key("slow", &program.key);
     let mut asked_again = 0;
     let (id, created) = loop {
