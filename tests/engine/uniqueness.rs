@@ -113,6 +113,20 @@ async fn a_job_that_is_unique_until_it_starts_is_not_tried_again_beside_its_succ
 }
 
 #[tokio::test]
+async fn a_job_whose_successor_has_ended_already_says_that_there_was_one() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    let until_started = |n| of(&NoOp { n }).unique_key("k").unique_until_started();
+    let first = put(db.pool(), until_started(1)).await;
+    let running = hand.take(1).await.remove(0);
+    put(db.pool(), until_started(2)).await;
+    let successor = hand.take(1).await.remove(0);
+    hand.settle(&[ended(&successor, failed(Category::Validation))]).await;
+    hand.settle(&[ended(&running, failed(Category::Network))]).await;
+    assert_eq!(words(db.pool(), first.id).await.as_deref(), Some("a newer job took its unique key over"));
+}
+
+#[tokio::test]
 async fn a_debounced_job_runs_once_after_the_last_call_with_its_arguments() {
     let db = Database::new().await;
     clock::own(db.pool()).await;

@@ -40,7 +40,7 @@ verdict as materialized (
         end as outcome,
         case when z.snoozes >= 100000 then 'bug' else g.category end as category,
         case
-            when k.superseded then coalesce(format('job %s took its unique key over', k.by_id), 'a newer job took its unique key over')
+            when k.superseded then coalesce('job ' || k.by_id || ' took its unique key over', 'a newer job took its unique key over')
             when z.snoozes >= 100000 then format('snoozed %s times, as often as a job may', z.snoozes)
             else g.error
         end as error
