@@ -158,7 +158,9 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
     let mut add = |feature: Feature, times: usize| *used.entry(feature).or_default() += times;
     let has_ended = |program: &Program| facts.job_of(&program.key).is_some_and(|job| facts.end_of(job.id).is_some());
     for program in facts.programs.values().filter(|program| has_ended(program)) {
-        Feature::of(program).into_iter().for_each(|feature| add(feature, 1));
+        for feature in Feature::of(program) {
+            add(feature, 1);
+        }
     }
     for intent in facts.intents.iter().filter(|intent| !intent.keyed && has_ended(&intent.programs[0])) {
         let way = match (&intent.callback, intent.copied) {

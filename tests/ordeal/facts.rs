@@ -354,6 +354,13 @@ impl Facts {
         replaced.or_else(|| words.strip_prefix("job ")?.strip_suffix(" took its unique key over"))?.parse().ok()
     }
 
+    /// Whether a job that had its key taken away was ended for that; of one whose key is free again nobody knows by whom.
+    pub fn was_displaced(&self, job: i64) -> bool {
+        let of_nobody = |words: &str| words == "a newer job took its unique key over";
+        let end = self.end_of(job).filter(|end| end.outcome == "cancelled");
+        self.displaced_by(job).is_some() || end.and_then(|end| end.error.as_deref()).is_some_and(of_nobody)
+    }
+
     /// The job of an id.
     pub fn job(&self, id: i64) -> Option<&Job> {
         self.jobs.binary_search_by_key(&id, |job| job.id).ok().map(|place| &self.jobs[place])

@@ -27,6 +27,7 @@ pub enum Feature {
     Timeout,
     Join,
     JoinAny,
+    First,
     Continue,
     Fail,
     Panic,
@@ -66,7 +67,7 @@ const fn line(what: &'static str, workload: &'static str, model: &'static str) -
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Work,
         Self::Block,
         Self::Files,
@@ -83,6 +84,7 @@ impl Feature {
         Self::Timeout,
         Self::Join,
         Self::JoinAny,
+        Self::First,
         Self::Continue,
         Self::Fail,
         Self::Panic,
@@ -127,6 +129,9 @@ impl Feature {
             }
             Self::Join => line("children, all joined", "`draw::family`", "I1, I5, I12"),
             Self::JoinAny => line("children, joined as they end", "`draw::family`", "I1, I5, I12: each end is taken once"),
+            Self::First => {
+                line("a child, an event or a time, what comes first", "`draw::pair`", "I1, I5; the handler itself: each comes once")
+            }
             Self::Continue => line("a workflow that begins anew", "`draw` Anew", "I5: nothing of before is done again; undone"),
             Self::Fail => line("failures by category, retries", "`draw` Fails", "model: how often, and the category of the end"),
             Self::Panic => line("panics", "`draw` Panics", "model: as failures of category bug"),
@@ -170,6 +175,7 @@ impl Feature {
             Act::Vain(_) => Self::Timeout,
             Act::Join(_) => Self::Join,
             Act::JoinAny(_) => Self::JoinAny,
+            Act::First(..) => Self::First,
             Act::Continue => Self::Continue,
             Act::Fail(_) => Self::Fail,
             Act::Panic => Self::Panic,

@@ -90,7 +90,7 @@ pub fn foresee(program: &Program) -> Foreseen<'_> {
             Act::Outside | Act::StepOutside => left.outside.push(number),
             Act::Inside | Act::Step => left.inside.push(number),
             Act::Emit(key) => left.emitted.push(key),
-            Act::Child(child) => left.children.push(child),
+            Act::Child(child) | Act::First(child, _) => left.children.push(child),
             Act::Join(children) | Act::JoinAny(children) => left.children.extend(children),
             Act::Snooze(_) => left.snoozed += 1,
             Act::Fail(blame) => {

@@ -50,6 +50,8 @@ pub enum Act {
     Join(Vec<Program>),
     /// A workflow makes children one by one and takes their ends as they come.
     JoinAny(Vec<Program>),
+    /// A workflow makes a child and waits, a while at a time, for its end and for the event of this key, as they come.
+    First(Box<Program>, String),
     /// A workflow begins anew behind this act, with nothing kept of what it did before.
     Continue,
     /// Ends a stage: fails with a category.
@@ -177,13 +179,14 @@ impl Act {
                 | Self::Vain(_)
                 | Self::Join(_)
                 | Self::JoinAny(_)
+                | Self::First(..)
                 | Self::Continue
         )
     }
 
     /// Whether somebody else's program depends on it.
     pub const fn is_shared(&self) -> bool {
-        matches!(self, Self::Emit(_) | Self::Await(_) | Self::Join(_) | Self::JoinAny(_))
+        matches!(self, Self::Emit(_) | Self::Await(_) | Self::Join(_) | Self::JoinAny(_) | Self::First(..))
     }
 }
 

@@ -145,6 +145,9 @@ impl Server {
     }
 
     /// When the primary was started again after it had been down: no connection is older than the last of these.
+    ///
+    /// # Panics
+    /// Never: no holder of the lock panics.
     pub fn starts(&self) -> Vec<DateTime<Utc>> {
         self.starts.lock().expect("no holder of this lock panics").clone()
     }

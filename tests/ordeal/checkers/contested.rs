@@ -37,8 +37,10 @@ pub fn check(facts: &Facts) -> Finding {
 fn displaced(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<String> {
     let shares = |other: &Job| other.id > job.id && other.kind == job.kind && other.unique_key == job.unique_key;
     let Some(by) = facts.displaced_by(job.id) else {
-        // A worker that was lost says nothing of whose the key was: somebody's who came before that.
-        let silent = end.error.is_none() && program.manner == Manner::Debounces && facts.cancelled(job.id).is_none();
+        // Nobody knows any more whose the key was: somebody's who came before that.
+        let silent = (end.error.is_none() || facts.was_displaced(job.id))
+            && program.manner == Manner::Debounces
+            && facts.cancelled(job.id).is_none();
         let somebody = facts.jobs.iter().any(|other| shares(other) && other.created_at <= end.finished_at);
         return (silent && !somebody).then(|| "it was cancelled, and nobody has taken its key".into());
     };

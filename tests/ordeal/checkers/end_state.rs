@@ -68,7 +68,7 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
 /// Whether others of its key may have ended it, and did: by their word, or by the key that its lost worker had not any more.
 fn is_displaced(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> bool {
     let by_loss = end.outcome == "cancelled" && end.error.is_none() && program.manner == Manner::Debounces;
-    program.is_contested() && (by_loss || facts.displaced_by(job.id).is_some())
+    program.is_contested() && (by_loss || facts.was_displaced(job.id))
 }
 
 /// What was cancelled before it ran never runs.

@@ -2,10 +2,11 @@
 
 mod together;
 pub mod versions;
+mod waits;
 
 use std::time::Duration;
 
-use engine::{Category, Child, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Tx};
+use engine::{Category, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Tx};
 use jobs::clients::Outside;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ macro_rules! patiently {
         }
     };
 }
+use patiently;
 
 /// The queue of programs.
 pub const QUEUE: &str = "ordeal";
@@ -174,7 +176,8 @@ impl Play {
                 Act::Emit(key) => patiently!(run.emit(EVENT, key, key))?,
                 Act::Await(key) => patiently!(self.receive(run, key))?,
                 Act::Vain(ms) => patiently!(self.wait_in_vain(run, number, *ms))?,
-                Act::JoinAny(children) => join_as_they_end(run, children).await?,
+                Act::JoinAny(children) => waits::join_as_they_end(run, children).await?,
+                Act::First(child, key) => waits::take_what_comes(run, child, key).await?,
                 Act::Continue => patiently!(run.continue_as(&Self { from: number + 1, ..self.clone() })).map(drop)?,
                 Act::Join(children) => {
                     let jobs: Vec<NewJob> = children.iter().map(Program::job).collect();
@@ -278,20 +281,6 @@ async fn enqueue_child(run: &Run, child: &Program) -> JobResult<()> {
     let mut tx = run.begin().await?;
     run.enqueue_in(&mut tx, &child.job().idempotency_key("parent", &child.key)).await?;
     tx.commit().await
-}
-
-/// Makes children one by one and waits for each end, in the order in which they come.
-async fn join_as_they_end(run: &mut Run, children: &[Program]) -> JobResult<()> {
-    let mut open: Vec<Child> = Vec::new();
-    for child in children {
-        open.push(patiently!(run.child("one of several", &child.job()))?);
-    }
-    while !open.is_empty() {
-        let among: Vec<&Child> = open.iter().collect();
-        let (place, _) = patiently!(run.join_any("any of several", &among))?;
-        open.remove(place);
-    }
-    Ok(())
 }
 
 /// How many attempts of this job were counted: the stage of its program.

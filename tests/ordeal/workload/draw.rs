@@ -122,6 +122,11 @@ pub fn gathered(random: &mut StdRng, key: String) -> Program {
     Program { together: true, ..plain(key, acts) }
 }
 
+/// A quick program of a limit key: several that come together follow each other on one place of their key.
+pub fn quick(random: &mut StdRng, key: String, limit: &str) -> Program {
+    Program { limit: Some(limit.into()), ..plain(key, vec![Act::Work(random.random_range(1..25)), Act::Finish]) }
+}
+
 /// A program of no key, as those must be that are copied.
 pub fn keyless(random: &mut StdRng, key: String) -> Program {
     Program { unique: None, manner: Manner::Yields, limit: None, ..program(random, key) }
@@ -297,7 +302,13 @@ fn undone(random: &mut StdRng, key: &str) -> Vec<Act> {
 
 /// Two workflows, of which one waits for the other's event; in any order.
 pub fn pair(random: &mut StdRng, key: &str) -> [Program; 2] {
-    let waits = plain(format!("{key}/waits"), vec![Act::Step, Act::Await(key.into()), Act::Step, Act::FinishInside(Vec::new())]);
+    let wait = if random.random_ratio(1, 2) {
+        let child = vec![Act::Work(random.random_range(1..900)), Act::Outside, Act::FinishInside(Vec::new())];
+        Act::First(Box::new(plain(format!("{key}/child"), child)), key.into())
+    } else {
+        Act::Await(key.into())
+    };
+    let waits = plain(format!("{key}/waits"), vec![Act::Step, wait, Act::Step, Act::FinishInside(Vec::new())]);
     let emits = plain(format!("{key}/emits"), vec![Act::Work(random.random_range(1..80)), Act::Emit(key.into()), Act::Step, Act::Finish]);
     if random.random_ratio(1, 2) { [waits, emits] } else { [emits, waits] }
 }

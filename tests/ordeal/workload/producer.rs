@@ -13,7 +13,7 @@ use crate::{
     chance::{Purpose, stream},
     clock,
     ledger::{Ack, Intent},
-    program::{Death, Manner, Program},
+    program::{Death, LIMITS, Manner, Program},
     stage::Stage,
 };
 
@@ -64,7 +64,8 @@ impl Producer {
                 0..3 => self.bulk().await?,
                 3 | 4 => self.copy().await?,
                 5 | 6 => self.batch().await?,
-                7..12 => {
+                7 | 8 => self.burst().await?,
+                9..14 => {
                     let key = self.key();
                     let gathered = draw::gathered(&mut self.random, key);
                     self.enqueue(gathered).await?;
@@ -187,10 +188,25 @@ impl Producer {
         // Of these two the second finds the key held, by the same statement.
         let of = self.key();
         programs.extend([draw::twin(self.key(), &of), draw::twin(self.key(), &of)]);
-        let jobs = self.mean(&programs, false, None)?;
+        self.together(&programs).await
+    }
+
+    /// Many quick ones of one limit key in one transaction.
+    async fn burst(&mut self) -> anyhow::Result<()> {
+        let (limit, ..) = LIMITS[self.random.random_range(0..LIMITS.len())];
+        let mut programs = Vec::new();
+        for _ in 0..BULK {
+            let key = self.key();
+            programs.push(draw::quick(&mut self.random, key, limit));
+        }
+        self.together(&programs).await
+    }
+
+    async fn together(&self, programs: &[Program]) -> anyhow::Result<()> {
+        let jobs = self.mean(programs, false, None)?;
         let client = Client::new(self.stage.producers.clone());
         let asking = tokio::time::timeout(PATIENCE, client.enqueue_many(&jobs)).await;
-        self.acknowledge(&programs, asking.ok().and_then(Result::ok))
+        self.acknowledge(programs, asking.ok().and_then(Result::ok))
     }
 
     /// Many in one transaction by COPY: all are there, or none.
