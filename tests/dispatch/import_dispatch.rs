@@ -1,6 +1,6 @@
 //! What a row makes of an order, in whatever state that is, and when many come at once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{books_balance, exported, file, parcels, queue, receive, stock};
@@ -103,4 +103,43 @@ async fn a_parcel_that_many_rows_tell_of_at_once_is_one() {
     run_all(&db, outside.kinds()).await;
     assert_eq!(queue(&db).await.as_array().map(Vec::len), Some(12));
     books_balance(&db).await;
+}
+
+/// Mails that a parcel has left: the number and the address.
+async fn told(db: &Database) -> Value {
+    let query = "select payload_json -> 'message_data' ->> 'tracking_no', payload_json ->> 'to', state from raw_ops.outbox
+        where event_type = 'order_dispatched' order by 1";
+    rows(db.pool(), query).await
+}
+
+#[tokio::test]
+async fn the_customer_hears_once_that_a_parcel_has_left_and_nobody_of_what_should_not_have() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    exported(&db, &outside, 4).await;
+    for statement in [
+        "insert into raw_ops.customers (email, first_name) values ('ann@example.com', 'Ann')",
+        "update raw_ops.orders set customer_id = (select id from raw_ops.customers) where order_number_label <> '#3'",
+        "update raw_ops.orders set status = 'CANCELLED' where order_number_label = '#2'",
+    ] {
+        execute(db.pool(), statement).await;
+    }
+    let hours_ago = |hours| (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let (today, long_ago) = (hours_ago(3), hours_ago(72));
+    let left = [
+        ["PR#1", "101", today.as_str()],
+        ["PR#2", "102", &today],
+        ["PR#3", "103", &today],
+        ["PR#4", "104", &long_ago],
+        ["PR#4", "105", &today],
+    ];
+    for (name, lines) in [("first", &left[..]), ("again", &left[..1])] {
+        receive(db.pool(), name, &file(lines)).await;
+        run_all(&db, outside.kinds()).await;
+    }
+    assert_eq!(told(&db).await, json!([["101", "ann@example.com", "sent"], ["105", "ann@example.com", "sent"]]));
+    assert_eq!(outside.customerio.message_count(), 2);
+    let mail = "select m.idempotency_key = 'dispatched ' || s.id, m.payload_json -> 'message_data' ->> 'order_number',
+            m.payload_json -> 'message_data' ->> 'first_name'
+        from raw_ops.outbox m join raw_ops.shipments s on s.id::text = m.payload_json ->> 'shipment_id' where s.tracking_no = '101'";
+    assert_eq!(rows(db.pool(), mail).await, json!([[true, "#1", "Ann"]]));
 }

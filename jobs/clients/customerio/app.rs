@@ -38,8 +38,8 @@ const FIELDS: [&str; 19] = [
     "disable_message_retention",
     "queue_draft",
 ];
-/// What a row of the outbox may hold beside the mail: whose it is, which once-key it uses up, and which scan it tells of.
-const OURS: [&str; 4] = ["customer_id", "subscription_id", "billing_date", "courier_event_id"];
+/// What a row of the outbox may hold beside the mail: whose it is, which once-key it uses up, and which scan or parcel it tells of.
+const OURS: [&str; 5] = ["customer_id", "subscription_id", "billing_date", "courier_event_id", "shipment_id"];
 
 /// A mail as their API takes it.
 #[derive(Debug, Clone, PartialEq)]
