@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::inbox::{count, execute, later, paid, process, row};
-use crate::support::Database;
+use crate::support::{Database, shelf::rows};
 
 /// The paid order some seconds later, its lines changed.
 fn changed(seconds: u32, change: impl Fn(&mut Vec<Value>)) -> Value {
@@ -67,6 +67,50 @@ async fn lines_stay_as_packed_once_stock_was_given_and_a_person_is_told_once() {
     assert_eq!(count(db.pool(), "raw_ops.ops_events where kind = 'order_changed_late'").await, 1);
     process(db.pool(), &changed(3, |lines| lines[0]["fulfillment_status"] = json!("fulfilled"))).await.expect("the news is sound");
     assert_eq!(quantities(&db).await, json!([[4, 4], [2, 0]]));
+}
+
+/// Open cases of changed lines, and alerts: severity, title and how often.
+async fn people_know(db: &Database) -> (Value, Value) {
+    let cases = "select issue_type, issue_description from raw_ops.exceptions_queue where not resolved order by created_at";
+    let alerts = "select severity, title, repeats from raw_ops.alert_log order by severity desc";
+    (rows(db.pool(), cases).await, rows(db.pool(), alerts).await)
+}
+
+#[tokio::test]
+async fn people_are_told_once_of_lines_that_changed_too_late_and_again_when_the_packer_has_them() {
+    let db = Database::new().await;
+    process(db.pool(), &paid()).await.expect("the order is sound");
+    execute(db.pool(), "update raw_ops.orders set status = 'ALLOCATED'").await;
+    process(db.pool(), &changed(1, |lines| drop(lines.pop()))).await.expect("the edit is sound");
+    assert_eq!(people_know(&db).await, (json!([]), json!([])), "what is taken away is refunded");
+    let more = |lines: &mut Vec<Value>| {
+        for field in ["quantity", "current_quantity"] {
+            lines[0][field] = json!(6);
+        }
+    };
+    for seconds in [2, 3] {
+        process(db.pool(), &changed(seconds, more)).await.expect("the edit is sound");
+    }
+    let told = |status: &str, act: &str| {
+        json!([[
+            "order_changed_late",
+            format!(
+                "Shopify changed the lines of order #1001 when it was {status} already, and they were left as \
+            they are: RAW-ADULT-1KG is 6 and was 4. {act}"
+            )
+        ]])
+    };
+    let early = json!(["warning", "An order changed when it had its stock", 1]);
+    assert_eq!(people_know(&db).await, (told("ALLOCATED", "Mend it before it goes to the packer"), json!([early])));
+    execute(db.pool(), "update raw_ops.orders set status = 'EXPORTED'").await;
+    for seconds in [4, 5] {
+        process(db.pool(), &changed(seconds, more)).await.expect("the edit is sound");
+    }
+    let late = json!(["critical", "An order changed when the packer had it", 1]);
+    assert_eq!(people_know(&db).await, (told("EXPORTED", "Tell the packer, or stop it"), json!([early, late])));
+    execute(db.pool(), "update raw_ops.exceptions_queue set resolved = true").await;
+    process(db.pool(), &changed(6, more)).await.expect("the news is sound");
+    assert_eq!(people_know(&db).await, (json!([]), json!([early, late])), "a person has settled it");
 }
 
 #[tokio::test]
