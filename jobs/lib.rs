@@ -17,7 +17,7 @@ pub mod packing;
 pub mod subscriptions;
 pub mod webhooks;
 
-use addresses::{SyncToSeal, SyncToShopify};
+use addresses::{SweepChanges, SyncToSeal, SyncToShopify};
 use alerts::{PostAlert, ReportFailures};
 use allocation::{AllocateOrder, ReleaseHolds, WatchQueue};
 use couriers::{HandleException, ImportLogger, RecordEvent};
@@ -64,6 +64,7 @@ pub fn kinds() -> engine::Kinds {
         .with::<RetryFailed>()
         .with::<RunMonitor>()
         .with::<SendFile>()
+        .with::<SweepChanges>()
         .with::<SweepMessages>()
         .with::<SyncToSeal>()
         .with::<SyncToShopify>()

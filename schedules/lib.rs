@@ -6,6 +6,7 @@
 use chrono_tz::Europe::London;
 use engine::{NewJob, schedule::Schedule};
 use jobs::{
+    addresses::SweepChanges,
     alerts::ReportFailures,
     allocation::{ReleaseHolds, WatchQueue},
     dispatch::FetchFiles,
@@ -41,6 +42,12 @@ pub const SCHEDULES: &[Schedule] = &[
     ),
     Schedule::of::<CollectOrders>("order-export", "0 6 * * *", London, "Hands the orders whose stock is reserved to the packer"),
     Schedule::of::<FetchFiles>("fetch-dispatches", "3-59/15 * * * *", London, "Fetches the packer's files of what has left"),
+    Schedule::of::<SweepChanges>(
+        "sweep-address-changes",
+        "*/5 * * * *",
+        London,
+        "Finds changes of address that are to be told and have no job",
+    ),
     Schedule::of::<ReportFailures>("report-failures", "* * * * *", London, "Says in Slack what fails, and what fails no more"),
     Schedule::of::<PruneEnqueueKeys>("prune_enqueue_keys", "17 * * * *", London, "Forgets idempotency keys older than a week"),
     Schedule::of::<WatchQueue>("watch-allocation-queue", "*/5 * * * *", London, "Says when orders wait for stock too long"),

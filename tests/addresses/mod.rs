@@ -2,6 +2,7 @@
 
 mod crashes;
 mod note;
+mod sweep_changes;
 mod sync_address_change;
 mod sync_to_seal;
 mod sync_to_shopify;

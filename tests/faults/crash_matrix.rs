@@ -244,6 +244,26 @@ async fn an_address_reaches_both_systems_and_is_written_once() {
 }
 
 #[tokio::test]
+async fn shopify_hears_of_an_address_once() {
+    let case = Case {
+        prepare: |pool| {
+            Box::pin(async {
+                addresses::settle(pool).await;
+                // Seal is not told, so that every place is one of the job for Shopify.
+                let change = "insert into raw_ops.address_changes
+                        (customer_id, changed_by, old_address, new_address, source, seal_state)
+                    select c.id, 'ada', raw_ops.address_of(c), raw_ops.address_of(c) || '{\"address1\": \"2 New Road\"}', 'portal', 'not_needed'
+                    from raw_ops.customers c";
+                execute(pool, change).await;
+            })
+        },
+        end: "select shopify_state, shopify_error, seal_state from raw_ops.address_changes",
+        outside: |outside| json!(addresses::at_shopify(outside)),
+    };
+    survives(case, 4).await;
+}
+
+#[tokio::test]
 async fn a_parcel_that_is_held_up_is_told_of_once() {
     let case = Case {
         prepare: |pool| Box::pin(couriers::held_up(pool)),
