@@ -68,10 +68,12 @@ pub async fn run(url: Option<&str>, args: Args) -> anyhow::Result<ExitCode> {
 
     let address = settings::reachable(listener.local_addr()?);
     // Beside a real shop nothing stands in: its customers' mails would vanish in a sandbox.
-    let _outside = if settings.shop.is_some() { Some(Outside::open(&mut settings, address).await?) } else { None };
+    let outside = if settings.shop.is_some() { Some(Outside::open(&mut settings, address).await?) } else { None };
     let mut house = House::start(&settings, listener, &database)?;
     let shop = match &settings.shop {
-        Some(secret) => Some(Shop::open(&house.pool, &args, house.address, secret).await?),
+        Some(secret) => {
+            Some(Shop::open(&house.pool, &args, house.address, secret, outside.as_ref().and_then(|outside| outside.admin.clone())).await?)
+        }
         None => None,
     };
     welcome(&house, begun.elapsed())?;

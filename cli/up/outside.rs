@@ -3,17 +3,19 @@
 use std::{net::SocketAddr, time::Duration, time::Instant};
 
 use anyhow::Context;
-use jobs::clients::{Secret, slack::Channel};
+use jobs::clients::{self, Secret, slack::Channel};
 use sandbox::{
     customerio::{self, CustomerIo, Reporting},
     forecast::{self, Forecast},
     packer::{self, Packer},
+    seal::{self, Seal},
+    shopify::{Admin, AdminOptions},
     slack::{self, Slack},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    settings::{Settings, fresh_secret},
+    settings::{SHOP, Settings, fresh_secret},
     steps::step,
 };
 
@@ -22,6 +24,8 @@ const REPORT_AGAIN: Duration = Duration::from_secs(5);
 
 /// The sandboxes that run, until this is dropped.
 pub struct Outside {
+    /// The API of the sandbox shop; none where another one is called.
+    pub admin: Option<Admin>,
     _stop: DropGuard,
 }
 
@@ -31,42 +35,87 @@ impl Outside {
         let stop = CancellationToken::new();
         let clients = &mut settings.worker.clients;
         if clients.customerio.app_key.is_none() && clients.customerio.app_url.is_none() {
-            let begun = Instant::now();
-            let [app_key, site_id, track_key, signing_key] = std::array::from_fn(|_| fresh_secret());
-            let url = format!("http://{address}{}", ::web::webhooks::customerio::PATH);
-            settings.web.customerio.current = Some(Secret::new(&*signing_key));
-            let reporting = Reporting { url, signing_key, include_headers: true, twice: false, retry_after: REPORT_AGAIN };
-            let account = customerio::Options { reporting: Some(reporting), ..customerio::Options::new(&app_key, &site_id, &track_key) };
-            let sandbox = CustomerIo::start(account, stop.clone()).await.context("the sandbox's Customer.io cannot listen")?;
-            clients.customerio.app_url = Some(format!("{}/v1", sandbox.url()));
-            clients.customerio.track_url = Some(sandbox.url().into());
-            clients.customerio.app_key = Some(Secret::new(app_key));
-            clients.customerio.site_id = Some(Secret::new(site_id));
-            clients.customerio.track_key = Some(Secret::new(track_key));
-            step(&format!("sandbox: Customer.io at {}", sandbox.url()), begun.elapsed());
+            let signing_key = customerio(clients, address, &stop).await?;
+            settings.web.customerio.current = Some(Secret::new(signing_key));
         }
+        let clients = &mut settings.worker.clients;
         if clients.packer.url.is_none() {
-            let begun = Instant::now();
-            let token = fresh_secret();
-            let sandbox = Packer::start(packer::Options::new(&token), stop.clone()).await.context("the sandbox's packer cannot listen")?;
-            clients.packer.url = Some(sandbox.url().into());
-            clients.packer.token = Some(Secret::new(token));
-            step(&format!("sandbox: the packer's drop at {}", sandbox.url()), begun.elapsed());
+            packer(clients, &stop).await?;
         }
         if clients.slack.webhooks.iter().all(Option::is_none) {
-            let begun = Instant::now();
-            let workspace = slack::Options::new(Channel::ALL.map(Channel::as_str));
-            let sandbox = Slack::start(workspace, stop.clone()).await.context("the sandbox's Slack cannot listen")?;
-            clients.slack.webhooks = Channel::ALL.map(|channel| Some(Secret::new(sandbox.webhook(channel.as_str()))));
-            step("sandbox: Slack, one webhook a channel", begun.elapsed());
+            slack(clients, &stop).await?;
         }
         if clients.forecast.key.is_none() && clients.forecast.url.is_none() {
-            let begun = Instant::now();
-            let sandbox =
-                Forecast::start(forecast::Options::new(None), stop.clone()).await.context("the sandbox's forecast cannot listen")?;
-            clients.forecast.url = Some(sandbox.url().into());
-            step(&format!("sandbox: weather forecast at {}", sandbox.url()), begun.elapsed());
+            forecast(clients, &stop).await?;
         }
-        Ok(Self { _stop: stop.drop_guard() })
+        if clients.seal.token.is_none() && clients.seal.url.is_none() {
+            seal(clients, &stop).await?;
+        }
+        let is_shop_of_sandbox = clients.shopify.token.is_none() && clients.shopify.url.is_none();
+        let admin = if is_shop_of_sandbox { Some(shop(clients, &stop).await?) } else { None };
+        Ok(Self { admin, _stop: stop.drop_guard() })
     }
+}
+
+/// Returns the key that signs the reports.
+async fn customerio(clients: &mut clients::Settings, address: SocketAddr, stop: &CancellationToken) -> anyhow::Result<String> {
+    let begun = Instant::now();
+    let [app_key, site_id, track_key, signing_key] = std::array::from_fn(|_| fresh_secret());
+    let url = format!("http://{address}{}", ::web::webhooks::customerio::PATH);
+    let reporting = Reporting { url, signing_key: signing_key.clone(), include_headers: true, twice: false, retry_after: REPORT_AGAIN };
+    let account = customerio::Options { reporting: Some(reporting), ..customerio::Options::new(&app_key, &site_id, &track_key) };
+    let sandbox = CustomerIo::start(account, stop.clone()).await.context("the sandbox's Customer.io cannot listen")?;
+    clients.customerio.app_url = Some(format!("{}/v1", sandbox.url()));
+    clients.customerio.track_url = Some(sandbox.url().into());
+    clients.customerio.app_key = Some(Secret::new(app_key));
+    clients.customerio.site_id = Some(Secret::new(site_id));
+    clients.customerio.track_key = Some(Secret::new(track_key));
+    step(&format!("sandbox: Customer.io at {}", sandbox.url()), begun.elapsed());
+    Ok(signing_key)
+}
+
+async fn packer(clients: &mut clients::Settings, stop: &CancellationToken) -> anyhow::Result<()> {
+    let (begun, token) = (Instant::now(), fresh_secret());
+    let options = packer::Options { sends_at_once: true, ..packer::Options::new(&token) };
+    let sandbox = Packer::start(options, stop.clone()).await.context("the sandbox's packer cannot listen")?;
+    clients.packer.url = Some(sandbox.url().into());
+    clients.packer.token = Some(Secret::new(token));
+    step(&format!("sandbox: the packer's drop at {}", sandbox.url()), begun.elapsed());
+    Ok(())
+}
+
+async fn slack(clients: &mut clients::Settings, stop: &CancellationToken) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let workspace = slack::Options::new(Channel::ALL.map(Channel::as_str));
+    let sandbox = Slack::start(workspace, stop.clone()).await.context("the sandbox's Slack cannot listen")?;
+    clients.slack.webhooks = Channel::ALL.map(|channel| Some(Secret::new(sandbox.webhook(channel.as_str()))));
+    step("sandbox: Slack, one webhook a channel", begun.elapsed());
+    Ok(())
+}
+
+async fn forecast(clients: &mut clients::Settings, stop: &CancellationToken) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let sandbox = Forecast::start(forecast::Options::new(None), stop.clone()).await.context("the sandbox's forecast cannot listen")?;
+    clients.forecast.url = Some(sandbox.url().into());
+    step(&format!("sandbox: weather forecast at {}", sandbox.url()), begun.elapsed());
+    Ok(())
+}
+
+async fn seal(clients: &mut clients::Settings, stop: &CancellationToken) -> anyhow::Result<()> {
+    let (begun, token) = (Instant::now(), fresh_secret());
+    let sandbox = Seal::start(seal::Options::new(&token), stop.clone()).await.context("the sandbox's Seal cannot listen")?;
+    clients.seal.url = Some(sandbox.url());
+    clients.seal.token = Some(Secret::new(token));
+    step(&format!("sandbox: Seal at {}", sandbox.url()), begun.elapsed());
+    Ok(())
+}
+
+async fn shop(clients: &mut clients::Settings, stop: &CancellationToken) -> anyhow::Result<Admin> {
+    let (begun, token) = (Instant::now(), fresh_secret());
+    let sandbox = Admin::start(AdminOptions::new(&token), stop.clone()).await.context("the sandbox shop's API cannot listen")?;
+    clients.shopify.shop = Some(SHOP.into());
+    clients.shopify.url = Some(sandbox.url().into());
+    clients.shopify.token = Some(Secret::new(token));
+    step(&format!("sandbox: the shop's Admin API at {}", sandbox.url()), begun.elapsed());
+    Ok(sandbox)
 }

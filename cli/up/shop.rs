@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use chrono::{TimeDelta, Utc};
 use rust_decimal::Decimal;
-use sandbox::shopify::{self, Handle, Options, Sandbox, catalogue};
+use sandbox::shopify::{self, Admin, Handle, Options, Sandbox, catalogue};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -30,12 +30,12 @@ pub struct Shop {
 
 impl Shop {
     /// Makes its products and opens it.
-    pub async fn open(pool: &PgPool, args: &super::Args, address: SocketAddr, secret: &str) -> anyhow::Result<Self> {
+    pub async fn open(pool: &PgPool, args: &super::Args, address: SocketAddr, secret: &str, admin: Option<Admin>) -> anyhow::Result<Self> {
         put_products(pool).await?;
         let begun = Instant::now();
         let url = format!("http://{address}{}", ::web::webhooks::shopify::PATH);
         let count = args.until_orders.or(args.orders);
-        let mut options = Options { seed: args.seed, rate: args.rate, count, ..Options::new(&url, secret, SHOP) };
+        let mut options = Options { seed: args.seed, rate: args.rate, count, admin, ..Options::new(&url, secret, SHOP) };
         options.first = first_unknown(pool, &shopify::Shop::of(&options)).await?;
         options.opening = Utc::now() - placed_before(options.first, options.rate);
         let stop = CancellationToken::new();

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::Bytes;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub struct Options {
     pub per_second: f64,
     /// How often he is asked for a receipt before he has read the file.
     pub reads_after: u32,
+    /// Whether he sends what he has read at once, and lays out a file that says so.
+    pub sends_at_once: bool,
     /// What goes wrong by chance.
     pub faults: FaultRates,
 }
@@ -32,7 +35,7 @@ pub struct Options {
 impl Options {
     /// A packer without faults, who reads a file at once.
     pub fn new(token: &str) -> Self {
-        Self { seed: 1, token: token.into(), per_second: 50.0, reads_after: 0, faults: FaultRates::default() }
+        Self { seed: 1, token: token.into(), per_second: 50.0, reads_after: 0, sends_at_once: false, faults: FaultRates::default() }
     }
 }
 
@@ -93,17 +96,9 @@ impl Packer {
         self.house.files().clone()
     }
 
-    /// The orders that he would pack, as often as files have them: the first field of every line that differs from the line
-    /// before.
+    /// The orders that he would pack, as often as files have them.
     pub fn orders(&self) -> Vec<String> {
-        let mut orders = Vec::new();
-        for file in self.house.files().values() {
-            let text = String::from_utf8_lossy(&file.bytes).into_owned();
-            let mut of_file: Vec<String> = text.lines().skip(1).map(|line| line.split(',').next().unwrap_or_default().to_owned()).collect();
-            of_file.dedup();
-            orders.extend(of_file);
-        }
-        orders
+        self.house.files().values().flat_map(|file| orders_of(&file.bytes)).collect()
     }
 
     /// He lays out a file of what has left.
@@ -218,11 +213,34 @@ impl House {
         if file.asked <= self.options.reads_after {
             return self.refusal(404);
         }
-        match &*self.refuses.lock().expect("no holder of this lock panics") {
-            Some(why) => answer(200, &json!({ "sha256": file.sha256, "state": "refused", "reason": why })),
-            None => answer(200, &json!({ "sha256": file.sha256, "state": "read" })),
+        if let Some(why) = &*self.refuses.lock().expect("no holder of this lock panics") {
+            return answer(200, &json!({ "sha256": file.sha256, "state": "refused", "reason": why }));
         }
+        if self.options.sends_at_once {
+            let left = format!("left of {name}");
+            let mut laid_out = self.laid_out.lock().expect("no holder of this lock panics");
+            laid_out.entry(left).or_insert_with(|| what_left(&file.bytes, Utc::now()));
+        }
+        answer(200, &json!({ "sha256": file.sha256, "state": "read" }))
     }
+}
+
+/// A file that says of each order of another that it has left as a parcel of its own.
+fn what_left(file: &[u8], at: DateTime<Utc>) -> String {
+    let mut text = String::from("order_ref,tracking_no,dispatched_at\r\n");
+    for order in orders_of(file) {
+        let number = u64::from_str_radix(&hash(order.as_bytes())[..12], 16).unwrap_or_default() % 100_000_000_000;
+        write!(text, "{order},155{number:011},{}\r\n", at.format("%Y-%m-%dT%H:%M:%SZ")).expect("a string takes what is written");
+    }
+    text
+}
+
+/// The orders of a file: the first field of every line that differs from the line before.
+fn orders_of(file: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(file);
+    let mut orders: Vec<String> = text.lines().skip(1).map(|line| line.split(',').next().unwrap_or_default().to_owned()).collect();
+    orders.dedup();
+    orders
 }
 
 /// The SHA-256 of a file, in hexadecimal digits.

@@ -1,11 +1,11 @@
 //! Shopify's Admin API as far as it is asked: which orders changed and the addresses of customers, by GraphQL with its bucket of
 //! points; one order by REST.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
+use std::{fmt, io};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::customers::Customers;
 use crate::front::{Answer, Asked, Fault, FaultRates, Faults, Front, System};
+
+/// Versions of orders of a shop that goes on for ever that are kept.
+const MOST_RECENT: usize = 2_000;
 
 /// How the API behaves.
 #[derive(Debug, Clone)]
@@ -46,6 +49,7 @@ pub struct Admin {
 struct Shop {
     options: AdminOptions,
     orders: Mutex<BTreeMap<i64, Value>>,
+    recent: Mutex<VecDeque<i64>>,
     customers: Customers,
     points: Mutex<(f64, Instant)>,
     throttled: AtomicU64,
@@ -60,6 +64,7 @@ impl Admin {
     pub async fn start(options: AdminOptions, shutdown: CancellationToken) -> io::Result<Self> {
         let shop = Arc::new(Shop {
             orders: Mutex::default(),
+            recent: Mutex::default(),
             customers: Customers::default(),
             points: Mutex::new((options.bucket, Instant::now())),
             throttled: AtomicU64::default(),
@@ -82,6 +87,25 @@ impl Admin {
     pub fn put(&self, order: Value) {
         let id = order["id"].as_i64().expect("an order has an id");
         self.shop.orders().insert(id, order);
+    }
+
+    /// As [`put`](Self::put), and the order's customer lives at the customer's default address, unless the shop knows the customer.
+    /// Of the orders that come so, only the newest are kept.
+    ///
+    /// # Panics
+    /// When it has no id.
+    pub fn put_with_customer(&self, order: Value) {
+        let customer = &order["customer"];
+        if let Some(id) = customer["id"].as_i64() {
+            self.shop.customers.meet(id, &customer["default_address"]);
+        }
+        let mut recent = self.shop.recent.lock().expect("no holder of this lock panics");
+        recent.push_back(order["id"].as_i64().expect("an order has an id"));
+        self.put(order);
+        if recent.len() > MOST_RECENT {
+            let oldest = recent.pop_front().filter(|oldest| !recent.contains(oldest));
+            oldest.and_then(|oldest| self.shop.orders().remove(&oldest));
+        }
     }
 
     /// The shop has this customer now, perhaps with a default address: with the names of the API's input.
@@ -107,6 +131,17 @@ impl Admin {
     /// As [`ask`](Self::ask), but after so many requests that nothing is wrong with.
     pub fn ask_after(&self, sound: usize, faults: impl IntoIterator<Item = Fault>) {
         self.shop.faults.ask_after(sound, faults);
+    }
+
+    /// This fault at each request, until told otherwise.
+    pub fn always(&self, fault: Option<Fault>) {
+        self.shop.faults.always(fault);
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("url", &self.url).finish_non_exhaustive()
     }
 }
 

@@ -34,6 +34,18 @@ impl Customers {
         self.known.lock().expect("no holder of this lock panics").insert(gid(id), customer);
     }
 
+    /// The shop has this customer, at an address as documents have it, unless it knew the customer before.
+    pub fn meet(&self, id: i64, home: &Value) {
+        let is_known = self.known.lock().expect("no holder of this lock panics").contains_key(&gid(id));
+        if !is_known {
+            let address = home.is_object().then(|| {
+                json!({ "address1": home["address1"], "address2": home["address2"], "city": home["city"], "zip": home["zip"],
+                        "countryCode": home["country_code"] })
+            });
+            self.put(id, address);
+        }
+    }
+
     /// The default address, with the names of the API's input; and how often an address was written.
     pub fn address(&self, id: i64) -> (Option<Value>, u64) {
         let known = self.known.lock().expect("no holder of this lock panics");

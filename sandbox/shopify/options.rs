@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::admin::Admin;
+
 /// Settings of a sandbox.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -33,6 +35,8 @@ pub struct Options {
     pub retry_after: Duration,
     /// Orders whose webhooks are under way at a time.
     pub in_flight: usize,
+    /// The shop's API, which knows of each order and customer before a webhook tells of it.
+    pub admin: Option<Admin>,
 }
 
 impl Options {
@@ -51,6 +55,7 @@ impl Options {
             gap: Duration::from_millis(200),
             retry_after: Duration::from_millis(200),
             in_flight: 256,
+            admin: None,
         }
     }
 }

@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use super::program::{answer, code, command, rawops, signal};
-use crate::support::{Database, ledger::count, wait::until};
+use crate::orders::inbox::execute;
+use crate::support::{
+    Database,
+    ledger::count,
+    shelf::{self, Batch},
+    wait::until,
+};
 
 const LIMIT: Duration = Duration::from_mins(2);
 
@@ -97,4 +103,60 @@ async fn with_a_real_shop_there_is_no_sandbox() {
     up.env("SHOPIFY_WEBHOOK_SECRET", "hush").env("SHOPIFY_SHOP_DOMAIN", "raw.myshopify.com");
     let answer = answer(up).await.ok();
     assert!(!answer.out.contains("sandbox") && answer.out.ends_with("doctor found no fault\n"), "{answer:?}");
+}
+
+/// What the packer needs to know of each order that has its stock, as a person would say it.
+const INSTRUCTED: &str = "
+    insert into raw_ops.packing_instructions
+        (order_id, box_size, pcm_mass_kg, pcm_packs_count, risk_level, calculated_by, food_grams, postcode, country)
+    select o.id, 'small', 1.5, 3, 'LOW', 'ada', p.food_grams, p.postcode, p.country
+    from raw_ops.orders o, raw_ops.parcel_to_pack(o.id) p where o.status = 'ALLOCATED'
+    on conflict do nothing";
+
+#[tokio::test]
+async fn a_whole_order_flows_through_the_sandboxes_of_up() {
+    let db = Database::new().await;
+    for product in sandbox::shopify::catalogue() {
+        let made = shelf::product(db.pool(), product.sku).await;
+        Batch::of(1_000, 90).put(db.pool(), product.sku, made).await;
+    }
+    let mut up = command(&["up", "--orders", "12", "--rate", "200"]);
+    up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0");
+    let up = up.spawn().expect("the program can be run");
+    let comes = async |what: &str, query: &'static str| {
+        until(what, LIMIT, async || sqlx::query_scalar(query).fetch_one(db.pool()).await.expect("the query is sound")).await;
+    };
+    comes("each order that can have its stock has it", "select count(*) >= 12 and not exists (select from engine.job_state
+        where state not in ('completed', 'scheduled')) and exists (select from raw_ops.orders where status = 'ALLOCATED') from raw_ops.orders").await;
+    execute(db.pool(), INSTRUCTED).await;
+    rawops(&db.url(), &["schedules", "run", "order-export"]).await.ok();
+    comes("the packer has read them", "select exists (select from raw_ops.export_outbox where status = 'confirmed')").await;
+    rawops(&db.url(), &["schedules", "run", "fetch-dispatches"]).await.ok();
+    comes(
+        "they have left, and their customers know",
+        "select exists (select from raw_ops.orders where status = 'DISPATCHED')
+        and not exists (select from raw_ops.orders where status = 'EXPORTED')
+        and exists (select from raw_ops.outbox where event_type = 'order_dispatched')
+        and not exists (select from raw_ops.outbox where state <> 'sent')",
+    )
+    .await;
+    let moves = "update raw_ops.customers set address1 = '2 New Road' where id = (
+        select customer_id from raw_ops.orders where status = 'DISPATCHED' and customer_id is not null limit 1)";
+    execute(db.pool(), moves).await;
+    comes(
+        "Shopify knows of a new address",
+        "select exists (select from raw_ops.address_changes where shopify_state = 'synced' and source = 'database')",
+    )
+    .await;
+    signal(&up, "TERM");
+    let ended = up.wait_with_output().await.expect("it ends");
+    let out = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!((code(ended.status), String::from_utf8_lossy(&ended.stderr).as_ref()), (0, ""));
+    for system in
+        ["Customer.io at", "the packer's drop at", "Slack, one webhook", "weather forecast at", "Seal at", "the shop's Admin API at"]
+    {
+        assert!(out.contains(&format!("sandbox: {system}")), "{system}: {out}");
+    }
+    assert_eq!(count(db.pool(), "select count(*) from raw_ops.dead_letter_queue").await, 0);
+    assert_eq!(shelf::rows(db.pool(), "select * from raw_ops.stock_drift()").await, serde_json::json!([]));
 }
