@@ -769,6 +769,7 @@ create table raw_ops.address_changes (
     constraint address_changes_customer_id_fkey foreign key (customer_id) references raw_ops.customers(id),
     constraint address_changes_support_ticket_id_fkey foreign key (support_ticket_id) references raw_ops.support_tickets(id)
 );
+create index address_changes_open on raw_ops.address_changes using btree (number) where (shopify_state = any (array['pending'::text, 'telling'::text])) or (seal_state = any (array['pending'::text, 'telling'::text]));
 create index address_changes_untold on raw_ops.address_changes using btree (customer_id) where shopify_state = any (array['pending'::text, 'telling'::text, 'failed'::text]);
 create index idx_address_changes_created on raw_ops.address_changes using btree (created_at desc);
 create index idx_address_changes_customer on raw_ops.address_changes using btree (customer_id);
@@ -5244,7 +5245,12 @@ begin
         return becomes;
     end if;
     if now_is.status = 'CREATED' then
-        update raw_ops.shipments s set status = 'DISPATCHED', dispatched_at = coalesce(s.dispatched_at, at) where s.id = parcel;
+        update raw_ops.shipments s set status = 'DISPATCHED', dispatched_at = coalesce(s.dispatched_at, at) where s.id = parcel
+        returning s.* into now_is;
+        if becomes not in ('DELIVERED', 'RETURNED') then
+            perform raw_ops.mail_of_dispatch(now_is);
+        end if;
+        now_is.status := 'CREATED';
     end if;
     update raw_ops.shipments s
     set status = becomes, delivered_at = case when becomes = 'DELIVERED' then coalesce(s.delivered_at, at) else s.delivered_at end
@@ -6881,6 +6887,32 @@ begin
             when tried.retry_count > 0 then 'payment_recovered' else 'payment_succeeded' end,
         case when failed is not null then tried.error_message end, tries, tried.amount_pence, jsonb_strip_nulls(jsonb_build_object(
             'seal_billing_attempt_id', told ->> 'id', 'error_code', tried.error_code, 'inbox_id', inbox.id)), at);
+end
+$$;
+
+create function raw_ops.mail_of_dispatch(parcel raw_ops.shipments) returns boolean
+language plpgsql
+as $$
+declare
+    ordered raw_ops.orders;
+    person raw_ops.customers;
+begin
+    select * into ordered from raw_ops.orders o where o.id = parcel.order_id;
+    select * into person from raw_ops.customers c where c.id = ordered.customer_id;
+    if person.email is null or ordered.status in ('PENDING', 'CANCELLED', 'REFUNDED') or raw_ops.has_ended_late(ordered.id)
+        or parcel.dispatched_at < engine.now() - make_interval(hours => raw_ops.threshold('couriers.notify_within_hours')::integer) then
+        return false;
+    end if;
+    insert into raw_ops.outbox (created_at, target, event_type, payload_json, idempotency_key)
+    select engine.now(), 'customerio', 'order_dispatched', jsonb_build_object('to', person.email, 'customer_id', person.id,
+            'shipment_id', parcel.id, 'transactional_message_id', 'order_dispatched', 'message_data', jsonb_strip_nulls(jsonb_build_object(
+                'order_number', ordered.order_number_label, 'first_name', person.first_name, 'courier', parcel.courier,
+                'service', parcel.service, 'tracking_no', parcel.tracking_no,
+                'dispatched_at', to_char(parcel.dispatched_at at time zone 'Europe/London', 'YYYY-MM-DD HH24:MI'),
+                'deliver_on', (select p.deliver_on from raw_ops.packing_instructions p where p.order_id = ordered.id limit 1)))),
+        format('dispatched %s', parcel.id)
+    on conflict (idempotency_key) do nothing;
+    return found;
 end
 $$;
 
@@ -8994,6 +9026,8 @@ $$;
 create function raw_ops.settle_shopify_items(payload jsonb, old raw_ops.orders, saved_order uuid, new_status raw_ops.order_status, inbox_id uuid) returns void
 language plpgsql
 as $$
+declare
+    differs text;
 begin
     if old.id is null or old.status in ('PENDING', 'PAID') then
         perform raw_ops.save_shopify_items(payload, saved_order, new_status in ('CANCELLED', 'REFUNDED'));
@@ -9002,7 +9036,19 @@ begin
     update raw_ops.order_items i set fulfilled_qty = l.fulfilled
     from raw_ops.shopify_live_lines(payload, true) l
     where i.order_id = saved_order and i.shopify_line_item_id = l.line_id and l.fulfilled > i.fulfilled_qty;
-    if new_status not in ('CANCELLED', 'REFUNDED') and raw_ops.shopify_items_differ(payload, saved_order) then
+    -- An end is told by itself, whatever status the order can still get.
+    if new_status in ('CANCELLED', 'REFUNDED') or raw_ops.shopify_order_status(payload) in ('CANCELLED', 'REFUNDED') then
+        return;
+    end if;
+    differs := raw_ops.shopify_item_changes(payload, saved_order);
+    if differs is null then
+        return;
+    -- What left has left. What is not wanted any more is refunded, in a document of its own that may come later, and does by itself what
+    -- is to be done; at the packer too it is told once.
+    elsif (new_status = 'EXPORTED' and not raw_ops.has_ended_late(saved_order))
+        or (new_status in ('PARTIALLY_ALLOCATED', 'ALLOCATED') and raw_ops.shopify_wants_more(payload, saved_order)) then
+        perform raw_ops.tell_of_changed_lines(saved_order, payload ->> 'name', new_status, differs, inbox_id);
+    else
         perform raw_ops.log_order_once(saved_order, 'order_changed_late', format(
             'Shopify changed the lines of order %s when it was %s already; they were left as they are',
             payload ->> 'name', new_status), 'shopify', inbox_id);
@@ -9169,16 +9215,18 @@ as $$
     )
 $$;
 
-create function raw_ops.shopify_items_differ(payload jsonb, saved_order uuid) returns boolean
+create function raw_ops.shopify_item_changes(payload jsonb, saved_order uuid) returns text
 language sql stable
 as $$
-    select exists (
-        select from raw_ops.shopify_live_lines(payload, false) l
-        full join (select * from raw_ops.order_items
-                   where order_id = saved_order and shopify_line_item_id is not null) i
-            on i.shopify_line_item_id = l.line_id
-        where i.qty is distinct from l.qty
-    )
+    select left(string_agg(
+        format('%s is %s and was %s', coalesce(i.sku, raw_ops.shopify_text(l.line, 'sku'), i.product_name, raw_ops.shopify_text(l.line, 'title'),
+            'line ' || coalesce(l.line_id, i.shopify_line_item_id)), coalesce(l.qty, 0), coalesce(i.qty, 0)),
+        ', ' order by coalesce(l.line_id, i.shopify_line_item_id)), 500)
+    from raw_ops.shopify_live_lines(payload, false) l
+    full join (select * from raw_ops.order_items
+               where order_id = saved_order and shopify_line_item_id is not null) i
+        on i.shopify_line_item_id = l.line_id
+    where i.qty is distinct from l.qty
 $$;
 
 create function raw_ops.shopify_line_net(line jsonb) returns numeric
@@ -9373,6 +9421,16 @@ as $$
          where e ->> 'name' ilike 'utm\_%'),
         (select jsonb_object_agg(lower(m[1]), m[2])
          from regexp_matches(payload ->> 'landing_site', '[?&](utm_[a-z_]+)=([^&#]*)', 'gi') m)
+    )
+$$;
+
+create function raw_ops.shopify_wants_more(payload jsonb, saved_order uuid) returns boolean
+language sql stable
+as $$
+    select exists (
+        select from raw_ops.shopify_live_lines(payload, false) l
+        left join raw_ops.order_items i on i.order_id = saved_order and i.shopify_line_item_id = l.line_id
+        where l.qty > coalesce(i.qty, 0)
     )
 $$;
 
@@ -9597,6 +9655,46 @@ as $$
     ) s on true
 $$;
 
+create function raw_ops.sweep_address_changes(max_rows integer DEFAULT 500, OUT started integer, OUT refused integer) returns record
+language plpgsql
+as $$
+declare
+    late timestamptz := engine.now() - interval '5 minutes';
+    lost record;
+begin
+    started := 0;
+    refused := 0;
+    for lost in
+        select a.id, t.target, t.kind
+        from raw_ops.address_changes a
+        cross join lateral (values
+            ('shopify', 'addresses.sync_to_shopify', a.shopify_state, a.shopify_begun_at),
+            ('seal', 'addresses.sync_to_seal', a.seal_state, a.seal_begun_at)) t (target, kind, state, begun_at)
+        where (a.shopify_state in ('pending', 'telling') or a.seal_state in ('pending', 'telling'))
+          and t.state in ('pending', 'telling') and coalesce(t.begun_at, a.created_at) < late
+          and not exists (select from engine.unique_key u where u.kind = t.kind and u.key = a.id::text)
+        -- Drawn by lot: rows that are refused each time never fill every sweep.
+        order by random()
+        limit max_rows
+    loop
+        begin
+            perform from raw_ops.address_changes a where a.id = lost.id for update;
+            -- The one who held it may have told of it meanwhile.
+            perform raw_ops.set_address_state(a.id, lost.target, 'pending',
+                case lost.target when 'shopify' then a.shopify_error else a.seal_error end)
+            from raw_ops.address_changes a
+            where a.id = lost.id and raw_ops.address_state(a, lost.target) in ('pending', 'telling');
+            if found then
+                started := started + 1;
+            end if;
+        exception when others then
+            refused := refused + 1;
+            raise warning 'the change of address % cannot be dealt with: %', lost.id, sqlerrm;
+        end;
+    end loop;
+end
+$$;
+
 create function raw_ops.sweep_messages(max_rows integer DEFAULT 500) returns TABLE(started integer, parked integer, refused integer)
 language plpgsql
 as $$
@@ -9715,11 +9813,27 @@ begin
 end
 $$;
 
+create function raw_ops.tell_of_changed_lines(changed_order uuid, label text, status raw_ops.order_status, differs text, inbox_id uuid) returns void
+language plpgsql
+as $$
+declare
+    words text := format('Shopify changed the lines of order %s when it was %s already, and they were left as they are: %s. %s',
+        label, status, differs, case status when 'EXPORTED' then 'Tell the packer, or stop it' else 'Mend it before it goes to the packer' end);
+begin
+    -- Events know of each telling, whatever became of its case.
+    if not exists (select from raw_ops.ops_events e
+                   where e.entity_id = changed_order and e.kind = 'order_changed_late' and e.message = words) then
+        perform raw_ops.tell_of_late_change(changed_order, 'order_changed_late', words, inbox_id);
+    end if;
+end
+$$;
+
 create function raw_ops.tell_of_late_change(late_order uuid, kind text, message text, inbox_id uuid) returns void
 language plpgsql
 as $$
 declare
     told uuid;
+    is_there boolean := (select o.status not in ('PARTIALLY_ALLOCATED', 'ALLOCATED') from raw_ops.orders o where o.id = late_order);
 begin
     perform raw_ops.log_event('ORDER', late_order, kind, message, null, 'shopify', inbox_id);
     select x.id into told from raw_ops.exceptions_queue x
@@ -9731,8 +9845,9 @@ begin
         values (late_order, kind, message, engine.now())
         returning x.id into told;
     end if;
-    perform from raw_ops.raise_alert('critical', 'An order changed when the packer had it', message,
-        key => format('%s %s', kind, told), source_check => 'webhooks');
+    perform from raw_ops.raise_alert(case when is_there then 'critical' else 'warning' end,
+        case when is_there then 'An order changed when the packer had it' else 'An order changed when it had its stock' end, message,
+        key => format('%s %s%s', kind, told, case when is_there then '' else ' early' end), source_check => 'webhooks');
 end
 $$;
 
@@ -10407,6 +10522,7 @@ grant execute on function raw_ops.log_customer_conflict(uuid,uuid,text,uuid) to 
 grant execute on function raw_ops.log_event(text,uuid,text,text,jsonb,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.log_order_once(uuid,text,text,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.log_seal_event(raw_ops.seal_webhook_inbox,raw_ops.subscriptions,text,text,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.mail_of_dispatch(raw_ops.shipments) to rawops_runtime;
 grant execute on function raw_ops.mail_of_report(text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.mail_of_scan(raw_ops.courier_events,raw_ops.shipments,raw_ops.courier_event_mapping) to rawops_runtime;
 grant execute on function raw_ops.mark_sent(uuid,text) to rawops_runtime;
@@ -10499,7 +10615,7 @@ grant execute on function raw_ops.shopify_customer_id(jsonb,uuid) to rawops_runt
 grant execute on function raw_ops.shopify_fulfilled_qty(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_fulfillments(bigint,uuid) to rawops_runtime;
 grant execute on function raw_ops.shopify_is_subscription(jsonb) to rawops_runtime;
-grant execute on function raw_ops.shopify_items_differ(jsonb,uuid) to rawops_runtime;
+grant execute on function raw_ops.shopify_item_changes(jsonb,uuid) to rawops_runtime;
 grant execute on function raw_ops.shopify_line_net(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_line_vat_rate(jsonb,jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_list(jsonb,text) to rawops_runtime;
@@ -10518,6 +10634,7 @@ grant execute on function raw_ops.shopify_tax(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_text(jsonb,text) to rawops_runtime;
 grant execute on function raw_ops.shopify_unit_price_ex_vat(jsonb,jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_wants_more(jsonb,uuid) to rawops_runtime;
 grant execute on function raw_ops.shrink_refunded_lines(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.stock_drift() to rawops_runtime;
 grant execute on function raw_ops.store_courier_event(text,text,bytea,bytea,text) to rawops_ingest;
@@ -10527,10 +10644,12 @@ grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,t
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
 grant execute on function raw_ops.store_temperature_log(text,text,bytea,bytea) to rawops_ingest;
 grant execute on function raw_ops.subscription_figures(uuid) to rawops_runtime;
+grant execute on function raw_ops.sweep_address_changes(integer) to rawops_runtime;
 grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;
 grant execute on function raw_ops.sync_address_change(uuid,uuid) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.take_delivery_report(text,text,timestamp with time zone,text,uuid,text,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.tell_of_breach(raw_ops.shipments,text,text) to rawops_runtime;
+grant execute on function raw_ops.tell_of_changed_lines(uuid,text,raw_ops.order_status,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.tell_of_late_change(uuid,text,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.tell_of_late_end(uuid,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.threshold(text) to rawops_operator, rawops_reader, rawops_runtime;

@@ -17,6 +17,7 @@ mod health;
 mod lifecycle;
 mod migrations;
 mod monitors;
+mod month;
 mod orders;
 mod outbox;
 mod packing;

@@ -53,7 +53,9 @@ impl Outside {
         let packer = sandbox::packer::Options { per_second: 100_000.0, ..sandbox::packer::Options::new(DROP_TOKEN) };
         let packer = Packer::start(packer, stop.clone()).await.expect("a sandbox");
         let slack = Slack::start(workspace, stop.clone()).await.expect("a sandbox");
-        let shopify = Admin::start(AdminOptions::new(ADMIN_TOKEN), stop.clone()).await.expect("a sandbox");
+        let shopify = Admin::start(AdminOptions { restore_rate: 100_000.0, ..AdminOptions::new(ADMIN_TOKEN) }, stop.clone())
+            .await
+            .expect("a sandbox");
         let account = sandbox::seal::Options { per_second: 100_000.0, ..sandbox::seal::Options::new(SEAL_TOKEN) };
         let seal = Seal::start(account, stop.clone()).await.expect("a sandbox");
         Self { customerio, packer, slack, shopify, seal, stop: stop.drop_guard() }

@@ -91,8 +91,8 @@ pub async fn allocate(pool: &PgPool, order: Uuid) -> (String, i32, i32) {
 pub async fn pass(pool: &PgPool, batch: Uuid) -> Uuid {
     sqlx::query_scalar(
         "insert into raw_ops.lab_results (batch_id, lab_name, report_pdf_url, salmonella_absent, listeria_absent,
-             enterobacteriaceae_cfu_per_g, outcome, pdf_hash)
-         values ($1, 'Lab', 'lab/1.pdf', true, true, 10, 'PASS', $1::text) returning id",
+             enterobacteriaceae_cfu_per_g, outcome, pdf_hash, reported_at)
+         values ($1, 'Lab', 'lab/1.pdf', true, true, 10, 'PASS', $1::text, engine.now()) returning id",
     )
     .bind(batch)
     .fetch_one(pool)
