@@ -124,16 +124,20 @@ pub async fn with_pool<T>(url: Option<&str>, act: impl AsyncFnOnce(&PgPool) -> a
     done
 }
 
-/// An error, with the way out when the database refused the user.
+/// An error, with the way out when the database refused the user, and in the database's words when it refused a value.
 pub fn explained(error: anyhow::Error) -> anyhow::Error {
-    let refused = error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>()).filter_map(sqlx::Error::as_database_error);
-    match refused.into_iter().find(|error| error.code().as_deref() == Some("42501")) {
-        Some(refused) => anyhow::anyhow!(
+    let mut refusals = error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>()).filter_map(sqlx::Error::as_database_error);
+    let Some(refused) = refusals.next() else { return error };
+    match refused.code().as_deref() {
+        Some("42501") => anyhow::anyhow!(
             "this user may not do that: {}; make it a member of the role for it, as in `grant rawops_operator to …` \
              (rawops_reader looks, rawops_operator acts, rawops_migrator migrates)",
             refused.message()
         ),
-        None => error,
+        Some(code) if code.starts_with("22") || code.starts_with("23") => {
+            anyhow::anyhow!("the database does not take that: {}; nothing was changed", refused.message())
+        }
+        _ => error,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What commands print: a table or lines for people, JSON for programs, one sentence for an error.
 
 use std::{
+    borrow::Cow,
     fmt::Display,
     io::{ErrorKind, Write},
 };
@@ -20,6 +21,10 @@ pub struct Format {
 
 /// Prints text and a line break. A reader that has seen enough, such as `head`, is no error.
 pub fn print(text: impl Display) -> anyhow::Result<()> {
+    write(&shown(&text.to_string(), |letter| format!("\\u{{{:x}}}", u32::from(letter))))
+}
+
+fn write(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to standard output"),
         _ => Ok(()),
@@ -28,7 +33,22 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
 
 /// Prints a value as JSON.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(serde_json::to_string_pretty(value).context("the answer cannot be written as JSON")?)
+    let text = serde_json::to_string_pretty(value).context("the answer cannot be written as JSON")?;
+    write(&shown(&text, |letter| format!("\\u{:04x}", u32::from(letter))))
+}
+
+/// A text as a terminal shows it: what would move its cursor, colour it or turn its direction is written out. Errors, keys and
+/// arguments are what others wrote.
+fn shown(text: &str, written: impl Fn(char) -> String) -> Cow<'_, str> {
+    let is_obeyed = |letter: char| {
+        let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || (letter.is_control() && !matches!(letter, '\n' | '\t'))
+    };
+    if !text.contains(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let letters = text.chars().map(|letter| if is_obeyed(letter) { written(letter) } else { letter.to_string() });
+    Cow::Owned(letters.collect())
 }
 
 /// Prints rows below a head, in columns.
@@ -42,7 +62,8 @@ pub fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [St
 /// Tells on standard error why a command failed.
 pub fn complain(error: &impl Display) {
     // With standard error closed there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "rawops: {error}");
+    let error = error.to_string();
+    let _ = writeln!(std::io::stderr(), "rawops: {}", shown(&error, |letter| format!("\\u{{{:x}}}", u32::from(letter))));
 }
 
 /// A moment, to the second.

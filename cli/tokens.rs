@@ -23,7 +23,7 @@ pub enum Command {
     /// Make a token and print it; it cannot be shown again
     Create {
         /// What it is for: a program, a person
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", value_parser = name)]
         name: String,
         /// What it may do; may be given more than once
         #[arg(long, value_name = "SCOPE", required = true, value_parser = scope)]
@@ -46,6 +46,13 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err("a token needs a name by which people know it, in one line".into());
+    }
+    Ok(text.into())
 }
 
 fn scope(text: &str) -> Result<Scope, String> {

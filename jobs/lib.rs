@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod packing;
 pub mod subscriptions;
 pub mod webhooks;
+mod written_time;
 
 use addresses::{SweepChanges, SyncToSeal, SyncToShopify};
 use alerts::{PostAlert, ReportFailures};

@@ -3,7 +3,9 @@
 //! Makers agree on little: lines about the device come first, columns are divided by commas, semicolons or tabs, and dates are
 //! written as in Britain or as in ISO 8601. What is needed is a line that names a time and a temperature, and readings below it.
 
-use chrono::{DateTime, LocalResult, NaiveDateTime, TimeZone, Utc};
+use std::ops::Range;
+
+use chrono::{DateTime, Datelike, LocalResult, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Europe::London;
 
 use crate::orders::shopify_order::Refusal;
@@ -14,6 +16,9 @@ const PREFACE: usize = 200;
 const LIMIT: usize = 45_000;
 /// Beyond this no logger measures, in hundredths of a degree Celsius, below and above zero.
 const RANGE: f64 = 10_000.0;
+
+/// The years of a sound clock. `29/03/26` is read as the year 26, and is none.
+const CENTURY: Range<i32> = 2000..2100;
 
 const FORMS: [&str; 12] = [
     "%Y-%m-%d %H:%M:%S",
@@ -135,7 +140,8 @@ impl Columns {
         let is_measured = hundredths.abs() <= RANGE;
         // The range fits.
         let hundredths = hundredths.round() as i32;
-        Some(Reading { at: moment(&time, self.is_utc, before)?, hundredths }).filter(|_| is_measured)
+        let at = moment(&time, self.is_utc, before).filter(|at| CENTURY.contains(&at.year()))?;
+        Some(Reading { at, hundredths }).filter(|_| is_measured)
     }
 }
 

@@ -1,10 +1,12 @@
 //! One scan of a parcel, in the form of our own that the adapter of each courier sends.
 
-use chrono::{DateTime, NaiveDateTime};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
-use crate::orders::shopify_order::{Refusal, named};
+use crate::{
+    orders::shopify_order::{Refusal, named},
+    written_time::is_moment,
+};
 
 /// Longest number and code.
 const LIMIT_BYTES: usize = 64;
@@ -54,8 +56,8 @@ impl TrackingEvent {
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let text = String::deserialize(source)?;
-        let is_moment = DateTime::parse_from_rfc3339(&text).is_ok()
-            || ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"].iter().any(|form| NaiveDateTime::parse_from_str(&text, form).is_ok());
-        is_moment.then_some(Self).ok_or_else(|| de::Error::custom("expected a time, such as \"2026-01-15 11:42:10\""))
+        is_moment(&text, &["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"])
+            .then_some(Self)
+            .ok_or_else(|| de::Error::custom("expected a time, such as \"2026-01-15 11:42:10\""))
     }
 }

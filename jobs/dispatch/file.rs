@@ -12,9 +12,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDateTime};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use serde_json::{Map, Value};
+
+use crate::written_time::is_moment;
 
 /// Rows of one file.
 const ROWS: usize = 10_000;
@@ -123,7 +124,8 @@ impl Row {
 fn fault_of(fields: &BTreeMap<String, String>) -> Option<String> {
     for (name, value) in fields {
         if name.len() > LIMIT_BYTES || value.len() > LIMIT_BYTES {
-            return Some(format!("{}: more than {LIMIT_BYTES} bytes", name.chars().take(40).collect::<String>()));
+            let start: String = name.chars().take(40).collect();
+            return Some(format!("{}: more than {LIMIT_BYTES} bytes", start.escape_debug()));
         }
         if name.chars().chain(value.chars()).any(char::is_control) {
             return Some(format!("{}: a line break or another control character", name.escape_default()));
@@ -132,7 +134,7 @@ fn fault_of(fields: &BTreeMap<String, String>) -> Option<String> {
     if let Some(missing) = REQUIRED.iter().find(|wanted| !fields.contains_key(**wanted)) {
         return Some(format!("{missing} is missing"));
     }
-    if !is_time(&fields["dispatched_at"]) {
+    if !is_moment(&fields["dispatched_at"], &LOCAL_TIMES) {
         return Some("dispatched_at: expected a time, such as 2026-03-29 14:05:00".into());
     }
     let number_between = |name: &str, least: f64, most: f64| {
@@ -145,11 +147,6 @@ fn fault_of(fields: &BTreeMap<String, String>) -> Option<String> {
     number_between("temperature_c", -90.0, 60.0)
         .or_else(|| number_between("coolant_units", 0.0, 1_000.0))
         .or_else(|| whole("coolant_units"))
-}
-
-/// Whether it is a moment: with a zone, or by London's clock.
-fn is_time(text: &str) -> bool {
-    DateTime::parse_from_rfc3339(text).is_ok() || LOCAL_TIMES.iter().any(|form| NaiveDateTime::parse_from_str(text, form).is_ok())
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 //! The subscription stands flat at the top. Numbers come as text in places, and "none" is an empty text. What a subscription
 //! needs is demanded with words that say where it is wrong; the rest is let through in any shape.
 
-use chrono::{DateTime, NaiveDateTime};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 use crate::orders::shopify_order::{Refusal, named};
 use crate::orders::shopify_values::{Amount, Id, list};
+use crate::written_time::is_moment;
 
 /// A subscription that can be written down.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -141,8 +141,9 @@ impl<'de> Deserialize<'de> for Status {
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let text = String::deserialize(source)?;
-        let is_moment = DateTime::parse_from_rfc3339(&text).is_ok() || NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S").is_ok();
-        is_moment.then_some(Self).ok_or_else(|| de::Error::custom("expected a time, such as \"2026-07-26 12:06:00\""))
+        is_moment(&text, &["%Y-%m-%d %H:%M:%S"])
+            .then_some(Self)
+            .ok_or_else(|| de::Error::custom("expected a time, such as \"2026-07-26 12:06:00\""))
     }
 }
 

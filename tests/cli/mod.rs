@@ -1,6 +1,7 @@
 //! The real binary: what its commands print, with which exit code, and what they refuse.
 
 mod address;
+mod bad_inputs;
 mod breakers;
 mod dead;
 mod doctor;

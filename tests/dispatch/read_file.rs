@@ -47,7 +47,7 @@ async fn a_file_becomes_parcels_and_the_same_file_again_nothing() {
 async fn rows_that_are_wrong_or_fit_no_order_wait_with_their_reason_and_stop_no_other() {
     let (db, outside) = (Database::new().await, Outside::start().await);
     exported(&db, &outside, 3).await;
-    let lines = [["PR#1", "101", AT], ["PR#9", "109", AT], ["PR#2", "", AT], ["PR#2", "102", "2226-01-14 16:05:00"], ["#3", "103", AT]];
+    let lines = [["PR#1", "101", AT], ["PR#9", "109", AT], ["PR#2", "", AT], ["PR#2", "102", "2096-01-14 16:05:00"], ["#3", "103", AT]];
     for (name, lines) in [("dispatch.csv", &lines[..]), ("later.csv", &[["PR#3", "101", AT]])] {
         receive(db.pool(), name, &file(lines)).await;
         run_all(&db, outside.kinds()).await;

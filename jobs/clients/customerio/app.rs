@@ -63,20 +63,29 @@ impl Email {
         let mut fields = payload.as_object().ok_or("the payload is no object")?.clone();
         fields.retain(|name, value| !OURS.contains(&name.as_str()) && !value.is_null());
         if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            return Err(format!("the payload has a field {unknown:?}, which no mail has"));
+            let start: String = unknown.chars().take(40).collect();
+            return Err(format!("the payload has a field {start:?}, which no mail has"));
         }
-        let to = fields.get("to").and_then(Value::as_str).map(str::trim).unwrap_or_default();
-        if !to.contains('@') {
-            return Err("the payload has no address in `to`".into());
+        let to = fields.get("to").and_then(Value::as_str).map(str::trim).unwrap_or_default().to_owned();
+        if !is_one_address(&to) {
+            return Err("the payload has no address in `to`, or more than one".into());
+        }
+        if let Some((name, _)) = fields.iter().find(|(name, value)| is_of_the_head(name) && holds_control(value)) {
+            return Err(format!("`{name}` holds a line break or another control character, which could begin another header"));
         }
         let has_template = fields.contains_key("transactional_message_id");
         let has_text = ["body", "subject", "from"].iter().all(|name| fields.contains_key(*name));
         if !has_template && !has_text {
             return Err("the payload has neither `transactional_message_id` nor `body`, `subject` and `from`".into());
         }
-        let to = to.to_owned();
+        fields.insert("to".into(), to.as_str().into());
         fields.entry("identifiers").or_insert_with(|| json!({ "email": to }));
         Ok(Self { fields })
+    }
+
+    /// What is sent.
+    pub const fn fields(&self) -> &Map<String, Value> {
+        &self.fields
     }
 
     /// Marks the mail as this row of the outbox.
@@ -87,6 +96,27 @@ impl Email {
             headers.insert(MESSAGE_HEADER.into(), message.to_string().into());
         }
         self
+    }
+}
+
+/// Whether it is the address of one person; where commas divide, a second one would read what is meant for the first.
+fn is_one_address(to: &str) -> bool {
+    let sides = to.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    sides && !to.contains(|letter: char| letter.is_control() || letter.is_whitespace() || matches!(letter, ',' | ';' | '<' | '>'))
+}
+
+/// Whether a field stands in the head of the mail, where a line break begins another header.
+fn is_of_the_head(name: &str) -> bool {
+    !matches!(name, "message_data" | "body" | "body_plain" | "attachments" | "identifiers")
+}
+
+/// Whether a text of it, or a name of a field, holds a control character.
+fn holds_control(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(char::is_control),
+        Value::Array(values) => values.iter().any(holds_control),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains(char::is_control) || holds_control(value)),
+        _ => false,
     }
 }
 

@@ -1,4 +1,6 @@
 //! Keeps calls out of private networks, whatever a name resolves to.
+//!
+//! What is special is said by IANA's registries of special-purpose addresses; `fuzz/targets/outside.rs` says it a second time.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -21,6 +23,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || a == 0
         || (a == 100 && b & 0xc0 == 64)
         || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
         || (a == 198 && b & 0xfe == 18)
         || a >= 224;
     !is_special
@@ -40,7 +43,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         _ => (),
     }
     // What is given out lies in 2000::/3; local, site, link, multicast and all else does not.
-    segments[0] & 0xe000 == 0x2000 && !(segments[0] == 0x2001 && (segments[1] == 0xdb8 || segments[1] < 0x200))
+    // Of it, protocols and documents have 2001::/23, 2001:db8::/32 and 3fff::/20.
+    let is_special = match segments {
+        [0x2001, next, ..] => next == 0xdb8 || next < 0x200,
+        [0x3fff, next, ..] => next < 0x1000,
+        _ => false,
+    };
+    segments[0] & 0xe000 == 0x2000 && !is_special
 }
 
 /// Resolves names as the system does, and leaves out what is not public.
@@ -81,6 +90,7 @@ mod tests {
             "224.0.0.1",
             "255.255.255.255",
             "192.0.0.170",
+            "192.88.99.1",
             "203.0.113.9",
             "::",
             "::1",
@@ -93,6 +103,7 @@ mod tests {
             "ff02::1",
             "2001:db8::1",
             "2001::1",
+            "3fff::1",
         ] {
             assert!(!is_public(private.parse().expect("an address")), "{private}");
         }

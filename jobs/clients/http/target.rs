@@ -78,7 +78,7 @@ impl Target {
     }
 
     /// Whether a redirect may lead there, with the credentials.
-    pub(super) fn allows(&self, url: &Url) -> bool {
+    pub fn allows(&self, url: &Url) -> bool {
         if url.origin() == self.base.origin() {
             return true;
         }
@@ -92,7 +92,7 @@ impl Target {
 
     /// Whether the address is one that may be called: no address of a private network, unless it is the configured one.
     /// Names are checked once more when they are resolved.
-    pub(super) fn reaches_private(&self, url: &Url) -> bool {
+    pub fn reaches_private(&self, url: &Url) -> bool {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),

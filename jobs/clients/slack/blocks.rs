@@ -69,11 +69,12 @@ impl Alert<'_> {
         let title = format!("{} {}", self.severity.sign(), one_line(self.title));
         let mut blocks =
             vec![json!({ "type": "header", "text": { "type": "plain_text", "text": cut(&title, HEADER_LIMIT), "emoji": true } })];
-        if !self.message.trim().is_empty() {
+        // Slack refuses the whole post for the sake of one empty text.
+        if has_letters(self.message) {
             blocks.push(json!({ "type": "section", "text": text(self.message, TEXT_LIMIT) }));
         }
         blocks.extend(self.sections());
-        if !self.footer.is_empty() {
+        if has_letters(self.footer) {
             blocks.push(json!({ "type": "context", "elements": [text(self.footer, FIELD_LIMIT)] }));
         }
         // What phones and screen readers show. Mentions are taken from here too, so it is escaped as well.
@@ -105,7 +106,13 @@ fn text(words: &str, limit: usize) -> Value {
     json!({ "type": "mrkdwn", "text": cut_escaped(words, limit), "verbatim": true })
 }
 
+/// Whether something is left of it that can be seen.
+fn has_letters(words: &str) -> bool {
+    words.chars().any(|letter| !letter.is_control() && !letter.is_whitespace())
+}
+
 fn one_line(words: &str) -> String {
+    let words: String = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -204,6 +211,13 @@ mod tests {
             assert!(block["fields"].as_array().is_none_or(|fields| fields.len() <= 10));
         }
         assert!(body.to_string().contains("and 400 more"));
+    }
+
+    #[test]
+    fn a_text_of_which_nothing_can_be_seen_is_left_out() {
+        let body = Alert { severity: Severity::Info, title: "a\u{1b}[31m", message: "\u{0}\n", fields: &[], footer: "\u{7}" }.body();
+        assert_eq!(body["blocks"].as_array().map(Vec::len), Some(1), "{body}");
+        assert_eq!(body["blocks"][0]["text"]["text"], "ℹ️ a [31m");
     }
 
     #[test]
