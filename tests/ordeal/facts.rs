@@ -14,7 +14,7 @@ use crate::{
     ledger::{Accepted, Ack, Act, Deed, Fault, Intent, Mail, Shaped},
     model::foresee,
     process::{Life, place},
-    program::Program,
+    program::{DEBOUNCED, Manner, Program, REPLACED},
     stage::Stage,
     witness::Word,
 };
@@ -66,6 +66,17 @@ pub struct Attempt {
     pub error: Option<String>,
     /// The output.
     pub output: Option<Value>,
+}
+
+impl Job {
+    /// What becomes of it when another of its unique key comes; one that was made from a letter has the letter's key.
+    pub fn manner(&self) -> Manner {
+        match self.unique_key.as_deref().and_then(|key| key.split_once('-')) {
+            Some((REPLACED, _)) => Manner::Replaces,
+            Some((DEBOUNCED, _)) => Manner::Debounces,
+            _ => Manner::Yields,
+        }
+    }
 }
 
 impl Attempt {

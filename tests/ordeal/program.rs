@@ -111,6 +111,12 @@ pub enum Manner {
     Debounces,
 }
 
+/// What the unique keys begin with under which programs replace each other.
+pub const REPLACED: &str = "replaced";
+
+/// And those under which they wait for each other.
+pub const DEBOUNCED: &str = "debounced";
+
 /// How long a debounced program waits for another, and how long at most after the first of them, in milliseconds.
 pub const DEBOUNCE_MS: (u64, u64) = (700, 2500);
 
@@ -149,13 +155,6 @@ pub struct Program {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
-}
-
-impl Program {
-    /// Whether others of its key may displace it, so that it ends as cancelled though nobody asked for that.
-    pub const fn is_contested(&self) -> bool {
-        !matches!(self.manner, Manner::Yields)
-    }
 }
 
 /// A number that follows from a value: the same for the same value, whatever was done to its text.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::Finding;
 use crate::{
     facts::{Attempt, Facts, Job},
-    program::{DEBOUNCE_MS, Manner, Program},
+    program::{DEBOUNCE_MS, Manner},
     witness::What,
 };
 
@@ -17,10 +17,13 @@ pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("keys", "who is displaced makes room for another, and who waits for others waits as long as it must");
     let before: HashMap<i64, i64> = facts.jobs.iter().filter_map(|job| Some((facts.displaced_by(job.id)?, job.id))).collect();
     for job in &facts.jobs {
-        let Some(program) = job.key().and_then(|key| facts.programs.get(key)).filter(|program| program.is_contested()) else { continue };
+        let Some(program) = job.key().and_then(|key| facts.programs.get(key)) else { continue };
+        if job.manner() == Manner::Yields {
+            continue;
+        }
         finding.looks();
         if let Some(end) = facts.end_of(job.id).filter(|end| end.outcome == "cancelled")
-            && let Some(wrong) = displaced(facts, job, program, end)
+            && let Some(wrong) = displaced(facts, job, end)
         {
             finding.violated(format!("job {} of the key {:?}: {wrong}", job.id, job.unique_key));
         }
@@ -34,13 +37,12 @@ pub fn check(facts: &Facts) -> Finding {
 }
 
 /// What is wrong with how a job was displaced.
-fn displaced(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<String> {
+fn displaced(facts: &Facts, job: &Job, end: &Attempt) -> Option<String> {
     let shares = |other: &Job| other.id > job.id && other.kind == job.kind && other.unique_key == job.unique_key;
     let Some(by) = facts.displaced_by(job.id) else {
         // Nobody knows any more whose the key was: somebody's who came before that.
-        let silent = (end.error.is_none() || facts.was_displaced(job.id))
-            && program.manner == Manner::Debounces
-            && facts.cancelled(job.id).is_none();
+        let silent =
+            (end.error.is_none() || facts.was_displaced(job.id)) && job.manner() == Manner::Debounces && facts.cancelled(job.id).is_none();
         let somebody = facts.jobs.iter().any(|other| shares(other) && other.created_at <= end.finished_at);
         return (silent && !somebody).then(|| "it was cancelled, and nobody has taken its key".into());
     };

@@ -46,7 +46,7 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
         }
     }
     // What displaced it is looked at by another checker.
-    if is_displaced(facts, job, program, end) {
+    if is_displaced(facts, job, end) {
         return None;
     }
     if end.outcome == "dead" && end.category.as_deref() == Some("poison") && foreseen.end != End::Dead("poison") {
@@ -66,9 +66,9 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
 }
 
 /// Whether others of its key may have ended it, and did: by their word, or by the key that its lost worker had not any more.
-fn is_displaced(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> bool {
-    let by_loss = end.outcome == "cancelled" && end.error.is_none() && program.manner == Manner::Debounces;
-    program.is_contested() && (by_loss || facts.was_displaced(job.id))
+fn is_displaced(facts: &Facts, job: &Job, end: &Attempt) -> bool {
+    let by_loss = end.outcome == "cancelled" && end.error.is_none() && job.manner() == Manner::Debounces;
+    job.manner() != Manner::Yields && (by_loss || facts.was_displaced(job.id))
 }
 
 /// What was cancelled before it ran never runs.

@@ -17,6 +17,7 @@ mod mails;
 mod notes;
 mod one_end;
 mod order;
+mod overtaken;
 mod recovery;
 mod stuck;
 mod token;
@@ -78,6 +79,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         notes::check(facts),
         limits::check(facts),
         order::check(facts),
+        overtaken::check(facts),
         due::check(facts),
         cron::check(facts),
         arguments::check(facts),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Finding;
-use crate::{facts::Facts, witness::What};
+use crate::{facts::Facts, program::DEBOUNCED, witness::What};
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("I7", "of one unique key one job lives");
@@ -28,7 +28,7 @@ pub fn check(facts: &Facts) -> Finding {
         }
     }
     // One that waits for others takes the key of one that runs.
-    runs.retain(|key, _| !key.starts_with("debounced-"));
+    runs.retain(|key, _| !key.starts_with(DEBOUNCED));
     for (key, mut runs) in runs {
         runs.sort_unstable();
         let mut turns: Vec<i64> = runs.iter().map(|(_, _, job)| *job).collect();

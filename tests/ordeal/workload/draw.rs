@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     chance::weighted,
-    program::{Act, Blame, Death, LIMITS, Manner, Program, RATE},
+    program::{Act, Blame, DEBOUNCED, Death, LIMITS, Manner, Program, RATE, REPLACED},
 };
 
 /// How many unique keys there are: few, so that jobs meet.
@@ -80,6 +80,10 @@ pub fn program(random: &mut StdRng, key: String) -> Program {
     }
     if random.random_ratio(1, 12) {
         program.limit = Some(weighted(random, &[(LIMITS[0].0, 3), (LIMITS[1].0, 2), (LIMITS[2].0, 4), (RATE.0, 2)]).into());
+        // A workflow that waits gives its place to the next, also of a key that keeps its order.
+        if program.limit.as_deref() == Some(LIMITS[0].0) && program.acts.iter().any(|act| matches!(act, Act::Sleep(_) | Act::Vain(_))) {
+            program.limit = Some(LIMITS[1].0.into());
+        }
         // A job that is sent back because its rate has nothing left counts as snoozed too.
         if program.limit.as_deref() == Some(RATE.0) && program.acts.iter().any(|act| matches!(act, Act::Snooze(_))) {
             program.limit = Some(LIMITS[2].0.into());
@@ -98,9 +102,9 @@ pub fn program(random: &mut StdRng, key: String) -> Program {
 fn contest(random: &mut StdRng, program: &mut Program) {
     let number = random.random_range(0..CONTESTED_KEYS);
     if random.random_ratio(1, 2) {
-        (program.unique, program.manner) = (Some(format!("replaced-{number}")), Manner::Replaces);
+        (program.unique, program.manner) = (Some(format!("{REPLACED}-{number}")), Manner::Replaces);
     } else {
-        (program.unique, program.manner) = (Some(format!("debounced-{number}")), Manner::Debounces);
+        (program.unique, program.manner) = (Some(format!("{DEBOUNCED}-{number}")), Manner::Debounces);
         // It waits as long as its manner says.
         program.delay_ms = 0;
     }
