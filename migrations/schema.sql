@@ -4256,6 +4256,9 @@ begin
         -- The attempts first: a job of which they are left is a fault, and one without them is none that lives.
         delete from engine.attempt a where a.job_id = any (past);
         delete from engine.job j where j.id = any (past);
+        delete from engine.step s where s.job_id = any (past);
+        delete from engine.child_end e where e.parent_id = any (past);
+        delete from engine.compensation c where c.job_id = any (past);
         gone := gone + cardinality(past);
         exit when gone >= batch;
     end loop;

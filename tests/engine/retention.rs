@@ -130,6 +130,15 @@ async fn in_a_quiet_house_ended_jobs_go_one_by_one_and_nothing_else() {
     let pool = aged.db.pool();
     sqlx::query("select setval('engine.position', 5000)").execute(pool).await.expect("the partition is far from full");
     let forget = async || retention::forget_ended(&mut pool.acquire().await.expect("a connection"), 100).await.expect("asked");
+    for id in [aged.completed, aged.dead] {
+        for kept in [
+            "insert into engine.step (job_id, position, attempt, kind, name, begun_at) values ($1, 1, 1, 'step', 'find', engine.now())",
+            "insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome) values ($1, 1, 1, 1, engine.now(), 'completed')",
+            "insert into engine.compensation (job_id, position, n, queue, kind, priority, args) values ($1, 1, 1, 'default', 'test.no_op', 4, '{}')",
+        ] {
+            sqlx::query(kept).bind(id).execute(pool).await.unwrap_or_else(|error| panic!("{kept}: {error}"));
+        }
+    }
     clock::step(pool, 6.9 * DAY).await;
     assert_eq!(forget().await, 0);
     clock::step(pool, 0.2 * DAY).await;
@@ -144,6 +153,9 @@ async fn in_a_quiet_house_ended_jobs_go_one_by_one_and_nothing_else() {
         .expect("narrowed");
     assert_eq!((forget().await, forget().await), (1, 0));
     assert!(!aged.known(aged.completed).await && aged.known(aged.dead).await);
+    let left = "select array[(select count(*) from engine.step), (select count(*) from engine.child_end), (select count(*) from engine.compensation)]";
+    let left: Vec<i64> = sqlx::query_scalar(left).fetch_one(pool).await.expect("counted");
+    assert_eq!(left, [1, 1, 1], "what a workflow did goes with it");
     assert_eq!(dropped(pool).await, None);
 }
 
