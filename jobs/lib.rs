@@ -34,6 +34,16 @@ use packing::{CalculateInstructions, JudgeCheck, PlanPackDay};
 use subscriptions::ProcessEvent;
 use webhooks::{ReconcileOrders, RetryFailed};
 
+/// Every kind, with clients of the outside systems that these settings describe. Mails go out no faster than their account takes
+/// them, over the whole fleet: a mail that has no turn yet waits in its queue, and keeps no worker busy.
+///
+/// # Errors
+/// An address that is none, or TLS that cannot be set up.
+pub fn calling(settings: &clients::Settings) -> Result<engine::Kinds, clients::OutsideError> {
+    let mails = engine::Limit::of_kind(<DeliverMessage as engine::Job>::KIND).rate(settings.customerio.mail_rate());
+    Ok(kinds().limit(mails).sharing(clients::Outside::new(settings)?))
+}
+
 /// Every kind of job a worker can run.
 pub fn kinds() -> engine::Kinds {
     engine::Kinds::new()

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use engine::{Worker, WorkerConfig, WorkerError};
-use jobs::clients::{self, Outside, OutsideError};
+use jobs::clients::{self, OutsideError};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +122,7 @@ impl Config {
 /// What keeps it from beginning; nothing was touched then.
 pub async fn run(config: Config, pool: PgPool, shutdown: CancellationToken) -> Result<(), Error> {
     config.validate()?;
-    let kinds = jobs::kinds().sharing(Outside::new(&config.clients)?);
+    let kinds = jobs::calling(&config.clients)?;
     let metrics = match config.metrics {
         Some(address) => Some(tokio::net::TcpListener::bind(address).await.map_err(|error| Error::Metrics(address, error))?),
         None => None,

@@ -119,7 +119,7 @@ pub fn settings(customerio: &str, webhooks: &[String], [shopify, seal, packer]: 
 
 /// Every kind of the product, with the systems of these settings outside.
 pub fn with(settings: &clients::Settings) -> Kinds {
-    jobs::kinds().sharing(clients::Outside::new(settings).expect("the settings are right"))
+    jobs::calling(settings).expect("the settings are right")
 }
 
 /// Every kind of the product, with nothing outside but the account of Customer.io at this address.

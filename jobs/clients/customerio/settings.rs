@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use engine::Rate;
+
 use super::{
     super::{
         Secret,
@@ -9,6 +11,10 @@ use super::{
     },
     SYSTEM,
 };
+
+/// The most jobs and the longest period of a rate of the engine.
+const MOST_JOBS: u32 = 1_000_000;
+const LONGEST_PERIOD: Duration = Duration::from_hours(365 * 24);
 
 /// Where the account's data lives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +43,7 @@ pub struct Settings {
     pub track_key: Option<Secret>,
     /// Where a sandbox may redirect to, beside the vendor's own hosts.
     pub origins: Vec<String>,
-    /// Mails a second that this process sends; what the account takes, 100, unless set.
+    /// Mails a second that the whole fleet sends; what the account takes, 100, unless set.
     pub mails_per_second: Option<f64>,
     /// How long a call may take, where not as long as calls usually may.
     pub timeout: Option<Duration>,
@@ -92,8 +98,34 @@ impl Settings {
         Ok((target(self.app_url.as_deref().unwrap_or(app))?, target(self.track_url.as_deref().unwrap_or(track))?))
     }
 
+    /// As the engine has it, over the whole fleet: in any span of its period no more are let go, whichever workers live.
+    pub fn mail_rate(&self) -> Rate {
+        let per_second = self.mails_per_second.unwrap_or(super::MAILS_PER_SECOND);
+        if per_second >= 1.0 {
+            return Rate::new(per_second.min(f64::from(MOST_JOBS)) as u32, Duration::from_secs(1));
+        }
+        let period = Duration::try_from_secs_f64(1.0 / per_second).unwrap_or(LONGEST_PERIOD);
+        Rate::new(1, period.min(LONGEST_PERIOD))
+    }
+
     /// What no error may show.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
         [&self.app_key, &self.site_id, &self.track_key].into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rate_that_can_be_set_is_one_of_the_engine() {
+        let rate = |mails_per_second| Settings { mails_per_second, ..Settings::default() }.mail_rate();
+        let second = Duration::from_secs(1);
+        assert_eq!(rate(None), Rate::new(100, second));
+        assert_eq!(rate(Some(2.9)), Rate::new(2, second), "never more than was said");
+        assert_eq!(rate(Some(f64::MAX)), Rate::new(1_000_000, second));
+        assert_eq!(rate(Some(0.5)), Rate::new(1, 2 * second));
+        assert_eq!(rate(Some(f64::MIN_POSITIVE)), Rate::new(1, Duration::from_hours(365 * 24)));
     }
 }
