@@ -276,6 +276,8 @@ create table engine.job (
     requeued_from uuid,
     deadline timestamp with time zone,
     constraint job_pkey primary key (id),
+    constraint created_at_is_from_the_year_1_to_9999 check (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone and created_at < '10000-01-01 00:00:00+00'::timestamp with time zone) not valid,
+    constraint deadline_is_from_the_year_1_to_9999 check (deadline >= '0001-01-01 00:00:00+00'::timestamp with time zone and deadline < '10000-01-01 00:00:00+00'::timestamp with time zone) not valid,
     constraint job_args_size check (octet_length(args::text) <= 1048576),
     constraint job_max_attempts_check check (max_attempts > 0)
 ) partition by range (id);
@@ -602,7 +604,8 @@ create table engine.scheduled (
     attempt integer not null,
     alone boolean default false not null,
     keyed boolean,
-    constraint scheduled_pkey primary key (run_at, job_id)
+    constraint scheduled_pkey primary key (run_at, job_id),
+    constraint run_at_is_from_the_year_1_to_9999 check (run_at >= '0001-01-01 00:00:00+00'::timestamp with time zone and run_at < '10000-01-01 00:00:00+00'::timestamp with time zone) not valid
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, vacuum_truncate = off);
 create index scheduled_alone on engine.scheduled using btree (run_at) where alone;
 create unique index scheduled_job on engine.scheduled using btree (job_id);
@@ -693,7 +696,8 @@ create table engine.worker (
     dead_at timestamp with time zone,
     name text not null,
     info jsonb default '{}'::jsonb not null,
-    constraint worker_pkey primary key (id)
+    constraint worker_pkey primary key (id),
+    constraint lease_until_is_from_the_year_1_to_9999 check (lease_until >= '0001-01-01 00:00:00+00'::timestamp with time zone and lease_until < '10000-01-01 00:00:00+00'::timestamp with time zone) not valid
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
 comment on table engine.worker is 'One row a worker process: its lease. dead_at is the verdict; until it is set the worker may renew.';
 

@@ -60,3 +60,50 @@ async fn arguments_that_do_not_decode_die_as_validation_and_others_run_on() {
     assert_eq!(left, ("ready".into(), 1), "what nobody knows is left alone");
     ledger::check(pool).await;
 }
+
+#[tokio::test]
+async fn a_time_that_programs_cannot_read_is_refused_where_it_is_written() {
+    let db = Database::new().await;
+    for time in ["infinity", "-infinity", "294276-12-31", "0001-01-01 BC"] {
+        for call in [
+            "select engine.enqueue('test.no_op', '{\"n\": 1}', run_at => $1::timestamptz + interval '0')",
+            "select engine.enqueue('test.no_op', '{\"n\": 1}', deadline => $1::timestamptz)",
+            "insert into engine.worker (name, lease_until) values ('other', $1::timestamptz)",
+        ] {
+            // A time before now is now.
+            if call.contains("run_at") && (time.starts_with('-') || time.ends_with("BC")) {
+                continue;
+            }
+            let refused = sqlx::query(sqlx::AssertSqlSafe(call)).bind(time).execute(db.pool()).await.expect_err("it is refused");
+            let refused = refused.as_database_error().expect("the database refuses");
+            assert_eq!(refused.code().as_deref(), Some("23514"), "{call} at {time}: {refused}");
+            assert!(refused.message().contains("_is_from_the_year_1_to_9999"), "{refused}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_which_halves_are_missing_stops_no_worker() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    // Of nobody, and of the first worker that begins.
+    for worker in [-1, 1] {
+        sqlx::query("insert into engine.claim (worker_id, ids, attempts) values ($1, array[7, null], array[null, 1]::integer[])")
+            .bind(worker)
+            .execute(pool)
+            .await
+            .expect("the table takes it");
+    }
+    let worker = WorkerOptions::new(db.url()).start();
+    for round in 1..=3 {
+        Client::new(pool.clone())
+            .enqueue_many(&vec![NewJob::of(&NoOp { n: 1 }).expect("arguments serialise"); 20])
+            .await
+            .expect("enqueued");
+        let all = || async { ledger::outcome(pool, "completed").await == 20 * round };
+        wait::until("sound jobs end", Duration::from_secs(20), all).await;
+    }
+    let gone = || async { ledger::count(pool, "select count(*) from engine.claim where worker_id = -1").await == 0 };
+    wait::until("the claim of nobody is closed", Duration::from_secs(20), gone).await;
+    drop(worker);
+}

@@ -6,7 +6,8 @@ with closed as (
         where c.claimed_at < engine.now() - $1 * interval '1 millisecond'
           and not exists (
               select from unnest(c.ids, c.attempts) u (job_id, attempt)
-              where not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt))
+              where u.job_id is not null and u.attempt is not null
+                and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt))
         for update of c skip locked))
     returning id
 ),

@@ -9,6 +9,7 @@ with held as materialized (
     select c.alone, c.in_runs, c.claimed_at, u.job_id, u.attempt
     from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
     where c.worker_id = $1 and c.id = $2 and ($3::bigint[] is null or u.job_id = any ($3))
+      and u.job_id is not null and u.attempt is not null
       and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
 ),
 verdict as materialized (
