@@ -57,6 +57,25 @@ async fn a_run_has_one_slot_until_the_last_of_it_ends() {
 }
 
 #[tokio::test]
+async fn nothing_follows_those_that_a_lowered_cap_finds_above_it() {
+    let db = Database::new().await;
+    limit(db.pool(), "one", 4, false).await;
+    let jobs = enqueue(db.pool(), "one", 12).await;
+    let mut hand = Hand::new(db.pool()).await;
+    hand.admit("one").await;
+    sqlx::query("update engine.limit_setting set cap = 1, changed_at = engine.now()").execute(db.pool()).await.expect("lowered");
+    let heads = hand.take_runs(10, 3).await;
+    assert_eq!(
+        heads.iter().map(|head| (head.job_id, head.followers.len())).collect::<Vec<_>>(),
+        jobs[..4].iter().map(|id| (*id, 0)).collect::<Vec<_>>()
+    );
+    hand.complete(&heads.iter().map(|head| ended(head, done())).collect::<Vec<_>>()).await;
+    let next = hand.take_runs(10, 3).await;
+    assert_eq!(next.iter().map(|head| (head.job_id, head.followers.len())).collect::<Vec<_>>(), [(jobs[4], 2)], "one run at a time");
+    sound(db.pool()).await;
+}
+
+#[tokio::test]
 async fn what_a_worker_gives_back_of_a_run_and_what_it_loses_runs_again_in_its_order() {
     for dies in [false, true] {
         let db = Database::new().await;

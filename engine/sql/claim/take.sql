@@ -45,25 +45,27 @@ picked as (
 ),
 -- One that was lost before has to be found with its slot, should it be lost again: it begins no run and is in none.
 seated as materialized (
-    select s.limit_key, p.job_id, p.lane_id, p.position, h.run
+    select s.limit_key, s.n, p.job_id, p.lane_id, p.position, h.run
     from picked p
     join head h on h.id = p.lane_id and h.run > 1
-    cross join lateral (select limit_key from engine.slot where job_id = p.job_id offset 0) s
+    cross join lateral (select limit_key, n from engine.slot where job_id = p.job_id offset 0) s
     where $12::integer[] is not null and p.attempt = 1
 ),
--- Most keys are plain, and to ask each for its limit would cost more than the run saves.
+-- Most keys are plain, and to ask each for its limit would cost more than the run saves. A cap that was lowered lately leaves
+-- jobs in ready above it, which are to run out alone.
 special as materialized (
-    select exists (select from engine.limit_setting where scope = 'key' and (rate is not null or in_order or cap = 0))
+    select exists (select from engine.limit_setting where scope = 'key'
+            and (rate is not null or in_order or cap = 0 or changed_at > (select engine.now()) - interval '1 minute'))
         or exists (select from engine.paused where scope = 'key') as some_are
     where $12::integer[] is not null
 ),
 key as materialized (
     select k.* from (
-        select limit_key, min(lane_id) as lane_id, max(run) as run, array_agg(job_id order by position) as heads from seated
+        select limit_key, min(lane_id) as lane_id, max(run) as run, max(n) as top, array_agg(job_id order by position) as heads from seated
         group by limit_key having min(lane_id) = max(lane_id)
     ) k
     left join lateral engine.limit_of_key(k.limit_key) l on (select some_are from special)
-    where l.cap is null or (l.cap > 0 and l.rate is null and not l.in_order)
+    where l.cap is null or (l.cap > 0 and l.cap >= k.top and l.rate is null and not l.in_order)
 ),
 follower as materialized (
     select w.place, w.position, w.job_id, w.lane_id, w.attempt, k.heads[(w.turn - 1) % cardinality(k.heads) + 1] as head
