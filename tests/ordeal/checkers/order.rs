@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 
 use super::Finding;
-use crate::{facts::Facts, program::LIMITS, witness::What};
+use crate::{
+    facts::Facts,
+    program::{LIMITS, Manner},
+    witness::What,
+};
 
 /// One program of a key: when it was meant, when it was acknowledged, when it began.
 struct Turn<'a> {
@@ -39,7 +43,11 @@ fn turns<'a>(facts: &'a Facts, key: &str) -> Vec<Turn<'a>> {
     let mut turns = Vec::new();
     for intent in &facts.intents {
         let Some(ack) = facts.acks.get(&intent.programs[0].key) else { continue };
-        for program in intent.programs.iter().filter(|program| program.limit.as_deref() == Some(key) && program.delay_ms == 0) {
+        for program in intent
+            .programs
+            .iter()
+            .filter(|program| program.limit.as_deref() == Some(key) && program.delay_ms == 0 && program.manner != Manner::Debounces)
+        {
             let Some(began_us) = began.get(program.key.as_str()).copied() else { continue };
             turns.push(Turn { program: &program.key, meant_us: intent.at_us, acknowledged_us: ack.at_us, began_us });
         }
