@@ -15,8 +15,8 @@ pub const BUGS: &[Bug] = &[
         plants: &[
             Statement(
                 "claim/rescue",
-                "and ($3::bigint[] is null or u.job_id = any ($3))\n      and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)",
-                "and ($3::bigint[] is null or u.job_id = any ($3))",
+                "and u.job_id is not null and u.attempt is not null\n      and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)",
+                "and u.job_id is not null and u.attempt is not null",
             ),
             Statement(
                 "claim/rescue",
