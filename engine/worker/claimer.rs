@@ -73,7 +73,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         asleep: false,
         turn: 0,
         strays: Strays::default(),
-        turns: Turns::new(now),
+        turns: Turns::new(session.program.config.lease, now),
         limited: Limited::default(),
         runs: Runs::new(session.program.config.run_time),
         refused: 0,
@@ -270,24 +270,31 @@ impl Claimer {
     async fn run_suspects(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let begun = Instant::now();
         let program = self.session.program.clone();
-        while !self.session.is_over() {
-            while !self.session.open_claims().is_empty() && !planted!("suspects run among others") {
-                if begun.elapsed() > self.turns.patience() || self.session.is_over() {
-                    self.turns.gave_up(Instant::now(), rand::rng().random_range(1.0..2.0));
-                    self.session.suspects.store(false, Ordering::Release);
-                    return Ok(());
-                }
-                self.until_nudged(Duration::from_millis(20)).await;
+        while !self.session.is_over() && begun.elapsed() < self.turns.patience() {
+            if !self.until_alone(Some(begun + self.turns.patience())).await {
+                self.turns.gave_up(Instant::now(), rand::rng().random_range(1.0..2.0));
+                break;
             }
             self.turns.was_alone();
             let asked = Instant::now();
             let taking = store::claim::take_alone(connection, self.session.worker_id, &program.kind_names, &program.queues);
-            match patience::answer(&self.session, taking).await? {
-                Some(job) => self.hand_over(vec![job], asked),
-                None => break,
-            }
+            let Some(job) = patience::answer(&self.session, taking).await? else { break };
+            self.hand_over(vec![job], asked);
+            // However long it runs: whatever began beside it now would be blamed on it.
+            self.until_alone(None).await;
         }
         self.session.suspects.store(false, Ordering::Release);
         Ok(())
+    }
+
+    /// Waits until nothing is in hand; false when that did not come in time.
+    async fn until_alone(&self, latest: Option<Instant>) -> bool {
+        while !self.session.open_claims().is_empty() && !planted!("suspects run among others") {
+            if self.session.is_over() || latest.is_some_and(|latest| Instant::now() > latest) {
+                return false;
+            }
+            self.until_nudged(Duration::from_millis(20)).await;
+        }
+        true
     }
 }

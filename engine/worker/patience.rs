@@ -39,10 +39,11 @@ pub(super) async fn pause(session: &Session, time: Duration) {
     }
 }
 
-/// Whether the database is there and says no: trying again at once is of no use, as it is after a connection broke.
+/// Whether the database is there and says no: trying again at once is of no use, as it is after a connection broke, a deadlock
+/// or a lock that was not to be had, or while a server is read-only since another leads.
 pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
-    code.is_some_and(|code| !["08", "53", "57"].iter().any(|class| code.starts_with(class)))
+    code.is_some_and(|code| !["08", "25", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class)))
 }
 
 /// How long to wait before the next try after so many in a row were refused: anything up to twice as long each time, so that

@@ -22,7 +22,8 @@ pub(super) struct Runs {
 
 #[derive(Clone, Copy)]
 struct Lane {
-    longest: usize,
+    /// How many jobs the runs of the last claim had on average.
+    average: usize,
     rest: u32,
 }
 
@@ -32,7 +33,8 @@ impl Runs {
     }
 
     /// How long the runs of each lane may be, `average` being what is known of the time of its jobs; empty, where none has
-    /// any. Of lanes with runs the room is one of heads.
+    /// any. Of lanes with runs the room is one of heads. Lines differ, so a run may be twice as long as they were lately; what
+    /// is claimed in excess of the room is as much again at most.
     pub(super) fn plan(&self, room: &Room, average: impl Fn(i32) -> Option<Duration>) -> (Room, Vec<i32>) {
         let mut room = room.clone();
         let lengths: Vec<usize> = room.lanes.iter().map(|(lane, _)| self.length(*lane, average(*lane))).collect();
@@ -40,8 +42,8 @@ impl Runs {
         if with_runs == 0 {
             return (room, Vec::new());
         }
-        for ((_, quota), length) in room.lanes.iter_mut().zip(&lengths).filter(|(_, length)| **length > 1) {
-            *quota = quota.div_ceil(length * with_runs);
+        for ((lane, quota), length) in room.lanes.iter_mut().zip(&lengths).filter(|(_, length)| **length > 1) {
+            *quota = quota.div_ceil(self.lanes[lane].average.min(*length) * with_runs);
         }
         (room, lengths.into_iter().map(|length| length as i32).collect())
     }
@@ -49,7 +51,7 @@ impl Runs {
     fn length(&self, lane: i32, average: Option<Duration>) -> usize {
         let (Some(known), Some(average)) = (self.lanes.get(&lane), average) else { return 1 };
         let by_time = self.time.as_micros() / average.as_micros().max(1);
-        if known.rest > 0 { 1 } else { known.longest.min(by_time as usize).max(1) }
+        if known.rest > 0 { 1 } else { (known.average * 2).min(LONGEST).min(by_time as usize).max(1) }
     }
 
     /// Learns from what a claim gave that asked for runs of these lengths.
@@ -62,18 +64,12 @@ impl Runs {
         }
         for (lane, (heads, all)) in seen {
             let asked = room.lanes.iter().zip(lengths).find(|((id, _), _)| *id == lane).map_or(1, |(_, length)| *length as usize);
-            let known = self.lanes.entry(lane).or_insert(Lane { longest: 2, rest: 0 });
+            let known = self.lanes.entry(lane).or_insert(Lane { average: 1, rest: 0 });
             if asked <= 1 {
                 known.rest = known.rest.saturating_sub(1);
                 continue;
             }
-            let got = all.div_ceil(heads);
-            let full = all * 4 >= asked * heads * 3;
-            *known = match (full, got) {
-                (true, _) => Lane { longest: (asked * 2).min(LONGEST), rest: 0 },
-                (false, 1) => Lane { longest: 2, rest: REST },
-                (false, got) => Lane { longest: got, rest: 0 },
-            };
+            *known = if all == heads { Lane { average: 1, rest: REST } } else { Lane { average: all.div_ceil(heads), rest: 0 } };
         }
     }
 }
@@ -106,7 +102,7 @@ mod tests {
         let mut runs = Runs::new(Duration::from_millis(5));
         let lengths: Vec<usize> = (0..7).map(|_| claim(&mut runs, usize::MAX)).collect();
         assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 32]);
-        assert_eq!((claim(&mut runs, 2), claim(&mut runs, 2)), (32, 3), "three in all were there");
+        assert_eq!((claim(&mut runs, 2), claim(&mut runs, 2)), (32, 6), "three in all were there");
         claim(&mut runs, 0);
         let lengths: Vec<usize> = (0..9).map(|_| claim(&mut runs, 0)).collect();
         assert_eq!(lengths, [1, 1, 1, 1, 1, 1, 1, 1, 2], "tried again after a while");
@@ -115,7 +111,7 @@ mod tests {
     #[test]
     fn a_run_is_as_long_as_its_jobs_are_quick_and_quotas_count_its_heads() {
         let mut runs = Runs::new(Duration::from_millis(5));
-        runs.lanes.insert(1, Lane { longest: 32, rest: 0 });
+        runs.lanes.insert(1, Lane { average: 32, rest: 0 });
         let plan = |average| {
             let (room, lengths) = runs.plan(&room(), |_| average);
             (lengths, room.lanes)

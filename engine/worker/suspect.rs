@@ -6,19 +6,22 @@
 
 use std::time::{Duration, Instant};
 
-const FIRST_PATIENCE: Duration = Duration::from_secs(10);
+/// The first wait, in leases.
+const FIRST_PATIENCE: u32 = 5;
 /// No job that is worth waiting for runs longer.
 const LONGEST_PATIENCE: Duration = Duration::from_hours(1);
 
 /// When to try, and for how long.
 pub(super) struct Turns {
+    first: Duration,
     patience: Duration,
     not_before: Instant,
 }
 
 impl Turns {
-    pub(super) const fn new(now: Instant) -> Self {
-        Self { patience: FIRST_PATIENCE, not_before: now }
+    pub(super) fn new(lease: Duration, now: Instant) -> Self {
+        let first = lease.saturating_mul(FIRST_PATIENCE).min(LONGEST_PATIENCE);
+        Self { first, patience: first, not_before: now }
     }
 
     pub(super) fn may_begin(&self, now: Instant) -> bool {
@@ -39,7 +42,7 @@ impl Turns {
 
     /// Nothing was in hand any more.
     pub(super) const fn was_alone(&mut self) {
-        self.patience = FIRST_PATIENCE;
+        self.patience = self.first;
     }
 }
 
@@ -50,7 +53,7 @@ mod tests {
     #[test]
     fn each_wait_is_longer_than_the_last_and_work_is_done_between() {
         let start = Instant::now();
-        let mut turns = Turns::new(start);
+        let mut turns = Turns::new(Duration::from_secs(2), start);
         assert!(turns.may_begin(start));
         turns.gave_up(start, 1.5);
         assert!(!turns.may_begin(start + Duration::from_secs(14)));

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
-use engine::{Client, JobId, NewJob};
+use engine::{Client, Job, JobId, NewJob, Worker, WorkerConfig};
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     Database,
-    kinds::{Kill, NoOp, Sleep},
+    kinds::{self, Kill, NoOp, Sleep},
     ledger,
     process::{WorkerOptions, WorkerProcess},
     wait,
@@ -74,8 +75,8 @@ async fn open(pool: &PgPool) -> bool {
 }
 
 /// A job that workers have died with more than once, as a rescue leaves it.
-async fn enqueue_suspect(pool: &PgPool) -> JobId {
-    let job = NewJob::of(&NoOp { n: 1 }).expect("arguments serialise").run_at(Utc::now() + TimeDelta::hours(1));
+async fn enqueue_suspect<J: Job>(pool: &PgPool, job: &J) -> JobId {
+    let job = NewJob::of(job).expect("arguments serialise").run_at(Utc::now() + TimeDelta::hours(1));
     let id = Client::new(pool.clone()).enqueue(&job).await.expect("enqueued").id;
     sqlx::query("update engine.scheduled set alone = true, run_at = engine.now() where job_id = $1")
         .bind(id)
@@ -97,7 +98,7 @@ async fn a_suspect_gets_its_turn_on_a_worker_that_is_never_idle() {
     wait::until("the slots are out of step", Duration::from_secs(20), || async { ledger::outcome(pool, "completed").await == 2 }).await;
 
     let begun = Instant::now();
-    let suspect = enqueue_suspect(pool).await;
+    let suspect = enqueue_suspect(pool, &NoOp { n: 1 }).await;
     let ran = || async {
         sqlx::query("select from engine.attempt where job_id = $1").bind(suspect).fetch_optional(pool).await.expect("a look").is_some()
     };
@@ -106,4 +107,24 @@ async fn a_suspect_gets_its_turn_on_a_worker_that_is_never_idle() {
     worker.signal("TERM");
     wait::until("the worker ends", Duration::from_secs(20), || std::future::ready(worker.has_ended())).await;
     ledger::check(pool).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_begins_beside_a_suspect_however_long_it_runs() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    enqueue_suspect(pool, &Sleep { ms: 2500 }).await;
+    let stop = CancellationToken::new();
+    // Its patience with other jobs is a second.
+    let config = WorkerConfig { lease: Duration::from_millis(200), ..WorkerConfig::default() };
+    let worker = tokio::spawn(Worker::new(pool.clone(), kinds::kinds(), config).run(stop.clone()));
+    let runs = "select count(*) from engine.job_state where state = 'running'";
+    wait::until("the suspect runs", Duration::from_secs(20), || async { ledger::count(pool, runs).await == 1 }).await;
+    Client::new(pool.clone()).enqueue(&NewJob::of(&NoOp { n: 1 }).expect("arguments serialise")).await.expect("enqueued");
+    ledger::all_ended(pool, Duration::from_secs(30)).await;
+    stop.cancel();
+    worker.await.expect("the worker does not panic").expect("its configuration is right");
+    let beside = "select count(*) from engine.attempt a join engine.attempt s on a.started_at < s.finished_at where a.job_id <> s.job_id
+                      and s.job_id = (select min(job_id) from engine.attempt)";
+    assert_eq!(ledger::count(pool, beside).await, 0, "its death would have been blamed on the suspect");
 }

@@ -15,10 +15,16 @@ stuck as materialized (
     select p.job_id, format('is parked, and event %s of key %s, which it waits for, is there', w.name, w.key)
     from engine.parked p
     join engine.event_wait w on w.job_id = p.job_id
-    where p.waits_for = 'event'
-      and exists (
+    where exists (
           select from engine.event e
           where e.name = w.name and e.key = w.key and e.id > w.after and e.emitted_at < (select at from late))
+    union all
+    select p.job_id, 'is parked, and the event that it waits for was taken'
+    from engine.parked p
+    where p.waits_for = 'child' and p.parked_at < (select at from late)
+      and not exists (select from engine.event_wait w where w.job_id = p.job_id)
+      and (select s.kind = 'wait' and s.key is not null and s.ended_at is null
+           from engine.step s where s.job_id = p.job_id order by s.position desc limit 1)
     union all
     select p.job_id, 'is parked, and the children that it waits for have ended'
     from engine.parked p

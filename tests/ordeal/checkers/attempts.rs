@@ -30,15 +30,18 @@ fn alone(facts: &Facts, finding: &mut Finding) {
     let begun: HashSet<(i64, i32)> = facts.words.iter().map(|word| (word.job, word.attempt)).collect();
     let mut of_worker: HashMap<i64, Vec<&Attempt>> = HashMap::new();
     for attempt in facts.attempts.values().flatten() {
-        // Of a claim whose answer got lost the worker knew nothing.
-        let known = attempt.outcome != "lost" || begun.contains(&(attempt.job_id, attempt.attempt));
+        // Of a claim whose answer got lost the worker knew nothing, until it gave it back.
+        let known = !matches!(attempt.outcome.as_str(), "lost" | "released") || begun.contains(&(attempt.job_id, attempt.attempt));
         if let Some(worker) = attempt.worker_id.filter(|_| known) {
             of_worker.entry(worker).or_default().push(attempt);
         }
     }
     for blamed in facts.attempts.values().flatten().filter(|attempt| attempt.category.as_deref() == Some("poison")) {
         let held = blamed.worker_id.and_then(|worker| of_worker.get(&worker)).into_iter().flatten();
-        let mut beside = held.filter(|other| other.started_at < blamed.started_at && other.finished_at > blamed.started_at);
+        let mut beside = held.filter(|other| {
+            let itself = (other.job_id, other.attempt) == (blamed.job_id, blamed.attempt);
+            !itself && other.started_at < blamed.finished_at && other.finished_at > blamed.started_at
+        });
         let other = beside.next();
         finding.holds(other.is_none(), || {
             format!(
