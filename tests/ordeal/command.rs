@@ -59,7 +59,7 @@ struct Arguments {
     /// Tries so many changed webhooks, and nothing else.
     #[arg(long)]
     webhooks: Option<u64>,
-    /// Tries so many bad values, calls by SQL and requests over HTTP, and nothing else.
+    /// Tries so many rows edited by hand, bad values, calls by SQL and requests over HTTP, and nothing else.
     #[arg(long)]
     inputs: Option<u64>,
     /// How long everything may take to end after the last heal.
@@ -158,6 +158,7 @@ async fn try_inputs(arguments: &Arguments, times: u64) -> anyhow::Result<()> {
     std::fs::create_dir_all(&root)?;
     let server = Arc::new(Server::start(&root.join("server"), false).await?);
     let seed = arguments.seed;
+    println!("rows: {:?}", inputs::rows::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
     println!("values: {:?}", inputs::values::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
     println!("SQL: {:?}", inputs::sql::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
     println!("HTTP: {:?}", inputs::api::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);

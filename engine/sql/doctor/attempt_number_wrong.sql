@@ -10,7 +10,7 @@ wrong as materialized (
     union
     select p.job_id, p.attempt, p.name from place p
     where p.attempt > 1
-      and not exists (select from engine.attempt a where a.job_id = p.job_id and a.attempt = p.attempt - 1)
+      and not exists (select from engine.attempt a where a.job_id = p.job_id and a.attempt = greatest(p.attempt, 1) - 1)
 )
 select w.job_id,
     format('stands in %s for attempt %s, and the last recorded attempt is %s', w.name, w.attempt, coalesce(l.last, 0)) as detail

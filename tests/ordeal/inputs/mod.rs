@@ -2,6 +2,7 @@
 //! does harm to another.
 
 pub mod api;
+pub mod rows;
 pub mod sql;
 pub mod text;
 pub mod values;
