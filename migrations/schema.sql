@@ -3325,6 +3325,7 @@ create index idx_webhook_inbox_status on raw_ops.webhook_inbox using btree (proc
 create index webhook_inbox_errors on raw_ops.webhook_inbox using btree (received_at) where last_error is not null;
 create index webhook_inbox_processed on raw_ops.webhook_inbox using btree (processed_at) where processing_status = 'success'::text;
 create index webhook_inbox_received on raw_ops.webhook_inbox using btree (received_at);
+create index webhook_inbox_waiting_scans on raw_ops.webhook_inbox using btree ((raw_payload ->> 'tracking_no'::text)) where source = 'courier'::text and (processing_status = any (array['pending'::text, 'processing'::text, 'retrying'::text, 'failed'::text]));
 create trigger trg_enqueue_webhooks after update of processing_status on raw_ops.webhook_inbox for each row when (new.processing_status = any (array['pending'::text, 'retrying'::text])) execute function raw_ops.enqueue_webhooks();
 create trigger trg_enqueue_webhooks_new after insert on raw_ops.webhook_inbox referencing new table as new_rows for each statement execute function raw_ops.enqueue_webhooks();
 comment on table raw_ops.webhook_inbox is 'All incoming webhooks with processing status';
@@ -5227,8 +5228,10 @@ begin
           when 'synced' then true
           -- From before there were jobs: nobody's work.
           when 'failed' then case target when 'shopify' then a.shopify_begun_at else a.seal_begun_at end is null
-          -- The target kept nothing that could have been moved. What Shopify's documents say moves nothing either.
+          -- The target kept nothing that could have been moved, unless somebody called the change off, which is said in words. What
+          -- Shopify's documents say moves nothing either.
           when 'not_needed' then a.source is distinct from 'shopify' and raw_ops.is_address(a.new_address)
+              and case target when 'shopify' then a.shopify_error else a.seal_error end is null
           else false
       end;
     return coalesce((
@@ -5607,6 +5610,40 @@ begin
 end
 $$;
 comment on function raw_ops.call_customer_figures() is 'Sees to it that what this transaction owes is counted when it commits.';
+
+create function raw_ops.call_off_address_change(change_id uuid, by_whom text) returns TABLE(shopify text, seal text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    change raw_ops.address_changes;
+    words text := format('called off by %s', btrim(by_whom));
+begin
+    if coalesce(btrim(by_whom), '') = '' then
+        raise exception 'a change is called off with the name of who does it' using errcode = '22023';
+    end if;
+    select * into change from raw_ops.address_changes a where a.id = change_id for update;
+    if not found then
+        raise exception 'there is no change of address %', change_id using errcode = 'P0002';
+    elsif change.shopify_state = 'telling' or change.seal_state = 'telling' then
+        raise exception 'change % is being told just now: Shopify is %, Seal is %; try again in a minute', change_id,
+            change.shopify_state, change.seal_state using errcode = '22023';
+    elsif not (change.shopify_state in ('pending', 'failed') or change.seal_state in ('pending', 'failed')) then
+        raise exception 'change % is told to nobody any more: Shopify is %, Seal is %', change_id,
+            change.shopify_state, change.seal_state using errcode = '22023';
+    end if;
+    if change.shopify_state in ('pending', 'failed') then
+        perform raw_ops.set_address_state(change_id, 'shopify', 'not_needed', words);
+    end if;
+    if change.seal_state in ('pending', 'failed') then
+        perform raw_ops.set_address_state(change_id, 'seal', 'not_needed', words);
+    end if;
+    perform raw_ops.log_event('CUSTOMER', change.customer_id, 'address_change_called_off',
+        format('%s called off a change of address: Shopify was %s, Seal was %s', btrim(by_whom), change.shopify_state, change.seal_state),
+        jsonb_build_object('by', btrim(by_whom), 'change_id', change_id), null, change_id);
+    return query select a.shopify_state, a.seal_state from raw_ops.address_changes a where a.id = change_id;
+end
+$$;
 
 create function raw_ops.cancelled_units(shopify_order bigint, wanted_line text, in_hand uuid) returns integer
 language sql stable
@@ -6276,7 +6313,7 @@ begin
     if freed > 0 then
         perform raw_ops.log_event('ORDER', ended_order, 'allocation_freed', 'The order ended and gave back ' || freed || ' units',
             jsonb_build_object('units', freed, 'batches', given_back), null, null);
-        perform raw_ops.wake_waiting_orders(p.id) from unnest(products) p (id);
+        perform raw_ops.wake_waiting_orders(products);
     end if;
     return freed;
 end
@@ -6332,6 +6369,14 @@ begin
         perform raw_ops.wake_waiting_orders(i.product_id) from raw_ops.order_items i where i.id = item and i.product_id is not null;
     end if;
     return freed;
+end
+$$;
+
+create function raw_ops.free_units(product uuid) returns integer
+language plpgsql
+as $$
+begin
+    return (select coalesce(sum(f.units), 0) from raw_ops.free_batches(product, raw_ops.first_expiry()) f);
 end
 $$;
 
@@ -6420,7 +6465,7 @@ begin
     if cardinality(products) > 0 then
         perform raw_ops.lock_products(products);
         dropped := raw_ops.drop_holds(held_order);
-        perform raw_ops.wake_waiting_orders(p.id) from unnest(products) p (id) order by p.id;
+        perform raw_ops.wake_waiting_orders(products);
     end if;
     return dropped;
 end
@@ -6464,6 +6509,21 @@ begin
     end if;
     return next;
 end
+$$;
+
+create function raw_ops.has_arrived_unread(parcel raw_ops.shipments) returns boolean
+language sql stable
+as $$
+    select exists (
+        select from raw_ops.webhook_inbox w
+        where w.source = 'courier' and w.processing_status in ('pending', 'processing', 'retrying', 'failed')
+          and w.raw_payload ->> 'tracking_no' = parcel.tracking_no
+          and raw_ops.courier_word(coalesce(raw_ops.shopify_text(w.raw_payload, 'carrier'), 'DPD'),
+              coalesce(raw_ops.shopify_text(w.raw_payload, 'event_code'), 'NONE')) in ('DELIVERED', 'RETURNED')
+          -- A scan of another parcel that had the number before, as parcel_of knows it.
+          and raw_ops.courier_time(w.raw_payload ->> 'event_time') between parcel.created_at - interval '1 day'
+              and parcel.created_at + interval '120 days'
+    )
 $$;
 
 create function raw_ops.has_ended_late(wanted_order uuid) returns boolean
@@ -6621,6 +6681,14 @@ as $$
     select (address ->> 'address1') is not null and (address ->> 'zip') is not null
 $$;
 
+create function raw_ops.is_address_forgotten(change raw_ops.address_changes, target text, late timestamp with time zone) returns boolean
+language sql stable
+as $$
+    select raw_ops.address_state(change, target) in ('pending', 'telling')
+        and coalesce(case target when 'shopify' then change.shopify_begun_at else change.seal_begun_at end, change.created_at) < late
+        and not exists (select from engine.unique_key u where u.kind = 'addresses.sync_to_' || target and u.key = change.id::text)
+$$;
+
 create function raw_ops.is_seeding() returns boolean
 language sql stable
 as $$ select coalesce(nullif(current_setting('rawops.seeding', true), '')::boolean, false) $$;
@@ -6706,6 +6774,24 @@ as $$
             then 'more than two samples have over 10 CFU/g of Enterobacteriaceae'
     end
     from raw_ops.lab_result_samples s where s.lab_result_id = result
+$$;
+
+create function raw_ops.leaves_stock_to_older(wanted_order uuid) returns boolean
+language plpgsql
+as $$
+begin
+    return exists (
+        select from raw_ops.order_needs(wanted_order) n where n.product_id is not null and raw_ops.free_units(n.product_id) > 0);
+end
+$$;
+
+create function raw_ops.lines_agreed_at(wanted_order uuid) returns timestamp with time zone
+language plpgsql stable
+as $$
+begin
+    return coalesce((select max(e.created_at) from raw_ops.ops_events e
+                     where e.entity_id = wanted_order and e.kind = 'order_changed_back'), '-infinity');
+end
 $$;
 
 create function raw_ops.lines_to_export(max_orders integer) returns TABLE(order_id uuid, order_ref text, ship_name text, ship_phone text, ship_address1 text, ship_address2 text, ship_city text, ship_postcode text, ship_country text, sku text, batch_code text, quantity bigint, box_size text, insulation text, pcm_packs smallint, logger_required boolean, deliver_on date)
@@ -6907,7 +6993,8 @@ begin
     select * into ordered from raw_ops.orders o where o.id = parcel.order_id;
     select * into person from raw_ops.customers c where c.id = ordered.customer_id;
     if person.email is null or ordered.status in ('PENDING', 'CANCELLED', 'REFUNDED') or raw_ops.has_ended_late(ordered.id)
-        or parcel.dispatched_at < engine.now() - make_interval(hours => raw_ops.threshold('couriers.notify_within_hours')::integer) then
+        or parcel.dispatched_at < engine.now() - make_interval(hours => raw_ops.threshold('couriers.notify_within_hours')::integer)
+        or raw_ops.has_arrived_unread(parcel) then
         return false;
     end if;
     insert into raw_ops.outbox (created_at, target, event_type, payload_json, idempotency_key)
@@ -7393,6 +7480,29 @@ begin
         perform raw_ops.call_customer_figures();
     end if;
     return null;
+end
+$$;
+
+create function raw_ops.owed_to_older(wanted_order uuid, product uuid) returns integer
+language plpgsql
+as $$
+declare
+    mine record;
+begin
+    select coalesce(min(q.priority), 100) as priority, coalesce(min(q.created_at), 'infinity') as at into mine
+    from raw_ops.allocation_queue q where q.order_id = wanted_order and q.state in ('pending', 'processing');
+    return (
+        select coalesce(sum(n.units), 0)
+        from (
+            select distinct q.order_id
+            from raw_ops.allocation_queue q
+            where q.state = 'pending' and q.order_id <> wanted_order
+              and (q.priority, q.created_at, q.order_id) < (mine.priority, mine.at, wanted_order)
+              and exists (select from engine.unique_key u where u.kind = 'allocation.allocate_order' and u.key = q.order_id::text)
+        ) o
+        cross join lateral raw_ops.order_needs(o.order_id) n
+        where n.product_id = product
+    );
 end
 $$;
 
@@ -8174,6 +8284,9 @@ declare
                              union select unnest(held));
     before jsonb;
     need record;
+    product uuid;
+    most integer;
+    given integer;
     got integer := 0;
 begin
     perform raw_ops.lock_products(products);
@@ -8186,9 +8299,19 @@ begin
     end if;
 
     for need in
-        select * from raw_ops.order_needs(wanted_order) n where n.product_id is not null order by n.order_item_id
+        select * from raw_ops.order_needs(wanted_order) n where n.product_id is not null order by n.product_id, n.order_item_id
     loop
-        got := got + raw_ops.reserve_stock(need.order_item_id, need.product_id, need.units, run);
+        if product is distinct from need.product_id then
+            product := need.product_id;
+            most := raw_ops.free_units(product);
+            if most > 0 then
+                most := least(most, greatest(most - raw_ops.owed_to_older(wanted_order, product),
+                    (before ->> product::text)::integer, 0));
+            end if;
+        end if;
+        given := raw_ops.reserve_stock(need.order_item_id, product, need.units, most, run);
+        most := most - given;
+        got := got + given;
     end loop;
     if before is not null then
         perform raw_ops.wake_for_freed(before, (
@@ -8206,7 +8329,7 @@ begin
 end
 $$;
 
-create function raw_ops.reserve_stock(item uuid, product uuid, wanted integer, run uuid) returns integer
+create function raw_ops.reserve_stock(item uuid, product uuid, wanted integer, most integer, run uuid) returns integer
 language plpgsql
 as $$
 declare
@@ -8218,8 +8341,9 @@ begin
         from raw_ops.free_batches(product, raw_ops.first_expiry()) f
     ),
     taken as (
-        select f.batch_id, least(f.units, wanted - f.before) as units, f.before + least(f.units, wanted - f.before) as sum
-        from free f where f.before < wanted
+        select f.batch_id, t.units, f.before + t.units as sum
+        from free f cross join lateral (select least(f.units, least(wanted, most) - f.before) as units) t
+        where f.before < least(wanted, most)
     ),
     reserved as (
         update raw_ops.batches b
@@ -8878,6 +9002,22 @@ begin
 end
 $$;
 
+create function raw_ops.settle_changed_lines(agreeing_order uuid, label text, inbox_id uuid) returns void
+language plpgsql
+as $$
+declare
+    agreed_at timestamptz := raw_ops.lines_agreed_at(agreeing_order);
+begin
+    if exists (select from raw_ops.ops_events e
+               where e.entity_id = agreeing_order and e.kind = 'order_changed_late' and e.created_at > agreed_at) then
+        update raw_ops.exceptions_queue x set resolved = true, resolved_at = engine.now(), resolved_by = 'system'
+        where x.order_id = agreeing_order and x.issue_type = 'order_changed_late' and not x.resolved;
+        perform raw_ops.log_event('ORDER', agreeing_order, 'order_changed_back',
+            format('The lines of order %s are again what Shopify has', label), null, 'shopify', inbox_id);
+    end if;
+end
+$$;
+
 create function raw_ops.settle_event(told_id uuid, ulid text, words text) returns void
 language sql
 as $$
@@ -9049,7 +9189,7 @@ begin
     end if;
     differs := raw_ops.shopify_item_changes(payload, saved_order);
     if differs is null then
-        return;
+        perform raw_ops.settle_changed_lines(saved_order, payload ->> 'name', inbox_id);
     -- What left has left. What is not wanted any more is refunded, in a document of its own that may come later, and does by itself what
     -- is to be done; at the packer too it is told once.
     elsif (new_status = 'EXPORTED' and not raw_ops.has_ended_late(saved_order))
@@ -9229,7 +9369,7 @@ as $$
         format('%s is %s and was %s', coalesce(i.sku, raw_ops.shopify_text(l.line, 'sku'), i.product_name, raw_ops.shopify_text(l.line, 'title'),
             'line ' || coalesce(l.line_id, i.shopify_line_item_id)), coalesce(l.qty, 0), coalesce(i.qty, 0)),
         ', ' order by coalesce(l.line_id, i.shopify_line_item_id)), 500)
-    from raw_ops.shopify_live_lines(payload, false) l
+    from raw_ops.shopify_lines_left(payload) l
     full join (select * from raw_ops.order_items
                where order_id = saved_order and shopify_line_item_id is not null) i
         on i.shopify_line_item_id = l.line_id
@@ -9259,6 +9399,18 @@ as $$
         when raw_ops.shopify_names_tax(payload) then 0
         else raw_ops.vat_standard_rate()
     end
+$$;
+
+create function raw_ops.shopify_lines_left(payload jsonb) returns TABLE(line jsonb, line_id text, qty integer)
+language sql stable
+as $$
+    select l.line, l.line_id, n.qty
+    from raw_ops.shopify_live_lines(payload, false) l
+    cross join lateral (
+        select greatest(l.fulfilled, least(l.qty, (l.line ->> 'quantity')::integer
+            - raw_ops.cancelled_units((payload ->> 'id')::bigint, l.line_id, null))) as qty
+    ) n
+    where n.qty > 0
 $$;
 
 create function raw_ops.shopify_list(doc jsonb, field text) returns jsonb
@@ -9435,7 +9587,7 @@ create function raw_ops.shopify_wants_more(payload jsonb, saved_order uuid) retu
 language sql stable
 as $$
     select exists (
-        select from raw_ops.shopify_live_lines(payload, false) l
+        select from raw_ops.shopify_lines_left(payload) l
         left join raw_ops.order_items i on i.order_id = saved_order and i.shopify_line_item_id = l.line_id
         where l.qty > coalesce(i.qty, 0)
     )
@@ -9668,37 +9820,45 @@ as $$
 declare
     late timestamptz := engine.now() - interval '5 minutes';
     lost record;
+    words text;
 begin
     started := 0;
     refused := 0;
     for lost in
-        select a.id, t.target, t.kind
-        from raw_ops.address_changes a
-        cross join lateral (values
-            ('shopify', 'addresses.sync_to_shopify', a.shopify_state, a.shopify_begun_at),
-            ('seal', 'addresses.sync_to_seal', a.seal_state, a.seal_begun_at)) t (target, kind, state, begun_at)
-        where (a.shopify_state in ('pending', 'telling') or a.seal_state in ('pending', 'telling'))
-          and t.state in ('pending', 'telling') and coalesce(t.begun_at, a.created_at) < late
-          and not exists (select from engine.unique_key u where u.kind = t.kind and u.key = a.id::text)
-        -- Drawn by lot: rows that are refused each time never fill every sweep.
-        order by random()
-        limit max_rows
+        select d.id, d.target
+        from (
+            select a.id, a.number, t.target
+            from raw_ops.address_changes a cross join (values ('shopify'), ('seal')) t (target)
+            where (a.shopify_state in ('pending', 'telling') or a.seal_state in ('pending', 'telling'))
+              and raw_ops.is_address_forgotten(a, t.target, late)
+            -- Drawn by lot: rows that are refused each time never fill every sweep.
+            order by random()
+            limit max_rows
+        ) d
+        order by d.number, d.target
     loop
         begin
-            perform from raw_ops.address_changes a where a.id = lost.id for update;
-            -- The one who held it may have told of it meanwhile.
+            -- A statement of its own: what the holder before has written is seen after it.
+            perform from raw_ops.address_changes a where a.id = lost.id for update skip locked;
+            continue when not found;
             perform raw_ops.set_address_state(a.id, lost.target, 'pending',
                 case lost.target when 'shopify' then a.shopify_error else a.seal_error end)
             from raw_ops.address_changes a
-            where a.id = lost.id and raw_ops.address_state(a, lost.target) in ('pending', 'telling');
+            where a.id = lost.id and raw_ops.is_address_forgotten(a, lost.target, late);
             if found then
                 started := started + 1;
             end if;
         exception when others then
             refused := refused + 1;
-            raise warning 'the change of address % cannot be dealt with: %', lost.id, sqlerrm;
+            words := sqlerrm;
+            raise warning 'the change of address % cannot be dealt with: %', lost.id, words;
         end;
     end loop;
+    if refused > 0 then
+        perform raw_ops.raise_alert('warning', 'Changes of address cannot be told', format(
+            '%s changes of address wait without a job and cannot be given one: %s', refused, words),
+            key => 'address changes refused', source_check => 'addresses');
+    end if;
 end
 $$;
 
@@ -9826,10 +9986,11 @@ as $$
 declare
     words text := format('Shopify changed the lines of order %s when it was %s already, and they were left as they are: %s. %s',
         label, status, differs, case status when 'EXPORTED' then 'Tell the packer, or stop it' else 'Mend it before it goes to the packer' end);
+    agreed_at timestamptz := raw_ops.lines_agreed_at(changed_order);
 begin
     -- Events know of each telling, whatever became of its case.
     if not exists (select from raw_ops.ops_events e
-                   where e.entity_id = changed_order and e.kind = 'order_changed_late' and e.message = words) then
+                   where e.entity_id = changed_order and e.kind = 'order_changed_late' and e.message = words and e.created_at > agreed_at) then
         perform raw_ops.tell_of_late_change(changed_order, 'order_changed_late', words, inbox_id);
     end if;
 end
@@ -9908,15 +10069,26 @@ comment on function raw_ops.vat_standard_rate() is 'UK VAT on pet food.';
 create function raw_ops.wake_for_freed(before jsonb, after jsonb) returns void
 language plpgsql
 as $$
+declare
+    freed uuid[] := array(
+        select b.key::uuid from jsonb_each_text(before) b
+        where b.value::numeric > coalesce((after ->> b.key)::numeric, 0));
 begin
-    perform raw_ops.wake_waiting_orders(b.key::uuid)
-    from jsonb_each_text(before) b
-    where b.value::numeric > coalesce((after ->> b.key)::numeric, 0)
-    order by b.key::uuid;
+    if cardinality(freed) > 0 then
+        perform raw_ops.wake_waiting_orders(freed);
+    end if;
 end
 $$;
 
 create function raw_ops.wake_waiting_orders(product uuid) returns integer
+language plpgsql
+as $$
+begin
+    return raw_ops.wake_waiting_orders(array[product]);
+end
+$$;
+
+create function raw_ops.wake_waiting_orders(products uuid[]) returns integer
 language plpgsql
 as $$
 declare
@@ -9924,12 +10096,12 @@ declare
     woken integer := 0;
 begin
     -- Before it looks who waits: an allocation that found nothing ends, or has yet to begin.
-    perform raw_ops.lock_products(array[product]);
+    perform raw_ops.lock_products(products);
     for waiting in
         select q.order_id
         from raw_ops.allocation_queue q
         where q.state = 'pending'
-          and exists (select from raw_ops.order_needs(q.order_id) n where n.product_id = product)
+          and exists (select from raw_ops.order_needs(q.order_id) n where n.product_id = any (products))
         group by q.order_id
         order by min(q.priority), min(q.created_at), q.order_id
     loop
@@ -10472,6 +10644,7 @@ grant execute on function raw_ops.awaits_address_sync(uuid) to rawops_runtime;
 grant execute on function raw_ops.begin_address_sync(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.begin_export(uuid) to rawops_runtime;
 grant execute on function raw_ops.begin_message(uuid) to rawops_runtime;
+grant execute on function raw_ops.call_off_address_change(uuid,text) to rawops_operator;
 grant execute on function raw_ops.cancelled_units(bigint,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.check_shopify_order(text,jsonb) to rawops_runtime;
 grant execute on function raw_ops.clear_alert(text,text,text) to rawops_ingest, rawops_operator, rawops_runtime;
@@ -10500,12 +10673,14 @@ grant execute on function raw_ops.follow_fulfillment(uuid,jsonb,timestamp with t
 grant execute on function raw_ops.free_allocations(uuid) to rawops_runtime;
 grant execute on function raw_ops.free_batches(uuid,date) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.free_line(uuid,uuid,integer) to rawops_runtime;
+grant execute on function raw_ops.free_units(uuid) to rawops_runtime;
 grant execute on function raw_ops.generate_public_batch_id(text) to rawops_runtime;
 grant execute on function raw_ops.get_current_inventory_for_reconciliation() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.get_daily_snapshot(date) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.get_low_stock_alerts() to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.give_up_holds(uuid) to rawops_runtime;
 grant execute on function raw_ops.handle_courier_event(uuid) to rawops_runtime;
+grant execute on function raw_ops.has_arrived_unread(raw_ops.shipments) to rawops_runtime;
 grant execute on function raw_ops.has_ended_late(uuid) to rawops_runtime;
 grant execute on function raw_ops.held_products(uuid) to rawops_runtime;
 grant execute on function raw_ops.held_units(uuid) to rawops_runtime;
@@ -10516,11 +10691,14 @@ grant execute on function raw_ops.hold_stock(uuid) to rawops_runtime;
 grant execute on function raw_ops.hold_units(uuid,uuid,bigint,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.instruction_fits(raw_ops.packing_instructions,raw_ops.orders) to rawops_runtime;
 grant execute on function raw_ops.is_address(jsonb) to rawops_runtime;
+grant execute on function raw_ops.is_address_forgotten(raw_ops.address_changes,text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.is_seeding() to rawops_runtime;
 grant execute on function raw_ops.keep_dispatch_file(uuid,text,text,text,text[],jsonb[],text[]) to rawops_runtime;
 grant execute on function raw_ops.keep_export(text,uuid[],text[],jsonb,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.lab_result_refusal(raw_ops.lab_results) to rawops_runtime;
 grant execute on function raw_ops.lab_samples_refusal(uuid) to rawops_runtime;
+grant execute on function raw_ops.leaves_stock_to_older(uuid) to rawops_runtime;
+grant execute on function raw_ops.lines_agreed_at(uuid) to rawops_runtime;
 grant execute on function raw_ops.lines_to_export(integer) to rawops_runtime;
 grant execute on function raw_ops.lock_products(uuid[]) to rawops_runtime;
 grant execute on function raw_ops.lock_shopify_order(text) to rawops_runtime;
@@ -10554,6 +10732,7 @@ grant execute on function raw_ops.orders_behind(bigint[],timestamp with time zon
 grant execute on function raw_ops.orders_of_day(timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function raw_ops.orders_reconciled_until() to rawops_runtime;
 grant execute on function raw_ops.orders_to_pack(date,integer) to rawops_runtime;
+grant execute on function raw_ops.owed_to_older(uuid,uuid) to rawops_runtime;
 grant execute on function raw_ops.pack_check(bigint) to rawops_runtime;
 grant execute on function raw_ops.packing_rules() to rawops_runtime;
 grant execute on function raw_ops.parcel_of(text,timestamp with time zone) to rawops_runtime;
@@ -10582,7 +10761,7 @@ grant execute on function raw_ops.release_refusal(raw_ops.batches,raw_ops.lab_re
 grant execute on function raw_ops.remind_of_privacy_request(uuid) to rawops_runtime;
 grant execute on function raw_ops.request_allocation(uuid,raw_ops.order_status) to rawops_runtime;
 grant execute on function raw_ops.reserve_for_order(uuid,uuid) to rawops_runtime;
-grant execute on function raw_ops.reserve_stock(uuid,uuid,integer,uuid) to rawops_runtime;
+grant execute on function raw_ops.reserve_stock(uuid,uuid,integer,integer,uuid) to rawops_runtime;
 grant execute on function raw_ops.resolve_export(uuid,text,text) to rawops_operator;
 grant execute on function raw_ops.resolve_message(uuid,text,text) to rawops_operator;
 grant execute on function raw_ops.retry_failed_webhooks(integer) to rawops_ingest, rawops_operator, rawops_runtime;
@@ -10605,6 +10784,7 @@ grant execute on function raw_ops.set_allocation_status(uuid,text) to rawops_run
 grant execute on function raw_ops.settle_address_sync(uuid,text,text,text) to rawops_runtime;
 grant execute on function raw_ops.settle_alert(uuid,integer,text) to rawops_runtime;
 grant execute on function raw_ops.settle_allocation_queue(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.settle_changed_lines(uuid,text,uuid) to rawops_runtime;
 grant execute on function raw_ops.settle_event(uuid,text,text) to rawops_runtime;
 grant execute on function raw_ops.settle_export(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.settle_message(uuid,text,text,text) to rawops_runtime;
@@ -10625,6 +10805,7 @@ grant execute on function raw_ops.shopify_is_subscription(jsonb) to rawops_runti
 grant execute on function raw_ops.shopify_item_changes(jsonb,uuid) to rawops_runtime;
 grant execute on function raw_ops.shopify_line_net(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_line_vat_rate(jsonb,jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_lines_left(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_list(jsonb,text) to rawops_runtime;
 grant execute on function raw_ops.shopify_live_lines(jsonb,boolean) to rawops_runtime;
 grant execute on function raw_ops.shopify_marketing(jsonb) to rawops_runtime;
@@ -10666,6 +10847,7 @@ grant execute on function raw_ops.uuid_generate_v4() to rawops_runtime;
 grant execute on function raw_ops.vat_standard_rate() to rawops_runtime;
 grant execute on function raw_ops.wake_for_freed(jsonb,jsonb) to rawops_runtime;
 grant execute on function raw_ops.wake_waiting_orders(uuid) to rawops_runtime;
+grant execute on function raw_ops.wake_waiting_orders(uuid[]) to rawops_runtime;
 grant execute on function raw_ops.warn_of_dispatch_rows(integer) to rawops_runtime;
 grant execute on function raw_ops.warn_of_unknown_messages() to rawops_runtime;
 grant execute on function raw_ops.watch_allocation_queue() to rawops_runtime;

@@ -6,7 +6,8 @@
 //! Unique by   schedule
 //!
 //! A row's own triggers make its jobs, so there is little to find: rows whose job somebody cancelled, or whose job is gone. To call
-//! a change off, set the row's state to `not_needed`, not its job.
+//! a change off, an operator calls `raw_ops.call_off_address_change`; a job that is cancelled comes again. Rows that are refused are an
+//! alert.
 
 use engine::{Job, JobResult, Run};
 use schemars::{JsonSchema, schema_for};

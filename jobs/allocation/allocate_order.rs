@@ -10,11 +10,24 @@
 //!
 //! An order that waits is no failure: its request stays pending, and whoever brings stock starts this job again.
 //! Reservation and completion are one commit, so a waiting order's key is free as soon as others can see it wait.
+//!
+//! Jobs may come in another order than their requests, so a look leaves to older requests whose job lives what they need, and this job
+//! looks again until they have had their turn. A request whose job has died is owed nothing. An order whose row somebody holds for
+//! long is left for later, so that one open transaction does not stop the stock of all.
 
-use engine::{Failure, Job, JobResult, Limit, Run, Tx};
+use std::time::Duration;
+
+use engine::{Failure, Job, JobResult, Limit, Outcome, Run, Tx};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// How long a look waits for the row of its order.
+const ORDER_LOCK_TIMEOUT: &str = "set local lock_timeout = '2s'";
+/// When an order is looked at again whose row was held.
+const HELD: Duration = Duration::from_secs(10);
+/// When an order is looked at again that has left stock to older ones.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Allocates what this order needs and does not have yet.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -43,15 +56,34 @@ impl Job for AllocateOrder {
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;
+        if !self.lock(&mut tx).await? {
+            return Ok(Outcome::Snooze(HELD));
+        }
         let look = self.allocate(&mut tx).await?;
         if look.outcome == "no_lines" {
             return Err(Failure::not_ready(format!("order {} has no lines yet", self.order_id)));
+        }
+        if look.units_missing > 0 && self.leaves_some(&mut tx).await? {
+            tx.commit().await?;
+            return Ok(Outcome::Snooze(TURN));
         }
         run.complete_in(tx, serde_json::to_value(look)?).await
     }
 }
 
 impl AllocateOrder {
+    /// Locks the order; false when somebody holds it for too long, and the transaction is of no use then.
+    async fn lock(&self, tx: &mut Tx) -> JobResult<bool> {
+        sqlx::query(ORDER_LOCK_TIMEOUT).execute(&mut **tx).await?;
+        let lock = sqlx::query("select from raw_ops.orders o where o.id = $1 for no key update").bind(self.order_id);
+        match lock.execute(&mut **tx).await {
+            Err(error) if error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("55P03")) => return Ok(false),
+            locked => locked?,
+        };
+        sqlx::query("set local lock_timeout to default").execute(&mut **tx).await?;
+        Ok(true)
+    }
+
     async fn allocate(&self, tx: &mut Tx) -> JobResult<Look> {
         let look = sqlx::query_as(
             "select outcome, allocation_group_id, units_allocated, units_missing from raw_ops.allocate_order_to_batches($1)",
@@ -60,5 +92,10 @@ impl AllocateOrder {
         .fetch_one(&mut **tx)
         .await?;
         Ok(look)
+    }
+
+    /// Whether there is stock that the order needs and has left to older ones.
+    async fn leaves_some(&self, tx: &mut Tx) -> JobResult<bool> {
+        Ok(sqlx::query_scalar("select raw_ops.leaves_stock_to_older($1)").bind(self.order_id).fetch_one(&mut **tx).await?)
     }
 }

@@ -83,6 +83,29 @@ async fn an_order_without_lines_is_tried_again_until_they_come() {
     assert_eq!(count(db.pool(), "raw_ops.orders where status = 'ALLOCATED'").await, 1);
 }
 
+/// A person's open transaction holds one order: the others get their stock all the same, and that one later.
+#[tokio::test]
+async fn an_order_that_somebody_holds_does_not_stop_the_stock_of_others() {
+    let db = Database::new().await;
+    let beef = product(db.pool(), "BEEF").await;
+    Batch::default().put(db.pool(), "b1", beef).await;
+    let held = order(db.pool(), &[(beef, 4)]).await;
+    order(db.pool(), &[(beef, 4)]).await;
+    let mut holder = db.pool().begin().await.expect("a transaction begins");
+    sqlx::query("select from raw_ops.orders where id = $1 for update").bind(held).execute(&mut *holder).await.expect("it is free");
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(Worker::new(db.pool().clone(), jobs::kinds(), WorkerConfig::default()).run(stop.clone()));
+    let limit = Duration::from_secs(20);
+    until("the other has its stock", limit, async || count(db.pool(), "raw_ops.orders where status = 'ALLOCATED'").await == 1).await;
+    assert_eq!(count(db.pool(), "engine.attempt where outcome = 'failed'").await, 0);
+    holder.rollback().await.expect("it ends");
+    execute(db.pool(), "update engine.scheduled set run_at = now()").await;
+    until("it has its stock too", limit, async || count(db.pool(), "raw_ops.orders where status = 'ALLOCATED'").await == 2).await;
+    until("its job has ended", limit, async || count(db.pool(), "engine.unique_key").await == 0).await;
+    stop.cancel();
+    worker.await.expect("the worker does not panic").expect("its configuration is right");
+}
+
 #[tokio::test]
 async fn an_order_that_ended_gets_none() {
     let db = Database::new().await;

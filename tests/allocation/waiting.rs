@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::orders::inbox::{count, execute, later, paid, process, row};
 use crate::support::{
-    Database,
+    Database, run_all,
     shelf::{Batch, allocate, order, pass, product, release, rows},
 };
 
@@ -43,6 +43,59 @@ async fn a_release_wakes_those_who_wait_for_its_product_the_oldest_first() {
     let mut expected = vec![json!([urgent])];
     expected.extend(waiting.iter().map(|(_, order)| json!([order])));
     assert_eq!(rows(db.pool(), WOKEN).await, json!(expected));
+}
+
+#[tokio::test]
+async fn an_order_that_ends_wakes_those_who_wait_for_any_of_its_products_the_oldest_first() {
+    let db = Database::new().await;
+    let (beef, lamb) = (product(db.pool(), "BEEF").await, product(db.pool(), "LAMB").await);
+    for (code, product) in [("b1", beef), ("l1", lamb)] {
+        Batch::of(2, 30).put(db.pool(), code, product).await;
+    }
+    let ending = order(db.pool(), &[(beef, 2), (lamb, 2)]).await;
+    assert_eq!(allocate(db.pool(), ending).await, ("allocated".into(), 4, 0));
+    // Whichever product is looked at first, somebody younger waits for it who wants both.
+    let mut waiting = Vec::new();
+    for (age, lines) in [(4, vec![(lamb, 1)]), (3, vec![(beef, 1)]), (2, vec![(lamb, 1), (beef, 1)])] {
+        let order = order(db.pool(), &lines).await;
+        let aged = format!("update raw_ops.allocation_queue set created_at = now() - interval '{age} h' where order_id = '{order}'");
+        execute(db.pool(), &aged).await;
+        waiting.push(json!([order]));
+    }
+    forget_jobs(&db).await;
+    execute(db.pool(), &format!("update raw_ops.orders set status = 'CANCELLED' where id = '{ending}'")).await;
+    execute(db.pool(), &format!("select raw_ops.request_allocation('{ending}', 'CANCELLED')")).await;
+    assert_eq!(rows(db.pool(), WOKEN).await, json!(waiting));
+}
+
+/// The younger order's job was enqueued first: it takes what the older does not need, and the rest once the older had its turn.
+#[tokio::test]
+async fn a_younger_order_leaves_to_an_older_one_that_has_a_job_what_it_needs() {
+    let db = Database::new().await;
+    let beef = product(db.pool(), "BEEF").await;
+    let old = order(db.pool(), &[(beef, 4)]).await;
+    forget_jobs(&db).await;
+    let young = order(db.pool(), &[(beef, 3), (beef, 2)]).await;
+    Batch::of(6, 30).put(db.pool(), "b1", beef).await;
+    execute(db.pool(), &format!("select raw_ops.wake_waiting_orders('{beef}'::uuid)")).await;
+    assert_eq!(rows(db.pool(), WOKEN).await, json!([[young], [old]]));
+    assert_eq!(allocate(db.pool(), young).await, ("partial".into(), 2, 3));
+    execute(db.pool(), "update raw_ops.batches set qty_on_hand = 8").await;
+    run_all(&db, jobs::kinds()).await;
+    let given = "select i.order_id, sum(a.qty_allocated), min(a.remaining_qty) from raw_ops.allocations a
+        join raw_ops.order_items i on i.id = a.order_item_id group by 1 order by min(a.created_at)";
+    assert_eq!(rows(db.pool(), given).await, json!([[young, 4, 0], [old, 4, 0]]), "nothing is left over");
+}
+
+#[tokio::test]
+async fn an_older_request_that_has_no_job_keeps_nothing_from_others() {
+    let db = Database::new().await;
+    let beef = product(db.pool(), "BEEF").await;
+    order(db.pool(), &[(beef, 4)]).await;
+    forget_jobs(&db).await;
+    let young = order(db.pool(), &[(beef, 3)]).await;
+    Batch::of(3, 30).put(db.pool(), "b1", beef).await;
+    assert_eq!(allocate(db.pool(), young).await, ("allocated".into(), 3, 0));
 }
 
 #[tokio::test]

@@ -1,11 +1,15 @@
 //! What a row makes of an order, in whatever state that is, and when many come at once.
 
+use chrono::{Duration, Utc};
+use engine::Kinds;
+use jobs::dispatch::{ImportDispatch, ReadFile};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{books_balance, exported, file, parcels, queue, receive, stock};
+use crate::couriers::record_event as scans;
 use crate::orders::inbox::{count, execute};
-use crate::support::{Database, Outside, run_all, shelf::rows};
+use crate::support::{Database, Outside, drain::run_kinds, run_all, shelf::rows};
 
 const AT: &str = "2026-01-14 16:05:00";
 
@@ -55,6 +59,34 @@ async fn what_left_although_the_order_had_ended_is_a_parcel_and_an_exception() {
         count(db.pool(), "raw_ops.alert_log where idempotency_key = 'dispatch unexpected' and delivery_status <> 'suppressed'").await,
         1
     );
+}
+
+/// Scans that came before the packer's file wait in the inbox for their parcel.
+#[tokio::test]
+async fn nobody_is_told_that_a_parcel_has_left_whose_arrival_was_scanned_before_the_file_came() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    exported(&db, &outside, 3).await;
+    execute(db.pool(), "insert into raw_ops.customers (email) values ('ann@example.com')").await;
+    execute(db.pool(), "update raw_ops.orders set customer_id = (select id from raw_ops.customers limit 1)").await;
+    let hours_ago = |hours| (Utc::now() - Duration::hours(hours)).format("%Y-%m-%d %H:%M:%S").to_string();
+    for (number, code) in [("101", "001"), ("102", "009")] {
+        let scan = json!({ "tracking_no": number, "event_code": code, "event_time": hours_ago(1) });
+        let inbox_id = scans::receive(db.pool(), &scan).await;
+        let outcome: String = sqlx::query_scalar("select outcome from raw_ops.process_courier_event_txn($1)")
+            .bind(inbox_id)
+            .fetch_one(db.pool())
+            .await
+            .expect("a scan");
+        assert_eq!(outcome, "waiting");
+    }
+    let at = hours_ago(20);
+    receive(db.pool(), "a", &file(&[["PR#1", "101", &at], ["PR#2", "102", &at], ["PR#3", "103", &at]])).await;
+    run_kinds(&db, Kinds::new().with::<ReadFile>().with::<ImportDispatch>()).await;
+    let told = "select payload_json #>> '{message_data,tracking_no}' from raw_ops.outbox where event_type = 'order_dispatched' order by 1";
+    assert_eq!(rows(db.pool(), told).await, json!([["102"], ["103"]]));
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(parcels(&db).await[0][1], "DELIVERED");
+    assert_eq!(rows(db.pool(), told).await, json!([["102"], ["103"]]));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::inbox::{count, execute, later, paid, process, row};
+use super::inbox::{count, execute, later, paid, process, receive, row};
 use crate::support::{Database, shelf::rows};
 
 /// The paid order some seconds later, its lines changed.
@@ -83,13 +83,8 @@ async fn people_are_told_once_of_lines_that_changed_too_late_and_again_when_the_
     execute(db.pool(), "update raw_ops.orders set status = 'ALLOCATED'").await;
     process(db.pool(), &changed(1, |lines| drop(lines.pop()))).await.expect("the edit is sound");
     assert_eq!(people_know(&db).await, (json!([]), json!([])), "what is taken away is refunded");
-    let more = |lines: &mut Vec<Value>| {
-        for field in ["quantity", "current_quantity"] {
-            lines[0][field] = json!(6);
-        }
-    };
     for seconds in [2, 3] {
-        process(db.pool(), &changed(seconds, more)).await.expect("the edit is sound");
+        process(db.pool(), &changed(seconds, |lines| more(lines))).await.expect("the edit is sound");
     }
     let told = |status: &str, act: &str| {
         json!([[
@@ -104,13 +99,72 @@ async fn people_are_told_once_of_lines_that_changed_too_late_and_again_when_the_
     assert_eq!(people_know(&db).await, (told("ALLOCATED", "Mend it before it goes to the packer"), json!([early])));
     execute(db.pool(), "update raw_ops.orders set status = 'EXPORTED'").await;
     for seconds in [4, 5] {
-        process(db.pool(), &changed(seconds, more)).await.expect("the edit is sound");
+        process(db.pool(), &changed(seconds, |lines| more(lines))).await.expect("the edit is sound");
     }
     let late = json!(["critical", "An order changed when the packer had it", 1]);
     assert_eq!(people_know(&db).await, (told("EXPORTED", "Tell the packer, or stop it"), json!([early, late])));
     execute(db.pool(), "update raw_ops.exceptions_queue set resolved = true").await;
-    process(db.pool(), &changed(6, more)).await.expect("the news is sound");
+    process(db.pool(), &changed(6, |lines| more(lines))).await.expect("the news is sound");
     assert_eq!(people_know(&db).await, (json!([]), json!([early, late])), "a person has settled it");
+}
+
+fn more(lines: &mut [Value]) {
+    for field in ["quantity", "current_quantity"] {
+        lines[0][field] = json!(6);
+    }
+}
+
+#[tokio::test]
+async fn lines_that_agree_again_are_no_case_and_changed_once_more_they_are_told_once_more() {
+    let db = Database::new().await;
+    process(db.pool(), &paid()).await.expect("the order is sound");
+    execute(db.pool(), "update raw_ops.orders set status = 'EXPORTED'").await;
+    let cases = "select resolved_by from raw_ops.exceptions_queue order by created_at";
+    process(db.pool(), &changed(1, |lines| more(lines))).await.expect("the edit is sound");
+    assert_eq!(rows(db.pool(), cases).await, json!([[null]]));
+    for seconds in [2, 3] {
+        process(db.pool(), &changed(seconds, |_| ())).await.expect("the edit is sound");
+        assert_eq!(rows(db.pool(), cases).await, json!([["system"]]));
+    }
+    assert_eq!(count(db.pool(), "raw_ops.ops_events where kind = 'order_changed_back'").await, 1);
+    for seconds in [4, 5] {
+        process(db.pool(), &changed(seconds, |lines| more(lines))).await.expect("the edit is sound");
+        assert_eq!(rows(db.pool(), cases).await, json!([["system"], [null]]));
+    }
+    assert_eq!(count(db.pool(), "raw_ops.alert_log where severity = 'critical' and repeats = 1").await, 2);
+}
+
+/// A refund has shrunk the line already when a document from before it comes.
+#[tokio::test]
+async fn a_document_from_before_a_refund_is_no_change_that_people_are_told_of() {
+    let db = Database::new().await;
+    process(db.pool(), &paid()).await.expect("the order is sound");
+    execute(db.pool(), "update raw_ops.orders set status = 'ALLOCATED'").await;
+    let refund = json!({
+        "id": 1, "order_id": 5_123_456_789_012_345_678_i64, "created_at": "2026-03-29T02:00:05+01:00", "note": "one was thawed",
+        "refund_line_items": [{ "line_item_id": 9_100_000_000_000_000_001_i64, "quantity": 1, "restock_type": "cancel",
+                                "line_item": { "quantity": 4 } }],
+        "transactions": [],
+    });
+    let inbox_id = receive(db.pool(), "refunds/create", &refund).await;
+    sqlx::query("select raw_ops.process_refund_webhook_txn($1)").bind(inbox_id).execute(db.pool()).await.expect("the refund is sound");
+    assert_eq!(quantities(&db).await, json!([[3, 0], [2, 0]]));
+    for status in ["ALLOCATED", "EXPORTED"] {
+        execute(db.pool(), &format!("update raw_ops.orders set status = '{status}'")).await;
+        process(db.pool(), &changed(1, |_| ())).await.expect("the document is sound");
+        assert_eq!(people_know(&db).await, (json!([]), json!([])), "{status}");
+    }
+    // One more than before, of which the refund took one.
+    process(
+        db.pool(),
+        &changed(2, |lines| {
+            lines[0]["quantity"] = json!(5);
+            lines[0]["current_quantity"] = json!(4);
+        }),
+    )
+    .await
+    .expect("the edit is sound");
+    assert!(people_know(&db).await.0.to_string().contains("RAW-ADULT-1KG is 4 and was 3"));
 }
 
 #[tokio::test]

@@ -160,7 +160,10 @@ pub const FUNCTIONS: &[Functions] = &[
         &["rawops_ingest"],
     ),
     Functions("raw_ops.raise_alert raw_ops.clear_alert", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
-    Functions("raw_ops.resolve_message raw_ops.resolve_export raw_ops.close_privacy_request", &["rawops_operator"]),
+    Functions(
+        "raw_ops.resolve_message raw_ops.resolve_export raw_ops.close_privacy_request raw_ops.call_off_address_change",
+        &["rawops_operator"],
+    ),
     // Messages out.
     Functions(
         "engine.take_notices raw_ops.alert_channel raw_ops.alert_window raw_ops.apply_report raw_ops.begin_message \
@@ -196,14 +199,15 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     // Scans of parcels.
     Functions(
-        "raw_ops.courier_time raw_ops.courier_word raw_ops.handle_courier_event raw_ops.mail_of_dispatch raw_ops.mail_of_scan raw_ops.audit_temperature raw_ops.parcel_of_log raw_ops.save_temperature_log raw_ops.tell_of_breach raw_ops.note_unknown_code raw_ops.open_parcel_case raw_ops.parcel_of raw_ops.parcel_status \
+        "raw_ops.courier_time raw_ops.courier_word raw_ops.handle_courier_event raw_ops.mail_of_dispatch raw_ops.has_arrived_unread raw_ops.mail_of_scan raw_ops.audit_temperature raw_ops.parcel_of_log raw_ops.save_temperature_log raw_ops.tell_of_breach raw_ops.note_unknown_code raw_ops.open_parcel_case raw_ops.parcel_of raw_ops.parcel_status \
          raw_ops.process_courier_event_txn raw_ops.seal_webhooks_to_retry",
         &["rawops_runtime"],
     ),
     // Changes of address.
     Functions(
         "raw_ops.address_of raw_ops.address_state raw_ops.addresses_before raw_ops.awaits_address_sync raw_ops.begin_address_sync \
-         raw_ops.is_address raw_ops.set_address_state raw_ops.settle_address_sync raw_ops.sweep_address_changes",
+         raw_ops.is_address raw_ops.set_address_state raw_ops.settle_address_sync raw_ops.is_address_forgotten \
+         raw_ops.sweep_address_changes",
         &["rawops_runtime"],
     ),
     // What webhooks missed.
@@ -245,9 +249,11 @@ pub const FUNCTIONS: &[Functions] = &[
          raw_ops.refresh_inventory raw_ops.refresh_on_hand raw_ops.release_refusal raw_ops.request_allocation \
          raw_ops.reserve_for_order raw_ops.reserve_stock raw_ops.save_shopify_customer raw_ops.save_shopify_items \
          raw_ops.has_ended_late raw_ops.tell_of_changed_lines raw_ops.tell_of_late_change raw_ops.tell_of_late_end raw_ops.held_units raw_ops.wake_for_freed \
+         raw_ops.free_units raw_ops.owed_to_older raw_ops.leaves_stock_to_older \
          raw_ops.save_shopify_order raw_ops.set_allocation_status raw_ops.settle_allocation_queue \
          raw_ops.settle_shopify_items raw_ops.shopify_customer_id raw_ops.shopify_fulfilled_qty \
-         raw_ops.shopify_is_subscription raw_ops.shopify_item_changes raw_ops.shopify_wants_more raw_ops.shopify_line_net \
+         raw_ops.shopify_is_subscription raw_ops.shopify_item_changes raw_ops.shopify_lines_left raw_ops.lines_agreed_at \
+         raw_ops.settle_changed_lines raw_ops.shopify_wants_more raw_ops.shopify_line_net \
          raw_ops.shopify_line_vat_rate raw_ops.shopify_list raw_ops.shopify_live_lines raw_ops.shopify_marketing \
          raw_ops.shopify_named_value raw_ops.shopify_names_tax raw_ops.shopify_notes raw_ops.shopify_object \
          raw_ops.shopify_order_money raw_ops.shopify_order_status raw_ops.shopify_ship_to raw_ops.shopify_tags \
