@@ -131,6 +131,16 @@ impl CustomerIo {
         self.account.faults.always(fault);
     }
 
+    /// How many requests met a fault so far.
+    pub fn faults_given(&self) -> u64 {
+        self.account.faults.given()
+    }
+
+    /// How many faults are still to come; a fault at each request counts as one.
+    pub fn faults_left(&self) -> usize {
+        self.account.faults.left()
+    }
+
     /// Reports that were not accepted yet.
     pub fn reports_under_way(&self) -> usize {
         self.account.reporter.as_ref().map_or(0, Reporter::under_way)

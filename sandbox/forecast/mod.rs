@@ -102,6 +102,16 @@ impl Forecast {
     pub fn always(&self, fault: Option<Fault>) {
         self.service.faults.always(fault);
     }
+
+    /// How many requests met a fault so far.
+    pub fn faults_given(&self) -> u64 {
+        self.service.faults.given()
+    }
+
+    /// How many faults are still to come; a fault at each request counts as one.
+    pub fn faults_left(&self) -> usize {
+        self.service.faults.left()
+    }
 }
 
 impl System for Service {

@@ -60,12 +60,13 @@ struct Due {
     always: Option<Fault>,
     rates: FaultRates,
     random: StdRng,
+    given: u64,
 }
 
 impl Faults {
     pub(crate) fn new(seed: u64, rates: FaultRates) -> Self {
         let random = chance::stream(seed, 0, u8::MAX);
-        Self { due: Mutex::new(Due { next: VecDeque::new(), always: None, rates, random }) }
+        Self { due: Mutex::new(Due { next: VecDeque::new(), always: None, rates, random, given: 0 }) }
     }
 
     /// These, one a request, before any other.
@@ -84,17 +85,36 @@ impl Faults {
         self.due.lock().expect("no holder of this lock panics").always = fault;
     }
 
+    /// How many requests met a fault.
+    pub(crate) fn given(&self) -> u64 {
+        self.due.lock().expect("no holder of this lock panics").given
+    }
+
+    /// How many faults are still to come: those that were asked for, and one for a fault at each request.
+    pub(crate) fn left(&self) -> usize {
+        let due = self.due.lock().expect("no holder of this lock panics");
+        due.next.iter().flatten().count() + usize::from(due.always.is_some())
+    }
+
     /// What goes wrong with the next request.
     pub(crate) fn next(&self) -> Option<Fault> {
         let mut due = self.due.lock().expect("no holder of this lock panics");
-        if let Some(said) = due.next.pop_front() {
+        let fault = due.next();
+        due.given += u64::from(fault.is_some());
+        fault
+    }
+}
+
+impl Due {
+    fn next(&mut self) -> Option<Fault> {
+        if let Some(said) = self.next.pop_front() {
             return said;
         }
-        if due.always.is_some() {
-            return due.always;
+        if self.always.is_some() {
+            return self.always;
         }
-        let rates = due.rates;
-        let mut left: f64 = due.random.random();
+        let rates = self.rates;
+        let mut left: f64 = self.random.random();
         let status = if left * 1_000.0 % 2.0 < 1.0 { 500 } else { 503 };
         let kinds = [
             (rates.rate_limited, Fault::RateLimited(1)),

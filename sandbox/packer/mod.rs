@@ -131,6 +131,16 @@ impl Packer {
     pub fn always(&self, fault: Option<Fault>) {
         self.house.faults.always(fault);
     }
+
+    /// How many requests met a fault so far.
+    pub fn faults_given(&self) -> u64 {
+        self.house.faults.given()
+    }
+
+    /// How many faults are still to come; a fault at each request counts as one.
+    pub fn faults_left(&self) -> usize {
+        self.house.faults.left()
+    }
 }
 
 impl System for House {

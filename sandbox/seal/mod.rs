@@ -99,6 +99,16 @@ impl Seal {
     pub fn always(&self, fault: Option<Fault>) {
         self.account.faults.always(fault);
     }
+
+    /// How many requests met a fault so far.
+    pub fn faults_given(&self) -> u64 {
+        self.account.faults.given()
+    }
+
+    /// How many faults are still to come; a fault at each request counts as one.
+    pub fn faults_left(&self) -> usize {
+        self.account.faults.left()
+    }
 }
 
 impl Account {

@@ -137,6 +137,16 @@ impl Admin {
     pub fn always(&self, fault: Option<Fault>) {
         self.shop.faults.always(fault);
     }
+
+    /// How many requests met a fault so far.
+    pub fn faults_given(&self) -> u64 {
+        self.shop.faults.given()
+    }
+
+    /// How many faults are still to come; a fault at each request counts as one.
+    pub fn faults_left(&self) -> usize {
+        self.shop.faults.left()
+    }
 }
 
 impl fmt::Debug for Admin {

@@ -89,6 +89,16 @@ impl Slack {
     pub fn always(&self, fault: Option<Fault>) {
         self.workspace.faults.always(fault);
     }
+
+    /// How many requests met a fault so far.
+    pub fn faults_given(&self) -> u64 {
+        self.workspace.faults.given()
+    }
+
+    /// How many faults are still to come; a fault at each request counts as one.
+    pub fn faults_left(&self) -> usize {
+        self.workspace.faults.left()
+    }
 }
 
 impl Workspace {

@@ -8,8 +8,12 @@ use sqlx::PgPool;
 use super::course::{Fate, Order, PRODUCTS, UNIT_GRAMS};
 use super::papers;
 use super::play::Month;
+use crate::alerts::told;
 use crate::orders::inbox::count;
 use crate::support::{ledger, shelf::rows};
+
+/// Alerts that somebody must hear of at once.
+const CRITICAL: [&str; 2] = ["A parcel was too warm", "An order changed when the packer had it"];
 
 /// Looks into every book.
 pub async fn balance(month: Month) {
@@ -87,9 +91,14 @@ async fn parcels(month: &Month) {
         month.house.outside.packer.files().values().map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).collect();
     for order in leaving {
         let door = if order.fate == Fate::MovedLate && order.is_over { order.door - 1_000 } else { order.door };
+        let street = format!("{door} Box Street");
         let mut lines = streets.lines().filter(|line| line.starts_with(&format!("{},", order.at_packer())));
-        assert!(lines.any(|line| line.contains(&format!("{door} Box Street"))), "{} goes to {door} Box Street", order.label());
+        assert!(lines.any(|line| line.split(',').any(|field| field == street)), "{} goes to {street}", order.label());
     }
+    // At six in London, before clocks change and after it.
+    let exports = "select (e.created_at at time zone 'Europe/London')::date >= '2027-03-28', extract(hour from e.created_at at time zone 'Europe/London')
+        from raw_ops.export_outbox e group by 1, 2 order by 1, 2";
+    assert_eq!(rows(month.house.pool(), exports).await, json!([[false, 6], [true, 6]]));
 }
 
 /// Stock: what was made is on hand, has left, or was dropped; what waits is reserved, and nothing else.
@@ -143,6 +152,7 @@ async fn people(month: &Month) {
     assert_eq!(found, wanted, "what waits for a person");
     let held_up = count(month.house.pool(), "raw_ops.exceptions_queue where issue_type = 'courier_exception' and resolved").await;
     assert_eq!(held_up, month.held_up.len() as i64, "parcels that were held up and arrived");
+    assert_eq!(count(month.house.pool(), "raw_ops.exceptions_queue where issue_type = 'temperature_breach'").await, 1);
     let audits = "select pass_class, count(*) from raw_ops.temperature_audits group by 1 order by 1";
     assert_eq!(rows(month.house.pool(), audits).await, json!([["FAIL", 1], ["PASS", month.logs - 1]]));
 }
@@ -159,6 +169,7 @@ async fn messages(month: &Month) {
         .await,
         json!([])
     );
+    posts(month).await;
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     for message in month.house.outside.customerio.messages() {
         *times.entry(message.header("X-Rawops-Message").expect("each is marked").to_owned()).or_default() += 1;
@@ -171,6 +182,24 @@ async fn messages(month: &Month) {
     let mut wanted: Vec<String> = told.map(|order| format!("{} {}", order.parcel(), papers::mail_of(order.person))).collect();
     wanted.sort();
     assert_eq!(list(pool, mails).await, wanted, "who was told that a parcel has left");
+    let mails =
+        "select m.payload_json #>> '{message_data,tracking_no}' from raw_ops.outbox m where m.event_type = 'delivery_exception' order by 1";
+    let mut wanted: Vec<String> = month.held_up.iter().map(|n| month.order(*n).parcel()).collect();
+    wanted.sort();
+    assert_eq!(list(pool, mails).await, wanted, "who was told that a parcel is held up");
+}
+
+/// What stands in Slack is what the log says was sent, and the worst of it is there.
+async fn posts(month: &Month) {
+    let pool = month.house.pool();
+    let posted: Vec<String> = told(&month.house.outside).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(posted.len() as i64, count(pool, "raw_ops.alert_log where delivery_status = 'sent'").await);
+    let critical = "select distinct a.title from raw_ops.alert_log a where a.severity = 'critical' order by 1";
+    let critical = list(pool, critical).await;
+    assert!(CRITICAL.iter().all(|title| critical.iter().any(|raised| raised == title)), "{critical:?}");
+    for title in critical {
+        assert!(posted.iter().any(|text| text.contains(&title)), "{title}: {posted:?}");
+    }
 }
 
 /// Who moved lives at the new place everywhere.

@@ -32,8 +32,9 @@ fn pounds(pence: i64) -> String {
     format!("{}.{:02}", pence / 100, pence % 100)
 }
 
-/// An order as Shopify tells of it now, whose buyer has this default address there.
-pub fn order(order: &Order, home: &Value, now: DateTime<Utc>) -> Value {
+/// An order of this day's noon as Shopify tells of it now, whose buyer has this default address there.
+pub fn order(order: &Order, home: &Value, noon: DateTime<Utc>, now: DateTime<Utc>) -> Value {
+    let placed_at = (noon - TimeDelta::minutes(6)).to_rfc3339();
     let total = order.total();
     let back: i64 = order.refunds.iter().sum();
     let financial_status = match (order.is_paid, order.is_cancelled) {
@@ -46,7 +47,7 @@ pub fn order(order: &Order, home: &Value, now: DateTime<Utc>) -> Value {
     paid_with(json!({
         "id": order.id(), "name": order.label(), "order_number": 5_000 + order.n, "email": mail, "contact_email": mail,
         "financial_status": financial_status, "cancelled_at": order.is_cancelled.then(|| now.to_rfc3339()),
-        "created_at": placed_at(order, now).to_rfc3339(), "processed_at": placed_at(order, now).to_rfc3339(),
+        "created_at": placed_at, "processed_at": placed_at,
         // Each version is newer than the one before, and none is of the future.
         "updated_at": (now - TimeDelta::minutes(5) + TimeDelta::seconds(order.changes)).to_rfc3339(),
         "subtotal_price": pounds(total - DELIVERY), "total_line_items_price": pounds(total - DELIVERY), "total_discounts": "0.00",
@@ -54,10 +55,6 @@ pub fn order(order: &Order, home: &Value, now: DateTime<Utc>) -> Value {
         "tax_lines": [{ "title": "GB VAT", "rate": 0.2, "price": pounds(total / 6) }], "discount_codes": [], "note": null,
         "customer": customer(order.person, home), "shipping_address": ship_to(order), "line_items": lines(order),
     }))
-}
-
-fn placed_at(order: &Order, now: DateTime<Utc>) -> DateTime<Utc> {
-    now - TimeDelta::minutes(6) - TimeDelta::seconds(order.changes)
 }
 
 fn customer(person: usize, home: &Value) -> Value {

@@ -17,8 +17,8 @@ use crate::dispatch::file;
 use crate::orders::inbox::execute;
 use crate::support::shelf::{self, Batch};
 
-/// A Monday; the month has the change of clocks and Easter.
-const FIRST_DAY: (i32, u32, u32) = (2027, 3, 1);
+/// A Monday; orders are packed before Easter and after it, when clocks have changed.
+const FIRST_DAY: (i32, u32, u32) = (2027, 3, 15);
 /// Days on which a batch of each product is released, and its share of what will be ordered, in percent: too little until the last.
 const RELEASES: [(i64, i64); 3] = [(0, 45), (9, 25), (16, 30)];
 /// What is made beyond what will be ordered.
@@ -65,6 +65,7 @@ pub async fn play(seed: u64, orders: usize) -> Month {
     for time in ["20:00", "21:00", "22:00", "23:00"] {
         month.house.go_on_to(LAST_DAY, time).await;
     }
+    month.house.assert_no_fault_is_left();
     month
 }
 
@@ -97,6 +98,7 @@ impl Month {
                 settlers.push(order.person);
             }
         }
+        assert_eq!(settlers.len(), MOVES.len());
         let token = tokens::create(house.pool(), "month", &[Scope::Functions], "ada", None).await.expect("a token");
         Self {
             house,
@@ -138,10 +140,22 @@ impl Month {
         }
     }
 
-    /// Each outside system is down once, and comes back.
+    /// Each outside system is down once, is asked meanwhile, and comes back.
     fn outages(&self, day: i64, part: &str) {
-        let (down, outside) = (Some(Fault::Status(503)), &self.house.outside);
+        let (down, outside, forecast) = (Some(Fault::Status(503)), &self.house.outside, &self.house.forecast);
+        let refused = match (day, part) {
+            (2, "noon") => Some(forecast.faults_given()),
+            (4, "noon") => Some(outside.customerio.faults_given()),
+            (8, "noon") => Some(outside.slack.faults_given()),
+            (9, "noon") => Some(outside.packer.faults_given()),
+            (11, "morning") => Some(outside.shopify.faults_given()),
+            (12, "noon") => Some(outside.seal.faults_given()),
+            _ => None,
+        };
+        assert_ne!(refused, Some(0), "nobody asked the system that was down until day {day}, {part}");
         match (day, part) {
+            (2, "morning") => forecast.always(down),
+            (2, "noon") => forecast.always(None),
             (3, "afternoon") => outside.customerio.always(down),
             (4, "noon") => outside.customerio.always(None),
             (7, "morning") => outside.slack.always(down),
@@ -152,8 +166,6 @@ impl Month {
             (11, "morning") => outside.shopify.always(None),
             (11, "noon") => outside.seal.always(down),
             (12, "noon") => outside.seal.always(None),
-            (14, "morning") => self.house.forecast.always(down),
-            (14, "noon") => self.house.forecast.always(None),
             // Nobody knows of some mails whether they went out, until they are reported.
             (17, "afternoon") => outside.customerio.ask([Fault::LostReply, Fault::Garbage]),
             _ => (),

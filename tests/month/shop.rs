@@ -28,7 +28,8 @@ impl Month {
         self.orders[place].changes += 1;
         let order = &self.orders[place];
         let (home, _) = self.house.outside.shopify.address(papers::customer_id(order.person));
-        let document = papers::order(order, &home.unwrap_or_else(|| papers::home(order.person)), self.house.at(day, "12:00"));
+        let home = home.unwrap_or_else(|| papers::home(order.person));
+        let document = papers::order(order, &home, self.house.at(order.day, "12:00"), self.house.at(day, "12:00"));
         self.house.outside.shopify.put(document.clone());
         for topic in topics {
             self.house.webhook(topic, &document).await;
