@@ -4253,7 +4253,7 @@ begin
                 select a.job_id from engine.%I a join engine.job j on j.id = a.job_id
                 where ((a.outcome = 'completed' and a.finished_at < $2) or (a.outcome = 'cancelled' and a.finished_at < $3)
                     or (a.outcome = 'dead' and a.finished_at < $4))
-                  and a.job_id not in (select unnest(c.ids) from engine.claim c)
+                  and a.job_id not in (select u.id from engine.claim c cross join unnest(c.ids) u (id) where u.id is not null)
                   and (j.parent_id is null or not exists (select from engine.job p where p.id = j.parent_id)
                        or exists (select from engine.attempt f where f.job_id = j.parent_id and f.outcome in ('completed', 'cancelled', 'dead')))
                 limit $1)$q$, part)
@@ -5326,6 +5326,10 @@ begin
         perform raw_ops.set_allocation_status($1, outcome);
         perform raw_ops.settle_allocation_queue($1, missing);
         perform raw_ops.log_allocation($1, outcome, units_allocated, missing, run);
+        -- Whoever asked: it looks again when those have had their turn. A job that asks has a key, and so makes no second one.
+        if units_missing > 0 and raw_ops.leaves_stock_to_older($1) then
+            perform raw_ops.enqueue_allocation($1);
+        end if;
     end if;
     return next;
 end
@@ -6518,11 +6522,11 @@ as $$
         select from raw_ops.webhook_inbox w
         where w.source = 'courier' and w.processing_status in ('pending', 'processing', 'retrying', 'failed')
           and w.raw_payload ->> 'tracking_no' = parcel.tracking_no
-          and raw_ops.courier_word(coalesce(raw_ops.shopify_text(w.raw_payload, 'carrier'), 'DPD'),
-              coalesce(raw_ops.shopify_text(w.raw_payload, 'event_code'), 'NONE')) in ('DELIVERED', 'RETURNED')
-          -- A scan of another parcel that had the number before, as parcel_of knows it.
-          and raw_ops.courier_time(w.raw_payload ->> 'event_time') between parcel.created_at - interval '1 day'
-              and parcel.created_at + interval '120 days'
+          and case when raw_ops.courier_word(coalesce(raw_ops.shopify_text(w.raw_payload, 'carrier'), 'DPD'),
+                  coalesce(raw_ops.shopify_text(w.raw_payload, 'event_code'), 'NONE')) in ('DELIVERED', 'RETURNED')
+              -- A scan of another parcel that had the number before, as parcel_of knows it.
+              then raw_ops.readable_courier_time(w.raw_payload ->> 'event_time') between parcel.created_at - interval '1 day'
+                  and parcel.created_at + interval '120 days' end
     )
 $$;
 
@@ -7498,7 +7502,12 @@ begin
             from raw_ops.allocation_queue q
             where q.state = 'pending' and q.order_id <> wanted_order
               and (q.priority, q.created_at, q.order_id) < (mine.priority, mine.at, wanted_order)
-              and exists (select from engine.unique_key u where u.kind = 'allocation.allocate_order' and u.key = q.order_id::text)
+              and exists (
+                  select from engine.unique_key u
+                  where u.kind = 'allocation.allocate_order' and u.key = q.order_id::text
+                    and not exists (
+                        select from engine.scheduled s
+                        where s.job_id = u.job_id and s.run_at > (select engine.now()) + interval '5 seconds'))
         ) o
         cross join lateral raw_ops.order_needs(o.order_id) n
         where n.product_id = product
@@ -8032,6 +8041,16 @@ begin
         returning a.id into id;
     end if;
     return next;
+end
+$$;
+
+create function raw_ops.readable_courier_time(written text) returns timestamp with time zone
+language plpgsql stable
+as $$
+begin
+    return raw_ops.courier_time(written);
+exception when data_exception then
+    return null;
 end
 $$;
 
@@ -10750,6 +10769,7 @@ grant execute on function raw_ops.process_refund_webhook_txn(uuid) to rawops_run
 grant execute on function raw_ops.process_seal_webhook_txn(uuid) to rawops_runtime;
 grant execute on function raw_ops.put_packing_instruction(uuid,jsonb,interval) to rawops_runtime;
 grant execute on function raw_ops.raise_alert(text,text,text,jsonb,text,text,uuid,integer) to rawops_ingest, rawops_operator, rawops_runtime;
+grant execute on function raw_ops.readable_courier_time(text) to rawops_runtime;
 grant execute on function raw_ops.record_release(raw_ops.batches,uuid,text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.record_shopify_refund(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.refresh_inventory(uuid) to rawops_runtime;

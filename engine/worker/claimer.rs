@@ -272,7 +272,9 @@ impl Claimer {
         let program = self.session.program.clone();
         while !self.session.is_over() && begun.elapsed() < self.turns.patience() {
             if !self.until_alone(Some(begun + self.turns.patience())).await {
-                self.turns.gave_up(Instant::now(), rand::rng().random_range(1.0..2.0));
+                if self.session.suspects.load(Ordering::Acquire) {
+                    self.turns.gave_up(Instant::now(), rand::rng().random_range(1.0..2.0));
+                }
                 break;
             }
             self.turns.was_alone();
@@ -287,10 +289,11 @@ impl Claimer {
         Ok(())
     }
 
-    /// Waits until nothing is in hand; false when that did not come in time.
+    /// Waits until nothing is in hand; false when that did not come in time, or another worker took the suspect meanwhile.
     async fn until_alone(&self, latest: Option<Instant>) -> bool {
         while !self.session.open_claims().is_empty() && !planted!("suspects run among others") {
-            if self.session.is_over() || latest.is_some_and(|latest| Instant::now() > latest) {
+            let in_vain = |latest| Instant::now() > latest || !self.session.suspects.load(Ordering::Acquire);
+            if self.session.is_over() || latest.is_some_and(in_vain) {
                 return false;
             }
             self.until_nudged(Duration::from_millis(20)).await;

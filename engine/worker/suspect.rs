@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-/// The first wait, in leases.
+/// The first wait, in leases, and at most.
 const FIRST_PATIENCE: u32 = 5;
+const LONGEST_FIRST: Duration = Duration::from_secs(10);
 /// No job that is worth waiting for runs longer.
 const LONGEST_PATIENCE: Duration = Duration::from_hours(1);
 
@@ -20,7 +21,7 @@ pub(super) struct Turns {
 
 impl Turns {
     pub(super) fn new(lease: Duration, now: Instant) -> Self {
-        let first = lease.saturating_mul(FIRST_PATIENCE).min(LONGEST_PATIENCE);
+        let first = lease.saturating_mul(FIRST_PATIENCE).min(LONGEST_FIRST);
         Self { first, patience: first, not_before: now }
     }
 

@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::course::{Act, Met};
+use super::{
+    course::{Act, Met},
+    step::decode,
+};
 use crate::{
     Ending, Failure, JobId, JobResult, NewJob, Run, Tx,
     store::{
@@ -106,22 +109,31 @@ impl Run {
             return Err(Failure::validation(format!("`{name}` waits for one of no children")));
         }
         let positions: Vec<i32> = children.iter().map(|child| child.0.position).collect();
-        let first: JobId = match self.meet(Act::Join, name).await? {
-            Met::Known(kept) => self.known(&kept)?,
+        match self.meet(Act::Join, name).await? {
+            Met::Known(kept) => {
+                let one = self.end_of(name, decode(&kept)?, children).await?;
+                self.course.pass(None);
+                Ok(one)
+            }
             Met::New(position) => {
                 let begun = Instant::now();
                 let mut tx = self.begin().await?;
-                let Some((first, _)) = child::first(&mut tx, self.job_id, &positions).await? else {
+                let Some((first, ending)) = child::first(&mut tx, self.job_id, &positions).await? else {
                     return Err(self.course.suspend(Suspension::Child(positions)));
                 };
+                let place = place_of(name, first, children)?;
                 self.keep(tx, Act::Join, position, name, begun, &first).await?;
-                first
+                Ok((place, ending))
             }
-        };
-        let gone = || Failure::bug(format!("`{name}` waited for child {first} before, and does not now"));
-        let place = children.iter().position(|child| child.job_id() == first).ok_or_else(gone)?;
-        let endings = child::endings(&mut *self.pool.acquire().await?, self.job_id, positions[place]).await?;
-        let (_, ending) = endings.into_iter().next().ok_or_else(gone)?;
+        }
+    }
+
+    /// How a child ended for which an act waited, and its place among those for which it waits now. Read before the act is
+    /// passed: a handler that meets it again after a failure finds it where it was.
+    pub(super) async fn end_of(&self, name: &str, first: JobId, children: &[&Child]) -> JobResult<(usize, Ending)> {
+        let place = place_of(name, first, children)?;
+        let endings = child::endings(&mut *self.pool.acquire().await?, self.job_id, children[place].position()).await?;
+        let (_, ending) = endings.into_iter().next().ok_or_else(|| not_among(name, first))?;
         Ok((place, ending))
     }
 
@@ -130,8 +142,7 @@ impl Run {
     /// # Errors
     /// As [`Run::join`].
     pub async fn join_all(&mut self, children: &Children) -> JobResult<Vec<Ending>> {
-        self.join_counts(children).await?;
-        let endings = child::endings(&mut *self.pool.acquire().await?, self.job_id, children.position).await?;
+        let (_, endings) = self.join_with(children, true).await?;
         Ok(endings.into_iter().map(|(_, ending)| ending).collect())
     }
 
@@ -140,19 +151,40 @@ impl Run {
     /// # Errors
     /// As [`Run::join`].
     pub async fn join_counts(&mut self, children: &Children) -> JobResult<Endings> {
-        let position = match self.meet(Act::Join, &children.name).await? {
-            Met::Known(kept) => return self.known(&kept),
+        Ok(self.join_with(children, false).await?.0)
+    }
+
+    /// Waits until all have ended: how many in which way, and how each did, where that is wanted.
+    async fn join_with(&mut self, children: &Children, each: bool) -> JobResult<(Endings, Vec<(JobId, Ending)>)> {
+        let (name, of) = (&children.name, children.position);
+        let position = match self.meet(Act::Join, name).await? {
+            Met::Known(kept) => {
+                let counts = decode(&kept)?;
+                let endings = if each { child::endings(&mut *self.pool.acquire().await?, self.job_id, of).await? } else { Vec::new() };
+                self.course.pass(None);
+                return Ok((counts, endings));
+            }
             Met::New(position) => position,
         };
         let begun = Instant::now();
         let mut tx = self.begin().await?;
-        if child::any_open(&mut tx, self.job_id, &[children.position]).await? {
-            return Err(self.course.suspend(Suspension::Children(vec![children.position])));
+        if child::any_open(&mut tx, self.job_id, &[of]).await? {
+            return Err(self.course.suspend(Suspension::Children(vec![of])));
         }
-        let counts = child::counts(&mut tx, self.job_id, children.position).await?;
-        self.keep(tx, Act::Join, position, &children.name, begun, &counts).await?;
-        Ok(counts)
+        let counts = child::counts(&mut tx, self.job_id, of).await?;
+        let endings = if each { child::endings(&mut tx, self.job_id, of).await? } else { Vec::new() };
+        self.keep(tx, Act::Join, position, name, begun, &counts).await?;
+        Ok((counts, endings))
     }
+}
+
+/// The place of a child among others.
+pub(super) fn place_of(name: &str, first: JobId, children: &[&Child]) -> JobResult<usize> {
+    children.iter().position(|child| child.job_id() == first).ok_or_else(|| not_among(name, first))
+}
+
+fn not_among(name: &str, first: JobId) -> Failure {
+    Failure::bug(format!("`{name}` waited for child {first} before, and does not now"))
 }
 
 /// Enqueues the children of a step in its transaction.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    children::Child,
+    children::{Child, place_of},
     course::{Act, Met},
     wait::{expected, kept, millis, other_key},
 };
@@ -76,24 +76,35 @@ impl Run {
         let open = match self.meet(Act::Wait, name).await? {
             Met::Known(kept) if kept.key.as_deref() != key => return Err(other_key(&kept, key.unwrap_or_default())),
             Met::Known(kept) if kept.ended => {
-                let first = self.what_came(name, key, children, (kept.event_id.is_some(), kept.result.as_deref())).await?;
+                let first = match &kept.result {
+                    None => First::Late,
+                    Some(payload) if kept.event_id.is_some() => First::Event(expected(name, key.unwrap_or_default(), payload)?),
+                    Some(ended) => {
+                        let Ended { child } = serde_json::from_str(ended)?;
+                        let (place, ending) = self.end_of(name, child, children).await?;
+                        First::Child(place, ending)
+                    }
+                };
                 self.course.pass(None);
                 return Ok(first);
             }
             Met::Known(kept) => Ok(kept),
             Met::New(position) => Err((position, timeout.map(millis))),
         };
-        let (is_event, result) = self.look_for_first((name, key), children, open).await?;
-        self.what_came(name, key, children, (is_event, result.as_deref())).await
+        Ok(match self.look_for_first((name, key), children, open).await? {
+            First::Child(place, ending) => First::Child(place, ending),
+            First::Event(payload) => First::Event(expected(name, key.unwrap_or_default(), &payload)?),
+            First::Late => First::Late,
+        })
     }
 
-    /// Looks for all of them, and takes note that it waits when nothing has come: whether it was the event, and what is kept.
+    /// Looks for all of them, and takes note that it waits when nothing has come. The payload of an event is as it is kept.
     async fn look_for_first(
         &self,
         (name, key): (&str, Option<&str>),
         children: &[&Child],
         open: Result<Kept, (i32, Option<i64>)>,
-    ) -> JobResult<(bool, Option<String>)> {
+    ) -> JobResult<First<String>> {
         let positions: Vec<i32> = children.iter().map(|child| child.position()).collect();
         let after = key.map_or(0, |key| self.course.last_event(name, key));
         let mut tx = self.begin().await?;
@@ -111,8 +122,11 @@ impl Run {
         };
         // Without an event nothing has this key, and only the time is looked at.
         let next = event::next(&mut tx, name, key.unwrap_or_default(), if key.is_some() { after } else { i64::MAX }, until).await?;
-        let (event_id, result) = match child::first(&mut tx, self.job_id, &positions).await? {
-            Some((child, _)) => (None, Some(serde_json::to_string(&Ended { child })?)),
+        let came = match child::first(&mut tx, self.job_id, &positions).await? {
+            Some((child, ending)) => {
+                step::receive(&mut tx, at, None, Some(&serde_json::to_string(&Ended { child })?)).await?;
+                First::Child(place_of(name, child, children)?, ending)
+            }
             None if next.id.is_none() && !next.late => {
                 if let Some(key) = key {
                     event::wait(&mut tx, self.job_id, name, key, after).await?;
@@ -120,36 +134,20 @@ impl Run {
                 self.commit_or_doubt(tx).await?;
                 return Err(self.course.suspend(Suspension::First(positions, until)));
             }
-            None => (next.id, next.payload.filter(|_| next.id.is_some())),
+            None => {
+                let payload = next.payload.filter(|_| next.id.is_some());
+                step::receive(&mut tx, at, next.id, payload.as_deref()).await?;
+                payload.map_or(First::Late, First::Event)
+            }
         };
-        step::receive(&mut tx, at, event_id, result.as_deref()).await?;
+        let event_id = next.id.filter(|_| matches!(came, First::Event(_)));
         event::stop_waiting(&mut tx, self.job_id).await?;
         self.commit_or_doubt(tx).await?;
         self.passed(at, key, event_id);
-        Ok((event_id.is_some(), result))
+        Ok(came)
     }
 
     fn passed(&self, at: At<'_>, key: Option<&str>, event_id: Option<i64>) {
         self.course.pass(Some(Kept { key: key.map(Into::into), event_id, ..kept(at, Act::Wait) }));
-    }
-
-    /// What is kept of a wait that has ended, as the workflow takes it.
-    async fn what_came<T: DeserializeOwned>(
-        &self,
-        name: &str,
-        key: Option<&str>,
-        children: &[&Child],
-        (is_event, result): (bool, Option<&str>),
-    ) -> JobResult<First<T>> {
-        let Some(result) = result else { return Ok(First::Late) };
-        if is_event {
-            return expected(name, key.unwrap_or_default(), result).map(First::Event);
-        }
-        let Ended { child: first } = serde_json::from_str(result)?;
-        let gone = || Failure::bug(format!("`{name}` waited for child {first} before, and does not now"));
-        let place = children.iter().position(|child| child.job_id() == first).ok_or_else(gone)?;
-        let endings = child::endings(&mut *self.pool.acquire().await?, self.job_id, children[place].position()).await?;
-        let (_, ending) = endings.into_iter().next().ok_or_else(gone)?;
-        Ok(First::Child(place, ending))
     }
 }

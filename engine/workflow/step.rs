@@ -174,7 +174,7 @@ fn storable<T: Serialize>(name: &str, value: &T) -> JobResult<serde_json::Value>
 }
 
 /// What a kept act returned.
-fn decode<T: DeserializeOwned>(kept: &Kept) -> JobResult<T> {
+pub(super) fn decode<T: DeserializeOwned>(kept: &Kept) -> JobResult<T> {
     serde_json::from_str(kept.result.as_deref().unwrap_or("null")).map_err(|error| {
         Failure::bug(format!(
             "step {}, {} `{}`, returned something before that its code does not know now: {error}",

@@ -12,8 +12,8 @@
 //! Reservation and completion are one commit, so a waiting order's key is free as soon as others can see it wait.
 //!
 //! Jobs may come in another order than their requests, so a look leaves to older requests whose job lives what they need, and this job
-//! looks again until they have had their turn. A request whose job has died is owed nothing. An order whose row somebody holds for
-//! long is left for later, so that one open transaction does not stop the stock of all.
+//! looks again until they have had their turn. A request whose job has died, or waits long, is owed nothing. An order whose row
+//! somebody holds is left for later, so that one open transaction does not stop the stock of all.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// How long a look waits for the row of its order.
-const ORDER_LOCK_TIMEOUT: &str = "set local lock_timeout = '2s'";
+const ORDER_LOCK_TIMEOUT: &str = "set local lock_timeout = '200ms'";
 /// When an order is looked at again whose row was held.
 const HELD: Duration = Duration::from_secs(10);
 /// When an order is looked at again that has left stock to older ones.
@@ -72,7 +72,7 @@ impl Job for AllocateOrder {
 }
 
 impl AllocateOrder {
-    /// Locks the order; false when somebody holds it for too long, and the transaction is of no use then.
+    /// Locks the order; false when somebody holds it, and the transaction is of no use then.
     async fn lock(&self, tx: &mut Tx) -> JobResult<bool> {
         sqlx::query(ORDER_LOCK_TIMEOUT).execute(&mut **tx).await?;
         let lock = sqlx::query("select from raw_ops.orders o where o.id = $1 for no key update").bind(self.order_id);

@@ -99,6 +99,32 @@ async fn an_older_request_that_has_no_job_keeps_nothing_from_others() {
 }
 
 #[tokio::test]
+async fn an_older_request_whose_job_waits_long_keeps_nothing_from_others() {
+    let db = Database::new().await;
+    let beef = product(db.pool(), "BEEF").await;
+    order(db.pool(), &[(beef, 4)]).await;
+    let later = "with gone as (delete from engine.ready returning job_id, lane_id, attempt)
+                 insert into engine.scheduled (run_at, job_id, lane_id, attempt) select now() + interval '1 h', job_id, lane_id, attempt from gone";
+    execute(db.pool(), later).await;
+    let young = order(db.pool(), &[(beef, 3)]).await;
+    Batch::of(3, 30).put(db.pool(), "b1", beef).await;
+    assert_eq!(allocate(db.pool(), young).await, ("allocated".into(), 3, 0));
+}
+
+#[tokio::test]
+async fn who_asks_without_a_job_and_leaves_stock_to_an_older_one_is_looked_at_again() {
+    let db = Database::new().await;
+    let beef = product(db.pool(), "BEEF").await;
+    let old = order(db.pool(), &[(beef, 4)]).await;
+    let young = order(db.pool(), &[(beef, 4)]).await;
+    forget_jobs(&db).await;
+    Batch::of(5, 30).put(db.pool(), "b1", beef).await;
+    execute(db.pool(), &format!("select raw_ops.enqueue_allocation('{old}')")).await;
+    assert_eq!(allocate(db.pool(), young).await, ("partial".into(), 1, 3));
+    assert_eq!(rows(db.pool(), WOKEN).await, json!([[old], [young]]));
+}
+
+#[tokio::test]
 async fn a_release_by_plain_sql_wakes_them_too_and_only_once() {
     let db = Database::new().await;
     let beef = product(db.pool(), "BEEF").await;

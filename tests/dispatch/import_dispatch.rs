@@ -79,6 +79,7 @@ async fn nobody_is_told_that_a_parcel_has_left_whose_arrival_was_scanned_before_
             .expect("a scan");
         assert_eq!(outcome, "waiting");
     }
+    scans::receive(db.pool(), &json!({ "tracking_no": "103", "event_code": "001", "event_time": "soon" })).await;
     let at = hours_ago(20);
     receive(db.pool(), "a", &file(&[["PR#1", "101", &at], ["PR#2", "102", &at], ["PR#3", "103", &at]])).await;
     run_kinds(&db, Kinds::new().with::<ReadFile>().with::<ImportDispatch>()).await;

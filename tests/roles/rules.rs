@@ -199,7 +199,7 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     // Scans of parcels.
     Functions(
-        "raw_ops.courier_time raw_ops.courier_word raw_ops.handle_courier_event raw_ops.mail_of_dispatch raw_ops.has_arrived_unread raw_ops.mail_of_scan raw_ops.audit_temperature raw_ops.parcel_of_log raw_ops.save_temperature_log raw_ops.tell_of_breach raw_ops.note_unknown_code raw_ops.open_parcel_case raw_ops.parcel_of raw_ops.parcel_status \
+        "raw_ops.courier_time raw_ops.courier_word raw_ops.handle_courier_event raw_ops.mail_of_dispatch raw_ops.has_arrived_unread raw_ops.readable_courier_time raw_ops.mail_of_scan raw_ops.audit_temperature raw_ops.parcel_of_log raw_ops.save_temperature_log raw_ops.tell_of_breach raw_ops.note_unknown_code raw_ops.open_parcel_case raw_ops.parcel_of raw_ops.parcel_status \
          raw_ops.process_courier_event_txn raw_ops.seal_webhooks_to_retry",
         &["rawops_runtime"],
     ),

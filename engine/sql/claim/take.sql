@@ -51,11 +51,11 @@ seated as materialized (
     cross join lateral (select limit_key, n from engine.slot where job_id = p.job_id offset 0) s
     where $12::integer[] is not null and p.attempt = 1
 ),
--- Most keys are plain, and to ask each for its limit would cost more than the run saves. A cap that was lowered lately leaves
--- jobs in ready above it, which are to run out alone.
+-- Most keys are plain, and to ask each for its limit would cost more than the run saves. A cap that was lowered leaves jobs in
+-- ready above it, which are to run out alone.
 special as materialized (
     select exists (select from engine.limit_setting where scope = 'key'
-            and (rate is not null or in_order or cap = 0 or changed_at > (select engine.now()) - interval '1 minute'))
+            and (rate is not null or in_order or cap < coalesce((select max(n) from seated), 1)))
         or exists (select from engine.paused where scope = 'key') as some_are
     where $12::integer[] is not null
 ),

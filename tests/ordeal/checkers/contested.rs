@@ -38,7 +38,8 @@ pub fn check(facts: &Facts) -> Finding {
 
 /// What is wrong with how a job was displaced.
 fn displaced(facts: &Facts, job: &Job, end: &Attempt) -> Option<String> {
-    let shares = |other: &Job| other.id > job.id && other.kind == job.kind && other.unique_key == job.unique_key;
+    // Whoever draws a lower number may have waited for the key meanwhile.
+    let shares = |other: &Job| other.id != job.id && other.kind == job.kind && other.unique_key == job.unique_key;
     let Some(by) = facts.displaced_by(job.id) else {
         // Nobody knows any more whose the key was: somebody's who came before that.
         let silent =
