@@ -24,7 +24,6 @@ use super::{
 };
 use crate::{
     metrics,
-    planted::planted,
     store::{self, claim::Claimed},
     trace,
 };
@@ -37,8 +36,8 @@ const BREATH: Duration = Duration::from_millis(1);
 /// How often a claimer looks at all that is ready, whatever it believes.
 const EVERYWHERE: Duration = Duration::from_mins(15);
 
-struct Claimer {
-    session: Arc<Session>,
+pub(super) struct Claimer {
+    pub(super) session: Arc<Session>,
     hand_over: UnboundedSender<Claimed>,
     floors: Floors,
     ageing: Ageing,
@@ -50,7 +49,7 @@ struct Claimer {
     asleep: bool,
     turn: i32,
     strays: Strays,
-    turns: Turns,
+    pub(super) turns: Turns,
     limited: Limited,
     runs: Runs,
     /// How many claims in a row the database refused.
@@ -209,7 +208,7 @@ impl Claimer {
     }
 
     /// Hands over what was claimed by statements that began at a time.
-    fn hand_over(&self, jobs: Vec<Claimed>, begun: Instant) {
+    pub(super) fn hand_over(&self, jobs: Vec<Claimed>, begun: Instant) {
         self.session.holds(jobs.iter().flat_map(Claimed::run).map(|job| job.claim_id));
         for mut job in jobs {
             job.taken = Some(begun);
@@ -256,48 +255,12 @@ impl Claimer {
         Ok(())
     }
 
-    async fn until_nudged(&self, longest: Duration) {
+    pub(super) async fn until_nudged(&self, longest: Duration) {
         let of_rate = self.limited.until_rate();
         let longest = of_rate.map_or(longest, |wait| longest.min(wait.max(BREATH)));
         tokio::select! {
             () = self.session.nudge.notified() => (),
             () = patience::pause(&self.session, longest) => (),
         }
-    }
-
-    /// Runs due suspects one at a time with nothing beside them, so that a death can be blamed on nobody else. A job
-    /// that has ended counts until its end is recorded: the next suspect's death would lose it too.
-    async fn run_suspects(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let begun = Instant::now();
-        let program = self.session.program.clone();
-        while !self.session.is_over() && begun.elapsed() < self.turns.patience() {
-            if !self.until_alone(Some(begun + self.turns.patience())).await {
-                if self.session.suspects.load(Ordering::Acquire) {
-                    self.turns.gave_up(Instant::now(), rand::rng().random_range(1.0..2.0));
-                }
-                break;
-            }
-            self.turns.was_alone();
-            let asked = Instant::now();
-            let taking = store::claim::take_alone(connection, self.session.worker_id, &program.kind_names, &program.queues);
-            let Some(job) = patience::answer(&self.session, taking).await? else { break };
-            self.hand_over(vec![job], asked);
-            // However long it runs: whatever began beside it now would be blamed on it.
-            self.until_alone(None).await;
-        }
-        self.session.suspects.store(false, Ordering::Release);
-        Ok(())
-    }
-
-    /// Waits until nothing is in hand; false when that did not come in time, or another worker took the suspect meanwhile.
-    async fn until_alone(&self, latest: Option<Instant>) -> bool {
-        while !self.session.open_claims().is_empty() && !planted!("suspects run among others") {
-            let in_vain = |latest| Instant::now() > latest || !self.session.suspects.load(Ordering::Acquire);
-            if self.session.is_over() || latest.is_some_and(in_vain) {
-                return false;
-            }
-            self.until_nudged(Duration::from_millis(20)).await;
-        }
-        true
     }
 }

@@ -4,7 +4,16 @@
 //! up and works on for a while; but each time it waits twice as long as before, so that every suspect has its turn, and
 //! at most half of the time goes into waiting.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use rand::RngExt as _;
+use sqlx::PgConnection;
+
+use super::{claimer::Claimer, patience};
+use crate::{planted::planted, store};
 
 /// The first wait, in leases, and at most.
 const FIRST_PATIENCE: u32 = 5;
@@ -44,6 +53,44 @@ impl Turns {
     /// Nothing was in hand any more.
     pub(super) const fn was_alone(&mut self) {
         self.patience = self.first;
+    }
+}
+
+impl Claimer {
+    /// Runs due suspects one at a time with nothing beside them, so that a death can be blamed on nobody else. A job
+    /// that has ended counts until its end is recorded: the next suspect's death would lose it too.
+    pub(super) async fn run_suspects(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let begun = Instant::now();
+        let program = self.session.program.clone();
+        while !self.session.is_over() && begun.elapsed() < self.turns.patience() {
+            if !self.until_alone(Some(begun + self.turns.patience())).await {
+                if self.session.suspects.load(Ordering::Acquire) {
+                    self.turns.gave_up(Instant::now(), rand::rng().random_range(1.0..2.0));
+                }
+                break;
+            }
+            self.turns.was_alone();
+            let asked = Instant::now();
+            let taking = store::claim::take_alone(connection, self.session.worker_id, &program.kind_names, &program.queues);
+            let Some(job) = patience::answer(&self.session, taking).await? else { break };
+            self.hand_over(vec![job], asked);
+            // However long it runs: whatever began beside it now would be blamed on it.
+            self.until_alone(None).await;
+        }
+        self.session.suspects.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Waits until nothing is in hand; false when that did not come in time, or another worker took the suspect meanwhile.
+    async fn until_alone(&self, latest: Option<Instant>) -> bool {
+        while !self.session.open_claims().is_empty() && !planted!("suspects run among others") {
+            let in_vain = |latest| Instant::now() > latest || !self.session.suspects.load(Ordering::Acquire);
+            if self.session.is_over() || latest.is_some_and(in_vain) {
+                return false;
+            }
+            self.until_nudged(Duration::from_millis(20)).await;
+        }
+        true
     }
 }
 

@@ -1,6 +1,7 @@
 //! The crash matrix: a worker is killed at each place that a job of a pipeline comes to, another one goes on, and the end is
 //! the same as if nothing had happened.
 
+mod missed;
 mod packer;
 
 use std::{
@@ -58,6 +59,7 @@ async fn end_of(case: &Case, place: Option<(&str, Side, u32)>) -> (Value, bool) 
     execute(db.pool(), "update raw_ops.retry_config set backoff_seconds = '{0}'").await;
     addresses::known(&outside);
     packer::laid_out(&outside);
+    missed::laid_out(&outside);
     (case.prepare)(db.pool()).await;
     let mut died = false;
     if let Some((statement, side, n)) = place {

@@ -5,7 +5,7 @@ mod customerio;
 pub mod edge;
 mod jsonb;
 mod packer;
-mod reconcile;
+pub mod reconcile;
 mod retry;
 mod sandbox;
 mod seal;

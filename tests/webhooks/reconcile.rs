@@ -56,7 +56,7 @@ fn ago(minutes: i64) -> DateTime<Utc> {
 }
 
 /// An order of this id that changed so many minutes ago.
-fn order(id: i64, minutes: i64) -> Value {
+pub fn order(id: i64, minutes: i64) -> Value {
     let mut document = paid();
     document["id"] = json!(id);
     document["updated_at"] = json!(ago(minutes).to_rfc3339_opts(SecondsFormat::Secs, true));
