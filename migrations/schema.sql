@@ -6379,8 +6379,10 @@ $$;
 create function raw_ops.free_units(product uuid) returns integer
 language plpgsql
 as $$
+declare
+    first_expiry date := raw_ops.first_expiry();
 begin
-    return (select coalesce(sum(f.units), 0) from raw_ops.free_batches(product, raw_ops.first_expiry()) f);
+    return (select coalesce(sum(f.units), 0) from raw_ops.free_batches(product, first_expiry) f);
 end
 $$;
 
@@ -8353,11 +8355,12 @@ language plpgsql
 as $$
 declare
     got integer;
+    first_expiry date := raw_ops.first_expiry();
 begin
     with free as (
         select f.batch_id, f.units, f.expiry_date, f.produced_at,
             sum(f.units) over (order by f.expiry_date, f.produced_at, f.batch_id) - f.units as before
-        from raw_ops.free_batches(product, raw_ops.first_expiry()) f
+        from raw_ops.free_batches(product, first_expiry) f
     ),
     taken as (
         select f.batch_id, t.units, f.before + t.units as sum

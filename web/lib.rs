@@ -30,6 +30,7 @@ mod rights;
 mod server;
 mod state;
 mod trace;
+mod unread;
 pub mod webhooks;
 
 use axum::Router;
@@ -59,6 +60,7 @@ pub fn router(state: AppState) -> Router {
         .route("/metrics", get(metrics::show))
         .fallback(async || StatusCode::NOT_FOUND)
         .layer(from_fn(trace::follow))
+        .layer(from_fn(unread::finish))
         .with_state(state)
 }
 

@@ -120,6 +120,30 @@ async fn a_request_in_progress_is_answered_before_the_server_ends() {
     server.stop().await;
 }
 
+/// A connection answers a second request, or says with the first answer that it ends.
+#[tokio::test]
+async fn what_a_handler_leaves_unread_does_not_end_a_connection_without_a_word() {
+    let router = healthy().layer(axum::middleware::from_fn(crate::unread::finish));
+    let server = start(Limits::PRODUCTION, router).await;
+    for (bytes, stays) in [(0, true), (1, true), (100_000, true), (1_000_000, false)] {
+        let mut stream = server.connect().await;
+        let head = format!("GET /healthz HTTP/1.1\r\nhost: a\r\ncontent-length: {bytes}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("a head goes out");
+        // The server may have answered and closed before it has all.
+        _ = stream.write_all(&vec![b' '; bytes]).await;
+        _ = stream.write_all(REQUEST).await;
+        let mut answers = String::new();
+        while answers.matches("ok").count() < if stays { 2 } else { 1 } {
+            let mut some = [0; 1024];
+            let read = stream.read(&mut some).await.expect("an answer");
+            assert_ne!(read, 0, "{bytes} bytes: the connection ended after {answers}");
+            answers += &String::from_utf8_lossy(&some[..read]);
+        }
+        assert_eq!(answers.contains("connection: close"), !stays, "{bytes} bytes: {answers}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_taken_port_is_explained_in_one_sentence() {
     let taken = bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");

@@ -61,7 +61,9 @@ pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Coun
     let (stop, serving) = (CancellationToken::new(), pool.clone());
     let ending = stop.clone();
     let process = tokio::spawn(async move { workers::web::run_on(listener, &child::web_config(at.port()), serving, ending).await });
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().map_err(|error| error.to_string())?;
+    // The server ends a connection that is idle for five seconds.
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).pool_idle_timeout(Duration::from_secs(2)).no_proxy();
+    let http = http.build().map_err(|error| error.to_string())?;
     let mut random = stream(seed, Purpose::Inputs, 2);
     let mut counts = Counts::default();
     for _ in 0..times {
