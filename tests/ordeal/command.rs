@@ -1,20 +1,28 @@
 //! `ordeal`: runs the ordeal, or is one of its processes.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Parser;
 use ordeal::{
+    coverage::Coverage,
     faults::Class,
-    inputs,
     process::{self, place::Target},
-    results::Results,
+    results::{Line, Origin, Ran, Results, Setting},
     run::{self, Settings},
     seeds,
+    series::{Beside, Wanted},
     server::Server,
+    tries,
 };
 
 /// The whole engine under random programs and random faults, judged by a model and a ledger outside of it.
 #[derive(Parser)]
+#[command(args_override_self = true)]
 struct Arguments {
     /// The first seed; each further run takes the next one.
     #[arg(long, default_value_t = 1)]
@@ -47,12 +55,19 @@ struct Arguments {
     /// The program that workers of the older version are started from: this one built from an earlier commit.
     #[arg(long)]
     older: Option<PathBuf>,
-    /// Also runs the seeds that failed once.
+    /// Also runs the seeds that failed once, unless the journal has a run of them by this commit.
     #[arg(long)]
     kept: bool,
-    /// Writes the figures to this page after each run.
+    /// Adds each run, and each part of bad inputs, to the journal of this folder, and writes its page. Seeds that the journal
+    /// has are not run again: the same command goes on where it was ended.
     #[arg(long)]
     results: Option<PathBuf>,
+    /// Runs seeds that the journal has all the same.
+    #[arg(long)]
+    again: bool,
+    /// So many runs go on beside each other, each in a process of its own; 0 runs one after the other in this one.
+    #[arg(long, default_value_t = 0)]
+    beside: usize,
     /// Where seeds that fail are kept.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds"))]
     seeds: PathBuf,
@@ -73,10 +88,6 @@ struct Arguments {
     #[cfg(feature = "planted")]
     #[arg(long)]
     detect: Option<PathBuf>,
-    /// How many runs with planted bugs go on beside each other.
-    #[cfg(feature = "planted")]
-    #[arg(long, default_value_t = 1)]
-    beside: usize,
     /// Only these planted bugs.
     #[cfg(feature = "planted")]
     #[arg(long, value_delimiter = ',')]
@@ -100,14 +111,14 @@ fn main() -> ExitCode {
         return code(&Err(error));
     }
     if let Some(times) = arguments.webhooks {
-        let tried = ordeal::inputs::webhooks::mutate(arguments.seed, times);
-        return code(&tried.map(|counts| println!("{counts:?}, judged rightly")).map_err(anyhow::Error::msg));
+        return code(&tries::webhooks(arguments.seed, times, arguments.results.as_deref()));
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
     if let Some(times) = arguments.inputs {
         return code(&runtime.block_on(try_inputs(&arguments, times)));
     }
-    match runtime.block_on(run_all(&arguments)) {
+    let ran = if arguments.beside > 0 { run_beside(&arguments) } else { runtime.block_on(run_all(&arguments)) };
+    match ran {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => code(&Err(error)),
@@ -133,7 +144,7 @@ fn detect(arguments: &Arguments, pages: &std::path::Path) -> anyhow::Result<()> 
         only: arguments.only.clone(),
         folder: std::path::absolute(&arguments.folder)?,
         pages: std::path::absolute(pages)?,
-        beside: arguments.beside,
+        beside: arguments.beside.max(1),
     };
     for bug in detect(&search)? {
         println!("not found: {} {}", bug.id, bug.what);
@@ -157,60 +168,97 @@ async fn try_inputs(arguments: &Arguments, times: u64) -> anyhow::Result<()> {
     let root = std::path::absolute(&arguments.folder)?;
     std::fs::create_dir_all(&root)?;
     let server = Arc::new(Server::start(&root.join("server"), false).await?);
-    let seed = arguments.seed;
-    println!("rows: {:?}", inputs::rows::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
-    println!("values: {:?}", inputs::values::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
-    println!("SQL: {:?}", inputs::sql::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
-    println!("HTTP: {:?}", inputs::api::try_all(&server, seed, times).await.map_err(anyhow::Error::msg)?);
-    Ok(())
+    tries::inputs(&server, arguments.seed, times, arguments.results.as_deref()).await
 }
 
-async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {
-    let root = std::path::absolute(&arguments.folder)?;
-    std::fs::create_dir_all(&root)?;
-    let classes = classes(&arguments.faults)?;
-    let server = Arc::new(Server::start(&root.join("server"), classes.contains(&Class::Promotion)).await?);
-    let mut results = Results::default();
+/// The seeds that are left to run.
+fn left(arguments: &Arguments) -> anyhow::Result<Vec<u64>> {
+    let results = arguments.results.as_deref().map(Results::read).transpose()?;
     let kept = if arguments.kept { seeds::kept(&arguments.seeds)? } else { Vec::new() };
-    for seed in kept.into_iter().chain(arguments.seed..arguments.seed + arguments.runs) {
-        let drawn = Settings::new(seed, std::env::current_exe()?, root.clone());
-        let settings = Settings {
-            pooled: match arguments.pooler.as_str() {
-                "yes" => true,
-                "no" => false,
-                _ => drawn.pooled,
-            },
-            older: arguments.older.clone(),
-            time: arguments.time,
-            pause: arguments.pause,
-            server_pause: arguments.server_pause,
-            classes: classes.clone(),
-            targets: arguments.places.clone(),
-            rate: arguments.rate,
-            drain: arguments.drain,
-            planted: planted(arguments).cloned(),
-            ..drawn
+    let wanted = Wanted { first: arguments.seed, runs: arguments.runs, kept, again: arguments.again };
+    let left = wanted.left(results.as_ref(), &Origin::here().commit);
+    if let Some(results) = results.filter(|_| left.is_empty()) {
+        println!("the journal has all of them");
+        results.write()?;
+    }
+    Ok(left)
+}
+
+/// Runs seeds one after the other in this process; false when one failed.
+async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {
+    let (root, left) = (std::path::absolute(&arguments.folder)?, left(arguments)?);
+    if left.is_empty() {
+        return Ok(true);
+    }
+    std::fs::create_dir_all(&root)?;
+    let standby = classes(&arguments.faults)?.contains(&Class::Promotion);
+    let server = Arc::new(Server::start(&root.join("server"), standby).await?);
+    let (mut coverage, mut is_clean) = (Coverage::default(), true);
+    for seed in left {
+        let settings = settings(arguments, seed, &root)?;
+        let report = match run::run(&settings, &server).await {
+            Ok(report) => report,
+            Err(error) => {
+                println!("seed {seed}: it came to nothing");
+                note(arguments, Ran::broken(Origin::here(), Setting::of(&settings), seed, Some(format!("{error:#}"))))?;
+                return Err(error);
+            }
         };
-        let report = run::run(&settings, &server).await?;
         println!("{report}");
         if !report.is_clean() && planted(arguments).is_none() {
             seeds::keep(&arguments.seeds, &report)?;
         }
-        results.add(&report);
-        if let Some(page) = &arguments.results {
-            results.write(page, &command_line(arguments))?;
-        }
+        is_clean &= report.is_clean();
+        coverage.add(&report.coverage);
+        note(arguments, Ran::of(Origin::here(), Setting::of(&settings), &report))?;
     }
-    print!("{}", results.coverage().table());
-    Ok(results.is_clean())
+    print!("{}", coverage.table());
+    Ok(is_clean)
 }
 
-/// The command that these runs come from.
-fn command_line(arguments: &Arguments) -> String {
-    let (seed, runs, rate, faults) = (arguments.seed, arguments.runs, arguments.rate, &arguments.faults);
-    let time = humantime::format_duration(arguments.time);
-    let release = if cfg!(debug_assertions) { "" } else { " --release" };
-    format!("cargo run{release} -p ordeal -- --seed {seed} --runs {runs} --for {time} --rate {rate} --faults {faults}")
+/// Runs seeds beside each other, each in a process of its own; false when one failed.
+fn run_beside(arguments: &Arguments) -> anyhow::Result<bool> {
+    let folder = std::path::absolute(&arguments.folder)?;
+    let beside = Beside {
+        places: arguments.beside,
+        arguments: std::env::args_os().skip(1).filter(|argument| argument != "--kept").collect(),
+        setting: Setting::of(&settings(arguments, arguments.seed, &folder)?),
+        folder,
+        pages: arguments.results.clone(),
+    };
+    let failed = beside.run(left(arguments)?)?;
+    if !failed.is_empty() {
+        eprintln!("seeds {failed:?} failed");
+    }
+    Ok(failed.is_empty())
+}
+
+/// Adds a run to the journal, where one is kept.
+fn note(arguments: &Arguments, ran: Ran) -> anyhow::Result<()> {
+    let Some(folder) = &arguments.results else { return Ok(()) };
+    Ok(Results::read(folder)?.add(&Line::Run(Box::new(ran)))?)
+}
+
+/// What the run of a seed is.
+fn settings(arguments: &Arguments, seed: u64, root: &Path) -> anyhow::Result<Settings> {
+    let drawn = Settings::new(seed, std::env::current_exe()?, root.into());
+    Ok(Settings {
+        pooled: match arguments.pooler.as_str() {
+            "yes" => true,
+            "no" => false,
+            _ => drawn.pooled,
+        },
+        older: arguments.older.clone(),
+        time: arguments.time,
+        pause: arguments.pause,
+        server_pause: arguments.server_pause,
+        classes: classes(&arguments.faults)?,
+        targets: arguments.places.clone(),
+        rate: arguments.rate,
+        drain: arguments.drain,
+        planted: planted(arguments).cloned(),
+        ..drawn
+    })
 }
 
 fn classes(text: &str) -> anyhow::Result<Vec<Class>> {

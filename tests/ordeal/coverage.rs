@@ -65,7 +65,7 @@ pub struct Coverage {
     /// The places that were reached.
     pub places: BTreeSet<String>,
     /// How often each way was gone.
-    pub ways: BTreeMap<&'static str, usize>,
+    pub ways: BTreeMap<String, usize>,
 }
 
 impl Coverage {
@@ -78,7 +78,7 @@ impl Coverage {
     pub fn add(&mut self, other: &Self) {
         self.places.extend(other.places.iter().cloned());
         for (way, times) in &other.ways {
-            *self.ways.entry(way).or_default() += times;
+            *self.ways.entry(way.clone()).or_default() += times;
         }
     }
 
@@ -113,7 +113,7 @@ impl Coverage {
     }
 }
 
-fn ways(facts: &Facts) -> BTreeMap<&'static str, usize> {
+fn ways(facts: &Facts) -> BTreeMap<String, usize> {
     let attempts = || facts.attempts.values().flatten();
     let ended = |outcome: &str| attempts().filter(|attempt| attempt.outcome == outcome).count();
     let ran = |job: i64, number: i32| facts.words.iter().any(|word| word.job == job && word.attempt == number);
@@ -149,7 +149,7 @@ fn ways(facts: &Facts) -> BTreeMap<&'static str, usize> {
         ("webhook became an order", facts.orders.len()),
     ]);
     ways.extend(features(facts).into_iter().map(|(feature, times)| (feature.line().what, times)));
-    ways
+    ways.into_iter().map(|(way, times)| (way.to_owned(), times)).collect()
 }
 
 /// How often each feature was used by a program that has ended.

@@ -1,0 +1,37 @@
+//! Tells a release build which commit it is built from, which the journal of results says of every run. A build of every day
+//! asks when it runs instead, so that a commit does not cost it another build.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// What runs are made of, from the root of the workspace.
+const SOURCES: [&str; 9] = ["engine", "jobs", "migrations", "sandbox", "schedules", "web", "workers", "tests/ordeal", "Cargo.lock"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-env=ORDEAL_OPT_LEVEL={}", env::var("OPT_LEVEL").unwrap_or_default());
+    let commit = if env::var("PROFILE").is_ok_and(|profile| profile == "release") { commit() } else { String::new() };
+    println!("cargo::rustc-env=ORDEAL_COMMIT={commit}");
+}
+
+/// The commit, with a mark when sources differ from it; nothing where there is no repository.
+fn commit() -> String {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
+    let Some(head) = git(&root, &["rev-parse", "--short=9", "HEAD"]) else { return String::new() };
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={}", root.join(source).display());
+    }
+    if let Some(moves) = git(&root, &["rev-parse", "--git-path", "logs/HEAD"]) {
+        println!("cargo::rerun-if-changed={}", root.join(moves).display());
+    }
+    let changes = git(&root, &["status", "--porcelain", "--", "*.rs", "*.sql", "*.toml", "Cargo.lock"]);
+    if changes.is_none_or(|changes| changes.is_empty()) { head } else { format!("{head}+") }
+}
+
+fn git(root: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(root).args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}

@@ -1,0 +1,200 @@
+//! The page of results. Nothing in it is written by hand, and everything is in the journal.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
+
+use super::{JOURNAL, Results, figures::Figures, seeds};
+use crate::faults::Class;
+
+/// The page of a journal.
+pub fn page(results: &Results) -> String {
+    let mut page = format!(
+        "# Results of the ordeal\n\nWritten by the program from `{JOURNAL}`, one line a run; do not edit. How it works: `lib.rs` beside this page.\n"
+    );
+    let figures = Figures::of(results.runs());
+    page += &runs(results, &figures);
+    page += &seeds::table(results);
+    page += &invariants(&figures);
+    page += &inputs(results);
+    page += &builds(results);
+    if figures.runs > 0 {
+        let _ = write!(page, "\nWhat the runs touched:\n\n```\n{}```\n", figures.coverage.table());
+    }
+    page
+}
+
+/// The figures of all runs.
+fn runs(results: &Results, figures: &Figures) -> String {
+    let mut rows = Vec::new();
+    let mut put = |name: &str, value: String| rows.push(format!("| {name} | {value} |\n"));
+    let distinct: BTreeSet<u64> = results.runs().iter().map(|ran| ran.seed).collect();
+    let seconds = |at: fn(f64, f64) -> f64| results.runs().iter().map(|ran| ran.setting.seconds).reduce(at).unwrap_or_default();
+    let (least, most) = (seconds(f64::min), seconds(f64::max));
+    put("runs", figures.runs.to_string());
+    put("— seeds", format!("{}{}", distinct.len(), spans(&distinct)));
+    put("— seconds of load and faults in each", if least < most { format!("{least} to {most}") } else { most.to_string() });
+    put("— through a pooler", results.runs().iter().filter(|ran| ran.setting.pooled && ran.broke.is_none()).count().to_string());
+    put("runs that failed", figures.failed.to_string());
+    put("— seeds that failed when they were run last", results.failing().len().to_string());
+    put("jobs ended", figures.jobs.to_string());
+    put("attempts", figures.attempts.to_string());
+    put("webhooks accepted", figures.webhooks.to_string());
+    put("faults", figures.faults.values().sum::<usize>().to_string());
+    for class in Class::ALL {
+        put(&format!("— {class}"), figures.faults.get(class.as_str()).copied().unwrap_or(0).to_string());
+    }
+    put("zombies: processes that went on after their lease", figures.zombies.to_string());
+    put("— late writes that they tried, all refused", figures.refused.to_string());
+    put("effects outside", figures.outside.to_string());
+    let per_million = figures.repeated as f64 * 1e6 / figures.outside.max(1) as f64;
+    put("— done again, each after an attempt that a fault made void, a million", format!("{per_million:.0}"));
+    put("jobs whose worker was killed with -9", figures.recoveries_ms.len().to_string());
+    for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
+        let time = figures.recovery(share).map_or_else(|| "none".into(), |time| format!("{time:.1} s"));
+        put(&format!("— until their next attempt, {name}"), time);
+    }
+    put("time under load", hours(figures.seconds));
+    put("time of the runs, with heal, drain and checks", hours(figures.took_s as f64));
+    format!("\n| figure | value |\n|---|---:|\n{}", rows.concat())
+}
+
+fn hours(seconds: f64) -> String {
+    format!("{:.1} h", seconds / 3600.0)
+}
+
+/// Seeds in spans: how one would ask for them.
+fn spans(seeds: &BTreeSet<u64>) -> String {
+    let mut spans: Vec<(u64, u64)> = Vec::new();
+    for seed in seeds {
+        match spans.last_mut() {
+            Some((_, last)) if *last + 1 == *seed => *last = *seed,
+            _ => spans.push((*seed, *seed)),
+        }
+    }
+    let words: Vec<String> =
+        spans.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}–{last}") }).collect();
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
+}
+
+fn invariants(figures: &Figures) -> String {
+    if figures.findings.is_empty() {
+        return String::new();
+    }
+    let mut table = String::from("\n| invariant | what must hold | looked at | violations |\n|---|---|---:|---:|\n");
+    for (id, judged) in &figures.findings {
+        let _ = writeln!(table, "| {id} | {} | {} | {} |", judged.rule, judged.looked_at, judged.violations);
+    }
+    table
+}
+
+/// What was tried of bad inputs, one line a kind.
+fn inputs(results: &Results) -> String {
+    if results.tried().is_empty() {
+        return String::new();
+    }
+    let mut table =
+        String::from("\n| bad inputs | seeds | tried | taken as they are | refused | judged wrongly |\n|---|---:|---:|---:|---:|---|\n");
+    let mut kinds: Vec<&str> = results.tried().iter().map(|tried| tried.inputs.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    for kind in kinds {
+        let of: Vec<_> = results.tried().iter().filter(|tried| tried.inputs == kind).collect();
+        let sum = |count: fn(&super::Tried) -> u64| of.iter().map(|tried| count(tried)).sum::<u64>();
+        let seeds: BTreeSet<u64> = of.iter().map(|tried| tried.seed).collect();
+        let wrong: Vec<String> = of
+            .iter()
+            .filter_map(|tried| Some(format!("seed {} on {}: {:.200}", tried.seed, tried.origin.commit, first_line(tried.wrong.as_ref()?))))
+            .collect();
+        let wrong = if wrong.is_empty() { "0".to_owned() } else { wrong.join("; ").replace('|', "/") };
+        let (tried, taken, refused) = (sum(|tried| tried.tried), sum(|tried| tried.taken), sum(|tried| tried.refused));
+        let _ = writeln!(table, "| {kind} | {} | {tried} | {taken} | {refused} | {wrong} |", seeds.len());
+    }
+    table
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// What came of one build on one machine.
+#[derive(Default)]
+struct Build {
+    days: BTreeSet<String>,
+    runs: usize,
+    failed: usize,
+    tried: usize,
+}
+
+/// The builds and machines that all this comes from.
+fn builds(results: &Results) -> String {
+    let mut builds: BTreeMap<(&str, &str, &str), Build> = BTreeMap::new();
+    let runs = results.runs().iter().map(|ran| (&ran.origin, [1, usize::from(!ran.is_clean()), 0]));
+    for (origin, [runs, failed, tried]) in runs.chain(results.tried().iter().map(|tried| (&tried.origin, [0, 0, 1]))) {
+        let build = builds.entry((&origin.commit, origin.build(), &origin.machine)).or_default();
+        build.days.insert(origin.at.format("%Y-%m-%d").to_string());
+        build.runs += runs;
+        build.failed += failed;
+        build.tried += tried;
+    }
+    if builds.is_empty() {
+        return String::new();
+    }
+    let mut rows: Vec<_> = builds.into_iter().collect();
+    rows.sort_by(|(_, one), (_, other)| one.days.cmp(&other.days));
+    let mut table = String::from(
+        "\nBuilds; `+` is one whose sources differ from the commit:\n\n| commit | built | machine | days | runs | failed | series of bad inputs |\n|---|---|---|---|---:|---:|---:|\n",
+    );
+    for ((commit, built, machine), Build { days, runs, failed, tried }) in rows {
+        let days = days.into_iter().collect::<Vec<_>>().join(", ");
+        let _ = writeln!(table, "| {commit} | {built} | {machine} | {days} | {runs} | {failed} | {tried} |");
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            Tried,
+            lines::tests::{ran, results},
+        },
+        *,
+    };
+
+    fn tried(seed: u64, wrong: Option<&str>) -> Tried {
+        let origin = ran(1, "c", 0).origin;
+        Tried { origin, inputs: "rows".into(), seed, tried: 100, taken: 60, refused: 40, wrong: wrong.map(Into::into) }
+    }
+
+    #[test]
+    fn a_page_adds_up_what_all_runs_came_to() {
+        let page = page(&results(vec![ran(1, "a", 1), ran(2, "b", 0), ran(3, "b", 0), ran(1, "b", 0)], Vec::new()));
+        for row in [
+            "| runs | 4 |",
+            "| — seeds | 3 (1–3) |",
+            "| runs that failed | 1 |",
+            "| — seeds that failed when they were run last | 0 |",
+            "| jobs ended | 4000 |",
+            "| faults | 12 |",
+            "| — kill | 12 |",
+            "| — done again, each after an attempt that a fault made void, a million | 2000 |",
+            "| jobs whose worker was killed with -9 | 40 |",
+            "| — until their next attempt, p50 | 0.8 s |",
+            "| — until their next attempt, max | 3.0 s |",
+            "| I1 | no acknowledged job is lost | 40 | 1 |",
+            "| a | release | 2 cores | 1970-01-01 | 1 | 1 | 0 |",
+            "| b | release | 2 cores | 1970-01-01 | 3 | 0 | 0 |",
+        ] {
+            assert!(page.contains(row), "{row} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_bad_inputs_says_what_was_judged_wrongly() {
+        let page = page(&results(Vec::new(), vec![tried(1, None), tried(2, Some("a row | was lost\nafter much"))]));
+        assert!(page.contains("| rows | 2 | 200 | 120 | 80 | seed 2 on c: a row / was lost |"), "{page}");
+        assert!(page.contains("| c | release | 2 cores | 1970-01-01 | 0 | 0 | 2 |"), "{page}");
+    }
+}

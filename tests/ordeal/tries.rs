@@ -1,0 +1,94 @@
+//! Series of bad inputs that add up: in parts, each with a seed and a line of the journal of its own.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    inputs::{self, Counts, webhooks},
+    results::{Line, Origin, Results, Tried},
+    server::Server,
+};
+
+/// How many inputs are one part.
+const PART: u64 = 10_000;
+/// How many changed webhooks.
+const PART_OF_WEBHOOKS: u64 = 1_000_000;
+
+/// The kinds of inputs that need a server.
+pub const KINDS: [&str; 4] = ["rows", "values", "SQL", "HTTP"];
+/// What changed webhooks are called.
+const WEBHOOKS: &str = "changed webhooks";
+
+/// The parts of so many inputs, as a seed and a number each.
+fn parts(seed: u64, times: u64, part: u64) -> impl Iterator<Item = (u64, u64)> {
+    (0..times.div_ceil(part)).map(move |place| (seed + place, part.min(times - place * part)))
+}
+
+/// Tries changed webhooks; parts that the journal has are left out.
+///
+/// # Errors
+/// What was judged wrongly, or the file system's.
+pub fn webhooks(seed: u64, times: u64, pages: Option<&Path>) -> anyhow::Result<()> {
+    let mut results = pages.map(Results::read).transpose()?;
+    for (seed, times) in parts(seed, times, PART_OF_WEBHOOKS) {
+        if results.as_ref().is_some_and(|results| results.has_tried(WEBHOOKS, seed, times)) {
+            continue;
+        }
+        let came = webhooks::mutate(seed, times);
+        let came = came.map(|counts| Counts { tried: counts.tried, taken: counts.unchanged, refused: counts.tried - counts.unchanged });
+        note(results.as_mut(), WEBHOOKS, seed, came)?;
+    }
+    Ok(())
+}
+
+/// Tries bad inputs of every kind that needs a server; parts that the journal has are left out.
+///
+/// # Errors
+/// The first of each kind that was judged wrongly, once all were tried; or the server's and the file system's.
+pub async fn inputs(server: &Arc<Server>, seed: u64, times: u64, pages: Option<&Path>) -> anyhow::Result<()> {
+    let mut results = pages.map(Results::read).transpose()?;
+    let mut wrong = Vec::new();
+    for (seed, times) in parts(seed, times, PART) {
+        for kind in KINDS {
+            if results.as_ref().is_some_and(|results| results.has_tried(kind, seed, times)) {
+                continue;
+            }
+            let came = match kind {
+                "rows" => inputs::rows::try_all(server, seed, times).await,
+                "values" => inputs::values::try_all(server, seed, times).await,
+                "SQL" => inputs::sql::try_all(server, seed, times).await,
+                _ => inputs::api::try_all(server, seed, times).await,
+            };
+            wrong.extend(note(results.as_mut(), kind, seed, came).err());
+        }
+    }
+    wrong.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Says what a part came to, and adds it to the journal.
+fn note(results: Option<&mut Results>, kind: &str, seed: u64, came: Result<Counts, String>) -> anyhow::Result<()> {
+    if let Some(results) = results {
+        results.add(&Line::Inputs(Tried::of(Origin::here(), kind, seed, &came)))?;
+    }
+    match came {
+        Ok(Counts { tried, taken, refused }) => {
+            println!("{kind} of seed {seed}: {tried} tried, {taken} taken as they are, {refused} refused");
+            Ok(())
+        }
+        Err(wrong) => {
+            eprintln!("{kind} of seed {seed}: {wrong}");
+            anyhow::bail!("{kind} of seed {seed} were judged wrongly");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_add_up_to_what_was_asked_for() {
+        assert_eq!(parts(7, 25, 10).collect::<Vec<_>>(), [(7, 10), (8, 10), (9, 5)]);
+        assert_eq!(parts(7, 10, 10).collect::<Vec<_>>(), [(7, 10)]);
+        assert_eq!(parts(7, 0, 10).count(), 0);
+    }
+}
