@@ -43,7 +43,7 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
 /// The statements that have a place before and after them, by the names of their files or of what they commit; `run/next` is
 /// the step from one job of a run to the next.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 57] = [
+pub const STATEMENTS: [&str; 58] = [
     "aftermath/settle",
     "attempt/complete",
     "attempt/settle",
@@ -51,6 +51,7 @@ pub const STATEMENTS: [&str; 57] = [
     "cancel_request/remove",
     "cancel_request/settle",
     "child/add",
+    "child/endings",
     "claim/assert",
     "claim/assert_lock",
     "claim/close",

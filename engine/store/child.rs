@@ -48,7 +48,8 @@ pub async fn any_open(connection: &mut PgConnection, parent: JobId, positions: &
 /// # Errors
 /// The database's.
 pub async fn endings(connection: &mut PgConnection, parent: JobId, position: i32) -> Result<Vec<(JobId, Ending)>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as(sql!("child/endings")).bind(parent).bind(position).fetch_all(connection).await?;
+    let statement = sqlx::query_as(sql!("child/endings")).bind(parent).bind(position);
+    let rows: Vec<Row> = around("child/endings", statement.fetch_all(connection)).await?;
     Ok(rows.into_iter().map(ended).collect())
 }
 

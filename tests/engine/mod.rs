@@ -43,6 +43,7 @@ mod why;
 mod workflow_children;
 mod workflow_continue;
 mod workflow_events;
+mod workflow_joins;
 mod workflow_races;
 mod workflow_undo;
 pub mod workflows;

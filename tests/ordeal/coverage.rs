@@ -145,11 +145,21 @@ fn ways(facts: &Facts) -> BTreeMap<String, usize> {
         ("cancelled by its own word", own_word.count()),
         ("requeued", facts.jobs.iter().filter(|job| job.requeued_from.is_some()).count()),
         ("refused for its unique key", held),
+        ("not made as a child for its unique key", not_made(facts)),
         ("fired by the clock", facts.occurrences.len()),
         ("webhook became an order", facts.orders.len()),
     ]);
     ways.extend(features(facts).into_iter().map(|(feature, times)| (feature.line().what, times)));
     ways.into_iter().map(|(way, times)| (way.to_owned(), times)).collect()
+}
+
+/// Children of joined workflows that were not made.
+fn not_made(facts: &Facts) -> usize {
+    let joined = facts.programs.values().filter(|program| {
+        Feature::of(program).contains(&Feature::Kin)
+            && facts.job_of(&program.key).and_then(|job| facts.end_of(job.id)).is_some_and(|end| end.outcome == "completed")
+    });
+    joined.flat_map(|program| foresee(program).children).filter(|child| !facts.by_key.contains_key(&child.key)).count()
 }
 
 /// How often each feature was used by a program that has ended.
@@ -170,6 +180,8 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
         };
         add(way, 1);
     }
+    let cancelled = facts.jobs.iter().filter(|job| job.is_batch() && facts.is_cancelled(job.id)).count();
+    add(Feature::CancelBatch, cancelled);
     add(Feature::HoldKey, facts.acts.iter().filter(|act| matches!(act.what, Deed::FreeKey(_))).count());
     used
 }

@@ -190,6 +190,17 @@ impl Facts {
         self.displaced_by(job).is_some() || end.and_then(|end| end.error.as_deref()).is_some_and(of_nobody)
     }
 
+    /// Whether a job is a part of a batch that was cancelled or died: what of it had not ended then is cancelled with it.
+    pub fn was_cancelled_with_batch(&self, job: i64) -> bool {
+        let batch = self.job(job).and_then(|job| self.job(job.parent_id?)).filter(|parent| parent.is_batch());
+        batch.and_then(|batch| self.end_of(batch.id)).is_some_and(|end| end.outcome != "completed")
+    }
+
+    /// Whether a job ended as cancelled, on an operator's word.
+    pub fn is_cancelled(&self, job: i64) -> bool {
+        self.cancelled(job).is_some() && self.end_of(job).is_some_and(|end| end.outcome == "cancelled")
+    }
+
     /// The job of an id.
     pub fn job(&self, id: i64) -> Option<&Job> {
         self.jobs.binary_search_by_key(&id, |job| job.id).ok().map(|place| &self.jobs[place])

@@ -26,6 +26,7 @@ pub enum Feature {
     Event,
     Timeout,
     Join,
+    Kin,
     JoinAny,
     First,
     Continue,
@@ -48,6 +49,7 @@ pub enum Feature {
     Bulk,
     Copy,
     Batch,
+    CancelBatch,
     HoldKey,
 }
 
@@ -67,7 +69,7 @@ const fn line(what: &'static str, workload: &'static str, model: &'static str) -
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::Work,
         Self::Block,
         Self::Files,
@@ -83,6 +85,7 @@ impl Feature {
         Self::Event,
         Self::Timeout,
         Self::Join,
+        Self::Kin,
         Self::JoinAny,
         Self::First,
         Self::Continue,
@@ -105,6 +108,7 @@ impl Feature {
         Self::Bulk,
         Self::Copy,
         Self::Batch,
+        Self::CancelBatch,
         Self::HoldKey,
     ];
 
@@ -128,6 +132,11 @@ impl Feature {
                 line("an event that never comes, with a timeout", "`draw` Vain", "the handler itself: none came; I12: it goes on")
             }
             Self::Join => line("children, all joined", "`draw::family`", "I1, I5, I12"),
+            Self::Kin => line(
+                "children with unique keys",
+                "`draw::family`",
+                "I1: one that is not there found its key held; I7; the handler: their number",
+            ),
             Self::JoinAny => line("children, joined as they end", "`draw::family`", "I1, I5, I12: each end is taken once"),
             Self::First => {
                 line("a child, an event or a time, what comes first", "`draw::pair`", "I1, I5; the handler itself: each comes once")
@@ -152,6 +161,11 @@ impl Feature {
             Self::Bulk => line("many jobs in one statement", "`producer` bulk", "I1: all or none"),
             Self::Copy => line("many jobs by COPY", "`producer` copy", "I1: all or none"),
             Self::Batch => line("batches that are called back", "`producer` batch", "batch: once, after all, told how each ended"),
+            Self::CancelBatch => line(
+                "batches that operators cancel",
+                "`producer` batch",
+                "batch: never called back; model: each part as it must, or cancelled",
+            ),
             Self::HoldKey => line("pauses of limit keys", "`operators::hold_keys`", "due: nothing of the key begins; I9"),
         }
     }
@@ -193,6 +207,8 @@ impl Feature {
         // Every field: one that is added must be thought of here.
         let Program { key: _, acts, unique, manner, together, limit, delay_ms, priority, max_attempts, chaff: _ } = program;
         let mut used: Vec<Self> = acts.iter().map(Self::of_act).collect();
+        let is_kin = |act: &Act| matches!(act, Act::Join(children) if children.iter().any(|child| child.unique.is_some()));
+        used.extend(acts.iter().any(is_kin).then_some(Self::Kin));
         used.extend(unique.as_ref().map(|_| match manner {
             Manner::Yields => Self::Unique,
             Manner::Replaces => Self::Replace,
@@ -244,7 +260,7 @@ mod tests {
         }
         let used: BTreeSet<Feature> = drawn.iter().flat_map(Feature::of).collect();
         // These are how programs are enqueued and what operators do: a run counts them.
-        let elsewhere = [Feature::Bulk, Feature::Copy, Feature::Batch, Feature::HoldKey];
+        let elsewhere = [Feature::Bulk, Feature::Copy, Feature::Batch, Feature::CancelBatch, Feature::HoldKey];
         let missing: Vec<Feature> =
             Feature::ALL.into_iter().filter(|feature| !used.contains(feature) && !elsewhere.contains(feature)).collect();
         assert!(missing.is_empty(), "nothing draws {missing:?}");

@@ -117,6 +117,9 @@ pub const REPLACED: &str = "replaced";
 /// And those under which they wait for each other.
 pub const DEBOUNCED: &str = "debounced";
 
+/// And those of children that several families may want.
+pub const KIN: &str = "kin";
+
 /// How long a debounced program waits for another, and how long at most after the first of them, in milliseconds.
 pub const DEBOUNCE_MS: (u64, u64) = (700, 2500);
 

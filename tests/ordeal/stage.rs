@@ -32,6 +32,17 @@ const SCHEDULERS: usize = 2;
 const WEBS: usize = 2;
 /// Of how many programs that need no cancel one is cancelled all the same.
 const CANCELLED_OF: u32 = 40;
+/// And of how many batches.
+const CANCELLED_OF_BATCHES: u32 = 4;
+
+/// A job that robots may cancel.
+struct Cancellable {
+    /// The program, or what a batch calls back.
+    key: String,
+    id: i64,
+    /// One of so many is cancelled, and left alone otherwise; none where it must be cancelled in the end.
+    one_of: Option<u32>,
+}
 
 /// The stage of one run.
 pub struct Stage {
@@ -62,8 +73,8 @@ pub struct Stage {
     pub ledger: Ledger,
     /// Where the web processes listen.
     pub ports: Vec<u16>,
-    /// Jobs that may be cancelled, and whether they must be.
-    cancellable: Mutex<Vec<(String, i64, bool)>>,
+    /// Jobs that may be cancelled.
+    cancellable: Mutex<Vec<Cancellable>>,
 }
 
 impl Stage {
@@ -124,25 +135,33 @@ impl Stage {
             return;
         }
         let must = program.acts.contains(&Act::Hold) || program.delay_ms > 3_600_000;
-        self.cancellable().push((program.key.clone(), id, must));
+        self.cancellable().push(Cancellable { key: program.key.clone(), id, one_of: (!must).then_some(CANCELLED_OF) });
+    }
+
+    /// Takes note of a batch that was acknowledged: robots may cancel it.
+    pub fn made_batch(&self, callback: &Program, id: i64) {
+        self.cancellable().push(Cancellable { key: callback.key.clone(), id, one_of: Some(CANCELLED_OF_BATCHES) });
     }
 
     /// Some of those that may be cancelled; all that must be, when it is time.
     pub fn take_cancellable(&self, random: &mut StdRng, all: bool) -> Vec<(String, i64)> {
         let mut waiting = self.cancellable();
         let mut taken = Vec::new();
-        for (key, id, must) in std::mem::take(&mut *waiting) {
-            let now = if must { all || random.random_ratio(1, 8) } else { random.random_ratio(1, CANCELLED_OF) };
+        for one in std::mem::take(&mut *waiting) {
+            let now = match one.one_of {
+                Some(of) => random.random_ratio(1, of),
+                None => all || random.random_ratio(1, 8),
+            };
             if now {
-                taken.push((key, id));
-            } else if must {
-                waiting.push((key, id, must));
+                taken.push((one.key, one.id));
+            } else if one.one_of.is_none() {
+                waiting.push(one);
             }
         }
         taken
     }
 
-    fn cancellable(&self) -> MutexGuard<'_, Vec<(String, i64, bool)>> {
+    fn cancellable(&self) -> MutexGuard<'_, Vec<Cancellable>> {
         self.cancellable.lock().expect("no holder of this lock panics")
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests share: a database each, kinds of job made for testing, worker processes to kill.
 
+pub mod broken;
 pub mod clock;
 pub mod collector;
 pub mod database;

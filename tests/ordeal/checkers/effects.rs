@@ -41,7 +41,7 @@ pub(super) fn is_whole(facts: &Facts, job: &Job, foreseen: &Foreseen<'_>) -> Opt
     Some(match foreseen.end {
         End::Completed(_) => end.outcome == "completed",
         End::Dead(category) => end.outcome == "dead" && end.category.as_deref() == Some(category),
-        End::Cancelled => facts.cancelled(job.id).is_none() && !facts.was_displaced(job.id),
+        End::Cancelled => facts.cancelled(job.id).is_none() && !facts.was_displaced(job.id) && !facts.was_cancelled_with_batch(job.id),
         End::Held => false,
     })
 }

@@ -24,12 +24,13 @@ pub fn check(facts: &Facts) -> Finding {
     finding
 }
 
-/// The jobs of the product and of the clock complete, but for mails.
+/// The jobs of the product and of the clock complete, but for mails; a batch may be cancelled.
 fn product(facts: &Facts, job: &Job, finding: &mut Finding) {
     if let Some(end) = facts.end_of(job.id) {
         // A mail that the outside refused too often is dead, and its row says so.
         let mail = job.kind == "outbox.deliver_message" && end.outcome == "dead";
-        let well = end.outcome == "completed" || mail || is_innocent_poison(facts, job.id);
+        let batch = job.is_batch() && facts.is_cancelled(job.id);
+        let well = end.outcome == "completed" || mail || batch || is_innocent_poison(facts, job.id);
         finding.holds(well, || format!("job {} of kind {} ended as {}: {:?}", job.id, job.kind, end.outcome, end.error));
     }
 }
@@ -44,6 +45,9 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
         if end.outcome == "cancelled" {
             return started_after(facts, job.id, answer, act.answered_us);
         }
+    }
+    if end.outcome == "cancelled" && facts.was_cancelled_with_batch(job.id) {
+        return None;
     }
     // What displaced it is looked at by another checker.
     if is_displaced(facts, job, end) {

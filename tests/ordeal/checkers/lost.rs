@@ -1,7 +1,11 @@
 //! I1: what was acknowledged is there, and what was enqueued together is there together.
 
 use super::Finding;
-use crate::{facts::Facts, model::foresee};
+use crate::{
+    facts::{Facts, Job},
+    model::foresee,
+    program::Program,
+};
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("I1", "no acknowledged job is lost");
@@ -43,9 +47,17 @@ fn children(facts: &Facts, finding: &mut Finding) {
             continue;
         }
         for child in foresee(program).children {
-            finding.holds(facts.by_key.contains_key(&child.key), || {
+            finding.holds(facts.by_key.contains_key(&child.key) || was_held(facts, job, child), || {
                 format!("job {} of program {key} completed, and its child {} is not there", job.id, child.key)
             });
         }
     }
+}
+
+/// Whether another job lived that had the child's unique key, while its parent did.
+fn was_held(facts: &Facts, parent: &Job, child: &Program) -> bool {
+    let parent_ended = facts.end_of(parent.id).map(|end| end.finished_at);
+    let lived =
+        |job: &Job| Some(job.created_at) <= parent_ended && facts.end_of(job.id).is_none_or(|end| end.finished_at >= parent.created_at);
+    child.unique.is_some() && facts.jobs.iter().any(|job| job.unique_key == child.unique && lived(job))
 }

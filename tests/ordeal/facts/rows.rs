@@ -30,6 +30,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whether it waits for the jobs of a batch.
+    pub fn is_batch(&self) -> bool {
+        self.kind == "engine.batch"
+    }
+
     /// The name of its program, if it plays one.
     pub fn key(&self) -> Option<&str> {
         matches!(self.kind.as_str(), Play::KIND | PlayTogether::KIND).then(|| self.args.get("key").and_then(Value::as_str)).flatten()

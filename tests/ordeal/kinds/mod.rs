@@ -179,11 +179,7 @@ impl Play {
                 Act::JoinAny(children) => waits::join_as_they_end(run, children).await?,
                 Act::First(child, key) => waits::take_what_comes(run, child, key).await?,
                 Act::Continue => patiently!(run.continue_as(&Self { from: number + 1, ..self.clone() })).map(drop)?,
-                Act::Join(children) => {
-                    let jobs: Vec<NewJob> = children.iter().map(Program::job).collect();
-                    let made = patiently!(run.children("children", &jobs))?;
-                    patiently!(run.join_counts(&made))?;
-                }
+                Act::Join(children) => waits::join_all(run, children).await?,
                 Act::Fail(blame) => return Err(Failure::new(category(*blame), format!("act {number} fails on purpose"))),
                 Act::Panic => panic!("act {number} panics on purpose"),
                 Act::Snooze(ms) => return Ok(Outcome::Snooze(Duration::from_millis(*ms))),

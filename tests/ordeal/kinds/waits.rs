@@ -2,13 +2,24 @@
 
 use std::time::Duration;
 
-use engine::{Child, First, JobResult, Run};
+use engine::{Child, First, JobResult, NewJob, Run};
 
 use super::{EVENT, passes, patiently};
 use crate::program::Program;
 
 /// How long is waited at a time for what may not come soon.
 const WHILE: Duration = Duration::from_millis(400);
+
+/// Makes children in one act and waits for all of them: for those that were made, since others may hold the keys of some.
+pub(super) async fn join_all(run: &mut Run, children: &[Program]) -> JobResult<()> {
+    let jobs: Vec<NewJob> = children.iter().map(Program::job).collect();
+    let made = patiently!(run.children("children", &jobs))?;
+    let plain = children.iter().filter(|child| child.unique.is_none()).count();
+    assert!((plain..=children.len()).contains(&made.jobs().len()), "{} children were made of {}", made.jobs().len(), children.len());
+    let ended = patiently!(run.join_counts(&made))?.total();
+    assert_eq!(ended, made.jobs().len() as i64, "so many ends of the children that were made");
+    Ok(())
+}
 
 /// Makes children one by one and waits for each end, in the order in which they come.
 pub(super) async fn join_as_they_end(run: &mut Run, children: &[Program]) -> JobResult<()> {

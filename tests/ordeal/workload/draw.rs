@@ -5,13 +5,15 @@ use serde_json::{Value, json};
 
 use crate::{
     chance::weighted,
-    program::{Act, Blame, DEBOUNCED, Death, LIMITS, Manner, Program, RATE, REPLACED},
+    program::{Act, Blame, DEBOUNCED, Death, KIN, LIMITS, Manner, Program, RATE, REPLACED},
 };
 
 /// How many unique keys there are: few, so that jobs meet.
 const UNIQUE_KEYS: u32 = 8;
 /// And how many under which programs replace each other.
 const CONTESTED_KEYS: u32 = 4;
+/// And how many that children of several families have.
+const KIN_KEYS: u32 = 3;
 const BLAMES: [Blame; 4] = [Blame::Validation, Blame::BusinessRule, Blame::RateLimited, Blame::Upstream];
 
 #[derive(Debug, Clone, Copy)]
@@ -247,11 +249,21 @@ fn mixed(random: &mut StdRng) -> Vec<Act> {
     acts
 }
 
-/// A workflow that makes children and waits for them.
+/// A workflow that makes children and waits for them; those of one act may have keys that others hold.
 pub fn family(random: &mut StdRng, key: &str) -> Program {
     let child = |n: u32| plain(format!("{key}/{n}"), vec![Act::Outside, Act::Step, Act::FinishInside(Vec::new())]);
-    let children = (0..random.random_range(1..5)).map(child).collect();
-    let join = if random.random_ratio(1, 2) { Act::Join(children) } else { Act::JoinAny(children) };
+    let mut children: Vec<Program> = (0..random.random_range(1..5)).map(child).collect();
+    let join = match random.random_range(0..3) {
+        0 => Act::JoinAny(children),
+        1 => Act::Join(children),
+        _ => {
+            let kin = format!("{KIN}-{}", random.random_range(0..KIN_KEYS));
+            // Of two siblings of one key the second finds it held, by the same statement.
+            let twins = (5..=6).map(|n| Program { unique: Some(kin.clone()), ..child(n) });
+            children.extend(twins);
+            Act::Join(children)
+        }
+    };
     plain(key.into(), vec![Act::Step, join, Act::Step, Act::FinishInside(Vec::new())])
 }
 

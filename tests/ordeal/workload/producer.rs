@@ -224,9 +224,15 @@ impl Producer {
         let callback = draw::called_back(self.key());
         let jobs = self.mean(&programs, false, Some(&callback))?;
         let client = Client::new(self.stage.producers.clone());
-        let callback = callback.job();
-        let asking = tokio::time::timeout(PATIENCE, client.enqueue_batch(&jobs, &callback)).await;
-        self.acknowledge(&programs, asking.ok().and_then(Result::ok).map(|batched| batched.jobs))
+        let called = callback.job();
+        let asking = tokio::time::timeout(PATIENCE, client.enqueue_batch(&jobs, &called)).await;
+        let batched = asking.ok().and_then(Result::ok);
+        let id = batched.as_ref().map(|batched| batched.id.0);
+        self.acknowledge(&programs, batched.map(|batched| batched.jobs))?;
+        if let Some(id) = id {
+            self.stage.made_batch(&callback, id);
+        }
+        Ok(())
     }
 
     fn keyless(&mut self, most: usize) -> Vec<Program> {
