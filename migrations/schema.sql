@@ -3954,15 +3954,19 @@ begin
           and (regexp_match(c.relname, '_(\d+)$'))[1]::bigint <= (select p.last_value from engine.position p)
         order by 2
     loop
+        -- What lives is moved with all locked, so it has to be little. Where it is not, what has ended goes row by row, however
+        -- many still end there.
+        select count(*) into living
+        from (select from engine.place p where p.job_id >= low and p.job_id < bound limit 100001) p;
+        if living > 100000 then
+            perform engine.forget_ended_in(format('attempt_%s', bound), 10000);
+            continue;
+        end if;
         execute format($q$
             select exists (select from engine.attempt_%1$s a where a.outcome = 'completed' and a.finished_at >= $1)
                 or exists (select from engine.attempt_%1$s a where a.outcome = 'cancelled' and a.finished_at >= $2)
             $q$, bound) into recent using engine.kept_since('completed'), engine.kept_since('cancelled');
-        continue when recent;
-        -- What lives is moved with all locked, so it has to be little.
-        select count(*) into living
-        from (select from engine.place p where p.job_id >= low and p.job_id < bound limit 100001) p;
-        if living <= 100000 and engine.retire_partition(bound, true) >= 0 then
+        if not recent and engine.retire_partition(bound, true) >= 0 then
             return bound;
         end if;
     end loop;
@@ -4237,7 +4241,6 @@ as $$
 declare
     part text;
     gone bigint := 0;
-    past bigint[];
 begin
     if not pg_try_advisory_xact_lock(hashtextextended('engine.forget_ended', 0)) then
         return 0;
@@ -4248,29 +4251,42 @@ begin
           and (c.relname !~ '^attempt_\d+$'
                or ((regexp_match(c.relname, '_(\d+)$'))[1]::bigint > (select p.last_value from engine.position p) and pg_relation_size(c.oid) > 0))
     loop
-        execute format($q$
-            select array(
-                select a.job_id from engine.%I a join engine.job j on j.id = a.job_id
-                where ((a.outcome = 'completed' and a.finished_at < $2) or (a.outcome = 'cancelled' and a.finished_at < $3)
-                    or (a.outcome = 'dead' and a.finished_at < $4))
-                  and a.job_id not in (select u.id from engine.claim c cross join unnest(c.ids) u (id) where u.id is not null)
-                  and (j.parent_id is null or not exists (select from engine.job p where p.id = j.parent_id)
-                       or exists (select from engine.attempt f where f.job_id = j.parent_id and f.outcome in ('completed', 'cancelled', 'dead')))
-                limit $1)$q$, part)
-            into past using batch - gone, engine.kept_since('completed'), engine.kept_since('cancelled'), engine.kept_since('dead');
-        -- The attempts first: a job of which they are left is a fault, and one without them is none that lives.
-        delete from engine.attempt a where a.job_id = any (past);
-        delete from engine.job j where j.id = any (past);
-        delete from engine.step s where s.job_id = any (past);
-        delete from engine.child_end e where e.parent_id = any (past);
-        delete from engine.compensation c where c.job_id = any (past);
-        gone := gone + cardinality(past);
+        gone := gone + engine.forget_ended_in(part, (batch - gone)::integer);
         exit when gone >= batch;
     end loop;
     return gone;
 end
 $$;
 comment on function engine.forget_ended(integer) is 'Forgets ended jobs that engine.retention lets go and no partition will take along soon.';
+
+create function engine.forget_ended_in(part text, batch integer) returns bigint
+language plpgsql
+set jit = off
+as $$
+declare
+    past bigint[];
+begin
+    execute format($q$
+        select array(
+            select a.job_id from engine.%I a join engine.job j on j.id = a.job_id
+            where ((a.outcome = 'completed' and a.finished_at < $2) or (a.outcome = 'cancelled' and a.finished_at < $3)
+                or (a.outcome = 'dead' and a.finished_at < $4))
+              and a.job_id not in (select u.id from engine.claim c cross join unnest(c.ids) u (id) where u.id is not null)
+              and (j.parent_id is null or not exists (select from engine.job p where p.id = j.parent_id)
+                   or exists (select from engine.attempt f where f.job_id = j.parent_id and f.outcome in ('completed', 'cancelled', 'dead')))
+              and (a.outcome = 'completed' or not engine.is_wanted(a.job_id, a.outcome))
+            limit $1)$q$, part)
+        into past using batch, engine.kept_since('completed'), engine.kept_since('cancelled'), engine.kept_since('dead');
+    -- The attempts first: a job of which they are left is a fault, and one without them is none that lives.
+    delete from engine.attempt a where a.job_id = any (past);
+    delete from engine.job j where j.id = any (past);
+    delete from engine.step s where s.job_id = any (past);
+    delete from engine.child_end e where e.parent_id = any (past);
+    delete from engine.compensation c where c.job_id = any (past);
+    delete from engine.restart r where r.job_id = any (past);
+    return cardinality(past);
+end
+$$;
 
 create function engine.forget_letters(batch integer DEFAULT 1000) returns bigint
 language plpgsql security definer
@@ -4492,6 +4508,23 @@ as $$
         where c.ids @> array[$1] and u.id = $1
           and not exists (select from engine.attempt a where a.job_id = u.id and a.attempt = u.attempt))
 $$;
+
+create function engine.is_wanted(job_id bigint, outcome text) returns boolean
+language sql stable
+as $$
+    select outcome in ('dead', 'cancelled') and exists (select from engine.step s where s.job_id = is_wanted.job_id) and (
+        (outcome = 'dead' and exists (
+            select from engine.dead_letter_queue d
+            where d.job_id = is_wanted.job_id and not d.resolved and d.created_at >= engine.kept_since('open_letters')))
+        or exists (select from engine.aftermath a where a.job_id = is_wanted.job_id)
+        or (exists (select from engine.compensation c where c.job_id = is_wanted.job_id and c.undone_at is null) and (
+            exists (select from engine.unique_key u where u.kind = 'engine.unwind' and u.key = is_wanted.job_id::text)
+            or exists (
+                select from engine.dead_letter_queue d
+                where d.topic = 'engine.unwind' and d.unique_key = is_wanted.job_id::text and not d.resolved
+                  and d.created_at >= engine.kept_since('open_letters')))))
+$$;
+comment on function engine.is_wanted(bigint,text) is 'Whether what a job that ended so did is wanted still, by an open dead letter or by what undoes it.';
 
 create function engine.keep_retry_default() returns trigger
 language plpgsql
@@ -4925,6 +4958,7 @@ begin
                 select a.job_id from engine.attempt_%1$s a
                 where (a.outcome = 'completed' and a.finished_at >= $2) or (a.outcome = 'cancelled' and a.finished_at >= $3)
                     or (a.outcome = 'dead' and a.finished_at >= $4)
+                    or (a.outcome in ('dead', 'cancelled') and engine.is_wanted(a.job_id, a.outcome))
                 union
                 select j.id from engine.job_%1$s j join engine.place p on p.job_id = j.parent_id
                 limit 100001) k
@@ -4947,6 +4981,7 @@ begin
     insert into engine.job select * from kept_jobs;
     get diagnostics kept = row_count;
     insert into engine.attempt select * from kept_attempts;
+    delete from engine.restart r where r.job_id >= low and r.job_id < bound and r.job_id not in (select k.id from kept_jobs k);
     drop table kept_jobs, kept_attempts;
     return kept;
 end
@@ -5169,6 +5204,7 @@ as $$
 declare
     gone record;
     woken integer := 0;
+    held bigint[] := '{}';
 begin
     if ids is null or cardinality(ids) = 0 then
         return 0;
@@ -5178,12 +5214,21 @@ begin
     for gone in
         delete from engine.parked p
         where p.ctid = any (array(select o.ctid from engine.parked o where o.job_id = any (ids) order by o.job_id for update))
-        returning p.job_id, p.lane_id, p.attempt
+        returning p.job_id, p.lane_id, p.attempt, (select j.limit_key from engine.job j where j.id = p.job_id) as limit_key
     loop
-        perform engine.put_in_place(gone.job_id, gone.lane_id, gone.attempt, null,
-            (select j.limit_key from engine.job j where j.id = gone.job_id));
+        if gone.limit_key is not null and exists (select from engine.slot s where s.job_id = gone.job_id)
+            and (select l.cap = 0 from engine.limit_of_key(gone.limit_key) l) then
+            insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
+            values (gone.job_id, gone.job_id, gone.lane_id, gone.attempt, gone.limit_key);
+            held := held || gone.job_id;
+        else
+            perform engine.put_in_place(gone.job_id, gone.lane_id, gone.attempt, null, gone.limit_key);
+        end if;
         woken := woken + 1;
     end loop;
+    if cardinality(held) > 0 then
+        perform engine.give_back(held);
+    end if;
     return woken;
 end
 $$;

@@ -133,6 +133,7 @@ grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.
 revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
     engine.stop_children, engine.enqueue_unwind, engine.inherit_steps, engine.restart_workflow, engine.pause_work, engine.resume_work, engine.hold_breaker, engine.run_schedule, engine.retire_partition,
+    engine.forget_ended_in, engine.is_wanted,
     engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment,
     raw_ops.store_shopify_webhooks, raw_ops.store_seal_webhook, raw_ops.store_courier_event, raw_ops.store_temperature_log, raw_ops.take_delivery_report, raw_ops.resolve_message,
     raw_ops.resolve_export, raw_ops.close_privacy_request, raw_ops.call_off_address_change from rawops_runtime;

@@ -21,7 +21,7 @@ async fn whoever_waits_for_a_job_gets_its_output_or_hears_that_it_goes_on() {
     let id = client.enqueue(&of(&NoOp { n: 7 })).await.expect("enqueued").id;
     assert_eq!(client.wait_for_end(id, Duration::from_millis(20)).await.expect("it exists"), None);
     let worker = Running::start(db.pool(), 1);
-    let ending = client.wait_for_end(id, Duration::from_secs(10)).await.expect("it exists");
+    let ending = client.wait_for_end(id, Duration::from_mins(2)).await.expect("it exists");
     assert_eq!(ending, Some(Ending::Completed(json!({ "n": 7 }))));
     worker.stop().await;
     let missing = client.ending(JobId(i64::MAX)).await;

@@ -12,7 +12,7 @@ use crate::support::{
     flows::{Act, Flow, make_trace_table, trace},
 };
 
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_mins(2);
 
 pub async fn start(db: &Database, acts: Vec<Act>) -> JobId {
     Client::new(db.pool().clone()).enqueue(&of(&Flow { acts })).await.expect("enqueued").id

@@ -152,7 +152,10 @@ pub const FUNCTIONS: &[Functions] = &[
         &["rawops_runtime", "rawops_operator", "rawops_reader"],
     ),
     Functions("engine.stop_children engine.enqueue_unwind engine.inherit_steps", &[]),
-    Functions("engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.take_over_unique_key", &[]),
+    Functions(
+        "engine.keep_retry_policy engine.lock_letter engine.retire_partition engine.forget_ended_in engine.is_wanted engine.take_over_unique_key",
+        &[],
+    ),
     Functions("raw_ops.order_figures raw_ops.subscription_figures raw_ops.shipment_figures", &["rawops_runtime"]),
     Functions("raw_ops.call_customer_figures raw_ops.lock_customer_figures raw_ops.refresh_customer_figures", &[]),
     Functions(

@@ -37,6 +37,8 @@ pub enum Act {
     Fail(i32),
     /// Children that run these flows, joined; returns how each ended.
     Children(Vec<Flow>),
+    /// A child with this limit key that runs this flow, joined.
+    Keyful(String, Box<Flow>),
     /// Children that run these flows, joined one by one as they end; returns their places in that order.
     Race(Vec<Flow>),
     /// A child that runs this flow, or the event `first` of this key, or a time in milliseconds: whatever comes first, until
@@ -122,6 +124,10 @@ impl Act {
             Self::Children(flows) => {
                 let children = run.children("children", &jobs(flows)?).await?;
                 Ok(json!(run.join_all(&children).await?))
+            }
+            Self::Keyful(key, flow) => {
+                let child = run.child("keyful", &NewJob::of(&**flow)?.limit_key(key)).await?;
+                Ok(json!(run.join(&child).await?))
             }
             Self::Race(flows) => race(run, flows).await,
             Self::First(flow, key, ms) => first(run, flow, key.as_deref(), Duration::from_millis(*ms)).await,

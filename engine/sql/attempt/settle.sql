@@ -3,7 +3,7 @@
 -- waiting -> parked, or scheduled while it sleeps, or ready when its event has come; a cancel request turns all four
 -- into cancelled, and so does, but for the last, a newer job that took the unique key over meanwhile. A retry that would
 -- come after the deadline is not made, and the hundred thousandth snooze of a job is its last: both die. The slot of a limit
--- key is given back, unless the job goes on at once or its limit keeps the order of jobs over a retry.
+-- key is given back, unless the job goes on at once or its limit keeps the order of jobs over retries and waits.
 -- $2 jobs, $3 attempts, $4 run time (us), $5 outcomes, $6 categories, $7 errors, $8 delays in ms (snooze, Retry-After),
 -- $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for (null: the time),
 -- $14 the steps that made the children they wait for, $15 those that may have permits of their queue or kind, $16 their claims,
@@ -101,13 +101,18 @@ done as (
 ),
 kept as materialized (
     select v.*, v.outcome = 'released'
-        or (v.outcome = 'waiting' and v.waits_for = 'event' and v.job_id not in (select job_id from unmet)) as goes_on
+        or (v.outcome = 'waiting' and v.waits_for is not distinct from 'event' and v.job_id not in (select job_id from unmet)) as goes_on
     from verdict v where (v.job_id, v.attempt) in (select job_id, attempt from done)
 ),
 slotless as materialized (
     select k.job_id, k.lane_id, k.attempt, k.limit_key, k.goes_on from kept k
     cross join lateral engine.limit_of_key(k.limit_key) l
-    where k.limit_key is not null and (not k.goes_on or l.cap = 0 or k.job_id = any ($17)) and not (l.in_order and k.outcome in ('failed', 'snoozed'))
+    where k.limit_key is not null and (not k.goes_on or l.cap = 0 or k.job_id = any ($17))
+      and not (l.in_order and (k.outcome in ('failed', 'snoozed')
+          -- A child with the key of the workflow that waits for it could never run.
+          or (k.outcome = 'waiting' and not k.goes_on and not exists (
+              select from engine.child c join engine.job j on j.id = c.job_id
+              where c.parent_id = k.job_id and j.limit_key = k.limit_key))))
 ),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
