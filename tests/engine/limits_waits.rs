@@ -37,8 +37,7 @@ async fn until_ended(db: &Database, ids: &[JobId]) {
 }
 
 async fn emit(db: &Database) {
-    let woken =
-        event::emit(&mut *db.pool().acquire().await.expect("a connection"), "go", "", &json!(1), None).await.expect("emitted").woken;
+    let woken = event::emit(&mut db.pool().acquire().await.expect("a connection"), "go", "", &json!(1), None).await.expect("emitted").woken;
     assert_eq!(woken, 1);
 }
 
@@ -64,9 +63,9 @@ async fn a_workflow_that_sleeps_or_waits_is_overtaken_only_where_the_order_does_
                 until_ended(&db, &[second]).await;
             }
             if place == "parked" {
-                emit(&db).await
+                emit(&db).await;
             } else {
-                wake(&db).await
+                wake(&db).await;
             }
             until_ended(&db, &[first, second]).await;
             worker.stop().await;
