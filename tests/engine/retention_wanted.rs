@@ -118,7 +118,8 @@ async fn what_undoes_a_workflow_stays_until_it_is_undone_or_given_up() {
         } else {
             dead_letter::discard(db.pool(), letter, "ann", "by hand").await.expect("discarded");
         }
-        assert_eq!(forget(&db).await, 1);
+        // Unless its worker has been quicker.
+        forget(&db).await;
         assert!(!known(&db, id).await);
     }
 }
