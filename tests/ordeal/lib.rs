@@ -11,6 +11,7 @@
 //! the other tests. Everything that is drawn follows from the seed; what processes make of it does not, so a seed that
 //! failed is kept in `seeds/` and run in every gate and night.
 
+pub mod canaries;
 pub mod chance;
 pub mod checkers;
 pub mod clock;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    canaries::Search,
     checkers,
     coverage::Coverage,
     facts::{Facts, Observed},
@@ -127,6 +128,7 @@ pub async fn run(settings: &Settings, server: &Arc<Server>) -> anyhow::Result<Re
     }
     (facts.observed.seen, facts.observed.revised) = seen.compare(&facts.attempts);
     facts.observed.left_over = left_over(&stage).await?;
+    facts.observed.canaries = Search::of(&stage, &facts.observed.figures).await?;
     let findings = checkers::check(&facts);
     let report = Report::of(&facts, findings, Coverage::of(&facts), begun.elapsed());
     stage.pool.close().await;
@@ -174,6 +176,7 @@ async fn act(settings: &Settings, stage: &Arc<Stage>) -> anyhow::Result<(Observe
     observed.stuck = drain(stage, settings.drain).await?;
     if observed.stuck.is_empty() {
         observed.silent = probe(stage, settings.drain).await?;
+        observed.figures = figures(stage).await?;
     }
     watching.cancel();
     let seen = watcher.await?;
@@ -284,6 +287,16 @@ async fn probe(stage: &Stage, limit: Duration) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(silent)
+}
+
+/// What `/metrics` of every web process shows.
+async fn figures(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
+    let mut pages = Vec::new();
+    for port in &stage.ports {
+        pages.push(http.get(format!("http://127.0.0.1:{port}/metrics")).send().await?.text().await?);
+    }
+    Ok(pages)
 }
 
 async fn examine(stage: &Stage) -> anyhow::Result<Vec<String>> {

@@ -4,6 +4,7 @@
 mod arguments;
 mod attempts;
 mod batches;
+mod canaries;
 mod contested;
 mod cron;
 mod due;
@@ -88,6 +89,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         inbox::check(facts),
         letters::check(facts),
         mails::check(facts),
+        canaries::check(facts),
         said("I16", "resources are back to where they were", &facts.observed.left_over),
         said("doctor", "the doctor finds no fault", &facts.observed.doctor),
     ];

@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    canaries::Search,
     kinds::{Play, PlayTogether},
     program::{DEBOUNCED, Manner, REPLACED},
 };
@@ -193,6 +194,10 @@ pub struct Observed {
     pub seen: usize,
     /// What the doctor found.
     pub doctor: Vec<String>,
+    /// What `/metrics` of each web process showed.
+    pub figures: Vec<String>,
+    /// What the search for canaries came to.
+    pub canaries: Search,
     /// When the run began and when schedules were stopped, by the database's clock.
     pub cron: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }

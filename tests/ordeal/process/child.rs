@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ORDERS, Orders, Role, place};
 use crate::{
+    canaries,
     kinds::{QUEUE, Tick, kinds, probe_queue},
     witness,
     workload::mails,
 };
 
 /// The secret that the run's shop signs with.
-pub const SECRET: &str = "an ordeal";
+pub const SECRET: &str = canaries::SHOP_SECRET;
 /// The run's shop.
 pub const SHOP: &str = "ordeal.myshopify.com";
 /// How long a worker's lease lasts.

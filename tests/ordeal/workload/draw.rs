@@ -4,6 +4,7 @@ use rand::{RngExt, rngs::StdRng};
 use serde_json::{Value, json};
 
 use crate::{
+    canaries::ARGUMENT,
     chance::weighted,
     program::{Act, Blame, DEBOUNCED, Death, KIN, LIMITS, Manner, Program, RATE, REPLACED},
 };
@@ -339,9 +340,10 @@ fn chaff(random: &mut StdRng, depth: u32) -> Value {
         0 => json!(random.random::<i64>()),
         1 => json!(random.random::<u64>()),
         2 => json!("Siân’s dog 🐕 \"said\" \\ \u{1}\u{202e} = 1 + 1"),
-        3 => json!(""),
+        3 => json!(ARGUMENT),
         4 => json!(random.random_ratio(1, 2)),
-        5 => json!("x".repeat(random.random_range(0..400))),
+        // Of no length at times.
+        5 => json!("x".repeat(random.random_range(0..400) / 40 * 40)),
         6 => (0..random.random_range(0..4)).map(|_| chaff(random, depth + 1)).collect(),
         _ => json!({ "a": chaff(random, depth + 1), "": chaff(random, depth + 1), "null": null }),
     }

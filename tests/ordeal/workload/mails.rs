@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    canaries,
     chance::{Purpose, stream},
     clock,
     ledger::Mail,
     stage::Stage,
 };
 
-const KEY: &str = "an ordeal";
+const KEY: &str = canaries::MAIL_KEY;
 const AGAIN: Duration = Duration::from_millis(50);
 /// Of each fault, how often it comes by chance.
 const FAULTS: FaultRates = FaultRates { rate_limited: 0.03, failing: 0.03, reset: 0.03, lost_reply: 0.03, garbage: 0.03 };
