@@ -4839,6 +4839,7 @@ begin
     select e.id, e.created into fresh
     from engine.enqueue(dead.topic, args, coalesce(dead.queue, 'default'), coalesce(dead.priority, 5::smallint),
         unique_key => dead.unique_key, limit_key => dead.limit_key, requeued_from => dead.id,
+        max_attempts => (select j.max_attempts from engine.job j where j.id = dead.job_id),
         trace_parent => (select j.trace_parent from engine.job j where j.id = dead.job_id)) e;
     if not fresh.created then
         raise exception 'dead letter % stays: job % holds its unique key and is still alive', $1, fresh.id
@@ -4864,6 +4865,8 @@ declare
     old record;
     fresh record;
 begin
+    -- Whoever deals with its letter at this moment goes first.
+    perform d.id from engine.dead_letter_queue d where d.job_id = workflow and not d.resolved for update;
     select j.id, j.state, j.queue, j.kind, j.priority, j.args, j.unique_key, j.limit_key, d.max_attempts, d.trace_parent, w.steps, w.last, b.base, b.args as continued into old
     from engine.job_state j
     join engine.job d on d.id = j.id
@@ -4873,7 +4876,7 @@ begin
     ) b on true
     where j.id = workflow;
     if old.id is null or old.steps = 0 then
-        raise exception 'there is no workflow %', workflow using errcode = 'RW020';
+        raise exception 'there is no workflow %', workflow using errcode = 'RW024';
     end if;
     if old.state not in ('completed', 'cancelled', 'dead') then
         raise exception 'workflow % is %: cancel it first', workflow, old.state using errcode = 'RW021';
@@ -4896,6 +4899,10 @@ begin
         raise exception 'job % holds the unique key of workflow % and is still alive', fresh.id, workflow using errcode = 'RW012';
     end if;
     perform engine.inherit_steps(workflow, fresh.id, from_step);
+    update engine.dead_letter_queue d
+    set resolved = true, resolved_at = engine.now(), resolved_by = asked_by, requeued_job_id = fresh.id,
+        resolution = format('restarted from step %s', from_step)
+    where d.job_id = workflow and not d.resolved;
     insert into engine.restart (job_id, restarted_from, from_step, restarted_at, restarted_by)
     values (fresh.id, workflow, from_step, engine.now(), asked_by);
     return fresh.id;
@@ -5044,7 +5051,7 @@ end
 $$;
 comment on function engine.roll_up_attempts() is 'Counts the attempts that ended since it was called last into engine.attempt_minute.';
 
-create function engine.run_schedule(schedule text, at timestamp with time zone, asked_by text, note text, kind text, args jsonb, queue text, priority smallint, unique_key text, max_attempts smallint) returns TABLE(id bigint, created boolean, queue_depth bigint, queue_age_ms bigint)
+create function engine.run_schedule(schedule text, at timestamp with time zone, asked_by text, note text, kind text, args jsonb, queue text, priority smallint, unique_key text, max_attempts smallint, limit_key text DEFAULT NULL::text, deadline timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_args boolean DEFAULT false, unique_for interval DEFAULT NULL::interval, unique_until_started boolean DEFAULT false, replaces boolean DEFAULT false) returns TABLE(id bigint, created boolean, queue_depth bigint, queue_age_ms bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -5055,7 +5062,9 @@ begin
     if not exists (select from engine.schedule s where s.name = schedule) then
         raise exception 'there is no schedule %', schedule using errcode = 'RW014';
     end if;
-    select * into made from engine.enqueue(kind, args, queue, priority, unique_key => unique_key, max_attempts => max_attempts) e;
+    select * into made from engine.enqueue(kind, args, queue, priority, unique_key => unique_key, max_attempts => max_attempts,
+        limit_key => limit_key, deadline => deadline, unique_args => unique_args, unique_for => unique_for,
+        unique_until_started => unique_until_started, replaces => replaces) e;
     insert into engine.occurrence (schedule, occurrence, job_id, how, by, note)
     values (schedule, at, made.id, 'manual', asked_by,
         case when made.created then note else 'no new job: this one holds the unique key' end);
@@ -10686,7 +10695,7 @@ grant execute on function engine.restart_workflow(bigint,integer,text) to rawops
 grant execute on function engine.resume_work(text,text,text) to rawops_operator;
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.roll_up_attempts() to rawops_runtime;
-grant execute on function engine.run_schedule(text,timestamp with time zone,text,text,text,jsonb,text,smallint,text,smallint) to rawops_operator;
+grant execute on function engine.run_schedule(text,timestamp with time zone,text,text,text,jsonb,text,smallint,text,smallint,text,timestamp with time zone,boolean,interval,boolean,boolean) to rawops_operator;
 grant execute on function engine.settle_aftermath(integer) to rawops_runtime;
 grant execute on function engine.settle_cancels(integer) to rawops_runtime;
 grant execute on function engine.take_notices(integer) to rawops_runtime;

@@ -97,7 +97,7 @@ fn traces(jobs: &[&NewJob]) -> Vec<Option<String>> {
     if traces.iter().all(Option::is_none) { Vec::new() } else { traces }
 }
 
-fn milliseconds(time: Duration) -> i64 {
+pub(super) fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{StoreError, job::refused, sql, storable};
+use super::{
+    StoreError,
+    job::{milliseconds, refused},
+    sql, storable,
+};
 use crate::{Enqueued, JobId, NewJob};
 
 /// Why a schedule came.
@@ -92,6 +96,12 @@ pub async fn run_now(
         .bind(job.priority)
         .bind(&job.unique.key)
         .bind(job.max_attempts)
+        .bind(&job.limit_key)
+        .bind(job.deadline)
+        .bind(job.unique.by_args)
+        .bind(job.unique.period.map(milliseconds))
+        .bind(job.unique.until_started)
+        .bind(job.unique.replaces)
         .fetch_one(connection)
         .await
         .map_err(refused)

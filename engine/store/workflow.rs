@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::{PgPool, types::Json};
 
-use super::{StoreError, look, sql};
+use super::{StoreError, job, look, sql};
 use crate::JobId;
 
 /// Where a workflow stands.
@@ -125,15 +125,15 @@ pub async fn show(pool: &PgPool, id: JobId) -> Result<Shown, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::NoSuchWorkflow`]; [`StoreError::NoRestart`] when it has not ended, did not come so far, or was undone;
-/// otherwise the database's.
+/// [`StoreError::QueueFull`]; otherwise the database's.
 pub async fn restart(pool: &PgPool, id: JobId, from: i32, by: &str) -> Result<JobId, StoreError> {
     let restarted = sqlx::query_scalar(sql!("workflow/restart")).bind(id).bind(from).bind(by).fetch_one(pool).await;
     restarted.map_err(|error| {
         let refusal = error.as_database_error().and_then(|database| Some((database.code()?.into_owned(), database.message().to_string())));
         match refusal {
-            Some((code, _)) if code == "RW020" => StoreError::NoSuchWorkflow(id),
+            Some((code, _)) if code == "RW024" => StoreError::NoSuchWorkflow(id),
             Some((code, why)) if matches!(code.as_str(), "RW012" | "RW021" | "RW022" | "RW023") => StoreError::NoRestart(why),
-            _ => error.into(),
+            _ => job::refused(error),
         }
     })
 }

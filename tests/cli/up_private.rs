@@ -8,7 +8,7 @@ use tokio::{io::AsyncReadExt, process::Child};
 use super::program::{code, command, rawops_in};
 use crate::support::{ledger::count, wait::until};
 
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// A folder that goes with the test.
 struct Folder(PathBuf);

@@ -43,3 +43,18 @@ async fn a_requeue_is_refused_while_a_live_job_holds_the_key() {
     assert!(matches!(refused, Err(StoreError::LetterKeyHeld(_, holder)) if holder == live), "{refused:?}");
     assert!(!dead_letter::show(db.pool(), letter.id).await.expect("the letter").resolved, "the letter stays");
 }
+
+#[tokio::test]
+async fn a_job_that_is_to_be_tried_once_is_tried_once_again() {
+    let db = Database::new().await;
+    let once = of(&Fail { category: "network".into(), times: 9 }).max_attempts(1);
+    let first = Client::new(db.pool().clone()).enqueue(&once).await.expect("enqueued").id;
+    let worker = Running::start(db.pool(), 1);
+    until_state(db.pool(), first, "dead").await;
+    let letter = dead_letter::list(db.pool(), &dead_letter::Filter::default(), 10).await.expect("letters").remove(0);
+    let again = dead_letter::requeue(db.pool(), letter.id, "ann", None).await.expect("requeued");
+    until_state(db.pool(), again, "dead").await;
+    worker.stop().await;
+    let tried: i64 = sqlx::query_scalar("select count(*) from engine.attempt").fetch_one(db.pool()).await.expect("counted");
+    assert_eq!(tried, 2);
+}

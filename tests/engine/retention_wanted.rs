@@ -1,12 +1,12 @@
 //! What somebody may still ask for is not forgotten: workflows with an open letter, and what undoes one.
 
 use engine::{
-    Client, JobId,
-    store::{cancel_request, dead_letter, partition, retention},
+    Client, JobId, StoreError,
+    store::{cancel_request, dead_letter, partition, retention, workflow},
 };
 use uuid::Uuid;
 
-use super::hand::count;
+use super::hand::{count, enqueue};
 use super::jobs::{Running, state_of, until_state};
 use super::workflows::{LIMIT, output, start, with_traces};
 use crate::support::{
@@ -122,4 +122,28 @@ async fn what_undoes_a_workflow_stays_until_it_is_undone_or_given_up() {
         forget(&db).await;
         assert!(!known(&db, id).await);
     }
+}
+
+#[tokio::test]
+async fn a_dead_workflow_that_is_restarted_needs_nobody_to_requeue_it() {
+    let db = with_traces().await;
+    let id = start(&db, vec![Act::Step("paid".into()), Act::Die]).await;
+    let worker = Running::start(db.pool(), 1);
+    until_dead(&db, id).await;
+    worker.stop().await;
+    let dead = letter(&db, "test.flow").await;
+    enqueue(db.pool(), 1).await;
+    for full in ["select engine.measure_figures(0)", "insert into engine.queue (name, depth_limit) values ('default', 1)"] {
+        sqlx::query(full).execute(db.pool()).await.expect("the queue takes nothing");
+    }
+    let refused = workflow::restart(db.pool(), id, 2, "ann").await.expect_err("it is full");
+    assert!(matches!(refused, StoreError::QueueFull(_)), "{refused}");
+    let refused = workflow::restart(db.pool(), JobId(i64::MAX), 1, "ann").await.expect_err("there is none");
+    assert!(matches!(refused, StoreError::NoSuchWorkflow(_)), "{refused}");
+    sqlx::query("delete from engine.queue").execute(db.pool()).await.expect("it takes jobs again");
+    let again = workflow::restart(db.pool(), id, 2, "ann").await.expect("restarted");
+    let shown = dead_letter::show(db.pool(), dead).await.expect("it is kept");
+    assert_eq!((shown.resolved, shown.requeued_job_id), (true, Some(again)));
+    let refused = dead_letter::requeue(db.pool(), dead, "bob", None).await.expect_err("it runs already").to_string();
+    assert!(refused.ends_with("is resolved already: restarted from step 2"), "{refused}");
 }

@@ -136,6 +136,39 @@ async fn a_jobs_own_cap_holds_and_what_failed_before_the_days_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_workflows_failures_count_since_it_last_got_on_in_a_replay_too() {
+    let db = Database::new().await;
+    policy(&db, 3, &[10]).await;
+    let mut hand = Hand::new(db.pool()).await;
+    let id = live(&db, &mut hand, &[network(), network()]).await;
+    // The third attempt keeps a step before it fails, and so does the fourth.
+    for attempt in [3, 4] {
+        sqlx::query(
+            "insert into engine.step (job_id, position, attempt, kind, name, begun_at) values ($1, $2, $2, 'step', 'next', engine.now())",
+        )
+        .bind(id)
+        .bind(attempt)
+        .execute(db.pool())
+        .await
+        .expect("it got on");
+        due_now(db.pool()).await;
+        promote(&mut hand.connection).await;
+        let job = hand.take(1).await.pop().expect("the job can be claimed");
+        hand.settle(&[ended(&job, network())]).await;
+    }
+    due_now(db.pool()).await;
+    promote(&mut hand.connection).await;
+    let job = hand.take(1).await.pop().expect("it lives");
+    hand.settle(&[ended(&job, done())]).await;
+    assert_eq!(
+        simulate(&db, 3, &[10]).await.total,
+        Effect { jobs: 1, failures: 4, ..Effect::default() },
+        "the policy itself changes nothing"
+    );
+    assert_eq!(simulate(&db, 2, &[10]).await.total.successes_lost, 1, "its second failure in a row");
+}
+
+#[tokio::test]
 async fn a_category_without_a_row_is_decided_by_default_in_a_replay_too() {
     let db = Database::new().await;
     lived(&db).await;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta};
 use engine::{
+    NewJob,
     schedule::{
         Overlap, Schedule,
         edit::{self, Change, EditError},
@@ -12,7 +14,8 @@ use engine::{
 
 use super::schedules::{HOURLY, LEADS, REFUSED, database, end_the_lead, look, scheduler};
 use crate::support::{
-    clock, kinds,
+    clock,
+    kinds::{self, Tick},
     ledger::{count, now},
     run_all,
 };
@@ -99,4 +102,22 @@ async fn a_schedule_runs_by_hand_even_while_it_is_paused() {
     run(false).await.expect("its jobs have ended");
     let refused = edit::run_now(db.pool(), &REFUSED, "ada", None, false).await.expect_err("its job is no job").to_string();
     assert!(refused.starts_with("schedule refused was not run: its job is refused"), "{refused}");
+}
+
+/// Whose jobs take turns, have an end and are made once for the same arguments.
+const PARTICULAR: Schedule = Schedule {
+    name: "particular",
+    job: || Ok(NewJob::of(&Tick {})?.limit_key("one").deadline(DateTime::UNIX_EPOCH + TimeDelta::days(36_500)).unique_args()),
+    ..HOURLY
+};
+
+#[tokio::test]
+async fn a_run_by_hand_makes_the_job_that_the_schedule_makes() {
+    let db = database().await;
+    let first = edit::run_now(db.pool(), &PARTICULAR, "ada", None, false).await.expect("it runs");
+    let same = edit::run_now(db.pool(), &PARTICULAR, "ada", None, true).await.expect("it is asked");
+    assert_eq!((same.id, same.created), (first.id, false), "its arguments are unique");
+    let made = "select count(*) from engine.job where limit_key = 'one' and deadline is not null and unique_key is not null";
+    assert_eq!(count(db.pool(), made).await, 1);
+    run_all(&db, kinds::kinds()).await;
 }
