@@ -9,6 +9,7 @@ mod jobs;
 mod limits;
 mod logging;
 mod migrate;
+mod orders;
 mod output;
 mod pause;
 mod processes;
@@ -99,6 +100,9 @@ enum Command {
     /// Make, see and revoke the tokens of callers over HTTP
     #[command(subcommand)]
     Tokens(tokens::Command),
+    /// Say of an order what only a person knows
+    #[command(subcommand)]
+    Orders(orders::Command),
     /// Look after the private PostgreSQL in .rawops
     #[command(subcommand)]
     Db(db::Command),
@@ -133,6 +137,7 @@ async fn main() -> ExitCode {
         Command::Retention(command) => retention::run(url, command).await,
         Command::Doctor(args) => doctor::run(url, &args).await,
         Command::Tokens(command) => tokens::run(url, command).await,
+        Command::Orders(command) => orders::run(url, command).await,
         Command::Db(command) => db::run(command).await,
     };
     ended.unwrap_or_else(|error| {

@@ -1894,6 +1894,7 @@ create table raw_ops.export_outbox (
     file_name text,
     file_sha256 text,
     manifest_version text,
+    stopped_order_ids uuid[] default '{}'::uuid[] not null,
     constraint export_outbox_pkey primary key (id),
     constraint export_outbox_file_sha256_check check (file_sha256 ~ '^[0-9a-f]{64}$'::text),
     constraint export_outbox_status_check check (status = any (array['pending'::text, 'sending'::text, 'sent'::text, 'confirmed'::text, 'failed'::text, 'cancelled'::text]))
@@ -1909,6 +1910,7 @@ comment on column raw_ops.export_outbox.batch_id is 'The name of this export, no
 comment on column raw_ops.export_outbox.order_ids is 'orders.id of every order in the file.';
 comment on column raw_ops.export_outbox.file_name is 'Follows from the batch and the version: the same when it is sent again.';
 comment on column raw_ops.export_outbox.file_sha256 is 'Of the bytes that csv_data gives in this version.';
+comment on column raw_ops.export_outbox.stopped_order_ids is 'Orders of it that the packer did not send, because Shopify had ended them.';
 
 create table raw_ops.feeding_plans (
     id uuid default gen_random_uuid() not null,
@@ -2381,7 +2383,7 @@ comment on column raw_ops.orders.shopify_order_id is 'The text of Shopify''s int
 comment on column raw_ops.orders.subtotal_ex_vat is 'Goods after discounts, without VAT and shipping, in the shop''s currency.';
 comment on column raw_ops.orders.vat is 'All VAT of the order, that of shipping included.';
 comment on column raw_ops.orders.total_inc_vat is 'What the customer paid or owes: goods, shipping and VAT, as sold; refunds are rows of refunds.';
-comment on column raw_ops.orders.export_state is 'Null, review, queued (in a batch), exported (the drop has it), acked (the packer has read it), ended.';
+comment on column raw_ops.orders.export_state is 'Null, review, queued (in a batch), exported (the drop has it), acked (the packer has read it), ended, stopped (he did not send it).';
 comment on column raw_ops.orders.external_order_ref is 'The order''s name at the packer.';
 
 create table raw_ops.outbox (
@@ -6749,6 +6751,15 @@ as $$
         and not exists (select from engine.unique_key u where u.kind = 'addresses.sync_to_' || target and u.key = change.id::text)
 $$;
 
+create function raw_ops.is_ended_at_shopify(wanted raw_ops.orders) returns boolean
+language sql stable
+as $$
+    select wanted.notes_json ->> 'cancelled_at' is not null
+        or coalesce(wanted.notes_json ->> 'financial_status' in ('refunded', 'voided'), false)
+        or exists (select from raw_ops.refunds r where r.order_id = wanted.id and r.status = 'processed'
+                   having sum(r.amount_gbp) > 0 and sum(r.amount_gbp) >= wanted.total_inc_vat)
+$$;
+
 create function raw_ops.is_seeding() returns boolean
 language sql stable
 as $$ select coalesce(nullif(current_setting('rawops.seeding', true), '')::boolean, false) $$;
@@ -7751,6 +7762,16 @@ begin
         return next;
         return;
     end if;
+    -- Of what he did not send there is no parcel.
+    if queued.dispatch_data ->> 'status' = 'not_sent' then
+        select o.id into shipped.id from raw_ops.orders o where o.external_order_ref = queued.external_order_id;
+        outcome := case when shipped.id is null then 'unmatched' else raw_ops.stop_order(shipped.id, 'the packer') end;
+        update raw_ops.dispatch_import_queue q
+        set processing_status = 'processed', processed_at = engine.now(), error_message = null
+        where q.id = row_id and outcome <> 'unmatched';
+        return next;
+        return;
+    end if;
     -- What a person has set to pending was not read by the program that reads files.
     if raw_ops.shopify_text(queued.dispatch_data, 'tracking_no') is null then
         raise exception 'tracking_no is missing' using errcode = '22023';
@@ -8502,6 +8523,28 @@ begin
     values ('MESSAGE', mail_id, 'EMAIL_DECIDED', format('%s decided: %s -> %s', decided_by, mail.state, decision),
             jsonb_build_object('by', decided_by, 'before', mail.state, 'after', decision));
     return mail.state;
+end
+$$;
+
+create function raw_ops.resolve_stopped_order(order_name text, decided_by text) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    found uuid[];
+begin
+    if coalesce(btrim(decided_by), '') = '' then
+        raise exception 'an order is stopped with the name of who says so' using errcode = '22023';
+    end if;
+    found := array(select o.id from raw_ops.orders o where o.external_order_ref = order_name);
+    if cardinality(found) = 0 then
+        found := array(select o.id from raw_ops.orders o where o.order_number_label = order_name limit 2);
+    end if;
+    if cardinality(found) <> 1 then
+        raise exception '% is called %', case cardinality(found) when 0 then 'no order' else 'more than one order' end, order_name
+            using errcode = 'P0002';
+    end if;
+    return raw_ops.stop_order(found[1], btrim(decided_by));
 end
 $$;
 
@@ -9736,6 +9779,44 @@ as $$
 $$;
 comment on function raw_ops.stock_drift() is 'Figures that are derived from the units of batches and do not agree with them.';
 
+create function raw_ops.stop_order(stopped_order uuid, who text) returns text
+language plpgsql
+as $$
+declare
+    stopped raw_ops.orders;
+    export raw_ops.export_outbox;
+    name text;
+begin
+    select coalesce(o.external_order_ref, o.order_number_label, o.id::text) into name from raw_ops.orders o where o.id = stopped_order;
+    perform pg_advisory_xact_lock(hashtextextended('raw_ops.dispatch ' || name, 0));
+    select * into export from raw_ops.export_outbox e where stopped_order = any (e.order_ids) order by e.created_at desc, e.id limit 1 for update;
+    perform from raw_ops.shipments s where s.order_id = stopped_order order by s.id for update;
+    select * into stopped from raw_ops.orders o where o.id = stopped_order for no key update;
+    if stopped.export_state = 'stopped' then
+        return 'known';
+    elsif exists (select from raw_ops.shipments s where s.order_id = stopped_order) then
+        raise exception 'order % has left as a parcel, so it was not stopped', name using errcode = '22023';
+    elsif not (stopped.status = 'EXPORTED' and stopped.export_state in ('exported', 'acked')
+               or stopped.status = 'ALLOCATED' and stopped.export_state = 'ended') then
+        raise exception 'order % is %, its export %: the packer does not have it', name, stopped.status, coalesce(stopped.export_state, 'not made')
+            using errcode = '22023';
+    elsif not raw_ops.is_ended_at_shopify(stopped) then
+        raise exception 'order % was not sent, and Shopify has not ended it: cancel it there first, or have it packed again', name
+            using errcode = '22023';
+    end if;
+    update raw_ops.export_outbox e set stopped_order_ids = e.stopped_order_ids || stopped_order where e.id = export.id;
+    update raw_ops.orders o set status = 'CANCELLED', export_state = 'stopped' where o.id = stopped_order;
+    perform raw_ops.request_allocation(stopped_order, 'CANCELLED');
+    update raw_ops.exceptions_queue x set resolved = true, resolved_at = engine.now(), resolved_by = who
+    where x.order_id = stopped_order and not x.resolved
+      and x.issue_type in ('order_ended_late', 'export_ended', 'order_changed_late', 'address_changed_late');
+    perform raw_ops.log_event('ORDER', stopped_order, 'order_stopped',
+        format('The packer did not send order %s, which Shopify has ended, says %s', name, who),
+        jsonb_build_object('by', who, 'export_id', export.id, 'status_before', stopped.status), null, export.id);
+    return 'stopped';
+end
+$$;
+
 create function raw_ops.store_courier_event(payload text, headers text, body bytea, digest bytea, unfit text) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -10768,6 +10849,7 @@ grant execute on function raw_ops.hold_units(uuid,uuid,bigint,timestamp with tim
 grant execute on function raw_ops.instruction_fits(raw_ops.packing_instructions,raw_ops.orders) to rawops_runtime;
 grant execute on function raw_ops.is_address(jsonb) to rawops_runtime;
 grant execute on function raw_ops.is_address_forgotten(raw_ops.address_changes,text,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.is_ended_at_shopify(raw_ops.orders) to rawops_runtime;
 grant execute on function raw_ops.is_seeding() to rawops_runtime;
 grant execute on function raw_ops.keep_dispatch_file(uuid,text,text,text,text[],jsonb[],text[]) to rawops_runtime;
 grant execute on function raw_ops.keep_export(text,uuid[],text[],jsonb,text,text,text) to rawops_runtime;
@@ -10841,6 +10923,7 @@ grant execute on function raw_ops.reserve_for_order(uuid,uuid) to rawops_runtime
 grant execute on function raw_ops.reserve_stock(uuid,uuid,integer,integer,uuid) to rawops_runtime;
 grant execute on function raw_ops.resolve_export(uuid,text,text) to rawops_operator;
 grant execute on function raw_ops.resolve_message(uuid,text,text) to rawops_operator;
+grant execute on function raw_ops.resolve_stopped_order(text,text) to rawops_operator;
 grant execute on function raw_ops.retry_failed_webhooks(integer) to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function raw_ops.save_billing_attempt(raw_ops.subscriptions,jsonb,boolean,integer,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.save_billing_attempts(raw_ops.subscriptions,jsonb,boolean) to rawops_runtime;
@@ -10902,6 +10985,7 @@ grant execute on function raw_ops.shopify_utm(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_wants_more(jsonb,uuid) to rawops_runtime;
 grant execute on function raw_ops.shrink_refunded_lines(jsonb,raw_ops.orders,uuid) to rawops_runtime;
 grant execute on function raw_ops.stock_drift() to rawops_runtime;
+grant execute on function raw_ops.stop_order(uuid,text) to rawops_runtime;
 grant execute on function raw_ops.store_courier_event(text,text,bytea,bytea,text) to rawops_ingest;
 grant execute on function raw_ops.store_dispatch_file(text,bytea,bytea) to rawops_ingest, rawops_runtime;
 grant execute on function raw_ops.store_missed_order(text,text) to rawops_runtime;

@@ -80,6 +80,10 @@ fn dispatch(input: &[u8]) -> Verdict {
             continue;
         }
         let word = |name: &str| row.said.get(name).map(String::as_str).unwrap_or_default();
+        if word("status") == "not_sent" {
+            promise(word("tracking_no").is_empty() && !row.order_ref.is_empty(), || format!("nothing is wrong with {:?}", row.said))?;
+            continue;
+        }
         promise(!word("tracking_no").is_empty() && !row.order_ref.is_empty(), || format!("nothing is wrong with {:?}", row.said))?;
         judge_moment(word("dispatched_at"))?;
         let whole = word("coolant_units");

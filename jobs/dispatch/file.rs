@@ -7,8 +7,9 @@
 //! {"rows": [{"order_ref": "PR#1001", "tracking_no": "15501234567890", "dispatched_at": "2026-03-29T14:05:00+01:00"}]}
 //! ```
 //!
-//! The first three are wanted; columns stand in any order, and what is not known is kept. A file that is none is refused whole. A
-//! row that is wrong is kept with its reason, and keeps no other from being read.
+//! The first three are wanted; columns stand in any order, and what is not known is kept. A row whose `status` is `not_sent` says that
+//! an order was stopped and did not leave, so it has neither number nor time. A file that is none is refused whole. A row that is wrong
+//! is kept with its reason, and keeps no other from being read.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ use crate::written_time::is_moment;
 const ROWS: usize = 10_000;
 /// Longest name, number and value, in bytes.
 const LIMIT_BYTES: usize = 200;
+/// What `status` says of an order that did not leave.
+const NOT_SENT: &str = "not_sent";
 /// Columns without which there is nothing to read.
 const REQUIRED: [&str; 3] = ["order_ref", "tracking_no", "dispatched_at"];
 /// How a time without a zone, London's, may be written.
@@ -110,7 +113,11 @@ impl Row {
     }
 
     fn of(fields: impl Iterator<Item = (String, String)>) -> Self {
-        let fields: BTreeMap<String, String> = fields.filter(|(_, value)| !value.is_empty()).collect();
+        let mut fields: BTreeMap<String, String> = fields.filter(|(_, value)| !value.is_empty()).collect();
+        // However he writes it.
+        if let Some(status) = fields.get_mut("status").filter(|status| status.to_ascii_lowercase().replace([' ', '-'], "_") == NOT_SENT) {
+            NOT_SENT.clone_into(status);
+        }
         let fault = fault_of(&fields);
         // What cannot be stored or shown is kept as far as it can.
         let clean =
@@ -130,6 +137,13 @@ fn fault_of(fields: &BTreeMap<String, String>) -> Option<String> {
         if name.chars().chain(value.chars()).any(char::is_control) {
             return Some(format!("{}: a line break or another control character", name.escape_default()));
         }
+    }
+    if fields.get("status").is_some_and(|status| status == NOT_SENT) {
+        return match fields {
+            _ if fields.contains_key("tracking_no") => Some("status: not_sent, and tracking_no says that it left".into()),
+            _ if fields.contains_key("order_ref") => None,
+            _ => Some("order_ref is missing".into()),
+        };
     }
     if let Some(missing) = REQUIRED.iter().find(|wanted| !fields.contains_key(**wanted)) {
         return Some(format!("{missing} is missing"));

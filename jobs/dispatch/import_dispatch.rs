@@ -1,6 +1,6 @@
 //! Make a parcel of what the packer says has left.
 //!
-//! row -> parcel, order, stock
+//! row -> parcel, order, stock; or of an order that was stopped and not sent: its end, and its stock back
 //!
 //! Started by  a row of raw_ops.dispatch_import_queue that is pending
 //! Unique by   row, while a job for it lives; a parcel by its order and number

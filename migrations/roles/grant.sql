@@ -88,7 +88,7 @@ grant execute on function engine.error_categories, engine.retry_policy_fault, en
 grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.discard_letter, engine.run_schedule,
     engine.pause_work, engine.resume_work, engine.hold_breaker, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch,
     raw_ops.resolve_message, raw_ops.resolve_export, raw_ops.close_privacy_request, raw_ops.raise_alert, raw_ops.clear_alert, raw_ops.sync_address_change,
-    raw_ops.call_off_address_change to rawops_operator;
+    raw_ops.call_off_address_change, raw_ops.resolve_stopped_order to rawops_operator;
 
 -- The runtime: the work of the business on every table of it.
 grant select, insert, update, delete on all tables in schema raw_ops to rawops_runtime;
@@ -136,7 +136,7 @@ revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock
     engine.forget_ended_in, engine.is_wanted,
     engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment,
     raw_ops.store_shopify_webhooks, raw_ops.store_seal_webhook, raw_ops.store_courier_event, raw_ops.store_temperature_log, raw_ops.take_delivery_report, raw_ops.resolve_message,
-    raw_ops.resolve_export, raw_ops.close_privacy_request, raw_ops.call_off_address_change from rawops_runtime;
+    raw_ops.resolve_export, raw_ops.close_privacy_request, raw_ops.call_off_address_change, raw_ops.resolve_stopped_order from rawops_runtime;
 
 -- The HTTP process: new rows of the inboxes, and figures for /metrics without the jobs behind them.
 grant insert on raw_ops.webhook_inbox, raw_ops.seal_webhook_inbox to rawops_ingest;

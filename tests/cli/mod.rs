@@ -7,6 +7,7 @@ mod dead;
 mod doctor;
 mod jobs;
 mod migrate;
+mod orders;
 mod processes;
 pub mod program;
 mod queues;

@@ -38,6 +38,8 @@ pub enum Fate {
     CancelledAtOnce,
     /// Cancelled and refunded when the packer has it; he sends it all the same.
     CancelledLate,
+    /// Cancelled and refunded when the packer has it; he stops it, and says so.
+    Stopped,
     /// Its lines change when the packer has it.
     EditedLate,
     /// A unit is refunded before it is packed.
@@ -59,8 +61,9 @@ pub enum Fate {
 }
 
 /// Each fate, and how often it comes among a hundred orders or so.
-const FATES: [(Fate, u32); 15] = [
-    (Fate::Plain, 40),
+const FATES: [(Fate, u32); 16] = [
+    (Fate::Plain, 37),
+    (Fate::Stopped, 3),
     (Fate::PaidLater, 8),
     (Fate::NeverPaid, 4),
     (Fate::EditedUnpaid, 4),
@@ -143,7 +146,7 @@ impl Order {
 
     /// Whether it must have left by the end of the month.
     pub const fn leaves(&self) -> bool {
-        !matches!(self.fate, Fate::NeverPaid | Fate::CancelledAtOnce | Fate::Abroad | Fate::Formula)
+        !matches!(self.fate, Fate::NeverPaid | Fate::CancelledAtOnce | Fate::Stopped | Fate::Abroad | Fate::Formula)
     }
 
     /// Whether its stock is given to it and it waits for a person.

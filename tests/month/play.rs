@@ -237,8 +237,12 @@ impl Month {
     async fn packer(&mut self, day: i64, weekday: Weekday) {
         let time = self.house.at(day, "15:30").format("%Y-%m-%dT%H:%M:%SZ").to_string();
         let has: BTreeSet<String> = self.house.outside.packer.orders().into_iter().collect();
-        let mut rows: Vec<[String; 3]> = Vec::new();
+        let (mut rows, mut stopped): (Vec<[String; 3]>, Vec<String>) = (Vec::new(), Vec::new());
         for order in self.orders.iter().filter(|order| has.contains(&order.at_packer()) && !self.left.contains_key(&order.n)) {
+            if order.fate == Fate::Stopped {
+                stopped.extend(order.is_cancelled.then(|| order.at_packer()));
+                continue;
+            }
             // Some boxes he does not get to on the first day.
             if order.n % 13 != 0 || weekday == Weekday::Fri || self.left.values().any(|left| *left == day) && order.n % 2 == 0 {
                 rows.push([order.at_packer(), order.parcel(), time.clone()]);
@@ -253,6 +257,10 @@ impl Month {
             rows.push(["PR#5001".into(), String::new(), time.clone()]);
             self.unmatched += 1;
             self.faulty += 1;
+        }
+        // He says it every day, and it is heard once.
+        for name in stopped {
+            self.house.file(&format!("order_ref,tracking_no,dispatched_at,status\r\n{name},,,not sent\r\n")).await;
         }
         self.left.extend(sent.into_iter().map(|n| (n, day)));
         let lines: Vec<[&str; 3]> = rows.iter().map(|row| row.each_ref().map(String::as_str)).collect();

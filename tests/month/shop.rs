@@ -108,7 +108,7 @@ impl Month {
                 self.orders[place].is_paid = true;
                 self.tell(place, day, &["orders/paid"]).await;
             }
-            Fate::CancelledLate if is_at_packer => self.cancel(place, day).await,
+            Fate::CancelledLate | Fate::Stopped if is_at_packer => self.cancel(place, day).await,
             Fate::EditedLate if is_at_packer => {
                 self.orders[place].lines[0].sold += 2;
                 self.orders[place].lines[0].current += 2;

@@ -164,7 +164,8 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     Functions("raw_ops.raise_alert raw_ops.clear_alert", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions(
-        "raw_ops.resolve_message raw_ops.resolve_export raw_ops.close_privacy_request raw_ops.call_off_address_change",
+        "raw_ops.resolve_message raw_ops.resolve_export raw_ops.close_privacy_request raw_ops.call_off_address_change \
+         raw_ops.resolve_stopped_order",
         &["rawops_operator"],
     ),
     // Messages out.
@@ -234,7 +235,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions(
         "raw_ops.begin_export raw_ops.dispatch_parcel raw_ops.hold_from_export raw_ops.keep_dispatch_file raw_ops.keep_export \
          raw_ops.lines_to_export raw_ops.next_export_batch raw_ops.only_batch_of raw_ops.process_dispatch_txn raw_ops.settle_export \
-         raw_ops.unknown_dispatch_files raw_ops.warn_of_dispatch_rows",
+         raw_ops.unknown_dispatch_files raw_ops.warn_of_dispatch_rows raw_ops.stop_order raw_ops.is_ended_at_shopify",
         &["rawops_runtime"],
     ),
     // The work of the business.
