@@ -54,6 +54,9 @@ pub struct Args {
     /// End after N orders of the sandbox shop, with the exit code of --for
     #[arg(long, value_name = "N", conflicts_with_all = ["orders", "length"])]
     until_orders: Option<u64>,
+    /// Let the sandbox's packer have his drop over SFTP, not HTTP
+    #[arg(long)]
+    sftp: bool,
 }
 
 pub async fn run(url: Option<&str>, args: Args) -> anyhow::Result<ExitCode> {
@@ -68,7 +71,7 @@ pub async fn run(url: Option<&str>, args: Args) -> anyhow::Result<ExitCode> {
 
     let address = settings::reachable(listener.local_addr()?);
     // Beside a real shop nothing stands in: its customers' mails would vanish in a sandbox.
-    let outside = if settings.shop.is_some() { Some(Outside::open(&mut settings, address).await?) } else { None };
+    let outside = if settings.shop.is_some() { Some(Outside::open(&mut settings, address, args.sftp).await?) } else { None };
     let mut house = House::start(&settings, listener, &database)?;
     let shop = match &settings.shop {
         Some(secret) => {

@@ -7,7 +7,7 @@ use jobs::clients::{self, Secret, slack::Channel};
 use sandbox::{
     customerio::{self, CustomerIo, Reporting},
     forecast::{self, Forecast},
-    packer::{self, Packer},
+    packer::{self, Packer, SftpDrop},
     seal::{self, Seal},
     shopify::{Admin, AdminOptions},
     slack::{self, Slack},
@@ -30,8 +30,9 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Starts what has no keys, and lets the settings lead there. Reports of mails go to the web at `address`.
-    pub async fn open(settings: &mut Settings, address: SocketAddr) -> anyhow::Result<Self> {
+    /// Starts what has no keys, and lets the settings lead there. Reports of mails go to the web at `address`; files for the packer go
+    /// over SFTP or over HTTP.
+    pub async fn open(settings: &mut Settings, address: SocketAddr, over_sftp: bool) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let clients = &mut settings.worker.clients;
         if clients.customerio.app_key.is_none() && clients.customerio.app_url.is_none() {
@@ -39,8 +40,10 @@ impl Outside {
             settings.web.customerio.current = Some(Secret::new(signing_key));
         }
         let clients = &mut settings.worker.clients;
-        if clients.packer.url.is_none() {
-            packer(clients, &stop).await?;
+        match clients.packer.url {
+            Some(_) => (),
+            None if over_sftp => sftp_packer(clients, &stop).await?,
+            None => packer(clients, &stop).await?,
         }
         if clients.slack.webhooks.iter().all(Option::is_none) {
             slack(clients, &stop).await?;
@@ -80,6 +83,17 @@ async fn packer(clients: &mut clients::Settings, stop: &CancellationToken) -> an
     let sandbox = Packer::start(options, stop.clone()).await.context("the sandbox's packer cannot listen")?;
     clients.packer.url = Some(sandbox.url().into());
     clients.packer.token = Some(Secret::new(token));
+    step(&format!("sandbox: the packer's drop at {}", sandbox.url()), begun.elapsed());
+    Ok(())
+}
+
+async fn sftp_packer(clients: &mut clients::Settings, stop: &CancellationToken) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let sandbox = SftpDrop::start(&fresh_secret(), stop.clone()).await.context("the sandbox's packer cannot listen")?;
+    sandbox.send_at_once();
+    clients.packer.url = Some(sandbox.url());
+    clients.packer.key = Some(Secret::new(sandbox.key()));
+    clients.packer.host_key = Some(sandbox.host_key());
     step(&format!("sandbox: the packer's drop at {}", sandbox.url()), begun.elapsed());
     Ok(())
 }

@@ -82,7 +82,7 @@ impl Settings {
             problems.push(error.to_string());
         }
         problems.extend(settings.forecast.target().err().map(|error| error.to_string()));
-        problems.extend(settings.packer.target().err().map(|error| error.to_string()));
+        problems.extend(settings.packer.place().err().map(|error| error.to_string()));
         problems.extend(settings.seal.target().err().map(|error| error.to_string()));
         problems.extend(settings.slack.targets().err().map(|error| error.to_string()));
         problems.extend(settings.shopify.target().err().map(|error| error.to_string()));

@@ -1,6 +1,11 @@
-//! A packer who takes files of orders at an HTTP drop, says when he has read them, and lays out files of what has left.
+//! A packer who takes files of orders at a drop, says when he has read them, and lays out files of what has left.
 //!
-//! A file is kept under its name once: the same bytes again are known, others are refused.
+//! Over HTTP a file is kept under its name once: the same bytes again are known, others are refused. [`SftpDrop`] is the same
+//! over SFTP.
+
+mod sftp;
+
+pub use sftp::{Mishap, SftpDrop};
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

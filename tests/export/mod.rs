@@ -3,6 +3,7 @@
 mod collect_orders;
 mod crashes;
 mod send_file;
+mod sftp;
 mod stopped;
 
 use engine::{Client, Job, NewJob};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use engine::Kinds;
 use jobs::clients::{self, Secret, customerio, packer, seal, shopify, slack};
 use sandbox::customerio::CustomerIo;
-use sandbox::packer::Packer;
+use sandbox::packer::{Packer, SftpDrop};
 use sandbox::seal::Seal;
 use sandbox::shopify::{Admin, AdminOptions};
 use sandbox::slack::Slack;
@@ -81,6 +81,18 @@ impl Outside {
         [self.shopify.url().into(), self.seal.url(), self.packer.url().into()]
     }
 
+    /// As [`settings`](Self::settings), with the packer's drop over SFTP.
+    pub fn over_sftp(&self, drop: &SftpDrop) -> clients::Settings {
+        let packer = packer::Settings {
+            url: Some(drop.url()),
+            key: Some(Secret::new(drop.key())),
+            host_key: Some(drop.host_key()),
+            token: None,
+            timeout: Some(Duration::from_secs(1)),
+        };
+        clients::Settings { packer, ..self.settings() }
+    }
+
     /// Every kind of the product, with these systems outside.
     pub fn kinds(&self) -> Kinds {
         with(&self.settings())
@@ -112,7 +124,12 @@ pub fn settings(customerio: &str, webhooks: &[String], [shopify, seal, packer]: 
             ..shopify::Settings::default()
         },
         seal: seal::Settings { token: Some(Secret::new(SEAL_TOKEN)), url: Some(seal.clone()), per_second: Some(100_000.0) },
-        packer: packer::Settings { url: Some(packer.clone()), token: Some(Secret::new(DROP_TOKEN)), timeout: Some(Duration::from_secs(1)) },
+        packer: packer::Settings {
+            url: Some(packer.clone()),
+            token: Some(Secret::new(DROP_TOKEN)),
+            timeout: Some(Duration::from_secs(1)),
+            ..packer::Settings::default()
+        },
         ..clients::Settings::default()
     }
 }
