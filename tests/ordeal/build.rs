@@ -8,7 +8,9 @@ use std::{
 };
 
 /// What runs are made of, from the root of the workspace.
-const SOURCES: [&str; 9] = ["engine", "jobs", "migrations", "sandbox", "schedules", "web", "workers", "tests/ordeal", "Cargo.lock"];
+const SOURCES: [&str; 8] = ["engine", "jobs", "migrations", "sandbox", "schedules", "web", "workers", "Cargo.lock"];
+/// What runs write beside the sources of this package.
+const WRITTEN: [&str; 4] = ["RESULTS.md", "runs.jsonl", "trials.jsonl", "seeds"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -23,6 +25,10 @@ fn commit() -> String {
     let Some(head) = git(&root, &["rev-parse", "--short=9", "HEAD"]) else { return String::new() };
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
+    }
+    let own = std::fs::read_dir(root.join("tests/ordeal")).into_iter().flatten().flatten();
+    for source in own.filter(|entry| !WRITTEN.iter().any(|written| entry.file_name() == *written)) {
+        println!("cargo::rerun-if-changed={}", source.path().display());
     }
     if let Some(moves) = git(&root, &["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={}", root.join(moves).display());

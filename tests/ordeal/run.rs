@@ -305,7 +305,7 @@ async fn examine(stage: &Stage) -> anyhow::Result<Vec<String>> {
     Ok(faults.map(|finding| format!("{}: job {:?}, {}", finding.check, finding.job_id, finding.detail)).take(20).collect())
 }
 
-/// What is left when every process has ended: sessions, locks, claims whose attempts are all recorded.
+/// What is left when every process has ended: sessions and locks. What is left of jobs is the doctor's.
 async fn left_over(stage: &Stage) -> anyhow::Result<Vec<String>> {
     let begun = Instant::now();
     loop {
