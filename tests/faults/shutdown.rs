@@ -38,7 +38,7 @@ async fn a_worker_told_to_stop_drains_and_releases_what_it_had_not_begun() {
     let leaver = workers.pop().expect("three were started");
     let worker = ledger::worker_of(pool, leaver.pid()).await;
     enqueue(pool, 1800, 25).await;
-    wait::until("it holds jobs ahead", Duration::from_secs(20), || async { ledger::held_by(pool, worker).await > 12 }).await;
+    wait::until("it holds jobs ahead", Duration::from_secs(20), || async { ledger::held_by(pool, worker).await > 6 }).await;
 
     let took = terminate(leaver).await;
     println!("under load a worker drained in {took:?}");
