@@ -1,5 +1,5 @@
-//! Tells a release build which commit it is built from, which the journal of results says of every run. A build of every day
-//! asks when it runs instead, so that a commit does not cost it another build.
+//! Tells an optimised build which commit it is built from, which the journal of results says of every run. A build of every
+//! day asks when it runs instead, so that a commit does not cost it another build.
 
 use std::{
     env,
@@ -8,14 +8,15 @@ use std::{
 };
 
 /// What runs are made of, from the root of the workspace.
-const SOURCES: [&str; 8] = ["engine", "jobs", "migrations", "sandbox", "schedules", "web", "workers", "Cargo.lock"];
+const SOURCES: [&str; 9] = ["engine", "jobs", "migrations", "sandbox", "schedules", "web", "workers", "Cargo.lock", "Cargo.toml"];
 /// What runs write beside the sources of this package.
 const WRITTEN: [&str; 4] = ["RESULTS.md", "runs.jsonl", "trials.jsonl", "seeds"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-env=ORDEAL_OPT_LEVEL={}", env::var("OPT_LEVEL").unwrap_or_default());
-    let commit = if env::var("PROFILE").is_ok_and(|profile| profile == "release") { commit() } else { String::new() };
+    let level = env::var("OPT_LEVEL").unwrap_or_default();
+    println!("cargo::rustc-env=ORDEAL_OPT_LEVEL={level}");
+    let commit = if level == "0" { String::new() } else { commit() };
     println!("cargo::rustc-env=ORDEAL_COMMIT={commit}");
 }
 

@@ -2,7 +2,12 @@
 //! after a run everything is searched for them that is read by others: logs, figures, and every column that is not made for
 //! them.
 
-use std::{fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
 
 use crate::stage::Stage;
 
@@ -29,7 +34,7 @@ const BELONGS: [(&str, &[&str]); 8] = [
     ("raw_ops.dead_letter_queue", &["payload"]),
     ("raw_ops.orders", &["ship_phone"]),
     ("raw_ops.outbox", &["payload_json"]),
-    ("raw_ops.webhook_inbox", &["raw_payload"]),
+    ("raw_ops.webhook_inbox", &["raw_body", "raw_payload"]),
 ];
 
 /// What a search came to.
@@ -37,6 +42,10 @@ const BELONGS: [(&str, &[&str]); 8] = [
 pub struct Search {
     /// How many logs, pages of figures and tables were searched.
     pub places: usize,
+    /// How many of them were pages of figures.
+    pub pages: usize,
+    /// How many were logs of a server.
+    pub server_logs: usize,
     /// Canaries where none may be.
     pub hits: Vec<String>,
     /// How many rows have one where it belongs.
@@ -54,7 +63,9 @@ impl Search {
         let mut search = Self::default();
         fs::write(stage.folder.join(CONTROL), format!("WARN jobs::mails: a mail is refused to=ann@example.com key={MAIL_KEY}\n"))?;
         search.logs(&stage.folder)?;
+        search.server(&stage.server_logs)?;
         for page in figures {
+            search.pages += 1;
             search.text("/metrics", page);
         }
         search.tables(stage).await?;
@@ -68,8 +79,7 @@ impl Search {
                 continue;
             }
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            // A process may have died within a character.
-            let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+            let text = text_from(&path, 0)?;
             if name == CONTROL {
                 let mut control = Self::default();
                 control.text(&name, &text);
@@ -77,6 +87,16 @@ impl Search {
             } else {
                 self.text(&name, &text);
             }
+        }
+        Ok(())
+    }
+
+    /// What servers have written since the run began, of its own databases and its neighbours'.
+    fn server(&mut self, before: &LogEnds) -> io::Result<()> {
+        for path in LogEnds::of(&before.folder)?.lengths.keys() {
+            let begin = before.lengths.get(path).copied().unwrap_or_default();
+            self.server_logs += 1;
+            self.text(&path.file_name().unwrap_or_default().to_string_lossy(), &text_from(path, begin)?);
         }
         Ok(())
     }
@@ -97,12 +117,12 @@ impl Search {
         for table in tables {
             self.places += 1;
             let belongs = BELONGS.iter().find(|(name, _)| *name == table).map_or(&[][..], |(_, columns)| columns);
-            // The name is the catalogue's own.
+            // The name is the catalogue's own. A column of bytes comes as hexadecimal digits.
             let columns: Vec<(String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
                 "select e.key, count(*) from {table} t cross join jsonb_each_text(to_jsonb(t)) e
                  where exists (select from unnest($1::text[]) m (mark) where strpos(e.value, m.mark) > 0) group by e.key order by e.key"
             )))
-            .bind(MARKS.map(String::from).to_vec())
+            .bind(in_columns())
             .fetch_all(&stage.pool)
             .await?;
             for (column, rows) in columns {
@@ -117,9 +137,72 @@ impl Search {
     }
 }
 
+/// How long the logs of a folder were.
+#[derive(Debug, Clone, Default)]
+pub struct LogEnds {
+    folder: PathBuf,
+    lengths: BTreeMap<PathBuf, u64>,
+}
+
+impl LogEnds {
+    /// How long they are.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn of(folder: &Path) -> io::Result<Self> {
+        let mut lengths = BTreeMap::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                lengths.insert(path.clone(), fs::metadata(&path)?.len());
+            }
+        }
+        Ok(Self { folder: folder.into(), lengths })
+    }
+}
+
+/// The text of a log from one of its bytes on. A process may have died within a character.
+fn text_from(path: &Path, begin: u64) -> io::Result<String> {
+    let (mut file, mut bytes) = (fs::File::open(path)?, Vec::new());
+    file.seek(SeekFrom::Start(begin))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The marks as columns have them: as text, and as PostgreSQL writes bytes.
+fn in_columns() -> Vec<String> {
+    let digits = |mark: &str| mark.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    MARKS.iter().flat_map(|mark| [(*mark).to_owned(), digits(mark)]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_searched_from_where_its_run_began() {
+        let folder = std::env::temp_dir().join(format!("ordeal-canaries-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("a log can be written");
+        write("node-0.log", "an earlier run to=a@example.com\n");
+        write("node-1.log", "a standby\n");
+        let before = LogEnds::of(&folder).expect("the folder can be read");
+        write("node-0.log", "an earlier run to=a@example.com\nDETAIL:  Failing row contains (b@example.com)\n");
+        write("node-2.log", "a new standby of +44770090012\n");
+        write("data", "c@example.com\n");
+        let mut search = Search::default();
+        search.server(&before).expect("the logs can be read");
+        assert_eq!(search.hits, ["node-0.log: DETAIL:  Failing row contains (b@example.com)", "node-2.log: a new standby of +44770090012"]);
+        assert_eq!((search.server_logs, search.places), (3, 3));
+        fs::remove_dir_all(&folder).expect("the folder can be removed");
+    }
+
+    #[test]
+    fn columns_are_searched_for_bytes_too() {
+        let marks = in_columns();
+        assert_eq!(marks.len(), 2 * MARKS.len());
+        assert!(marks.contains(&"@example.com".into()) && marks.contains(&"406578616d706c652e636f6d".into()), "{marks:?}");
+    }
 
     #[test]
     fn a_line_with_a_canary_is_found_and_no_other() {

@@ -15,7 +15,7 @@ use ordeal::{
     results::{Line, Origin, Ran, Results, Setting},
     run::{self, Settings},
     seeds,
-    series::{Beside, Wanted},
+    series::{self, Beside, Wanted},
     server::Server,
     tries,
 };
@@ -188,12 +188,13 @@ fn left(arguments: &Arguments) -> anyhow::Result<Vec<u64>> {
 async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {
     let (root, left) = (std::path::absolute(&arguments.folder)?, left(arguments)?);
     if left.is_empty() {
-        return Ok(true);
+        return touches_all(arguments, 0, &Coverage::default());
     }
     std::fs::create_dir_all(&root)?;
     let standby = classes(&arguments.faults)?.contains(&Class::Promotion);
     let server = Arc::new(Server::start(&root.join("server"), standby).await?);
     let (mut coverage, mut is_clean) = (Coverage::default(), true);
+    let runs = left.len();
     for seed in left {
         let settings = settings(arguments, seed, &root)?;
         let report = match run::run(&settings, &server).await {
@@ -213,7 +214,7 @@ async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {
         note(arguments, Ran::of(Origin::here(), Setting::of(&settings), &report))?;
     }
     print!("{}", coverage.table());
-    Ok(is_clean)
+    Ok(touches_all(arguments, runs, &coverage)? && is_clean)
 }
 
 /// Runs seeds beside each other, each in a process of its own; false when one failed.
@@ -230,7 +231,27 @@ fn run_beside(arguments: &Arguments) -> anyhow::Result<bool> {
     if !failed.is_empty() {
         eprintln!("seeds {failed:?} failed");
     }
-    Ok(failed.is_empty())
+    Ok(touches_all(arguments, 0, &Coverage::default())? && failed.is_empty())
+}
+
+/// Whether the series has touched all that one of its length must: by the journal, which has what was run before, or else by
+/// what was run here.
+fn touches_all(arguments: &Arguments, runs: usize, coverage: &Coverage) -> anyhow::Result<bool> {
+    let everything = classes(&arguments.faults)?.len() == Class::ALL.len() && arguments.places.is_empty();
+    if !everything || planted(arguments).is_some() {
+        return Ok(true);
+    }
+    let untouched = match &arguments.results {
+        Some(folder) => {
+            let (runs, coverage) = Results::read(folder)?.touched(arguments.seed..arguments.seed + arguments.runs);
+            series::untouched(runs, &coverage)
+        }
+        None => series::untouched(runs, coverage),
+    };
+    if !untouched.is_empty() {
+        eprintln!("the series proves nothing of what it has not touched: {}", untouched.join(", "));
+    }
+    Ok(untouched.is_empty())
 }
 
 /// Adds a run to the journal, where one is kept.

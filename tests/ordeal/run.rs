@@ -176,8 +176,8 @@ async fn act(settings: &Settings, stage: &Arc<Stage>) -> anyhow::Result<(Observe
     observed.stuck = drain(stage, settings.drain).await?;
     if observed.stuck.is_empty() {
         observed.silent = probe(stage, settings.drain).await?;
-        observed.figures = figures(stage).await?;
     }
+    observed.figures = figures(stage).await?;
     watching.cancel();
     let seen = watcher.await?;
     observed.doctor = examine(stage).await?;
@@ -289,12 +289,15 @@ async fn probe(stage: &Stage, limit: Duration) -> anyhow::Result<Vec<String>> {
     Ok(silent)
 }
 
-/// What `/metrics` of every web process shows.
+/// What `/metrics` of every web process shows that answers: whether all of them do is the probe's business.
 async fn figures(stage: &Stage) -> anyhow::Result<Vec<String>> {
     let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
     let mut pages = Vec::new();
     for port in &stage.ports {
-        pages.push(http.get(format!("http://127.0.0.1:{port}/metrics")).send().await?.text().await?);
+        let answer = http.get(format!("http://127.0.0.1:{port}/metrics")).send().await.and_then(reqwest::Response::error_for_status);
+        if let Ok(answer) = answer {
+            pages.extend(answer.text().await);
+        }
     }
     Ok(pages)
 }

@@ -9,7 +9,10 @@ use std::{
     sync::Mutex,
 };
 
-use crate::results::{Line, Origin, Ran, Results, Setting};
+use crate::{
+    coverage::Coverage,
+    results::{COMMIT_OF_SERIES, Line, Origin, Ran, Results, Setting},
+};
 
 /// The seeds of a series.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +38,14 @@ impl Wanted {
         left.retain(|seed| seen.insert(*seed));
         left
     }
+}
+
+/// From so many runs on chance is no excuse for what they have not touched.
+const LONG: usize = 100;
+
+/// What a series with every fault proves nothing of: a short one is not asked.
+pub fn untouched(runs: usize, coverage: &Coverage) -> Vec<String> {
+    if runs < LONG { Vec::new() } else { coverage.missing() }
 }
 
 /// How runs go on beside each other.
@@ -68,12 +79,12 @@ impl Beside {
             let folder = self.folder.join(format!("beside-{place}"));
             fs::create_dir_all(&folder)?;
             while let Some(seed) = next() {
+                let lines = self.lines(seed)?;
                 let output = self.one(seed, &folder)?;
                 fs::write(folder.join(format!("seed-{seed}.txt")), [&output.stdout[..], &output.stderr].concat())?;
                 print!("{}", String::from_utf8_lossy(&output.stdout));
-                if !output.status.success() {
+                if !self.account(seed, lines, &output)? || !output.status.success() {
                     failed.lock().expect("no holder of this lock panics").push(seed);
-                    self.account(seed, &output)?;
                 }
             }
             Ok(())
@@ -88,24 +99,73 @@ impl Beside {
     fn one(&self, seed: u64, folder: &Path) -> io::Result<Output> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(&self.arguments).args(["--seed", &seed.to_string(), "--runs", "1", "--again", "--beside", "0"]);
+        command.env(COMMIT_OF_SERIES, &Origin::here().commit);
         command.arg("--folder").arg(folder).stdin(Stdio::null()).output()
     }
 
-    /// A run that failed and said of what has its line; of any other one is written here.
-    fn account(&self, seed: u64, output: &Output) -> io::Result<()> {
-        let said = String::from_utf8_lossy(&output.stdout).contains(&format!("seed {seed}: "));
-        let Some(pages) = self.pages.as_ref().filter(|_| !said) else { return Ok(()) };
+    /// How many lines of the journal are of a seed, which no other process runs.
+    fn lines(&self, seed: u64) -> io::Result<usize> {
+        let results = self.pages.as_deref().map(Results::read).transpose()?;
+        Ok(results.map_or(0, |results| results.runs().iter().filter(|ran| ran.seed == seed).count()))
+    }
+
+    /// Whether the journal has one more line of a seed than before its run, where one is kept: what the process said is no
+    /// proof of that. A line that is missing is written here.
+    fn account(&self, seed: u64, before: usize, output: &Output) -> io::Result<bool> {
+        let Some(pages) = &self.pages else { return Ok(true) };
+        if self.lines(seed)? > before {
+            return Ok(true);
+        }
         let words = String::from_utf8_lossy(&output.stderr);
         let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("its process ended without a word");
         let broken = Ran::broken(Origin::here(), self.setting.clone(), seed, Some(last.into()));
-        Results::read(pages)?.add(&Line::Run(Box::new(broken)))
+        Results::read(pages)?.add(&Line::Run(Box::new(broken)))?;
+        Ok(false)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::*;
     use crate::results::tests::{ran, results};
+
+    #[test]
+    fn a_run_without_a_line_gets_one_whatever_it_said() {
+        let pages = std::env::temp_dir().join(format!("ordeal-series-{}", std::process::id()));
+        fs::create_dir_all(&pages).expect("a folder can be made");
+        let setting = ran(1, "a", 0).setting;
+        let series = Beside { places: 1, arguments: Vec::new(), setting, folder: pages.clone(), pages: Some(pages.clone()) };
+        let words = |text: &str| text.as_bytes().to_vec();
+        let output = Output { status: ExitStatusExt::from_raw(9), stdout: words("seed 7: 3 jobs\n"), stderr: words("it is full\n\n") };
+        let account = |before: usize| series.account(7, before, &output).expect("the journal can be written");
+        assert!(!account(0), "the journal has no line, though the process said that its run had ended");
+        assert!(account(0), "now it has one");
+        assert!(!account(1), "which is not of a run that began later");
+        let journal = Results::read(&pages).expect("the journal can be read");
+        let broke: Vec<_> = journal.runs().iter().map(|ran| (ran.seed, ran.broke.as_deref())).collect();
+        assert_eq!(broke, [(7, Some("it is full")), (7, Some("it is full"))]);
+        fs::remove_dir_all(&pages).expect("the folder can be removed");
+    }
+
+    #[test]
+    fn a_long_series_must_have_touched_everything() {
+        let runs = |count: u64, places: &[&str]| {
+            let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+            results((1..=count).map(|seed| Ran { places: places.clone(), ..ran(seed, "a", 0) }).collect(), Vec::new())
+        };
+        let untouched = |results: &Results| {
+            let (runs, coverage) = results.touched(1..1000);
+            untouched(runs, &coverage)
+        };
+        let everywhere = engine::failpoint::STATEMENTS.as_slice();
+        assert_eq!(untouched(&runs(100, everywhere)), Vec::<String>::new());
+        assert_eq!(untouched(&runs(99, &everywhere[1..])), Vec::<String>::new());
+        let first = everywhere[0];
+        assert_eq!(untouched(&runs(100, &everywhere[1..])), [format!("place: {first} before"), format!("place: {first} after")]);
+        assert_eq!(runs(100, everywhere).touched(5..8).0, 3, "only what the series asked for counts");
+    }
 
     #[test]
     fn a_series_goes_on_where_the_journal_ends() {

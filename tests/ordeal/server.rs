@@ -157,6 +157,11 @@ impl Server {
         self.front.port()
     }
 
+    /// The folder of its nodes' logs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Something that the server's owner owns.
     pub async fn data(&self) -> PathBuf {
         self.nodes.lock().await.primary.data().into()

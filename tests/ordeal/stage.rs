@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    canaries::LogEnds,
     ledger::Ledger,
     model::POLICY,
     pooler::Pooler,
@@ -52,6 +53,8 @@ pub struct Stage {
     pub folder: PathBuf,
     /// The server.
     pub server: Arc<Server>,
+    /// How much the server had logged before.
+    pub server_logs: LogEnds,
     /// The run's database.
     pub database: Database,
     /// Connections to it, past every proxy: for operators and for looking.
@@ -85,6 +88,7 @@ impl Stage {
     pub async fn set(settings: &Settings, server: Arc<Server>, folder: PathBuf) -> anyhow::Result<Arc<Self>> {
         let planted = settings.planted.clone();
         std::fs::create_dir_all(&folder)?;
+        let server_logs = LogEnds::of(server.folder())?;
         let database = server.database().await?;
         let options = || PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(5));
         let pool = options().connect(&database.url).await?;
@@ -114,6 +118,7 @@ impl Stage {
             seed: settings.seed,
             folder,
             server,
+            server_logs,
             database,
             pool,
             pooler,

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    inputs::{self, Counts, webhooks},
+    inputs::{self, Counts, Wrong, webhooks},
     results::{Line, Origin, Results, Tried},
     server::Server,
 };
@@ -33,9 +33,7 @@ pub fn webhooks(seed: u64, times: u64, pages: Option<&Path>) -> anyhow::Result<(
         if results.as_ref().is_some_and(|results| results.has_tried(WEBHOOKS, seed, times)) {
             continue;
         }
-        let came = webhooks::mutate(seed, times);
-        let came = came.map(|counts| Counts { tried: counts.tried, taken: counts.unchanged, refused: counts.tried - counts.unchanged });
-        note(results.as_mut(), WEBHOOKS, seed, came)?;
+        note(results.as_mut(), WEBHOOKS, seed, webhooks::mutate(seed, times))?;
     }
     Ok(())
 }
@@ -65,7 +63,7 @@ pub async fn inputs(server: &Arc<Server>, seed: u64, times: u64, pages: Option<&
 }
 
 /// Says what a part came to, and adds it to the journal.
-fn note(results: Option<&mut Results>, kind: &str, seed: u64, came: Result<Counts, String>) -> anyhow::Result<()> {
+fn note(results: Option<&mut Results>, kind: &str, seed: u64, came: Result<Counts, Wrong>) -> anyhow::Result<()> {
     if let Some(results) = results {
         results.add(&Line::Inputs(Tried::of(Origin::here(), kind, seed, &came)))?;
     }

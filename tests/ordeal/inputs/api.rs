@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use web::api::{Scope, tokens};
 
-use super::{Counts, text};
+use super::{Counts, Wrong, text};
 use crate::{
     chance::{Purpose, stream},
     process::child,
@@ -51,7 +51,13 @@ const FIELDS: [&str; 14] = [
 ///
 /// # Errors
 /// The first that was answered with 5xx, with no sentence, or not at all; or a job that was promised and is not there.
-pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Counts, String> {
+pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Counts, Wrong> {
+    let mut counts = Counts::default();
+    let came = go(server, seed, times, &mut counts).await;
+    counts.ended(came)
+}
+
+async fn go(server: &Arc<Server>, seed: u64, times: u64, counts: &mut Counts) -> Result<(), String> {
     let database = server.database().await.map_err(|error| error.to_string())?;
     let pool = PgPoolOptions::new().max_connections(8).connect(&database.url).await.map_err(|error| error.to_string())?;
     let token = tokens::create(&pool, "ordeal", &[Scope::JobsRead, Scope::JobsWrite], "the ordeal", None).await;
@@ -65,7 +71,6 @@ pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Coun
     let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).pool_idle_timeout(Duration::from_secs(2)).no_proxy();
     let http = http.build().map_err(|error| error.to_string())?;
     let mut random = stream(seed, Purpose::Inputs, 2);
-    let mut counts = Counts::default();
     for _ in 0..times {
         let (path, body) = (PATHS.choose(&mut random).copied().unwrap_or("/"), body(&mut random));
         let method = if random.random_ratio(4, 5) { reqwest::Method::POST } else { reqwest::Method::GET };
@@ -93,7 +98,7 @@ pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Coun
     process.await.map_err(|error| error.to_string())?;
     pool.close().await;
     server.drop_database(&database.name).await.map_err(|error| error.to_string())?;
-    Ok(counts)
+    Ok(())
 }
 
 async fn is_there(pool: &sqlx::PgPool, answer: &str) -> Result<(), String> {

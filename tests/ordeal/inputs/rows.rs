@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::{Counts, text};
+use super::{Counts, Wrong, text};
 use crate::{
     chance::{Purpose, stream},
     server::Server,
@@ -83,7 +83,13 @@ impl Job for Sound {
 ///
 /// # Errors
 /// The edits after which a job that they were not about did not run, or the worker ended.
-pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Counts, String> {
+pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Counts, Wrong> {
+    let mut counts = Counts::default();
+    let came = go(server, seed, times, &mut counts).await;
+    counts.ended(came)
+}
+
+async fn go(server: &Arc<Server>, seed: u64, times: u64, counts: &mut Counts) -> Result<(), String> {
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let database = server.database().await.map_err(|error| said(&error))?;
     let pool = PgPoolOptions::new().max_connections(12).connect(&database.url).await.map_err(|error| said(&error))?;
@@ -91,7 +97,6 @@ pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Coun
     let config = WorkerConfig { name: "sound".into(), queues: vec!["default".into()], lease: LEASE, ..WorkerConfig::default() };
     let working = tokio::spawn(Worker::new(pool.clone(), Kinds::default().with::<Sound>(), config).run(stop.clone()));
     let mut random = stream(seed, Purpose::Inputs, 3);
-    let mut counts = Counts::default();
     let mut judged = Ok(());
     while counts.tried < times && judged.is_ok() && !working.is_finished() {
         let mut edits = Vec::new();
@@ -115,7 +120,7 @@ pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Coun
     }
     pool.close().await;
     server.drop_database(&database.name).await.map_err(|error| said(&error))?;
-    Ok(counts)
+    Ok(())
 }
 
 /// Makes a job and an edit in one transaction; none when the tables refuse the edit.

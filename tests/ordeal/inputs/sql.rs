@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-use super::{Counts, text};
+use super::{Counts, Wrong, text};
 use crate::{
     chance::{Purpose, stream},
     server::Server,
@@ -28,11 +28,16 @@ const SPANS: [&str; 8] = ["0", "-1 second", "1 second", "100 years", "178000000 
 ///
 /// # Errors
 /// The first call that met an error of the engine's own making, or made a job that stands nowhere.
-pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Counts, String> {
+pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Counts, Wrong> {
+    let mut counts = Counts::default();
+    let came = go(server, seed, times, &mut counts).await;
+    counts.ended(came)
+}
+
+async fn go(server: &Arc<Server>, seed: u64, times: u64, counts: &mut Counts) -> Result<(), String> {
     let database = server.database().await.map_err(|error| error.to_string())?;
     let pool = PgPoolOptions::new().connect(&database.url).await.map_err(|error| error.to_string())?;
     let mut random = stream(seed, Purpose::Inputs, 1);
-    let mut counts = Counts::default();
     for _ in 0..times {
         let call = call(&mut random);
         counts.tried += 1;
@@ -52,7 +57,7 @@ pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Coun
     judge(&pool).await?;
     pool.close().await;
     server.drop_database(&database.name).await.map_err(|error| error.to_string())?;
-    Ok(counts)
+    Ok(())
 }
 
 /// Every job stands somewhere, and the doctor agrees.

@@ -14,7 +14,7 @@ use serde_json::{json, value::RawValue};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::{Counts, text};
+use super::{Counts, Wrong, text};
 use crate::{
     chance::{Purpose, stream},
     server::Server,
@@ -60,14 +60,19 @@ fn digest(text: &str) -> String {
 ///
 /// # Errors
 /// The first that was changed, refused without a reason, or held something up.
-pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Counts, String> {
+pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Counts, Wrong> {
+    let mut counts = Counts::default();
+    let came = go(server, seed, times, &mut counts).await;
+    counts.ended(came)
+}
+
+async fn go(server: &Arc<Server>, seed: u64, times: u64, counts: &mut Counts) -> Result<(), String> {
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let database = server.database().await.map_err(|error| said(&error))?;
     let pool = PgPoolOptions::new().max_connections(12).connect(&database.url).await.map_err(|error| said(&error))?;
     let stop = CancellationToken::new();
     let config = WorkerConfig { name: "echo".into(), queues: vec!["default".into()], concurrency: 16, ..WorkerConfig::default() };
     let working = tokio::spawn(Worker::new(pool.clone(), Kinds::default().with::<Echo>(), config).run(stop.clone()));
-    let mut counts = Counts::default();
     let mut random = stream(seed, Purpose::Inputs, 0);
     let mut judged = Ok(());
     while counts.tried < times && judged.is_ok() {
@@ -90,7 +95,7 @@ pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Coun
     ended.map_err(|error| said(&error))?;
     pool.close().await;
     server.drop_database(&database.name).await.map_err(|error| said(&error))?;
-    Ok(counts)
+    Ok(())
 }
 
 /// The job of a value; none when it was refused, as PostgreSQL itself says it must be.

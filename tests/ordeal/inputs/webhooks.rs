@@ -7,26 +7,18 @@ use web::{
     webhooks::{jsonb, signature::Verifier},
 };
 
+use super::{Counts, Wrong};
 use crate::{
     chance::{Purpose, stream},
     process::child::SECRET,
     workload::shop::{DISORDER, shop},
 };
 
-/// What came of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Requests that were tried.
-    pub tried: u64,
-    /// Of them, those that had come out as they were.
-    pub unchanged: u64,
-}
-
-/// Tries so many changed webhooks.
+/// Tries so many changed webhooks; those that had come out as they were are taken.
 ///
 /// # Errors
 /// The first that was accepted though something was changed, or refused though nothing was.
-pub fn mutate(seed: u64, times: u64) -> Result<Counts, String> {
+pub fn mutate(seed: u64, times: u64) -> Result<Counts, Wrong> {
     let mut random = stream(seed, Purpose::Shop, 1);
     let verifier = Verifier::new(&Secret::new(SECRET), None);
     let shop = shop(seed);
@@ -40,14 +32,16 @@ pub fn mutate(seed: u64, times: u64) -> Result<Counts, String> {
             if random.random_ratio(1, 2) { change_body(&mut random, &mut body) } else { change_header(&mut random, &mut header) }
         }
         let unchanged = body == original && header == signature;
+        counts.tried += 1;
         if verifier.accepts(&body, &header) != unchanged {
             let header = String::from_utf8_lossy(&header);
-            return Err(format!("webhook {n} of seed {seed}, with the signature {header:?}, was judged wrongly: unchanged is {unchanged}"));
+            let words = format!("webhook {n} of seed {seed}, with the signature {header:?}, was judged wrongly: unchanged is {unchanged}");
+            return counts.ended(Err(words));
         }
         // What is signed and strange is stored: the check of the body gives an answer to whatever it is.
         let _ = jsonb::check(&body);
-        counts.tried += 1;
-        counts.unchanged += u64::from(unchanged);
+        counts.taken += u64::from(unchanged);
+        counts.refused += u64::from(!unchanged);
     }
     Ok(counts)
 }

@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Origin;
-use crate::{coverage::Coverage, inputs::Counts, report::Report, run::Settings};
+use crate::{
+    coverage::Coverage,
+    inputs::{Counts, Wrong},
+    report::Report,
+    run::Settings,
+};
 
 /// How many violations of one checker a line has in words.
 const IN_WORDS: usize = 3;
@@ -185,9 +190,11 @@ impl Ran {
 
 impl Tried {
     /// What a series came to.
-    pub fn of(origin: Origin, inputs: &str, seed: u64, came: &Result<Counts, String>) -> Self {
-        let counts = came.as_ref().copied().unwrap_or_default();
-        let wrong = came.as_ref().err().cloned();
+    pub fn of(origin: Origin, inputs: &str, seed: u64, came: &Result<Counts, Wrong>) -> Self {
+        let (counts, wrong) = match came {
+            Ok(counts) => (counts, None),
+            Err(wrong) => (&wrong.counts, Some(wrong.words.clone())),
+        };
         Self { origin, inputs: inputs.into(), seed, tried: counts.tried, taken: counts.taken, refused: counts.refused, wrong }
     }
 }
@@ -213,6 +220,15 @@ fn long(places: &[String]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_series_that_was_judged_wrongly_keeps_what_it_had_tried() {
+        let counts = Counts { tried: 7, taken: 4, refused: 2 };
+        let origin = crate::results::tests::ran(1, "a", 0).origin;
+        let tried = Tried::of(origin, "rows", 3, &Err(Wrong { counts, words: "a row was lost".into() }));
+        assert_eq!((tried.tried, tried.taken, tried.refused), (7, 4, 2));
+        assert_eq!(tried.wrong.as_deref(), Some("a row was lost"));
+    }
 
     #[test]
     fn places_are_the_same_after_the_journal() {

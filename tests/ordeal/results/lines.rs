@@ -2,11 +2,15 @@
 
 use std::{
     fs, io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use super::{Line, Ran, Tried, page};
-use crate::journal::{self, Journal};
+use crate::{
+    coverage::Coverage,
+    journal::{self, Journal},
+};
 
 /// The file of the journal.
 pub const JOURNAL: &str = "runs.jsonl";
@@ -88,6 +92,16 @@ impl Results {
     /// Whether so many inputs of a seed were tried, and all judged rightly.
     pub fn has_tried(&self, inputs: &str, seed: u64, times: u64) -> bool {
         self.tried.iter().any(|tried| tried.inputs == inputs && tried.seed == seed && tried.wrong.is_none() && tried.tried >= times)
+    }
+
+    /// How many runs of these seeds came to an end, and what they have touched together.
+    pub fn touched(&self, seeds: Range<u64>) -> (usize, Coverage) {
+        let (mut runs, mut coverage) = (0, Coverage::default());
+        for ran in self.runs.iter().filter(|ran| ran.broke.is_none() && seeds.contains(&ran.seed)) {
+            runs += 1;
+            coverage.add(&ran.coverage());
+        }
+        (runs, coverage)
     }
 
     /// The seeds whose last run failed.

@@ -12,4 +12,4 @@ pub use line::{Judged, Line, Ran, Setting, Tried};
 #[cfg(test)]
 pub(crate) use lines::tests;
 pub use lines::{JOURNAL, PAGE, Results};
-pub use origin::Origin;
+pub use origin::{COMMIT_OF_SERIES, Origin};

@@ -5,7 +5,7 @@ use std::{
     fmt::Write,
 };
 
-use super::{JOURNAL, Results, figures::Figures, seeds};
+use super::{JOURNAL, Results, Tried, figures::Figures, seeds};
 use crate::faults::Class;
 
 /// The page of a journal.
@@ -101,17 +101,32 @@ fn inputs(results: &Results) -> String {
     kinds.dedup();
     for kind in kinds {
         let of: Vec<_> = results.tried().iter().filter(|tried| tried.inputs == kind).collect();
-        let sum = |count: fn(&super::Tried) -> u64| of.iter().map(|tried| count(tried)).sum::<u64>();
+        let once = once(&of);
+        let sum = |count: fn(&Tried) -> u64| once.iter().map(|tried| count(tried)).sum::<u64>();
         let seeds: BTreeSet<u64> = of.iter().map(|tried| tried.seed).collect();
         let wrong: Vec<String> = of
             .iter()
-            .filter_map(|tried| Some(format!("seed {} on {}: {:.200}", tried.seed, tried.origin.commit, first_line(tried.wrong.as_ref()?))))
+            .filter_map(|tried| {
+                Some(format!("seed {} on {}: {:.200}", tried.seed, tried.origin.source(), first_line(tried.wrong.as_ref()?)))
+            })
             .collect();
         let wrong = if wrong.is_empty() { "0".to_owned() } else { wrong.join("; ").replace('|', "/") };
         let (tried, taken, refused) = (sum(|tried| tried.tried), sum(|tried| tried.taken), sum(|tried| tried.refused));
         let _ = writeln!(table, "| {kind} | {} | {tried} | {taken} | {refused} | {wrong} |", seeds.len());
     }
     table
+}
+
+/// Of the parts that one build tried of a seed, the longest: all others are its beginning.
+fn once<'a>(parts: &[&'a Tried]) -> Vec<&'a Tried> {
+    let mut longest: BTreeMap<(u64, &str, bool), &Tried> = BTreeMap::new();
+    for part in parts {
+        let known = longest.entry((part.seed, &part.origin.commit, part.origin.optimised)).or_insert(part);
+        if part.tried > known.tried {
+            *known = part;
+        }
+    }
+    longest.into_values().collect()
 }
 
 fn first_line(text: &str) -> &str {
@@ -144,7 +159,7 @@ fn builds(results: &Results) -> String {
     let mut rows: Vec<_> = builds.into_iter().collect();
     rows.sort_by(|(_, one), (_, other)| one.days.cmp(&other.days));
     let mut table = String::from(
-        "\nBuilds; `+` is one whose sources differ from the commit:\n\n| commit | built | machine | days | runs | failed | series of bad inputs |\n|---|---|---|---|---:|---:|---:|\n",
+        "\nBuilds; `+` is one whose sources differ from the commit. One without optimisation does not know its own: it says which one was there when its series began.\n\n| commit | built | machine | days | runs | failed | series of bad inputs |\n|---|---|---|---|---:|---:|---:|\n",
     );
     for ((commit, built, machine), Build { days, runs, failed, tried }) in rows {
         let days = days.into_iter().collect::<Vec<_>>().join(", ");
@@ -156,16 +171,13 @@ fn builds(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{
-            Tried,
-            lines::tests::{ran, results},
-        },
+        super::lines::tests::{ran, results},
         *,
     };
 
-    fn tried(seed: u64, wrong: Option<&str>) -> Tried {
-        let origin = ran(1, "c", 0).origin;
-        Tried { origin, inputs: "rows".into(), seed, tried: 100, taken: 60, refused: 40, wrong: wrong.map(Into::into) }
+    fn tried(commit: &str, seed: u64, tried: u64, wrong: Option<&str>) -> Tried {
+        let origin = ran(1, commit, 0).origin;
+        Tried { origin, inputs: "rows".into(), seed, tried, taken: tried * 6 / 10, refused: tried * 4 / 10, wrong: wrong.map(Into::into) }
     }
 
     #[test]
@@ -193,8 +205,21 @@ mod tests {
 
     #[test]
     fn a_page_of_bad_inputs_says_what_was_judged_wrongly() {
-        let page = page(&results(Vec::new(), vec![tried(1, None), tried(2, Some("a row | was lost\nafter much"))]));
+        let page = page(&results(Vec::new(), vec![tried("c", 1, 100, None), tried("c", 2, 100, Some("a row | was lost\nafter much"))]));
         assert!(page.contains("| rows | 2 | 200 | 120 | 80 | seed 2 on c: a row / was lost |"), "{page}");
         assert!(page.contains("| c | release | 2 cores | 1970-01-01 | 0 | 0 | 2 |"), "{page}");
+    }
+
+    #[test]
+    fn the_same_inputs_are_counted_once_a_build() {
+        let tries = vec![
+            tried("c", 1, 50, None),
+            tried("c", 1, 100, None),
+            tried("c", 1, 20, Some("a row was lost")),
+            tried("d", 1, 10, None),
+            tried("c", 2, 10, None),
+        ];
+        let page = page(&results(Vec::new(), tries));
+        assert!(page.contains("| rows | 2 | 120 | 72 | 48 | seed 1 on c: a row was lost |"), "{page}");
     }
 }

@@ -14,7 +14,7 @@ pub fn table(results: &Results) -> String {
     let changes = std::fs::read_to_string(CHANGELOG).unwrap_or_default();
     for (place, ran) in results.runs().iter().enumerate().filter(|(_, ran)| !ran.is_clean()) {
         let (day, since) = (ran.origin.at.format("%Y-%m-%d"), since(ran.seed, &results.runs()[place + 1..], &changes));
-        let _ = writeln!(rows, "| {} | {} | {day} | {} | {since} |", ran.seed, ran.origin.commit, what(ran));
+        let _ = writeln!(rows, "| {} | {} | {day} | {} | {since} |", ran.seed, ran.origin.source(), what(ran));
     }
     if rows.is_empty() {
         return rows;
@@ -36,16 +36,17 @@ fn what(ran: &Ran) -> String {
     words.join("; ")
 }
 
-/// What later runs of a seed came to, and what the changelog says of it.
+/// What later runs of a seed came to; and what the changelog says of it, once the last of them is clean: before that, what it
+/// says is of another failure, or mends nothing.
 fn since(seed: u64, later: &[Ran], changes: &str) -> String {
     let of_seed: Vec<&Ran> = later.iter().filter(|ran| ran.seed == seed).collect();
     let clean = of_seed.iter().filter(|ran| ran.is_clean()).count();
     let mut since = match of_seed.last() {
         None => "not run again".to_owned(),
-        Some(last) if last.is_clean() => format!("clean on {}, {clean} of {} runs", last.origin.commit, of_seed.len()),
-        Some(last) => format!("failed on {}, clean in {clean} of {} runs", last.origin.commit, of_seed.len()),
+        Some(last) if last.is_clean() => format!("clean on {}, {clean} of {} runs", last.origin.source(), of_seed.len()),
+        Some(last) => format!("failed on {}, clean in {clean} of {} runs", last.origin.source(), of_seed.len()),
     };
-    if let Some(entry) = change(changes, seed) {
+    if let Some(entry) = change(changes, seed).filter(|_| of_seed.last().is_some_and(|last| last.is_clean())) {
         let _ = write!(since, ". Changelog: {}", cell(&entry));
     }
     since
@@ -78,6 +79,15 @@ mod tests {
         assert!(table.contains("| 1 | a | 1970-01-01 | I1, 1 times: job 0 is / lost | clean on b, 1 of 1 runs |"), "{table}");
         assert!(table.contains("| 3 | a | 1970-01-01 | I1, 2 times: job 0 is / lost | not run again |"), "{table}");
         assert!(!table.contains("| 2 |"));
+    }
+
+    #[test]
+    fn a_change_is_shown_of_a_seed_that_is_clean_since() {
+        let text = "# Changes\n\n- Mended (seed 1)";
+        assert_eq!(since(1, &[], text), "not run again");
+        assert_eq!(since(1, &[ran(2, "b", 0)], text), "not run again");
+        assert_eq!(since(1, &[ran(1, "b", 0)], text), "clean on b, 1 of 1 runs. Changelog: Mended (seed 1)");
+        assert_eq!(since(1, &[ran(1, "b", 0), ran(1, "c", 1)], text), "failed on c, clean in 1 of 2 runs");
     }
 
     #[test]
