@@ -62,11 +62,34 @@ fn begun_early(facts: &Facts, job: &Job, before: &HashMap<i64, i64>) -> Option<S
         facts.intents.iter().find(|intent| intent.programs.iter().any(|program| program.key == key)).map(|intent| intent.at_us)
     };
     let began = facts.words.iter().find(|word| word.job == job.id && matches!(word.what, What::Started(_)))?.at_us;
-    let mut first = job.id;
-    while let Some(earlier) = before.get(&first) {
-        first = *earlier;
-    }
+    let Some(first) = first_of(job.id, before) else { return Some("those that were displaced for it lead back to it".into()) };
     let (wait, at_most) = (DEBOUNCE_MS.0 as i64 * 1000, DEBOUNCE_MS.1 as i64 * 1000);
     let due = (meant(job.id)? + wait).min(meant(first)? + at_most);
     (began + TOLERANCE_US < due).then(|| format!("it began {} ms before its time", (due - began) / 1000))
+}
+
+/// The first of those of which each was displaced by the next, and the last by this job; none when wrong words lead in a circle.
+fn first_of(job: i64, before: &HashMap<i64, i64>) -> Option<i64> {
+    let mut first = job;
+    for _ in 0..=before.len() {
+        match before.get(&first) {
+            Some(earlier) => first = *earlier,
+            None => return Some(first),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_lead_in_a_circle_are_no_way_to_the_first() {
+        let before = HashMap::from([(3, 2), (2, 5), (7, 7), (9, 8), (8, 9)]);
+        assert_eq!(first_of(3, &before), Some(5), "who has a higher number may have had the key before");
+        assert_eq!(first_of(4, &before), Some(4));
+        assert_eq!(first_of(7, &before), None);
+        assert_eq!(first_of(9, &before), None);
+    }
 }
