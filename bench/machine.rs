@@ -40,3 +40,14 @@ pub fn describe(postgresql: &str) -> Machine {
         day: chrono::Utc::now().date_naive(),
     }
 }
+
+/// The last commit that changed what is measured; none, where it was changed since, or is no checkout.
+pub fn build() -> Option<String> {
+    const PARTS: [&str; 6] = ["engine", "migrations", "web", "jobs", "bench", "Cargo.lock"];
+    let git = |arguments: &[&str]| {
+        let ended = std::process::Command::new("git").current_dir(crate::home().join("..")).args(arguments).args(PARTS).output().ok()?;
+        ended.status.success().then(|| String::from_utf8_lossy(&ended.stdout).trim().to_string())
+    };
+    let unchanged = git(&["status", "--porcelain", "--", ":!bench/results.json"])?.is_empty();
+    git(&["log", "-1", "--format=%h", "--"]).filter(|commit| unchanged && !commit.is_empty())
+}

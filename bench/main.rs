@@ -78,6 +78,9 @@ struct Options {
     /// Write the results to `bench/results.json` and the README's table.
     #[arg(long)]
     record: bool,
+    /// Add the rounds to those that are recorded, of the same build on the same machine; implies `record`.
+    #[arg(long)]
+    more: bool,
 }
 
 #[tokio::main]
@@ -110,21 +113,47 @@ fn list() {
 }
 
 async fn measure(workloads: &[Workload], options: Options) -> anyhow::Result<()> {
-    let (record, rounds, alone) = (options.record, options.rounds, options.alone);
+    let (record, more, rounds, alone) = (options.record || options.more, options.more, options.rounds, options.alone);
     let stage = Stage::set(options).await?;
-    let mut figures = Figures::default();
-    let measured = rounds_of(&stage, workloads, rounds, &mut figures).await;
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let command = format!("cargo run --release -p bench -- {}", arguments.join(" "));
-    let results = page::Results { machine: machine::describe(&stage.server_version), command, rounds, peers: beside(alone), figures };
+    let begun = begin(&stage, more, alone);
+    let Ok(mut results) = begun else {
+        stage.strike().await?;
+        return begun.map(drop);
+    };
+    let mut measured = Ok(());
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}");
+        measured = one_round(&stage, workloads, round == 1, &mut results).await;
+        if measured.is_err() {
+            break;
+        }
+        if record {
+            page::record(&results)?;
+            page::write(&results)?;
+        }
+    }
     println!("{}", page::report(&results));
     stage.strike().await?;
-    measured?;
-    if record {
-        page::record(&results)?;
-        page::write(&results)?;
+    measured
+}
+
+/// The results before the first round of this run: none, or with `more` those that are recorded.
+fn begin(stage: &Stage, more: bool, alone: bool) -> anyhow::Result<page::Results> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = format!("cargo run --release -p bench -- {}", arguments.join(" "));
+    let (machine, build) = (machine::describe(&stage.server_version), machine::build());
+    if !more {
+        return Ok(page::Results { machine, build, commands: vec![command], rounds: 0, peers: beside(alone), figures: Figures::default() });
     }
-    Ok(())
+    let mut results = page::recorded()?;
+    results.require_same(&machine, build.as_deref())?;
+    if !results.commands.contains(&command) {
+        results.commands.push(command);
+    }
+    let (measured, absent) = beside(alone);
+    results.peers.0.extend(measured.iter().filter(|name| !results.peers.0.contains(name)).cloned().collect::<Vec<_>>());
+    results.peers.1 = absent.into_iter().filter(|name| !results.peers.0.contains(name)).collect();
+    Ok(results)
 }
 
 /// The peers that are measured, and those that are not installed.
@@ -134,23 +163,23 @@ fn beside(alone: bool) -> (Vec<String>, Vec<String>) {
     (names(installed), if alone { Vec::new() } else { names(absent) })
 }
 
-async fn rounds_of(stage: &Stage, workloads: &[Workload], rounds: usize, figures: &mut Figures) -> anyhow::Result<()> {
-    for round in 1..=rounds {
-        for workload in workloads.iter().filter(|workload| round == 1 || !workload.is_long()) {
-            eprintln!("round {round} of {rounds}: {}", workload.name());
-            workload.measure(stage, figures).await?;
-            if !stage.options.alone {
-                peers::measure(stage, *workload, figures).await?;
-            }
+async fn one_round(stage: &Stage, workloads: &[Workload], first: bool, results: &mut page::Results) -> anyhow::Result<()> {
+    results.figures.round = results.rounds + 1;
+    for workload in workloads.iter().filter(|workload| first || !workload.is_long()) {
+        eprintln!("  {}", workload.name());
+        workload.measure(stage, &mut results.figures).await?;
+        if !stage.options.alone {
+            peers::measure(stage, *workload, &mut results.figures).await?;
         }
     }
+    results.rounds += 1;
     Ok(())
 }
 
 impl Default for Options {
     /// What the command line's defaults are, in a private server.
     fn default() -> Self {
-        Self { database: None, rounds: 5, jobs: 200_000, hold: 600, scheduled: 10_000_000, alone: true, record: false }
+        Self { database: None, rounds: 5, jobs: 200_000, hold: 600, scheduled: 10_000_000, alone: true, record: false, more: false }
     }
 }
 

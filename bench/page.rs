@@ -20,8 +20,10 @@ const END: &str = "<!-- The end of the table. -->";
 pub struct Results {
     /// Where.
     pub machine: Machine,
+    /// The last commit of what was measured; none, where that cannot be told.
+    pub build: Option<String>,
     /// What made them, as it is typed.
-    pub command: String,
+    pub commands: Vec<String>,
     /// How many rounds.
     pub rounds: usize,
     /// Peers that were measured, and those that were not.
@@ -42,6 +44,25 @@ fn readme() -> PathBuf {
 pub fn record(results: &Results) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(results)? + "\n";
     std::fs::write(file(), text).context("cannot write bench/results.json")
+}
+
+impl Results {
+    /// What a run that is to add to these needs to be like.
+    ///
+    /// # Errors
+    /// When it is not: figures of another machine, server or build do not compare.
+    pub fn require_same(&self, machine: &Machine, build: Option<&str>) -> anyhow::Result<()> {
+        let of = |machine: &Machine| format!("{} cores of {}, PostgreSQL {}", machine.cores, machine.processor, machine.postgresql);
+        let (theirs, ours) = (of(&self.machine), of(machine));
+        anyhow::ensure!(theirs == ours, "what is recorded was measured on {theirs}, and this is {ours}: measure anew, without --more");
+        anyhow::ensure!(
+            build.is_some() && self.build.as_deref() == build,
+            "what is recorded was measured of commit {}, and this is {}: measure anew, without --more",
+            self.build.as_deref().unwrap_or("unknown"),
+            build.unwrap_or("no commit's state")
+        );
+        Ok(())
+    }
 }
 
 /// The results that were kept last.
@@ -70,10 +91,10 @@ pub fn report(results: &Results) -> String {
     let Machine { processor, cores, memory_gib, postgresql, day, .. } = &results.machine;
     let (figures, rounds) = (&results.figures, results.rounds);
     let mut page = format!(
-        "`{}`\n\n{cores} cores of {processor}, {memory_gib} GiB, PostgreSQL {postgresql} on the same machine with fsync and \
+        "{}\n\n{cores} cores of {processor}, {memory_gib} GiB, PostgreSQL {postgresql} on the same machine with fsync and \
          synchronous_commit on,\nevery outcome recorded; medians of {rounds} interleaved rounds, {day}.\n\n\
          | figure | rawops | raw SQL, same tables | best peer |\n|---|---:|---:|---:|\n",
-        results.command
+        results.commands.iter().map(|command| format!("`{command}`")).collect::<Vec<_>>().join("  \n")
     );
     for name in figures.names() {
         let of = |subject| figures.median(name, subject).map(number).unwrap_or_default();

@@ -119,7 +119,7 @@ pub async fn ending(pool: &PgPool, job_id: JobId) -> Result<Option<Ending>, Stor
 ///
 /// # Errors
 /// The database's.
-pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[Ended], closing: &[i64]) -> Result<Late, sqlx::Error> {
+pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[&Ended], closing: &[i64]) -> Result<Late, sqlx::Error> {
     let outputs: Vec<Option<Json<serde_json::Value>>> = ended
         .iter()
         .map(|end| match &end.verdict {
@@ -168,7 +168,7 @@ pub async fn complete_one(
         in_run: false,
         verdict: Verdict::Completed(output.clone()),
     };
-    Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())
+    Ok(!complete(connection, worker_id, &[&ended], &[]).await?.is_empty())
 }
 
 /// Records attempts of any outcome and does what follows from it; `jitter` is drawn from 0..1 for each.
@@ -178,7 +178,7 @@ pub async fn complete_one(
 pub async fn settle(
     connection: &mut PgConnection,
     worker_id: i64,
-    ended: &[Ended],
+    ended: &[&Ended],
     jitter: &[f64],
     closing: &[i64],
 ) -> Result<Late, sqlx::Error> {

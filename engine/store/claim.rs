@@ -3,8 +3,9 @@
 mod limited;
 mod rescue;
 mod reseat;
+mod taken;
 
-use std::{collections::HashMap, time::Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -132,91 +133,12 @@ pub struct Snapshot {
     pub limited: Vec<i32>,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    xmin: i64,
-    xmax: i64,
-    last_position: i64,
-    looked_at: Option<Vec<i32>>,
-    limited_lanes: Option<Vec<i32>>,
-    head: Option<JobId>,
-    #[sqlx(flatten)]
-    job: JobRow,
-}
-
-/// The columns of a claimed job; null in a row that only says what the claim saw.
-#[derive(sqlx::FromRow)]
-struct JobRow {
-    claim_id: Option<i64>,
-    lane_id: Option<i32>,
-    #[sqlx(default)]
-    position: Option<i64>,
-    job_id: Option<JobId>,
-    attempt: Option<i32>,
-    kind: Option<String>,
-    args: Option<String>,
-    created_at: Option<DateTime<Utc>>,
-    unique_key: Option<bool>,
-    stale: Option<bool>,
-    has_parent: Option<bool>,
-    limited: Option<bool>,
-    queue: Option<String>,
-    trace_parent: Option<String>,
-}
-
-impl JobRow {
-    fn claimed(self) -> Option<Claimed> {
-        Some(Claimed {
-            claim_id: self.claim_id?,
-            lane_id: self.lane_id?,
-            position: self.position.unwrap_or(0),
-            job_id: self.job_id?,
-            attempt: self.attempt?,
-            kind: self.kind?,
-            args: self.args,
-            created_at: self.created_at,
-            unique_key: self.unique_key.unwrap_or(false),
-            stale: self.stale.unwrap_or(false),
-            has_parent: self.has_parent.unwrap_or(false),
-            limited: self.limited.unwrap_or(false),
-            queue: self.queue,
-            trace_parent: self.trace_parent,
-            ..Claimed::default()
-        })
-    }
-}
-
-/// The jobs of these rows, each that follows another in its run with that one.
-fn in_runs(rows: Vec<Row>) -> Vec<Claimed> {
-    let mut jobs: Vec<Claimed> = Vec::with_capacity(rows.len());
-    let mut heads: HashMap<JobId, usize> = HashMap::new();
-    for row in rows {
-        let head = row.head;
-        let Some(job) = row.job.claimed() else { continue };
-        let Some(head) = head else {
-            jobs.push(job);
-            continue;
-        };
-        // Heads come first.
-        let at = *heads.entry(head).or_insert_with(|| jobs.iter().position(|job| job.job_id == head).unwrap_or(0));
-        let head = &mut jobs[at];
-        // The slot is the last one's.
-        match head.followers.last_mut() {
-            Some(before) => before.limited = false,
-            None => head.limited = false,
-        }
-        head.in_run = true;
-        head.followers.push(Claimed { in_run: true, ..job });
-    }
-    jobs
-}
-
 /// Claims ready jobs.
 ///
 /// # Errors
 /// The database's.
 pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(Snapshot, Vec<Claimed>), sqlx::Error> {
-    let taking = sqlx::query_as(sql!("claim/take"))
+    let taking = sqlx::query(sql!("claim/take"))
         .bind(wanted.worker_id)
         .bind(wanted.kinds)
         .bind(wanted.queues)
@@ -230,15 +152,7 @@ pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<
         .bind(wanted.with_queues)
         .bind(Some(&wanted.runs).filter(|runs| !runs.is_empty()))
         .fetch_all(connection);
-    let mut rows: Vec<Row> = around("claim/take", taking).await?;
-    let snapshot = rows.first_mut().map_or_else(Snapshot::default, |row| Snapshot {
-        xmin: row.xmin,
-        xmax: row.xmax,
-        last_position: row.last_position,
-        lanes: row.looked_at.take().unwrap_or_default(),
-        limited: row.limited_lanes.take().unwrap_or_default(),
-    });
-    Ok((snapshot, in_runs(rows)))
+    taken::read(&around("claim/take", taking).await?)
 }
 
 /// A job of a claim that its worker knows nothing of.

@@ -52,26 +52,33 @@ pub(super) async fn run(session: Arc<Session>, mut results: mpsc::Receiver<Ended
 
 /// Writes one batch. Where a row is bad each is written alone, so that it does not keep the others.
 async fn write(session: &Session, connection: &mut Option<PgConnection>, batch: &[Ended]) {
-    if batch.is_empty() || write_together(session, connection, batch).await.is_ok() {
+    let closing = session.finished_by(batch);
+    if batch.is_empty() || write_together(session, connection, batch, &closing).await.is_ok() {
         return;
     }
     for ended in batch {
-        let Err(error) = write_together(session, connection, std::slice::from_ref(ended)).await else { continue };
+        let Err(error) = write_together(session, connection, std::slice::from_ref(ended), &closing).await else { continue };
         tracing::error!(job.id = %ended.job_id, %error, "a result cannot be recorded as it is");
         let message = format!("the result could not be recorded: {error}");
         let stand_in = Ended { verdict: Verdict::Failed { category: Category::Bug, message, retry_after_ms: None }, ..ended.clone() };
-        if let Err(error) = write_together(session, connection, &[stand_in]).await {
+        if let Err(error) = write_together(session, connection, &[stand_in], &closing).await {
             tracing::error!(job.id = %ended.job_id, %error, "a result cannot be recorded at all; the job runs again after this worker ends");
             session.leave_to_rescue(ended.claim_id);
         }
     }
 }
 
-/// Writes one batch in one go, waiting for a database that is away; gives up only when the worker is declared dead.
+/// Writes one batch in one go and drops the claims that it finishes, of `closing`, waiting for a database that is away; gives up only
+/// when the worker is declared dead.
 ///
 /// # Errors
 /// What the database says of the data.
-async fn write_together(session: &Session, connection: &mut Option<PgConnection>, batch: &[Ended]) -> Result<(), sqlx::Error> {
+async fn write_together(
+    session: &Session,
+    connection: &mut Option<PgConnection>,
+    batch: &[Ended],
+    closing: &[i64],
+) -> Result<(), sqlx::Error> {
     let mut refusals = 0;
     while !session.lost.is_cancelled() {
         let result = async {
@@ -79,7 +86,7 @@ async fn write_together(session: &Session, connection: &mut Option<PgConnection>
                 *connection = Some(session.connect().await?);
             }
             let connection = connection.as_mut().expect("set on the line above");
-            patience::answer(session, record(session, connection, batch)).await
+            patience::answer(session, record(session, connection, batch, closing)).await
         }
         .await;
         match result {
@@ -102,29 +109,27 @@ async fn write_together(session: &Session, connection: &mut Option<PgConnection>
     Ok(())
 }
 
-async fn record(session: &Session, connection: &mut PgConnection, batch: &[Ended]) -> Result<Late, sqlx::Error> {
-    let mut sorted: Vec<Ended> = batch.to_vec();
-    sorted.sort_unstable_by_key(|ended| (ended.job_id.0, ended.attempt));
-    let closing = claims_of(&sorted);
-    let (settled, rest): (Vec<Ended>, Vec<Ended>) = sorted.into_iter().partition(|ended| matches!(ended.verdict, Verdict::Settled));
-    let (completed, others): (Vec<Ended>, Vec<Ended>) = rest.into_iter().partition(|ended| matches!(ended.verdict, Verdict::Completed(_)));
+async fn record(session: &Session, connection: &mut PgConnection, batch: &[Ended], closing: &[i64]) -> Result<Late, sqlx::Error> {
+    let (mut completed, mut others, mut settled) = (Vec::with_capacity(batch.len()), Vec::new(), false);
+    for ended in batch {
+        match ended.verdict {
+            Verdict::Settled => settled = true,
+            Verdict::Completed(_) => completed.push(ended),
+            _ => others.push(ended),
+        }
+    }
+    for some in [&mut completed, &mut others] {
+        some.sort_unstable_by_key(|ended| (ended.job_id.0, ended.attempt));
+    }
     let mut late = Late::new();
     if !others.is_empty() {
         let jitter: Vec<f64> = others.iter().map(|_| rand::rng().random_range(0.0..1.0)).collect();
-        late.extend(attempt::settle(connection, session.worker_id, &others, &jitter, &closing).await?);
+        late.extend(attempt::settle(connection, session.worker_id, &others, &jitter, closing).await?);
     }
-    if !completed.is_empty() || (others.is_empty() && !settled.is_empty()) {
-        late.extend(attempt::complete(connection, session.worker_id, &completed, &closing).await?);
+    if !completed.is_empty() || (others.is_empty() && settled && !closing.is_empty()) {
+        late.extend(attempt::complete(connection, session.worker_id, &completed, closing).await?);
     }
     Ok(late)
-}
-
-/// The claims that this batch may finish. The statement drops only those of which every attempt is recorded.
-fn claims_of(batch: &[Ended]) -> Vec<i64> {
-    let mut claims: Vec<i64> = batch.iter().map(|ended| ended.claim_id).collect();
-    claims.sort_unstable();
-    claims.dedup();
-    claims
 }
 
 fn is_about_data(error: &sqlx::Error) -> bool {

@@ -133,6 +133,16 @@ impl Session {
         }
     }
 
+    /// The claims of which the database knows every job's end, once it knows these.
+    pub(super) fn finished_by(&self, ended: &[Ended]) -> Vec<i64> {
+        let claims = self.claims.lock().expect("no holder of this lock panics");
+        let mut among = HashMap::new();
+        for ended in ended {
+            *among.entry(ended.claim_id).or_insert(0) += 1;
+        }
+        among.into_iter().filter(|(claim, count)| claims.get(claim).is_none_or(|left| left <= count)).map(|(claim, _)| claim).collect()
+    }
+
     /// The claims with jobs whose end the database does not know yet.
     pub(super) fn open_claims(&self) -> Vec<i64> {
         self.claims.lock().expect("no holder of this lock panics").keys().copied().collect()

@@ -6,8 +6,9 @@
 -- key that wait behind it: they follow each other on that slot, which the last of them holds from now on.
 -- Lanes whose queue or kind is limited are left to take_limited.sql, and those of kinds whose system is down are left alone.
 -- A workflow that began anew has the arguments of its history; no job has one in its first attempt, unless it took one over.
--- The first row carries the snapshot by which the floors are moved, the lanes that were not paused, and those that are
--- limited; its job columns are null when there is none.
+-- The first row carries the snapshot by which the floors are moved, the lanes that were not paused, with the kind and the queue of
+-- each, those that are limited, and the claim, null if there was nothing. The other rows are its jobs, in no order: to sort them here
+-- would cost more.
 -- Locks: rows of ready and of waiting, skip locked; slots of what was in ready. Index: ready_pkey from the floor, waiting_turn.
 -- Caller: store/claim.rs
 with known as materialized (
@@ -106,23 +107,23 @@ select
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
     s.last_value as last_position,
-    case when row_number() over w = 1 then (select array_agg(id order by rank) from head) end as looked_at,
-    case when row_number() over w = 1 then (select array_agg(id order by priority, id) from known where limited) end as limited_lanes,
-    c.id as claim_id, c.head, c.lane_id, c.position, c.job_id, c.attempt, c.kind, c.args, c.created_at, c.unique_key, c.limited, c.stale,
-    c.has_parent, c.queue, c.trace_parent
+    l.ids as looked_at, l.kinds, l.queues,
+    (select array_agg(id order by priority, id) from known where limited) as limited_lanes,
+    (select id from held) as claim_id,
+    null::bigint as head, null::integer as lane_id, null::bigint as position, null::bigint as job_id, null::integer as attempt,
+    null::text as args, null::timestamptz as created_at, null::boolean as unique_key, null::boolean as limited, null::boolean as stale,
+    null::boolean as has_parent, null::text as trace_parent
 from engine.position s
-left join (
-    select head.rank, held.id, p.head, p.lane_id, p.position, p.job_id, p.attempt, head.kind, coalesce(
+cross join (
+    select array_agg(id order by rank) as ids, array_agg(kind order by rank) as kinds, array_agg(queue order by rank) as queues from head
+) l
+union all
+select
+    null, null, null, null, null, null, null, null,
+    p.head, p.lane_id, p.position, p.job_id, p.attempt, coalesce(
                case when p.attempt > 1 then (select case when s.kind = 'continue' then s.result -> 'args' end from engine.step s where s.job_id = p.job_id order by s.position limit 1) end,
-               j.args)::text as args, j.created_at,
-           j.unique_key is not null as unique_key, j.limit_key is not null as limited,
-           j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent,
-           head.queue, j.trace_parent
-    from held
-    cross join taken p
-    join head on head.id = p.lane_id
-    -- One by one, whatever the planner thinks of partitions that it knows nothing of yet.
-    left join lateral (select * from engine.job where id = p.job_id offset 0) j on true
-) c on true
-window w as (order by c.rank, c.head is not null, c.position)
-order by c.rank, c.head is not null, c.position
+               j.args)::text as args, j.created_at, j.unique_key is not null, j.limit_key is not null,
+    j.deadline is not null and j.deadline < engine.now(), j.parent_id is not null, j.trace_parent
+from taken p
+-- One by one, whatever the planner thinks of partitions that it knows nothing of yet.
+left join lateral (select * from engine.job where id = p.job_id offset 0) j on true

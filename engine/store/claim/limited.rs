@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
-use super::{Claimed, JobRow};
-use crate::{failpoint::around, store::sql};
+use super::Claimed;
+use crate::{JobId, failpoint::around, store::sql};
 
 /// What a worker wants of lanes whose queue or kind is limited.
 #[derive(Debug, Default)]
@@ -38,6 +39,48 @@ struct Row {
 impl Row {
     fn claimed(self) -> Option<Claimed> {
         Some(Claimed { permitted: true, ..self.job.claimed()? })
+    }
+}
+
+/// The columns of a claimed job; null in a row that only says how long to wait.
+#[derive(sqlx::FromRow)]
+struct JobRow {
+    claim_id: Option<i64>,
+    lane_id: Option<i32>,
+    #[sqlx(default)]
+    position: Option<i64>,
+    job_id: Option<JobId>,
+    attempt: Option<i32>,
+    kind: Option<String>,
+    args: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    unique_key: Option<bool>,
+    stale: Option<bool>,
+    has_parent: Option<bool>,
+    limited: Option<bool>,
+    queue: Option<String>,
+    trace_parent: Option<String>,
+}
+
+impl JobRow {
+    fn claimed(self) -> Option<Claimed> {
+        Some(Claimed {
+            claim_id: self.claim_id?,
+            lane_id: self.lane_id?,
+            position: self.position.unwrap_or(0),
+            job_id: self.job_id?,
+            attempt: self.attempt?,
+            kind: self.kind?,
+            args: self.args,
+            created_at: self.created_at,
+            unique_key: self.unique_key.unwrap_or(false),
+            stale: self.stale.unwrap_or(false),
+            has_parent: self.has_parent.unwrap_or(false),
+            limited: self.limited.unwrap_or(false),
+            queue: self.queue,
+            trace_parent: self.trace_parent,
+            ..Claimed::default()
+        })
     }
 }
 
