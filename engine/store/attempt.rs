@@ -1,5 +1,7 @@
 //! The ledger: how attempts end.
 
+use std::borrow::Borrow;
+
 use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::{StoreError, parked::Suspension, sql, storable};
@@ -119,7 +121,13 @@ pub async fn ending(pool: &PgPool, job_id: JobId) -> Result<Option<Ending>, Stor
 ///
 /// # Errors
 /// The database's.
-pub async fn complete(connection: &mut PgConnection, worker_id: i64, ended: &[&Ended], closing: &[i64]) -> Result<Late, sqlx::Error> {
+pub async fn complete(
+    connection: &mut PgConnection,
+    worker_id: i64,
+    ended: &[impl Borrow<Ended> + Sync],
+    closing: &[i64],
+) -> Result<Late, sqlx::Error> {
+    let ended: Vec<&Ended> = ended.iter().map(Borrow::borrow).collect();
     let outputs: Vec<Option<Json<serde_json::Value>>> = ended
         .iter()
         .map(|end| match &end.verdict {
@@ -168,7 +176,7 @@ pub async fn complete_one(
         in_run: false,
         verdict: Verdict::Completed(output.clone()),
     };
-    Ok(!complete(connection, worker_id, &[&ended], &[]).await?.is_empty())
+    Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())
 }
 
 /// Records attempts of any outcome and does what follows from it; `jitter` is drawn from 0..1 for each.
@@ -178,15 +186,16 @@ pub async fn complete_one(
 pub async fn settle(
     connection: &mut PgConnection,
     worker_id: i64,
-    ended: &[&Ended],
+    ended: &[impl Borrow<Ended> + Sync],
     jitter: &[f64],
     closing: &[i64],
 ) -> Result<Late, sqlx::Error> {
+    let ended: Vec<&Ended> = ended.iter().map(Borrow::borrow).collect();
     let mut categories = Vec::with_capacity(ended.len());
     let mut errors = Vec::with_capacity(ended.len());
     let mut delays = Vec::with_capacity(ended.len());
     let mut outputs = Vec::with_capacity(ended.len());
-    for end in ended {
+    for end in &ended {
         let (category, error, delay, output) = match &end.verdict {
             Verdict::Failed { category, message, retry_after_ms } => {
                 (Some(category.as_str()), Some(storable(message, ERROR_LIMIT)), *retry_after_ms, None)

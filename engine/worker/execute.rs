@@ -70,7 +70,7 @@ async fn attempt(
         return Some(failed(Failure::bug("the job's description is gone from engine.job")));
     };
     if let Some(system) = kind.calls
-        && session.breakers.bars(system, job).await
+        && Box::pin(session.breakers.bars(system, job)).await
     {
         return Some(Verdict::Released);
     }
@@ -164,7 +164,7 @@ async fn charge(session: &Session, job: &Claimed) -> Option<Verdict> {
     if !job.limited || !session.admission.is_paced() {
         return None;
     }
-    match store::limit::charge(&session.pool, job.job_id).await {
+    match Box::pin(store::limit::charge(&session.pool, job.job_id)).await {
         Ok(wait_ms) => wait_ms.map(Verdict::Snoozed),
         Err(error) => {
             tracing::warn!(job.id = %job.job_id, %error, "the rate of its key cannot be asked: the job is released");

@@ -11,6 +11,7 @@ use std::{
 };
 
 use apalis_core::task::data::Data;
+use futures_util::future::BoxFuture;
 use tokio::time::Sleep;
 
 use super::{execute::execute, session::Session};
@@ -28,13 +29,17 @@ const GRACE: Duration = Duration::from_millis(100);
 /// How long the database may take to give the slot to the job that takes its time.
 const RESEAT: Duration = Duration::from_secs(1);
 
-/// The handler that apalis calls for each job.
-pub(super) async fn follow(mut job: Claimed, session: Data<Arc<Session>>) {
+/// The handler that apalis calls for each job. What it returns is moved several times on its way, so it is small.
+pub(super) fn follow(job: Claimed, session: Data<Arc<Session>>) -> BoxFuture<'static, ()> {
+    Box::pin(run(job, session))
+}
+
+async fn run(mut job: Claimed, session: Data<Arc<Session>>) {
     let session: &Arc<Session> = &session;
     let mut line = VecDeque::from(std::mem::take(&mut job.followers));
     if planted!("a run goes on side by side") {
         let all = std::iter::once(job).chain(line).map(|job| async move { execute(&job, session, &AtomicBool::default()).await });
-        return drop(futures_util::future::join_all(all).await);
+        return drop(Box::pin(futures_util::future::join_all(all)).await);
     }
     let late = tokio::time::sleep(session.program.config.run_time + GRACE);
     tokio::pin!(late);
@@ -44,7 +49,7 @@ pub(super) async fn follow(mut job: Claimed, session: Data<Arc<Session>>) {
         let goes_on = has_ended && !late.is_elapsed() && !session.is_over();
         if !goes_on || around("run/next", async { Ok::<(), sqlx::Error>(()) }).await.is_err() {
             line.push_front(next);
-            return leave(line, has_ended, session).await;
+            return Box::pin(leave(line, has_ended, session)).await;
         }
         job = next;
     }
@@ -60,23 +65,27 @@ async fn execute_before(line: &mut VecDeque<Claimed>, job: &Claimed, session: &A
         biased;
         has_ended = &mut running => has_ended,
         () = late, if !line.is_empty() => {
-            let last = line.pop_back();
-            for job in line.drain(..) {
-                session.release(job).await;
-            }
-            if let Some(last) = last {
-                match take_slot(job, &last, session).await {
-                    Some(true) => {
-                        seated.store(true, Ordering::Release);
-                        session.release(last).await;
-                    }
-                    unsure => {
-                        seated.store(unsure.is_none(), Ordering::Release);
-                        line.push_back(last);
-                    }
-                }
-            }
+            Box::pin(go_back(line, job, session, &seated)).await;
             running.await
+        }
+    }
+}
+
+/// Gives back the line behind a job that takes its time.
+async fn go_back(line: &mut VecDeque<Claimed>, job: &Claimed, session: &Arc<Session>, seated: &AtomicBool) {
+    let last = line.pop_back();
+    for job in line.drain(..) {
+        session.release(job).await;
+    }
+    let Some(last) = last else { return };
+    match take_slot(job, &last, session).await {
+        Some(true) => {
+            seated.store(true, Ordering::Release);
+            session.release(last).await;
+        }
+        unsure => {
+            seated.store(unsure.is_none(), Ordering::Release);
+            line.push_back(last);
         }
     }
 }
@@ -96,5 +105,21 @@ async fn leave(mut line: VecDeque<Claimed>, has_ended: bool, session: &Session) 
     }
     if let Some(last) = kept {
         session.ended(last.ended(0, Verdict::Settled)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function returns, without calling it.
+    fn size<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_work_around_a_handler_is_small() {
+        let bytes = size(run);
+        assert!(bytes <= 3072, "{bytes} bytes are allocated for each job: box what is rarely awaited");
     }
 }
