@@ -8,7 +8,7 @@ use engine::{Client, JobId, StoreError};
 use super::jobs::{Running, of, state_of, until_state};
 use crate::support::{
     Database,
-    kinds::{Effect, NoOp, create_effects},
+    kinds::{Effect, NoOp, make_effect_table},
     wait,
 };
 
@@ -40,6 +40,7 @@ async fn sql_enqueues_from_any_language() {
 #[tokio::test]
 async fn priority_zero_runs_first() {
     let db = Database::new().await;
+    make_effect_table(db.pool()).await;
     let client = Client::new(db.pool().clone());
     for priority in [9, 5, 0] {
         client.enqueue(&of(&Effect { ms: 0 }).priority(priority)).await.expect("enqueued");
