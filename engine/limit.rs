@@ -119,8 +119,8 @@ impl Limit {
     }
 
     /// A job that failed, snoozes, or waits in a workflow keeps its place until it ends: with one job at once, none overtakes it,
-    /// however long it sleeps. So what it waits for must not come from a later job of its key. A workflow with an open child of
-    /// its own key makes way, since the child could never run.
+    /// however long it sleeps. So what it waits for must not come from a later job of its key. A workflow with an open child makes
+    /// way: the child, or what that waits for, may be of the key and could never run.
     #[must_use]
     pub const fn in_order(mut self) -> Self {
         self.in_order = true;

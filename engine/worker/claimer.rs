@@ -144,7 +144,7 @@ impl Claimer {
             self.hand_over(limited, begun);
             return Ok(took);
         }
-        let (asked_of, runs) = self.runs.plan(room, |lane| session.pace.average(lane));
+        let (asked_of, runs) = self.runs.plan(room, |lane| session.pace.undisturbed(lane));
         let lanes = Lanes::of(&asked_of, &runs, self.ageing.boosts(Instant::now()));
         let wanted = store::claim::Wanted {
             worker_id: session.worker_id,

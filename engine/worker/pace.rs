@@ -17,6 +17,7 @@ pub(super) struct Pace {
 #[derive(Default, Clone, Copy)]
 struct Lane {
     average_us: Option<f64>,
+    undisturbed_us: Option<f64>,
     in_hand: usize,
 }
 
@@ -55,14 +56,17 @@ impl Pace {
     pub(super) fn ran(&self, lane: i32, time: Duration) {
         let us = time.as_micros() as f64;
         let mut lanes = self.lanes.lock().expect("no holder of this lock panics");
-        let average = &mut lanes.entry(lane).or_default().average_us;
-        *average = Some(average.map_or(us, |average| average + (us - average) / 16.0));
+        let lane = lanes.entry(lane).or_default();
+        lane.average_us = Some(lane.average_us.map_or(us, |average| average + (us - average) / 16.0));
+        // A longer time may be that of others, of which many run at once.
+        let towards = |known: f64| (us - known) / if us < known { 4.0 } else { 64.0 };
+        lane.undisturbed_us = Some(lane.undisturbed_us.map_or(us, |known| known + towards(known)));
     }
 
-    /// How long jobs of a lane run, as far as is known.
-    pub(super) fn average(&self, lane: i32) -> Option<Duration> {
+    /// How long jobs of a lane run when nothing keeps their handlers waiting, as far as is known.
+    pub(super) fn undisturbed(&self, lane: i32) -> Option<Duration> {
         let lanes = self.lanes.lock().expect("no holder of this lock panics");
-        lanes.get(&lane)?.average_us.map(|us| Duration::from_micros(us as u64))
+        lanes.get(&lane)?.undisturbed_us.map(|us| Duration::from_micros(us as u64))
     }
 
     /// What a claim may take now, at `concurrency` and with at most `batch` jobs ahead of those that run.
@@ -127,6 +131,19 @@ mod tests {
         assert_eq!(quota(&pace, 2), 0, "less than half a batch has room");
         pace.ran(3, Duration::from_millis(80));
         assert_eq!(quota(&pace, 3), 20, "two whole rounds");
+    }
+
+    #[test]
+    fn jobs_that_are_quick_by_themselves_are_known_among_many_and_slow_ones_are_not_taken_for_quick() {
+        let pace = Pace::default();
+        let after = |times: &[u64]| {
+            (0..200).for_each(|n| pace.ran(1, Duration::from_micros(times[n % times.len()])));
+            pace.undisturbed(1).expect("something has run").as_micros() as u64
+        };
+        let among_many = after(&[20, 900, 40, 1500]);
+        assert!(among_many < 200, "{among_many}");
+        let half_slow = after(&[20, 50_000]);
+        assert!(half_slow > 2000, "{half_slow}");
     }
 
     #[test]

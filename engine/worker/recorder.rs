@@ -57,6 +57,7 @@ async fn write(session: &Session, connection: &mut Option<PgConnection>, batch: 
         return;
     }
     for ended in batch {
+        let closing: Vec<i64> = closing.iter().copied().filter(|claim| *claim == ended.claim_id).collect();
         let Err(error) = write_together(session, connection, std::slice::from_ref(ended), &closing).await else { continue };
         tracing::error!(job.id = %ended.job_id, %error, "a result cannot be recorded as it is");
         let message = format!("the result could not be recorded: {error}");

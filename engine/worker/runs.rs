@@ -32,12 +32,12 @@ impl Runs {
         Self { time, lanes: HashMap::new() }
     }
 
-    /// How long the runs of each lane may be, `average` being what is known of the time of its jobs; empty, where none has
+    /// How long the runs of each lane may be, `time` being how long its jobs run by themselves; empty, where none has
     /// any. Of lanes with runs the room is one of heads. Lines differ, so a run may be twice as long as they were lately; what
     /// is claimed in excess of the room is as much again at most.
-    pub(super) fn plan(&self, room: &Room, average: impl Fn(i32) -> Option<Duration>) -> (Room, Vec<i32>) {
+    pub(super) fn plan(&self, room: &Room, time: impl Fn(i32) -> Option<Duration>) -> (Room, Vec<i32>) {
         let mut room = room.clone();
-        let lengths: Vec<usize> = room.lanes.iter().map(|(lane, _)| self.length(*lane, average(*lane))).collect();
+        let lengths: Vec<usize> = room.lanes.iter().map(|(lane, _)| self.length(*lane, time(*lane))).collect();
         let with_runs = lengths.iter().filter(|length| **length > 1).count();
         if with_runs == 0 {
             return (room, Vec::new());
@@ -48,9 +48,9 @@ impl Runs {
         (room, lengths.into_iter().map(|length| length as i32).collect())
     }
 
-    fn length(&self, lane: i32, average: Option<Duration>) -> usize {
-        let (Some(known), Some(average)) = (self.lanes.get(&lane), average) else { return 1 };
-        let by_time = self.time.as_micros() / average.as_micros().max(1);
+    fn length(&self, lane: i32, time: Option<Duration>) -> usize {
+        let (Some(known), Some(time)) = (self.lanes.get(&lane), time) else { return 1 };
+        let by_time = self.time.as_micros() / time.as_micros().max(1);
         if known.rest > 0 { 1 } else { (known.average * 2).min(LONGEST).min(by_time as usize).max(1) }
     }
 

@@ -96,13 +96,16 @@ async fn one_that_wakes_while_its_key_is_held_goes_first_when_it_is_let_go() {
 }
 
 #[tokio::test]
-async fn a_workflow_makes_way_for_a_child_of_its_own_key() {
-    let db = with_traces().await;
-    limit(db.pool(), "one", 1, true).await;
-    let parent = start(&db, vec![step("a"), Act::Keyful("one".into(), Box::new(Flow { acts: vec![step("b")] })), step("c")]).await;
-    let worker = Running::start(db.pool(), 2);
-    until_ended(&db, &[parent]).await;
-    worker.stop().await;
-    assert_eq!(written(&db).await, ["a", "b", "c"]);
-    wait::until("no slot is left", LIMIT, || async { count(db.pool(), "select count(*) from engine.slot").await == 0 }).await;
+async fn a_workflow_makes_way_for_a_child_of_its_own_key_and_for_a_child_of_a_child() {
+    let child = |key: &str, acts| Act::Keyful(key.into(), Box::new(Flow { acts }));
+    for between in [child("one", vec![step("b")]), child("two", vec![child("one", vec![step("b")])])] {
+        let db = with_traces().await;
+        limit(db.pool(), "one", 1, true).await;
+        let parent = start(&db, vec![step("a"), between, step("c")]).await;
+        let worker = Running::start(db.pool(), 2);
+        until_ended(&db, &[parent]).await;
+        worker.stop().await;
+        assert_eq!(written(&db).await, ["a", "b", "c"]);
+        wait::until("no slot is left", LIMIT, || async { count(db.pool(), "select count(*) from engine.slot").await == 0 }).await;
+    }
 }

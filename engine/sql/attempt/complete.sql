@@ -23,7 +23,9 @@ freed as (
 answered as (
     -- Most of the time there is none, and to look for each job would cost a tenth of the statement.
     delete from engine.cancel_request
-    where (select exists (select from engine.cancel_request)) and job_id in (select job_id from done)
+    where (select exists (select from engine.cancel_request
+            where job_id between (select min(job_id) from done) and (select max(job_id) from done)))
+      and job_id in (select job_id from done)
 ),
 child as (
     delete from engine.child where job_id = any ($8) and job_id in (select job_id from done) returning *

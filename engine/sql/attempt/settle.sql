@@ -109,10 +109,9 @@ slotless as materialized (
     cross join lateral engine.limit_of_key(k.limit_key) l
     where k.limit_key is not null and (not k.goes_on or l.cap = 0 or k.job_id = any ($17))
       and not (l.in_order and (k.outcome in ('failed', 'snoozed')
-          -- A child with the key of the workflow that waits for it could never run.
+          -- A child with the key of the workflow that waits for it could never run, nor one that such a child waits for.
           or (k.outcome = 'waiting' and not k.goes_on and not exists (
-              select from engine.child c join engine.job j on j.id = c.job_id
-              where c.parent_id = k.job_id and j.limit_key = k.limit_key))))
+              select from engine.child c where c.parent_id = k.job_id))))
 ),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
