@@ -101,7 +101,9 @@ mod tests {
         for (round, ours, theirs) in [(1, 10.0, Some(5.0)), (2, 100.0, None), (3, 9.0, Some(3.0)), (4, 8.0, Some(8.0))] {
             figures.round = round;
             figures.note("rate", RAWOPS, ours);
-            theirs.into_iter().for_each(|theirs| figures.note("rate", RAW, theirs));
+            if let Some(theirs) = theirs {
+                figures.note("rate", RAW, theirs);
+            }
         }
         assert_eq!(figures.ratio(("rate", RAWOPS), ("rate", RAW)), Some(2.0), "of 2, 3 and 1");
         assert_eq!(figures.median("rate", RAWOPS), Some(10.0), "of even many the upper middle");
