@@ -7773,6 +7773,9 @@ begin
     end if;
     -- Of what he did not send there is no parcel.
     if queued.dispatch_data ->> 'status' = 'not_sent' then
+        if raw_ops.shopify_text(queued.dispatch_data, 'tracking_no') is not null then
+            raise exception 'status is not_sent, and tracking_no says that it left' using errcode = '22023';
+        end if;
         select o.id into shipped.id from raw_ops.orders o where o.external_order_ref = queued.external_order_id;
         outcome := case when shipped.id is null then 'unmatched' else raw_ops.stop_order(shipped.id, 'the packer') end;
         update raw_ops.dispatch_import_queue q
@@ -9795,6 +9798,7 @@ declare
     stopped raw_ops.orders;
     export raw_ops.export_outbox;
     name text;
+    ended_as raw_ops.order_status;
 begin
     select coalesce(o.external_order_ref, o.order_number_label, o.id::text) into name from raw_ops.orders o where o.id = stopped_order;
     perform pg_advisory_xact_lock(hashtextextended('raw_ops.dispatch ' || name, 0));
@@ -9805,17 +9809,21 @@ begin
         return 'known';
     elsif exists (select from raw_ops.shipments s where s.order_id = stopped_order) then
         raise exception 'order % has left as a parcel, so it was not stopped', name using errcode = '22023';
+    elsif stopped.status = 'EXPORTED' and stopped.export_state = 'queued' then
+        raise exception 'order % is in a file of which it is not known yet whether the packer has it', name using errcode = 'RW060';
     elsif not (stopped.status = 'EXPORTED' and stopped.export_state in ('exported', 'acked')
                or stopped.status = 'ALLOCATED' and stopped.export_state = 'ended') then
         raise exception 'order % is %, its export %: the packer does not have it', name, stopped.status, coalesce(stopped.export_state, 'not made')
             using errcode = '22023';
     elsif not raw_ops.is_ended_at_shopify(stopped) then
         raise exception 'order % was not sent, and Shopify has not ended it: cancel it there first, or have it packed again', name
-            using errcode = '22023';
+            using errcode = 'RW060';
     end if;
     update raw_ops.export_outbox e set stopped_order_ids = e.stopped_order_ids || stopped_order where e.id = export.id;
-    update raw_ops.orders o set status = 'CANCELLED', export_state = 'stopped' where o.id = stopped_order;
-    perform raw_ops.request_allocation(stopped_order, 'CANCELLED');
+    -- As the webhook would have ended it: what is not cancelled or voided was refunded.
+    ended_as := case raw_ops.shopify_order_status(coalesce(stopped.notes_json, '{}')) when 'CANCELLED' then 'CANCELLED' else 'REFUNDED' end;
+    update raw_ops.orders o set status = ended_as, export_state = 'stopped' where o.id = stopped_order;
+    perform raw_ops.request_allocation(stopped_order, ended_as);
     update raw_ops.exceptions_queue x set resolved = true, resolved_at = engine.now(), resolved_by = who
     where x.order_id = stopped_order and not x.resolved
       and x.issue_type in ('order_ended_late', 'export_ended', 'order_changed_late', 'address_changed_late');

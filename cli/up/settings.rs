@@ -30,6 +30,10 @@ impl Settings {
         if shop.is_none() && (args.orders.is_some() || args.until_orders.is_some()) {
             bail!("the sandbox shop is off because SHOPIFY_WEBHOOK_SECRET is set: unset it, or leave --orders and --until-orders out");
         }
+        if args.sftp && (shop.is_none() || env("PACKER_DROP_URL").is_some()) {
+            let set = if shop.is_none() { "SHOPIFY_WEBHOOK_SECRET" } else { "PACKER_DROP_URL" };
+            bail!("the sandbox's packer is off because {set} is set: unset it, or leave --sftp out");
+        }
         let web = web::Config::read(|name| match (name, &shop) {
             ("SHOPIFY_WEBHOOK_SECRET", Some(secret)) => Some(secret.clone()),
             ("SHOPIFY_WEBHOOK_SECRET_PREVIOUS", Some(_)) => None,

@@ -98,6 +98,11 @@ async fn with_a_real_shop_there_is_no_sandbox() {
     let mut up = command(&["up", "--orders", "5"]);
     up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0").env("SHOPIFY_WEBHOOK_SECRET", "hush");
     assert!(answer(up).await.refusal(1).starts_with("the sandbox shop is off because SHOPIFY_WEBHOOK_SECRET is set"));
+    for set in ["SHOPIFY_WEBHOOK_SECRET", "PACKER_DROP_URL"] {
+        let mut up = command(&["up", "--sftp"]);
+        up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0").env(set, "https://packer.example");
+        assert!(answer(up).await.refusal(1).starts_with(&format!("the sandbox's packer is off because {set} is set")));
+    }
     let mut up = command(&["up", "--for", "100ms"]);
     up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0");
     up.env("SHOPIFY_WEBHOOK_SECRET", "hush").env("SHOPIFY_SHOP_DOMAIN", "raw.myshopify.com");

@@ -204,3 +204,27 @@ async fn files_of_the_packer_are_fetched_once_from_a_drop_over_sftp() {
     assert_eq!(parcels(&db).await, json!([["101", "DISPATCHED", "#1", "DISPATCHED"], ["102", "DISPATCHED", "#2", "DISPATCHED"]]));
     assert_eq!(run(&db, &settings, FetchFiles {}).await, json!({ "listed": 2, "fetched": 0 }));
 }
+
+#[tokio::test]
+async fn a_name_that_is_none_and_a_file_that_nobody_can_read_keep_no_other_from_being_fetched() {
+    let db = Database::new().await;
+    let (outside, drop, _stop) = open(&db).await;
+    let settings = outside.over_sftp(&drop);
+    let said = |n: u32| file(&[[&format!("PR#{n}"), &format!("10{n}"), "2026-01-14 16:05:00"]]);
+    drop.lay_out("a.csv", &said(1));
+    // A bad one at each end of the list, and one in the middle that the newest cannot stand before.
+    for name in ["b\u{1b}[2J.csv", &"c".repeat(201), "n.csv", "z.csv"] {
+        drop.lay_out(name, &said(2));
+    }
+    drop.stick(Some("dispatches/n.csv"));
+    execute(db.pool(), "update raw_ops.retry_config set max_attempts = 1").await;
+    run(&db, &settings, FetchFiles {}).await;
+    let fetched = "select file_name from raw_ops.processed_3pl_files order by 1";
+    let told = "engine.dead_letter_queue where category = 'timeout'";
+    assert_eq!(rows(db.pool(), fetched).await, json!([["a.csv"], ["z.csv"]]));
+    assert_eq!(count(db.pool(), told).await, 1, "a person hears of the one that cannot be read");
+    drop.lay_out("n.csv", &said(3));
+    drop.stick(None);
+    assert_eq!(run(&db, &settings, FetchFiles {}).await, json!({ "listed": 3, "fetched": 1 }));
+    assert_eq!(rows(db.pool(), fetched).await, json!([["a.csv"], ["n.csv"], ["z.csv"]]));
+}

@@ -90,18 +90,53 @@ async fn the_packer_says_it_in_a_row_of_his_file_and_a_row_that_cannot_be_is_for
     let (db, outside) = (Database::new().await, Outside::start().await);
     exported(&db, &outside).await;
     cancelled(&db).await;
+    execute(db.pool(), "update raw_ops.retry_config set max_attempts = 2, backoff_seconds = '{0}'").await;
     receive(db.pool(), "a", &not_sent("PR#1")).await;
     receive(db.pool(), "b", &not_sent("PR#2")).await;
     receive(db.pool(), "c", &not_sent("PR#3")).await;
+    receive(db.pool(), "d", "order_ref,tracking_no,dispatched_at,status\r\nPR#4,104,,not_sent\r\n").await;
     run_all(&db, outside.kinds()).await;
     is_over(&db, "the packer").await;
     let queue = "select external_order_id, processing_status, error_message from raw_ops.dispatch_import_queue order by 1";
     let found = rows(db.pool(), queue).await;
     assert_eq!(found[0], json!(["PR#1", "processed", null]));
-    let fault = |place: usize| found[place][2].as_str().unwrap_or_default();
-    assert!(found[1][1] == "failed" && fault(1).contains("Shopify has not ended it"), "{found}");
-    assert!(found[2][1] == "failed" && fault(2).contains("no order has this name"), "{found}");
+    let fault = |found: &Value, place: usize| found[place][2].as_str().unwrap_or_default().to_owned();
+    assert!(found[1][1] == "failed" && fault(&found, 1).contains("Shopify has not ended it"), "{found}");
+    assert!(found[2][1] == "failed" && fault(&found, 2).contains("no order has this name"), "{found}");
+    let tried = "select attempts from engine.dead_letter_queue where category = 'not_ready'";
+    assert_eq!(rows(db.pool(), tried).await, json!([[2]]), "it may only be early");
     assert_eq!(count(db.pool(), "raw_ops.shipments").await, 0);
+    // Also when a person sends the row on as it is.
+    execute(db.pool(), "update raw_ops.dispatch_import_queue set processing_status = 'pending' where external_order_id = 'PR#4'").await;
+    run_all(&db, outside.kinds()).await;
+    let found = rows(db.pool(), queue).await;
+    assert!(found[3][1] == "failed" && fault(&found, 3).contains("tracking_no says that it left"), "{found}");
+}
+
+/// Why the packer's word is not taken yet; category `not_ready`.
+async fn early(db: &Database) -> String {
+    let said = sqlx::query("select raw_ops.stop_order(id, 'the packer') from raw_ops.orders where order_number_label = '#1'");
+    let error = said.execute(db.pool()).await.expect_err("it is early");
+    let error = error.as_database_error().expect("the database refuses it");
+    assert_eq!(error.code().as_deref(), Some("RW060"), "{error}");
+    error.message().to_owned()
+}
+
+#[tokio::test]
+async fn what_comes_before_the_export_is_known_or_the_order_is_ended_waits_and_a_refunded_order_ends_as_refunded() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    exported(&db, &outside).await;
+    let becomes = async |what: &str| execute(db.pool(), &format!("update raw_ops.orders set {what} where order_number_label = '#1'")).await;
+    becomes("export_state = 'queued'").await;
+    assert!(early(&db).await.contains("not known yet whether the packer has it"));
+    becomes("export_state = 'acked'").await;
+    assert!(early(&db).await.contains("Shopify has not ended it"));
+    becomes("notes_json = '{\"financial_status\": \"refunded\"}'").await;
+    receive(db.pool(), "a", &not_sent("PR#1")).await;
+    run_all(&db, outside.kinds()).await;
+    assert_eq!(stands(&db).await[0], json!(["#1", "REFUNDED", "stopped"]));
+    assert_eq!(stock(&db).await, json!([14, 2, 0]));
+    nothing_drifts(&db).await;
 }
 
 #[tokio::test]

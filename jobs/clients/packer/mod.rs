@@ -128,10 +128,11 @@ impl Packer {
 impl Listed {
     /// Whether a name can be one segment of a path, and the hash is one.
     fn is_sound(&self) -> bool {
-        let is_name = (1..=200).contains(&self.name.len())
-            && !matches!(self.name.as_str(), "." | "..")
-            && !self.name.contains('/')
-            && !self.name.contains(char::is_control);
-        is_name && self.sha256.len() == 64 && self.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        is_name(&self.name) && self.sha256.len() == 64 && self.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
+}
+
+/// Whether a name can be one segment of a path.
+fn is_name(name: &str) -> bool {
+    (1..=200).contains(&name.len()) && !matches!(name, "." | "..") && !name.contains('/') && !name.contains(char::is_control)
 }

@@ -79,6 +79,9 @@ impl Handler for Visit {
 
     async fn open(&mut self, id: u32, path: String, flags: OpenFlags, _: FileAttributes) -> Result<Handle, Self::Error> {
         self.meet(Mishap::Hang).await?;
+        if self.house.is_stuck(&path) {
+            pending::<()>().await;
+        }
         if flags.contains(OpenFlags::WRITE) {
             self.meet(Mishap::Denied).await?;
         }

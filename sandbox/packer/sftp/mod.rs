@@ -66,6 +66,8 @@ pub(crate) struct House {
     files: Mutex<BTreeMap<String, Stored>>,
     habits: Mutex<Habits>,
     mishaps: Mutex<VecDeque<Option<Mishap>>>,
+    /// The file whose opening is never answered.
+    stuck: Mutex<Option<String>>,
 }
 
 /// How the packer behaves.
@@ -90,6 +92,7 @@ impl SftpDrop {
             files: Mutex::default(),
             habits: Mutex::new(Habits { reads: true, ..Habits::default() }),
             mishaps: Mutex::default(),
+            stuck: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -163,6 +166,14 @@ impl SftpDrop {
         self.house.files().remove(&format!("{FOLDER}/{path}")).is_some()
     }
 
+    /// From now on whoever opens this file gets no answer; none: everybody does.
+    ///
+    /// # Panics
+    /// Never: no holder of the lock panics.
+    pub fn stick(&self, path: Option<&str>) {
+        *self.house.stuck.lock().expect("no holder of this lock panics") = path.map(|path| format!("{FOLDER}/{path}"));
+    }
+
     /// Somebody lays a file there, at this path of our folder.
     pub fn lay(&self, path: &str, text: &str) {
         self.house.put(path, text.as_bytes(), now());
@@ -184,6 +195,10 @@ impl House {
 
     fn habits(&self) -> MutexGuard<'_, Habits> {
         self.habits.lock().expect("no holder of this lock panics")
+    }
+
+    fn is_stuck(&self, path: &str) -> bool {
+        self.stuck.lock().expect("no holder of this lock panics").as_deref() == Some(path)
     }
 
     fn next_mishap(&self) -> Option<Mishap> {
