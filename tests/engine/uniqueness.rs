@@ -9,7 +9,7 @@ use super::{
     hand::{Hand, count, done, due_now, ended, enqueue, failed},
     jobs::{of, state_of},
 };
-use crate::support::{Database, clock, kinds::NoOp};
+use crate::support::{Database, clock, kinds::NoOp, wait};
 
 async fn put(pool: &PgPool, job: NewJob) -> Enqueued {
     Client::new(pool.clone()).enqueue(&job).await.expect("answered")
@@ -110,6 +110,28 @@ async fn a_job_that_is_unique_until_it_starts_is_not_tried_again_beside_its_succ
     }
     assert_eq!(state_of(db.pool(), second.id).await, "cancelled", "nor after its worker died");
     assert_eq!(state_of(db.pool(), third.id).await, "ready");
+}
+
+#[tokio::test]
+async fn a_job_whose_key_goes_over_while_its_end_is_recorded_does_not_name_itself() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    let until_started = |n| of(&NoOp { n }).unique_key("k").unique_until_started();
+    let first = put(db.pool(), until_started(1)).await;
+    let running = hand.take(1).await.remove(0);
+    let mut tx = db.pool().begin().await.expect("a transaction");
+    let second = engine::enqueue_in(&mut tx, &until_started(2)).await.expect("answered");
+    assert!(second.created, "it runs");
+    let commits = async {
+        let blocked = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        wait::until("its end waits for the key", Duration::from_secs(30), || async { count(db.pool(), blocked).await > 0 }).await;
+        tx.commit().await.expect("committed");
+    };
+    let end = [ended(&running, failed(Category::Network))];
+    tokio::join!(hand.settle(&end), commits);
+    assert_eq!(state_of(db.pool(), first.id).await, "cancelled");
+    assert_eq!(words(db.pool(), first.id).await.as_deref(), Some("a newer job took its unique key over"));
+    assert_eq!(state_of(db.pool(), second.id).await, "ready");
 }
 
 #[tokio::test]

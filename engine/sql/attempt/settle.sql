@@ -76,8 +76,9 @@ verdict as materialized (
             (select s.attempt from engine.step s where s.job_id = g.job_id order by s.position desc limit 1), 0) as last) t
     ) z on g.outcome = 'snoozed'
     left join lateral (
+        -- Only a row that is locked is seen as it is now: the key may have gone over since, and is still this job's to the other.
         select not exists (select from engine.unique_key u where u.job_id = g.job_id for key share) as superseded,
-            (select u.job_id from engine.unique_key u where u.kind = l.kind and u.key = j.unique_key) as by_id
+            (select u.job_id from engine.unique_key u where u.kind = l.kind and u.key = j.unique_key and u.job_id <> g.job_id) as by_id
     ) k on j.unique_key is not null and g.outcome in ('failed', 'snoozed', 'released')
     cross join lateral (
         -- A delay is the policy's, or what the other side or the handler asked for; ten years at most, so that it stays a
