@@ -50,6 +50,7 @@ pub fn judged(figures: &Figures) -> Vec<Target> {
     add("workflow steps beside the best peer", beside_peer(of::STEPS), 3.0, true);
     add("webhooks acknowledged a second", figures.median(of::WEBHOOKS, RAWOPS), 5000.0, true);
     add("webhook answered p99 (ms)", figures.median(of::WEBHOOKS_P99, RAWOPS), 250.0, false);
+    add("allocation of 1,000 orders of 3 lines (ms)", figures.median(of::ALLOCATION, RAWOPS), 2000.0, false);
     add("memory of a worker with 200 no-op jobs at once (MB)", figures.median(of::MEMORY, RAWOPS), 60.0, false);
     targets
 }

@@ -134,6 +134,8 @@ pub fn explained(error: anyhow::Error) -> anyhow::Error {
              (rawops_reader looks, rawops_operator acts, rawops_migrator migrates)",
             refused.message()
         ),
+        // What was named is not there.
+        Some("P0002") => anyhow::anyhow!("{}; nothing was changed", refused.message()),
         Some(code) if code.starts_with("22") || code.starts_with("23") => {
             anyhow::anyhow!("the database does not take that: {}; nothing was changed", refused.message())
         }

@@ -29,8 +29,8 @@ use crate::{
     shutdown,
 };
 
-/// How long the jobs of a run that ends by itself may take to end.
-const DRAIN: Duration = Duration::from_mins(1);
+/// How long a run that ends by itself waits for jobs of which none ends.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What `up` logs unless it is told otherwise. Its own lines say how the house does; what an attempt or a webhook met
 /// with is in `rawops jobs show` and sent again.
@@ -211,8 +211,8 @@ async fn over(args: &Args, shop: Option<&Shop>) {
 /// Waits for what was sent to be processed, then asks whether all of it was, and the doctor.
 async fn judge(house: &House, status: &Status, shop: Option<&Shop>) -> anyhow::Result<ExitCode> {
     let mut problems = Vec::new();
-    if let Some(left) = status.drained(DRAIN).await? {
-        problems.push(format!("{left} after {} s", DRAIN.as_secs()));
+    if let Some(left) = status.drained(PATIENCE).await? {
+        problems.push(format!("{left}, and none was processed in {} s", PATIENCE.as_secs()));
     }
     status.show().await?;
     if let Some(shop) = shop {

@@ -1,5 +1,6 @@
 //! What is measured, one file a workload.
 
+mod allocation;
 mod drain;
 mod enqueue;
 mod handlers;
@@ -23,6 +24,7 @@ use crate::{figures::Figures, stage::Stage};
 
 /// The names of the figures that something is aimed at.
 pub mod goals {
+    pub use super::allocation::NAME as ALLOCATION;
     pub use super::drain::{CPU as DRAIN_CPU, FOUR as DRAIN_FOUR, MEMORY, ONE as DRAIN};
     pub use super::enqueue::COPY;
     pub use super::limits::{KEYED, OF_KIND, PLAIN};
@@ -56,6 +58,8 @@ pub enum Workload {
     Steps,
     /// Signed webhooks, each answered after the commit that holds it.
     Webhooks,
+    /// Stock for a thousand orders of three lines.
+    Allocation,
     /// Jobs in and out at once while millions are scheduled for later.
     Scheduled,
     /// Jobs in and out at once while a transaction is held open.
@@ -64,7 +68,7 @@ pub enum Workload {
 
 impl Workload {
     /// All of them, in the order of their turns.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Bulk,
         Self::Single,
         Self::Drain,
@@ -75,6 +79,7 @@ impl Workload {
         Self::Limits,
         Self::Steps,
         Self::Webhooks,
+        Self::Allocation,
         Self::Scheduled,
         Self::Pinned,
     ];
@@ -107,6 +112,7 @@ impl Workload {
             Self::Limits => limits::measure(stage, figures).await,
             Self::Steps => steps::measure(stage, figures).await,
             Self::Webhooks => webhooks::measure(stage, figures).await,
+            Self::Allocation => allocation::measure(stage, figures).await,
             Self::Scheduled => scheduled::measure(stage, figures).await,
             Self::Pinned => pinned::measure(stage, figures).await,
         }

@@ -54,17 +54,21 @@ impl Status {
         output::print(format!("{:02}:{:02}  {line}", seconds / 60, seconds % 60))
     }
 
-    /// Waits until everything received is processed; what is left, when that takes longer than `limit`.
-    pub async fn drained(&self, limit: Duration) -> anyhow::Result<Option<String>> {
-        let deadline = Instant::now() + limit;
+    /// Waits until everything received is processed; what is left, when none of it was for as long as `patience`.
+    pub async fn drained(&self, patience: Duration) -> anyhow::Result<Option<String>> {
+        let (mut least, mut since) = (i64::MAX, Instant::now());
         let mut next = tokio::time::interval(EVERY);
         next.reset();
         loop {
             let (inbox, jobs) = self.counts().await?;
-            if inbox.pending == 0 && jobs.waiting() == 0 {
+            let left = inbox.pending + jobs.waiting();
+            if left == 0 {
                 return Ok(None);
             }
-            if Instant::now() > deadline {
+            if left < least {
+                (least, since) = (left, Instant::now());
+            }
+            if since.elapsed() > patience {
                 return Ok(Some(format!("{} webhooks and {} jobs still wait", inbox.pending, jobs.waiting())));
             }
             tokio::select! {

@@ -10,7 +10,7 @@ use super::program::{self, Answer, command};
 use crate::support::Database;
 
 /// How each is called with things that are not there, where it needs some.
-const CALLS: [&str; 47] = [
+const CALLS: [&str; 48] = [
     "up --for 1s",
     "web",
     "worker",
@@ -55,6 +55,7 @@ const CALLS: [&str; 47] = [
     "retry unset network --kind orders.process_order",
     "retry history",
     "retry simulate --category network --max-attempts 3",
+    "orders stopped PR#1001",
     "retention list",
     "retention set completed 7d",
     "doctor",
