@@ -108,7 +108,7 @@ async fn attempt(
             Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone()))
         }
     };
-    let mut handler = tokio::spawn(panic_trace::catch(span.around_boxed(work)));
+    let mut handler = tokio::spawn(timed(panic_trace::catch(span.around_boxed(work)), session.clone(), job.lane_id));
     let stop = tokio::select! {
         biased;
         end = &mut handler => {
@@ -139,6 +139,14 @@ async fn attempt(
         return Some(Verdict::Settled);
     }
     verdict_of_stop(stop, kind.timeout)
+}
+
+/// Learns how long the handler itself takes, without its wait for a thread before it begins and for its end to be noticed.
+async fn timed<T>(handler: impl Future<Output = T>, session: Arc<Session>, lane: i32) -> T {
+    let begun = Instant::now();
+    let end = handler.await;
+    session.pace.worked(lane, begun.elapsed());
+    end
 }
 
 fn verdict_of_stop(stop: Stop, timeout: Duration) -> Option<Verdict> {

@@ -52,12 +52,19 @@ impl Pace {
         }
     }
 
-    /// Learns one run time.
+    /// Learns one run time, from the beginning of an attempt to its end.
     pub(super) fn ran(&self, lane: i32, time: Duration) {
         let us = time.as_micros() as f64;
         let mut lanes = self.lanes.lock().expect("no holder of this lock panics");
         let lane = lanes.entry(lane).or_default();
         lane.average_us = Some(lane.average_us.map_or(us, |average| average + (us - average) / 16.0));
+    }
+
+    /// Learns how long one handler took by itself.
+    pub(super) fn worked(&self, lane: i32, time: Duration) {
+        let us = time.as_micros() as f64;
+        let mut lanes = self.lanes.lock().expect("no holder of this lock panics");
+        let lane = lanes.entry(lane).or_default();
         // A longer time may be that of others, of which many run at once.
         let towards = |known: f64| (us - known) / if us < known { 4.0 } else { 64.0 };
         lane.undisturbed_us = Some(lane.undisturbed_us.map_or(us, |known| known + towards(known)));
@@ -137,7 +144,7 @@ mod tests {
     fn jobs_that_are_quick_by_themselves_are_known_among_many_and_slow_ones_are_not_taken_for_quick() {
         let pace = Pace::default();
         let after = |times: &[u64]| {
-            (0..200).for_each(|n| pace.ran(1, Duration::from_micros(times[n % times.len()])));
+            (0..200).for_each(|n| pace.worked(1, Duration::from_micros(times[n % times.len()])));
             pace.undisturbed(1).expect("something has run").as_micros() as u64
         };
         let among_many = after(&[20, 900, 40, 1500]);
