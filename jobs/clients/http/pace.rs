@@ -13,17 +13,27 @@ use tokio::time::Instant;
 /// The longest that a call waits for its turn; it is better put off than longer in a worker's way.
 const LONGEST_TURN: Duration = Duration::from_secs(3);
 
+/// How much slower it goes after a hold, for as long again. What gathered meanwhile, on top of what other processes
+/// send, would be too much at once.
+const AFTER_A_HOLD: u32 = 4;
+
 /// The pace of one system, or of one channel of it.
 #[derive(Debug)]
 pub struct Pace {
     spacing: Duration,
-    next: Mutex<Option<Instant>>,
+    turns: Mutex<Turns>,
+}
+
+#[derive(Debug, Default)]
+struct Turns {
+    next: Option<Instant>,
+    slow_until: Option<Instant>,
 }
 
 impl Pace {
     /// So many calls a second.
     pub fn per_second(calls: f64) -> Self {
-        Self { spacing: Duration::try_from_secs_f64(1.0 / calls).unwrap_or(Duration::ZERO), next: Mutex::new(None) }
+        Self { spacing: Duration::try_from_secs_f64(1.0 / calls).unwrap_or(Duration::ZERO), turns: Mutex::default() }
     }
 
     /// Waits for a turn.
@@ -33,23 +43,25 @@ impl Pace {
     pub async fn turn(&self) -> Result<(), Duration> {
         let now = Instant::now();
         let turn = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let turn = next.map_or(now, |next| next.max(now));
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            let turn = turns.next.map_or(now, |next| next.max(now));
             if turn - now > LONGEST_TURN {
                 return Err(turn - now);
             }
-            *next = Some(turn + self.spacing);
+            let is_slow = turns.slow_until.is_some_and(|end| turn < end);
+            turns.next = Some(turn + if is_slow { self.spacing.saturating_mul(AFTER_A_HOLD) } else { self.spacing });
             turn
         };
         tokio::time::sleep_until(turn).await;
         Ok(())
     }
 
-    /// Nobody has a turn for this time.
+    /// Nobody has a turn for this time, and turns are rarer for as long again.
     pub fn hold(&self, wait: Duration) {
         let until = Instant::now() + wait;
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        *next = Some(next.map_or(until, |next| next.max(until)));
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.next = Some(turns.next.map_or(until, |next| next.max(until)));
+        turns.slow_until = Some(turns.slow_until.map_or(until + wait, |end| end.max(until + wait)));
     }
 }
 
@@ -68,6 +80,19 @@ mod tests {
         pace.hold(Duration::from_secs(2));
         pace.turn().await.expect("soon");
         assert!(begun.elapsed() >= Duration::from_millis(2_400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_hold_turns_are_rarer_for_as_long_again() {
+        let pace = Pace::per_second(10.0);
+        pace.hold(Duration::from_secs(1));
+        let begun = Instant::now();
+        let mut times = Vec::new();
+        for _ in 0..6 {
+            pace.turn().await.expect("soon");
+            times.push(begun.elapsed().as_millis() / 10);
+        }
+        assert_eq!(times, [100, 140, 180, 220, 230, 240]);
     }
 
     #[tokio::test(start_paused = true)]
