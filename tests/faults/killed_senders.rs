@@ -51,7 +51,7 @@ async fn settled(pool: &PgPool, outside: &Outside) {
     wait::until_every(every, "every report is in", Duration::from_mins(10), || async { outside.customerio.reports_under_way() == 0 }).await;
 }
 
-/// Drains so many mails through so many kills, at the rate that the vendor takes; now and then he asks to be left alone for a second.
+/// Drains so many mails through so many kills, at the rate that the vendor takes; at this share of them he asks to be left alone for a second.
 /// Returns how many he refused for being too many at once.
 async fn drain(mails: usize, kills: usize, per_second: f64, asks_for_rest: f64) -> u64 {
     let edge = Edge::start().await;
