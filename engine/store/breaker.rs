@@ -34,6 +34,10 @@ pub struct Look {
     pub probe_due: bool,
     /// Whether nobody will tell what became of the probe that went.
     pub probe_lost: bool,
+    /// The job that went last.
+    pub probe_job: Option<JobId>,
+    /// The number of its run.
+    pub probe_attempt: Option<i32>,
 }
 
 /// The breakers of these systems.
@@ -59,7 +63,7 @@ pub struct Ends {
     pub error: Option<String>,
 }
 
-/// What became of a probe.
+/// What became of a probe; of one that nobody will tell of, neither an answer nor a category.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probed {
     /// The system.
@@ -99,8 +103,7 @@ pub async fn count(connection: &mut PgConnection, ends: &[Ends]) -> Result<(), s
     counting.execute(connection).await.map(drop)
 }
 
-/// Counts what ended and decides what follows. `lost` are systems whose probe nobody will tell of; `jitter` multiplies
-/// cool-downs. `None`: somebody else decides about one of them at this moment, and nothing was written.
+/// Counts what ended and decides what follows; `jitter` multiplies cool-downs. `None`: somebody else decides about one of them at this moment, and nothing was written.
 ///
 /// # Errors
 /// The database's.
@@ -108,11 +111,9 @@ pub async fn report(
     connection: &mut PgConnection,
     ends: &[Ends],
     probed: &[Probed],
-    lost: &[String],
     jitter: f64,
 ) -> Result<Option<Vec<Change>>, sqlx::Error> {
-    let mut systems: Vec<&str> =
-        ends.iter().map(|end| end.system).chain(probed.iter().map(|probe| probe.system)).chain(lost.iter().map(String::as_str)).collect();
+    let mut systems: Vec<&str> = ends.iter().map(|end| end.system).chain(probed.iter().map(|probe| probe.system)).collect();
     systems.sort_unstable();
     systems.dedup();
     let mut tx = connection.begin().await?;
@@ -133,7 +134,6 @@ pub async fn report(
         .bind(probed.iter().map(|probe| probe.attempt).collect::<Vec<_>>())
         .bind(probed.iter().map(|probe| probe.answered).collect::<Vec<_>>())
         .bind(probed.iter().map(|probe| probe.category).collect::<Vec<_>>())
-        .bind(lost)
         .bind(jitter)
         .fetch_all(&mut *tx);
     let changes = judging.await?;
@@ -152,21 +152,37 @@ pub async fn take_probes(
     queues: &[String],
 ) -> Result<Vec<Claimed>, sqlx::Error> {
     let mut tx = connection.begin().await?;
-    let due: Vec<String> = sqlx::query_scalar(sql!("breaker/lock_due")).bind(kinds).fetch_all(&mut *tx).await?;
+    let due = lock_due(&mut tx, kinds).await?;
     if due.is_empty() {
         return Ok(Vec::new());
     }
     let lanes: Vec<(String, i32)> = sqlx::query_as(sql!("breaker/lanes")).bind(&due).bind(kinds).bind(queues).fetch_all(&mut *tx).await?;
-    let mut probes = Vec::new();
+    let mut taken = Vec::new();
     for system in &due {
         let of_system = lanes.iter().filter(|(of, _)| of == system).map(|(_, lane)| *lane).collect::<Vec<_>>();
         let Some(probe) = take_as_probe(&mut tx, worker_id, &of_system).await? else { continue };
-        let noting = sqlx::query(sql!("breaker/probe")).bind(system).bind(probe.claim_id).bind(probe.job_id).bind(probe.attempt);
-        noting.execute(&mut *tx).await?;
-        probes.push(probe);
+        probes(&mut tx, system, &probe).await?;
+        taken.push(probe);
     }
     around("claim/take_limited commit", tx.commit()).await?;
-    Ok(probes)
+    Ok(taken)
+}
+
+/// Locks the breakers through which a probe may go, of the systems that these kinds call. Returns which.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn lock_due(tx: &mut PgConnection, kinds: &[String]) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(sql!("breaker/lock_due")).bind(kinds).fetch_all(tx).await
+}
+
+/// Takes note that this job is on its way as the probe of a system, whose breaker is locked.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn probes(tx: &mut PgConnection, system: &str, job: &Claimed) -> Result<(), sqlx::Error> {
+    let noting = sqlx::query(sql!("breaker/probe")).bind(system).bind(job.claim_id).bind(job.job_id).bind(job.attempt);
+    noting.execute(tx).await.map(drop)
 }
 
 /// Forgets what was counted before the longest window; at most `limit` seconds of it.

@@ -25,7 +25,7 @@ use crate::{
     Failure, Kinds,
     store::{
         attempt::Verdict,
-        breaker::{self, Change, Ends, Probed},
+        breaker::{self, Change, Ends, Look, Probed},
         claim::Claimed,
     },
 };
@@ -194,8 +194,8 @@ impl Breakers {
         Ok(())
     }
 
-    /// Returns the systems whose probe is lost.
-    async fn look(&self, session: &Session, connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    /// Returns the probes that are lost. Which they were is told with it: one that went since is another.
+    async fn look(&self, session: &Session, connection: &mut PgConnection) -> Result<Vec<Probed>, sqlx::Error> {
         let begun = Instant::now();
         let looks = breaker::look(connection, &self.names).await?;
         let mut known = self.known();
@@ -212,12 +212,17 @@ impl Breakers {
             self.probe_due.store(true, Ordering::Release);
             session.nudge.notify_one();
         }
-        Ok(looks.into_iter().filter(|look| look.probe_lost).map(|look| look.system).collect())
+        Ok(looks.iter().filter(|look| look.probe_lost).filter_map(|look| self.lost(look)).collect())
+    }
+
+    fn lost(&self, look: &Look) -> Option<Probed> {
+        let system = self.names.iter().find(|name| **name == look.system)?;
+        Some(Probed { system, job_id: look.probe_job?, attempt: look.probe_attempt?, answered: false, category: None })
     }
 
     /// True when something was decided by it.
-    async fn tell(&self, connection: &mut PgConnection, lost: &[String]) -> Result<bool, sqlx::Error> {
-        let (ends, probed) = {
+    async fn tell(&self, connection: &mut PgConnection, lost: &[Probed]) -> Result<bool, sqlx::Error> {
+        let (ends, mut probed) = {
             let mut known = self.known();
             let decides = !lost.is_empty() || !known.probed.is_empty() || known.ends.iter().any(|end| end.category.is_some());
             if !decides && (known.ends.is_empty() || known.told.is_some_and(|told| told.elapsed() < TELL)) {
@@ -229,9 +234,12 @@ impl Breakers {
         let failed: Vec<(&'static str, i64)> =
             ends.iter().filter(|end| end.category.is_some()).map(|end| (end.system, end.ended)).collect();
         let decides = !lost.is_empty() || !probed.is_empty() || !failed.is_empty();
+        // What this worker has to say of a probe itself comes before.
+        let untold: Vec<_> = lost.iter().filter(|lost| probed.iter().all(|own| own.system != lost.system)).cloned().collect();
+        probed.extend(untold);
         let told = if decides {
             let jitter = rand::rng().random_range(0.75..1.25);
-            breaker::report(connection, &ends, &probed, lost, jitter).await
+            breaker::report(connection, &ends, &probed, jitter).await
         } else {
             breaker::count(connection, &ends).await.map(|()| Some(Vec::new()))
         };

@@ -8,6 +8,7 @@ use engine::{
         claim::{self, Claimed, Orphan},
         limit,
         pause::Scope,
+        scheduled,
         why::why,
     },
 };
@@ -42,12 +43,12 @@ fn ends(category: Option<&'static str>, ended: i64, wait_ms: Option<i64>) -> End
 }
 
 async fn tell(hand: &mut Hand, ends: &[Ends]) -> Vec<Change> {
-    breaker::report(&mut hand.connection, ends, &[], &[], 1.0).await.expect("told").expect("nobody else decides")
+    breaker::report(&mut hand.connection, ends, &[], 1.0).await.expect("told").expect("nobody else decides")
 }
 
 async fn told(hand: &mut Hand, probe: &Claimed, answered: bool, category: Option<&'static str>) -> Vec<Change> {
     let probed = Probed { system: SYSTEM, job_id: probe.job_id, attempt: probe.attempt, answered, category };
-    breaker::report(&mut hand.connection, &[], &[probed], &[], 1.0).await.expect("told").expect("nobody else decides")
+    breaker::report(&mut hand.connection, &[], &[probed], 1.0).await.expect("told").expect("nobody else decides")
 }
 
 async fn open(hand: &mut Hand) {
@@ -241,11 +242,12 @@ async fn a_probe_whose_worker_died_is_followed_by_another() {
     clock::step(db.pool(), 3.1).await;
     let look = looks(&mut hand).await;
     assert!(look.probe_lost && look.barred);
-    let lost = vec![look.system];
-    breaker::report(&mut hand.connection, &[], &[], &lost, 1.0).await.expect("told").expect("nobody else decides");
+    told(&mut hand, &probes[0], false, None).await;
     clock::step(db.pool(), 1.1).await;
     let next = probe(&mut hand).await;
     assert_eq!(next[0].job_id, jobs[1], "the one that was lost stands behind");
+    told(&mut hand, &probes[0], false, None).await;
+    assert_eq!(breaker(db.pool()).await.state, "half_open", "who saw the first one lost and says so late says nothing of the next");
     hand.complete(&[ended(&next[0], done())]).await;
     assert_eq!(told(&mut hand, &next[0], true, None).await[0].act, "close");
     ledger::check(db.pool()).await;
@@ -311,9 +313,43 @@ async fn a_suspect_is_not_run_alone_while_its_system_is_down() {
     due_now(db.pool()).await;
     open(&mut hand).await;
     let alone = async |hand: &mut Hand| claim::take_alone(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("asked");
+    let due = async |hand: &mut Hand| scheduled::suspects_due(&mut hand.connection, &hand.kinds, &hand.queues).await.expect("asked");
     assert!(alone(&mut hand).await.is_none());
+    assert!(!due(&mut hand).await, "and no worker lets all else end for it");
     breaker::hold(db.pool(), SYSTEM, Some(Held::Closed), "ann", None).await.expect("held");
-    assert_eq!(alone(&mut hand).await.map(|taken| taken.job_id), Some(job));
+    assert!(due(&mut hand).await);
+    let taken = alone(&mut hand).await.expect("it runs");
+    assert_eq!((taken.job_id, taken.probe), (job, false));
+}
+
+#[tokio::test]
+async fn a_suspect_that_is_the_only_job_of_its_system_is_its_probe() {
+    let db = Database::new().await;
+    clock::own(db.pool()).await;
+    let mut hand = known(db.pool()).await;
+    let job = calls(db.pool(), 1).await[0];
+    open(&mut hand).await;
+    for _ in 0..2 {
+        clock::step(db.pool(), 11.0).await;
+        let probes = probe(&mut hand).await;
+        hand.die().await;
+        claim::rescue(&mut hand.connection, Orphan { worker_id: hand.id, id: probes[0].claim_id }).await.expect("rescued");
+        hand = known(db.pool()).await;
+        told(&mut hand, &probes[0], false, None).await;
+    }
+    clock::step(db.pool(), 11.0).await;
+    assert_eq!(probe(&mut hand).await.len(), 0, "it is not ready, and there is no other");
+    assert!(scheduled::suspects_due(&mut hand.connection, &hand.kinds, &hand.queues).await.expect("asked"));
+    let mut another = Hand::new(db.pool()).await;
+    let alone = async |hand: &mut Hand| claim::take_alone(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("asked");
+    let taken = alone(&mut hand).await.expect("it finds out");
+    assert_eq!((taken.job_id, taken.probe), (job, true));
+    assert!(alone(&mut another).await.is_none());
+    let now = breaker(db.pool()).await;
+    assert_eq!((now.state.as_str(), now.probe_job), ("half_open", Some(job)));
+    hand.complete(&[ended(&taken, done())]).await;
+    assert_eq!(told(&mut hand, &taken, true, None).await[0].act, "close");
+    ledger::check(db.pool()).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 -- Open, close or put off the breakers of systems $1, which lock.sql has locked, by what count.sql has counted, and by what was
 -- heard since: attempts of system $2[n] failed in category $3[n], the last with error $5[n], and the other side asked for
--- $4[n] ms. Probes that ended: of system $6[n], job $7[n], attempt $8[n], answered ($9[n]) or failed in category $10[n]. $11: systems
--- whose probe is lost. $12: what cool-downs are multiplied by, some 0.75 to 1.25.
+-- $4[n] ms. Probes that ended: of system $6[n], job $7[n], attempt $8[n], answered ($9[n]) or failed in category $10[n]; of one that is
+-- lost, neither. $11: what cool-downs are multiplied by, some 0.75 to 1.25.
 -- Only what failed after a breaker was closed opens it again. A probe that says nothing is followed by another a second later.
 -- Returns what changed its state.
 -- Locks: the breakers. Caller: store/breaker.rs
@@ -18,14 +18,14 @@ heard as materialized (
 told as materialized (
     select b.system, case when u.answered then 'answered' when u.category = any (b.categories) then 'failed' else 'nothing' end as word
     from engine.breaker b
-    left join unnest($6::text[], $7::bigint[], $8::integer[], $9::boolean[], $10::text[]) u (system, job_id, attempt, answered, category)
+    join unnest($6::text[], $7::bigint[], $8::integer[], $9::boolean[], $10::text[]) u (system, job_id, attempt, answered, category)
         on u.system = b.system and u.job_id = b.probe_job and u.attempt = b.probe_attempt
-    where b.system = any ($1) and b.state = 'half_open' and (u.system is not null or b.system = any ($11::text[]))
+    where b.system = any ($1) and b.state = 'half_open'
 ),
 verdict as materialized (
     select b.system, c.at, h.system is not null as failing, h.category, h.error,
         least(coalesce(h.wait_ms, 0), 86400000) as wait_ms,
-        $12::float8 * least(b.cooldown_most_ms, b.cooldown_ms * 2::float8 ^ least(b.openings, 30)) as cooldown_ms,
+        $11::float8 * least(b.cooldown_most_ms, b.cooldown_ms * 2::float8 ^ least(b.openings, 30)) as cooldown_ms,
         case
             when b.held is not null then null
             when b.state = 'closed' then (

@@ -6,6 +6,7 @@ select b.system, coalesce(b.held, b.state) <> 'closed' as barred,
     b.held is null and b.state = 'half_open' and coalesce(
         (select a.finished_at < engine.now() - interval '3 seconds' from engine.attempt a
          where a.job_id = b.probe_job and a.attempt = b.probe_attempt),
-        not exists (select from engine.claim c where c.id = b.probe_claim)) as probe_lost
+        not exists (select from engine.claim c where c.id = b.probe_claim)) as probe_lost,
+    b.probe_job, b.probe_attempt
 from engine.breaker b
 where b.system = any ($1)

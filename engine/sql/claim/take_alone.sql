@@ -1,5 +1,6 @@
 -- Claim one due suspect for worker $1, which runs nothing else. It has kept the slot of its limit key; a limit of its queue or
--- its kind that leaves no room keeps it out, and those are locked by limit/lock_suspects.sql.
+-- its kind that leaves no room keeps it out, and those are locked by limit/lock_suspects.sql. So does a system that is down, unless
+-- it is of $4, which breaker/lock_due.sql has locked: then it is its probe, since there may be no other job that could be.
 -- Locks: one row of scheduled, skip locked. Index: scheduled_alone. Caller: store/claim/limited.rs
 with clock as materialized (
     select engine.now() as at
@@ -19,7 +20,7 @@ picked as (
         join engine.lane l on l.id = s.lane_id
         where s.alone and s.run_at <= (select at from clock) and l.kind = any ($2) and l.queue = any ($3) and not l.paused
           and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
-          and not exists (select from engine.barred b where b.kind = l.kind)
+          and not exists (select from engine.barred b where b.kind = l.kind and b.system <> all ($4))
           and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
           and not exists (
               select from rule r
@@ -52,7 +53,7 @@ select held.id as claim_id, p.lane_id, p.job_id, p.attempt, l.kind, coalesce(
                j.args)::text as args, j.created_at,
        j.unique_key is not null as unique_key, j.limit_key is not null as limited,
        j.deadline is not null and j.deadline < engine.now() as stale, j.parent_id is not null as has_parent,
-       l.queue, j.trace_parent
+       l.queue, j.trace_parent, (select b.system from engine.barred b where b.kind = l.kind) as probe_of
 from held
 cross join picked p
 join engine.lane l on l.id = p.lane_id

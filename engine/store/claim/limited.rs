@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 
 use super::Claimed;
-use crate::{JobId, failpoint::around, store::sql};
+use crate::{
+    JobId,
+    failpoint::around,
+    store::{breaker, sql},
+};
 
 /// What a worker wants of lanes whose queue or kind is limited.
 #[derive(Debug, Default)]
@@ -32,13 +36,15 @@ pub struct TakenLimited {
 struct Row {
     #[sqlx(default)]
     wait_s: Option<f64>,
+    #[sqlx(default)]
+    probe_of: Option<String>,
     #[sqlx(flatten)]
     job: JobRow,
 }
 
 impl Row {
     fn claimed(self) -> Option<Claimed> {
-        Some(Claimed { permitted: true, ..self.job.claimed()? })
+        Some(Claimed { permitted: true, probe: self.probe_of.is_some(), ..self.job.claimed()? })
     }
 }
 
@@ -140,7 +146,7 @@ async fn take_of_lane(
     around("claim/take_limited", taking.fetch_all(tx)).await
 }
 
-/// Claims one due suspect.
+/// Claims one due suspect, perhaps as the probe of the system that it calls.
 ///
 /// # Errors
 /// The database's.
@@ -155,8 +161,14 @@ pub async fn take_alone(
     if locked < limits {
         return Ok(None);
     }
-    let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).fetch_optional(&mut *tx);
+    let due = breaker::lock_due(&mut tx, kinds).await?;
+    let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).bind(due).fetch_optional(&mut *tx);
     let row: Option<Row> = around("claim/take_alone", taking).await?;
+    let system = row.as_ref().and_then(|row| row.probe_of.clone());
+    let job = row.and_then(Row::claimed);
+    if let (Some(system), Some(job)) = (&system, &job) {
+        breaker::probes(&mut tx, system, job).await?;
+    }
     tx.commit().await?;
-    Ok(row.and_then(Row::claimed))
+    Ok(job)
 }
