@@ -10,6 +10,7 @@ use crate::store::retry_policy::Version;
 /// What a replay needs of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Row {
+    pub max_attempts: i32,
     pub backoff_seconds: Vec<i32>,
 }
 

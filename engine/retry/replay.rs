@@ -3,14 +3,19 @@
 //! What is assumed: jobs would have failed in the same way at the same attempts. A success after the point where the
 //! draft gives up is known, because it happened; what further tries would have brought is not, so they are counted and
 //! no success is claimed for them. Waiting times are means, half of each delay, since of a delay a random part is waited;
-//! what the other side asked for with Retry-After is not in the ledger and stays out.
+//! what the other side asked for with Retry-After is not in the ledger and stays out. A retry that would come after the
+//! job's deadline is not made: how much of its delay was drawn is guessed from what became of it at the time.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::{Draft, PolicyError, history::History, known};
+use super::{
+    Draft, PolicyError,
+    history::{History, Row},
+    known,
+};
 use crate::{
     JobId,
     store::retry_policy::{self, Failed, Policy},
@@ -127,8 +132,8 @@ impl Replay<'_> {
         effect.failures = job.iter().filter(|failed| decided(failed)).count() as u64;
         for (place, failed) in job.iter().enumerate().filter(|(_, failed)| decided(failed)) {
             let limit = i64::from(self.draft.max_attempts).min(failed.cap.map_or(i64::MAX, i64::from));
-            match (failed.died, failed.used < limit) {
-                (true, true) => effect.goes_on(self.draft, failed.used, limit),
+            match (failed.died, failed.used < limit && !self.is_late(failed)) {
+                (true, true) => effect.goes_on(self.draft, failed, limit),
                 (false, true) => effect.waits(mean(&self.draft.backoff_seconds, failed.used) - self.waited(failed)),
                 (false, false) => {
                     let saved = job[place..].iter().filter(|failed| !failed.died).map(|failed| self.waited(failed)).sum();
@@ -143,16 +148,47 @@ impl Replay<'_> {
 
     /// The mean of what a failure waited by the policy of its time.
     fn waited(&self, failed: &Failed) -> f64 {
-        self.history.decided(&failed.category, &failed.kind, failed.finished_at).map_or(0.0, |row| mean(&row.backoff_seconds, failed.used))
+        self.decided(failed).map_or(0.0, |row| mean(&row.backoff_seconds, failed.used))
+    }
+
+    /// The row that decided about it.
+    fn decided(&self, failed: &Failed) -> Option<&Row> {
+        self.history.decided(&failed.category, &failed.kind, failed.finished_at)
+    }
+
+    /// Whether the draft's next try would come after the deadline of the job.
+    fn is_late(&self, failed: &Failed) -> bool {
+        let (Some(left), Some(row)) = (failed.left_s, self.decided(failed)) else { return false };
+        let limit = i64::from(row.max_attempts).min(failed.cap.map_or(i64::MAX, i64::from));
+        let delay = 2.0 * mean(&row.backoff_seconds, failed.used);
+        // The part of that delay that would have come in time.
+        let in_time = if delay > left { left.max(0.0) / delay } else { 1.0 };
+        let drawn = match (failed.died, failed.used < limit) {
+            // It died of its deadline although its own delay fitted: the other side asked for a longer one.
+            (true, true) if delay <= left => return true,
+            (true, true) => (in_time + 1.0) / 2.0,
+            (true, false) => 0.5,
+            (false, _) => in_time / 2.0,
+        };
+        drawn * 2.0 * mean(&self.draft.backoff_seconds, failed.used) > left
     }
 }
 
 impl Effect {
-    /// A job that died goes on: how often it would have been tried again, and how long it would have waited for that.
-    fn goes_on(&mut self, draft: &Policy, used: i64, limit: i64) {
+    /// A job that died goes on: how often it would have been tried again before its deadline, and how long it would have
+    /// waited for that.
+    fn goes_on(&mut self, draft: &Policy, failed: &Failed, limit: i64) {
         self.died_with_tries_left += 1;
-        self.tries_added += (limit - used) as u64;
-        self.wait_added_s += (used..limit).map(|used| mean(&draft.backoff_seconds, used)).sum::<f64>();
+        let mut waited = 0.0;
+        for used in failed.used..limit {
+            let then = waited + mean(&draft.backoff_seconds, used);
+            if failed.left_s.is_some_and(|left| then > left) {
+                break;
+            }
+            waited = then;
+            self.tries_added += 1;
+        }
+        self.wait_added_s += waited;
     }
 
     fn waits(&mut self, longer: f64) {

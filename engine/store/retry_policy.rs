@@ -67,6 +67,8 @@ pub struct Failed {
     pub finished_at: DateTime<Utc>,
     /// The job's own cap on attempts.
     pub cap: Option<i16>,
+    /// How many seconds were left until the job's deadline.
+    pub left_s: Option<f64>,
     /// How many failures the job had by then.
     pub used: i64,
     /// Whether it is one of those that were asked for.

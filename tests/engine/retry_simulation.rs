@@ -168,6 +168,55 @@ async fn a_workflows_failures_count_since_it_last_got_on_in_a_replay_too() {
     assert_eq!(simulate(&db, 2, &[10]).await.total.successes_lost, 1, "its second failure in a row");
 }
 
+/// Sets every job's deadline to so many seconds after its failures.
+async fn deadline(db: &Database, seconds: f64) {
+    sqlx::query(
+        "update engine.job j set deadline = a.at + $1 * interval '1 second'
+         from (select job_id, max(finished_at) as at from engine.attempt where outcome in ('failed', 'dead') group by job_id) a
+         where a.job_id = j.id",
+    )
+    .bind(seconds)
+    .execute(db.pool())
+    .await
+    .expect("deadlines are set");
+}
+
+#[tokio::test]
+async fn what_died_of_its_deadline_has_no_tries_left_unless_the_draft_waits_less() {
+    let db = Database::new().await;
+    policy(&db, 5, &[100]).await;
+    let mut hand = Hand::new(db.pool()).await;
+    live(&db, &mut hand, &[network()]).await;
+    sqlx::query("update engine.attempt set outcome = 'dead'").execute(db.pool()).await.expect("it died then");
+    sqlx::query("delete from engine.scheduled").execute(db.pool()).await.expect("and is not tried again");
+    deadline(&db, 60.0).await;
+    let dead = Effect { jobs: 1, failures: 1, ..Effect::default() };
+    for (attempts, backoff) in [(5, 100), (1000, 100), (5, 90), (5, 4000)] {
+        assert_eq!(simulate(&db, attempts, &[backoff]).await.total, dead, "{attempts} attempts, {backoff} s apart");
+    }
+    // Of 100 s more than 60 were drawn, 80 on average; of 70 s that is 56. Of the tries after it, 35 s apart, none is in time.
+    let once = Effect { died_with_tries_left: 1, tries_added: 1, wait_added_s: 35.0, ..dead.clone() };
+    assert_eq!(simulate(&db, 5, &[70]).await.total, once);
+    let often = Effect { died_with_tries_left: 1, tries_added: 4, wait_added_s: 20.0, ..dead.clone() };
+    assert_eq!(simulate(&db, 5, &[10]).await.total, often);
+    deadline(&db, 150.0).await;
+    assert_eq!(simulate(&db, 5, &[10]).await.total, dead, "the other side had asked for more than was left");
+}
+
+#[tokio::test]
+async fn a_draft_that_waits_past_the_deadline_loses_what_came_in_time() {
+    let db = Database::new().await;
+    let completed = lived(&db).await;
+    deadline(&db, 25.0).await;
+    assert_eq!(simulate(&db, 4, &[10, 20, 30]).await.total, Effect { jobs: 2, failures: 6, ..Effect::default() });
+    let report = simulate(&db, 4, &[10, 2000]).await;
+    assert_eq!((report.total.successes_lost, report.total.died_earlier), (1, 1));
+    assert_eq!(report.total.lost_jobs, [completed]);
+    // The one that died of its last attempt has time for one more.
+    let more = simulate(&db, 9, &[10, 20, 30]).await.total;
+    assert_eq!((more.died_with_tries_left, more.tries_added), (1, 1));
+}
+
 #[tokio::test]
 async fn a_category_without_a_row_is_decided_by_default_in_a_replay_too() {
     let db = Database::new().await;

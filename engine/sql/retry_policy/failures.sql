@@ -14,6 +14,7 @@ with concerned as materialized (
            or $1 = 'default' and not exists (select from engine.retry_config c where c.error_category = a.category))
 )
 select a.job_id, l.kind, a.category, a.outcome = 'dead' as died, a.finished_at, j.max_attempts as cap,
+    extract(epoch from j.deadline - a.finished_at)::float8 as left_s,
     row_number() over (partition by a.job_id, g.attempt order by a.attempt) as used,
     c.job_id is not null as concerned,
     exists (select from engine.retry_override o where o.kind = l.kind and o.error_category = a.category) as overridden,
