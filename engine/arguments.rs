@@ -72,7 +72,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{JobResult, Outcome, Run};
+    use crate::{JobResult, Kinds, Outcome, Run};
 
     /// Its first version had one name, its second a list of names, its third says of what language they are.
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -116,6 +116,31 @@ mod tests {
     fn older_rows_become_todays() {
         assert_eq!(decode::<Greet>(r#"{ "name": "Ada" }"#), Ok(ada()), "no version is the first");
         assert_eq!(decode::<Greet>(r#"{ "_version": 2, "names": ["Ada"] }"#), Ok(ada()));
+    }
+
+    /// A kind whose upcaster was written for rows that never were.
+    #[derive(Serialize, Deserialize)]
+    struct Hasty {}
+
+    impl Job for Hasty {
+        const KIND: &'static str = "test.hasty";
+        const VERSION: u32 = 2;
+
+        fn upcast(_: u32, args: Value) -> Result<Value, String> {
+            Ok(args["name"].as_str().map(Value::from).expect("every row has a name"))
+        }
+
+        async fn run(&self, _: &mut Run) -> JobResult {
+            Ok(Outcome::done())
+        }
+    }
+
+    #[test]
+    fn an_upcaster_that_panics_is_a_row_that_cannot_be_decoded() {
+        let kinds = Kinds::new().with::<Hasty>();
+        let why = kinds.check("test.hasty", "{}").expect_err("it panics");
+        assert_eq!(why, "decoding the arguments panics: every row has a name");
+        assert_eq!(kinds.check("test.hasty", r#"{ "_version": 2 }"#), Ok(()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The kinds of job that a program can run.
 
-use std::{any::Any, collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{any::Any, collections::HashMap, future::Future, panic::catch_unwind, pin::Pin, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -10,6 +10,8 @@ use crate::{
     isolated::Isolation,
     shared::Shared,
     together::{Gatherer, Together},
+    worker::panic_trace,
+    workflow::{Batch, Unwind},
 };
 
 /// How long a job that only a newer program understands waits for one.
@@ -99,6 +101,11 @@ impl Kinds {
         Self { child_arguments: arguments.into_iter().map(Into::into).collect(), ..self }
     }
 
+    /// These and the engine's own, which every worker knows.
+    pub(crate) fn with_own(self) -> Self {
+        self.with::<Unwind>().with::<Batch>()
+    }
+
     fn add<J: Job>(mut self, handler: Handler) -> Self {
         let kind = Kind {
             queue: J::QUEUE,
@@ -159,13 +166,16 @@ impl Kinds {
         kinds
     }
 
-    /// Whether this program can decode these stored arguments.
+    /// Whether this program can decode these stored arguments. A decoder that panics cannot.
     ///
     /// # Errors
     /// The decoder's words, or that the kind is unknown here.
     pub fn check(&self, kind: &str, args: &str) -> Result<(), String> {
-        match self.by_name.get(kind) {
-            Some(kind) => (kind.decodes)(args).map_err(|error| error.to_string()),
+        match self.by_name.get(kind).map(|kind| kind.decodes) {
+            Some(decodes) => match catch_unwind(|| decodes(args)) {
+                Ok(decoded) => decoded.map_err(|error| error.to_string()),
+                Err(panic) => Err(format!("decoding the arguments panics: {}", panic_trace::text(&*panic))),
+            },
             None => Err(format!("this program knows no kind {kind}")),
         }
     }

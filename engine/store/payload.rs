@@ -45,6 +45,7 @@ struct Stored {
 /// # Errors
 /// The database's.
 pub async fn examine(pool: &PgPool, kinds: &Kinds) -> Result<Report, StoreError> {
+    let kinds = kinds.clone().with_own();
     let mut report = Report::default();
     let mut last = JobId(0);
     loop {

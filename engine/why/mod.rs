@@ -225,12 +225,15 @@ pub(crate) fn reasons(job: Standing, facts: &Facts) -> Why {
         reasons.push(Reason::NoWorker { kind: job.kind.clone(), queue: job.queue.clone(), elsewhere: facts.know });
     }
     let held = !reasons.is_empty();
+    // What is full at this moment may not be when it is due.
+    let (not_due, due) = not_due(&job).unzip();
+    reasons.extend(not_due);
     reasons.extend(facts.bounds.iter().cloned().flat_map(Bound::reasons));
     if let (Some(by), Some(at)) = (job.cancel_by.clone(), job.cancel_at) {
         reasons.push(Reason::CancelRequested { by, at });
     }
     let bound = reasons.iter().any(|reason| matches!(reason, Reason::AtLimit(_) | Reason::AtRate(_)));
-    let (reason, start) = own(&job, facts, held, bound);
+    let (reason, start) = if due.is_some() { (None, due) } else { own(&job, facts, held, bound) };
     reasons.extend(reason);
     let Standing { id, kind, queue, state, at, .. } = job;
     Why { id, kind, queue, state, at, reasons, estimated_start: if held { None } else { start } }
@@ -241,7 +244,7 @@ fn own(job: &Standing, facts: &Facts, held: bool, bound: bool) -> (Option<Reason
     let ended =
         || Reason::Ended { outcome: job.state.clone(), at: job.finished_at, category: job.category.clone(), error: job.error.clone() };
     match job.state.as_str() {
-        "scheduled" => scheduled(job),
+        "scheduled" => (job.run_at.map(|run_at| Reason::Due { run_at, alone: job.alone }), (!bound).then_some(job.at)),
         "waiting" => {
             let (cap, taken, ahead) = facts.key.unwrap_or_default();
             let key = job.limit_key.clone().unwrap_or_default();
@@ -264,12 +267,10 @@ fn own(job: &Standing, facts: &Facts, held: bool, bound: bool) -> (Option<Reason
     }
 }
 
-fn scheduled(job: &Standing) -> (Option<Reason>, Option<DateTime<Utc>>) {
-    let Some(run_at) = job.run_at else { return (None, None) };
-    if run_at <= job.at {
-        return (Some(Reason::Due { run_at, alone: job.alone }), Some(job.at));
-    }
-    (Some(Reason::NotDue { run_at, after: job.error.clone() }), Some(run_at))
+/// That it is not due, and when it is.
+fn not_due(job: &Standing) -> Option<(Reason, DateTime<Utc>)> {
+    let run_at = job.run_at.filter(|run_at| job.state == "scheduled" && *run_at > job.at)?;
+    Some((Reason::NotDue { run_at, after: job.error.clone() }, run_at))
 }
 
 fn parked(job: &Standing) -> Reason {

@@ -40,7 +40,8 @@ pub(crate) async fn catch<T>(handler: impl Future<Output = T>) -> Result<T, Stri
         .await
 }
 
-fn text(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 

@@ -37,7 +37,6 @@ use crate::{
         claim::Claimed,
         worker as store,
     },
-    workflow::{Batch, Unwind},
 };
 
 /// How long a session's end waits for a farewell that nobody needs.
@@ -57,7 +56,7 @@ pub(super) struct Program {
 impl Program {
     pub(super) fn new(pool: PgPool, kinds: Kinds, config: WorkerConfig) -> Arc<Self> {
         // The engine's own kinds run in whatever queues the worker serves.
-        let kinds = kinds.with::<Unwind>().with::<Batch>();
+        let kinds = kinds.with_own();
         let mut queues = config.queues.clone();
         if queues.is_empty() {
             queues = kinds.queues();

@@ -293,4 +293,18 @@ async fn before_a_deploy_it_names_what_the_new_program_could_not_run() {
     assert_eq!(found[0].0, &changed.to_string());
     assert!(found[0].1.as_str().is_some_and(|why| why.contains("missing field `inbox_id`")), "{report}");
     assert_eq!((found[1].0, found[1].1), (&gone.to_string().into(), &"this program knows no kind orders.forgotten".into()));
+
+    // What undoes a workflow is every worker's, and a letter outlives the job that died.
+    stored("engine.unwind", r#"{ "workflow": "1" }"#).await;
+    sqlx::query(
+        "insert into engine.dead_letter_queue (source, topic, payload, job_id)
+         values ('engine', 'orders.process_order', '{\"order\": 2}', 9000000), ('shop', 'orders/paid', '{}', null)",
+    )
+    .execute(db.pool())
+    .await
+    .expect("an old letter");
+    let report = rawops(&db.url(), &["doctor", "--payloads", "--json"]).await.json();
+    let found: Vec<_> = report["unreadable"].as_array().expect("a list").iter().map(|one| one["job_id"].as_str()).collect();
+    assert_eq!(found, [Some(changed.to_string().as_str()), Some(gone.to_string().as_str()), Some("9000000")], "{report}");
+    assert_eq!(report["looked_at"], 5);
 }

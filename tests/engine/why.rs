@@ -7,6 +7,7 @@ use engine::{
     Category, Client, JobId, StoreError,
     store::{
         attempt::Verdict,
+        breaker, claim, limit,
         pause::{self, Scope, Window},
         why::why,
         worker,
@@ -149,6 +150,38 @@ async fn a_job_at_a_time_a_running_one_and_one_that_ended_say_so() {
     assert_eq!(state_of(db.pool(), dead).await, "dead");
     assert!(words(db.pool(), dead).await[0].ends_with(", validation: on purpose"), "{:?}", words(db.pool(), dead).await);
     assert!(matches!(why(db.pool(), JobId(4711)).await, Err(StoreError::NoSuchJob(_))));
+}
+
+#[tokio::test]
+async fn of_many_causes_each_is_named_and_what_lasts_longest_comes_first() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    let mut hand = served(pool).await;
+    let one = limit::Change { cap: Some(1), ..limit::Change::default() };
+    limit::set(pool, Scope::Kind, "test.no_op", one, "a test").await.expect("set");
+    plain(pool).await;
+    let lane: i32 = sqlx::query_scalar("select id from engine.lane").fetch_one(pool).await.expect("a lane");
+    let wanted = claim::WantedLimited { worker_id: hand.id, limit: 1, lanes: vec![(lane, 0, 1)] };
+    assert_eq!(claim::take_limited(&mut hand.connection, &wanted).await.expect("claimed").jobs.len(), 1);
+    let at = Utc::now() + TimeDelta::days(7);
+    let later = Client::new(pool.clone()).enqueue(&of(&NoOp { n: 2 }).run_at(at)).await.expect("enqueued").id;
+    let ready = plain(pool).await;
+    let firsts =
+        async |id| words(pool, id).await.iter().map(|words| words.split(' ').take(3).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
+    assert_eq!(firsts(later).await, ["it is not", "limit of kind"], "that it is full now says nothing of next week");
+    let start = of_job(pool, later).await.estimated_start.expect("it is known");
+    assert!((start - at).abs() < TimeDelta::seconds(1));
+    assert_eq!(firsts(ready).await, ["limit of kind"]);
+    assert_eq!(of_job(pool, ready).await.estimated_start, None);
+
+    pause::begin(pool, Scope::Kind, "test.no_op", Window::default(), "ann", None).await.expect("paused");
+    breaker::declare(&mut hand.connection, &[("test.no_op", Some("a shop"))]).await.expect("declared");
+    breaker::hold(pool, "a shop", Some(breaker::Held::Open), "ann", None).await.expect("held");
+    hand.die().await;
+    let held = ["kind test.no_op is", "breaker a shop", "no live worker"];
+    assert_eq!(firsts(later).await, [&held[..], &["it is not", "limit of kind"]].concat());
+    assert_eq!(firsts(ready).await, [&held[..], &["limit of kind"]].concat());
+    assert_eq!(of_job(pool, later).await.estimated_start, None);
 }
 
 #[tokio::test]
