@@ -173,7 +173,7 @@ impl Kinds {
     pub fn check(&self, kind: &str, args: &str) -> Result<(), String> {
         match self.by_name.get(kind).map(|kind| kind.decodes) {
             Some(decodes) => match catch_unwind(|| decodes(args)) {
-                Ok(decoded) => decoded.map_err(|error| error.to_string()),
+                Ok(end) => end.map_err(|error| error.to_string()),
                 Err(panic) => Err(format!("decoding the arguments panics: {}", panic_trace::text(&*panic))),
             },
             None => Err(format!("this program knows no kind {kind}")),

@@ -166,7 +166,7 @@ impl Replay<'_> {
         let drawn = match (failed.died, failed.used < limit) {
             // It died of its deadline although its own delay fitted: the other side asked for a longer one.
             (true, true) if delay <= left => return true,
-            (true, true) => (in_time + 1.0) / 2.0,
+            (true, true) => f64::midpoint(in_time, 1.0),
             (true, false) => 0.5,
             (false, _) => in_time / 2.0,
         };
