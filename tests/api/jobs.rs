@@ -83,6 +83,40 @@ async fn a_request_that_is_sent_again_with_its_key_makes_no_second_job() {
     assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 3);
     let other = json!({ "kind": "orders.process_order", "args": { "inbox_id": "98880550-7158-44d4-b7cd-2c97c8a091b5" } });
     assert!(refusal(send("a", other).await, 409).starts_with("idempotency key a was used before"));
+    for (key, jobs) in [("b", 1), ("b", 3), ("a", 2)] {
+        let why = refusal(send(key, json!({ "jobs": vec![prune(); jobs] })).await, 409);
+        assert_eq!(why, format!("idempotency key {key} was used before for another number of jobs: use a new key"));
+    }
+    refusal(send("b", prune()).await, 409);
+    assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 3);
+    engine::store::queue::set_limit(api.edge.pool(), "health", Some(1)).await.expect("set");
+    sqlx::query("select engine.measure_figures(0)").execute(api.edge.pool()).await.expect("measured");
+    assert_eq!(send("a", prune()).await.0, 200, "what is known is answered, however full its queue is");
+    refusal(send("new", prune()).await, 429);
+}
+
+#[tokio::test]
+async fn of_requests_with_one_key_at_one_time_one_makes_its_job() {
+    let api = std::sync::Arc::new(Api::start(&BOTH).await);
+    for (key, alike) in [("alike", true), ("not alike", false)] {
+        let requests: Vec<_> = (0..8)
+            .map(|n| {
+                let (api, inbox_id) = (api.clone(), format!("98880550-7158-44d4-b7cd-{:012}", if alike { 0 } else { n }));
+                let body = json!({ "kind": "orders.process_order", "args": { "inbox_id": inbox_id } });
+                tokio::spawn(
+                    async move { answer(api.request(Method::POST, "/v1/jobs").header("Idempotency-Key", key).json(&body)).await.0 },
+                )
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for request in requests {
+            answers.push(request.await.expect("no panic"));
+        }
+        answers.sort_unstable();
+        let expected = if alike { [200, 200, 200, 200, 200, 200, 200, 201] } else { [201, 409, 409, 409, 409, 409, 409, 409] };
+        assert_eq!(answers, expected);
+    }
+    assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 2);
 }
 
 #[tokio::test]
@@ -115,6 +149,19 @@ async fn a_wrong_job_is_refused_with_what_is_wrong() {
     }
     let nul = json!({ "kind": "health.prune_enqueue_keys", "args": { "name": "a\u{0}b" } });
     assert_eq!(api.post("/v1/jobs", &nul).await.0, 422, "jsonb takes no NUL");
+    for endless in ["unique_key", "queue"] {
+        let mut job = prune();
+        job[endless] = "x".repeat(900_000).into();
+        let why = refusal(api.post("/v1/jobs", &job).await, 422);
+        assert!(why.contains("index"), "to send it again would be in vain: {why}");
+    }
+    let nameless = json!(["health.prune_enqueue_keys", {}, null, null, null, null, null, false, null, false, false, null, null]);
+    for body in [nameless.clone(), json!({ "jobs": [nameless] }), json!("x"), json!(null)] {
+        assert!(
+            refusal(api.post("/v1/jobs", &body).await, 422).ends_with("send a job as an object, or several in the list `jobs`"),
+            "{body}"
+        );
+    }
     let large = json!({ "kind": "health.prune_enqueue_keys", "args": { "name": "x".repeat(2 << 20) } });
     assert!(refusal(api.post("/v1/jobs", &large).await, 413).contains("1 MiB"));
     assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 0);

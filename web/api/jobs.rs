@@ -127,6 +127,11 @@ pub(super) async fn enqueue(
     let bytes = body::read(&headers, body).await?;
     let key = idempotency_key(&headers)?;
     let shape: Value = parse(&bytes)?;
+    let jobs = shape.get("jobs").and_then(Value::as_array).map_or_else(|| std::slice::from_ref(&shape), Vec::as_slice);
+    // The parser would take the members of an object without their names, too.
+    if !shape.is_object() || jobs.iter().any(|job| !job.is_object()) {
+        return Err(Problem::invalid("the body: send a job as an object, or several in the list `jobs`"));
+    }
     if shape.get("jobs").is_none() {
         let enqueued = enqueue_all(&state, &caller, vec![parse(&bytes)?], key).await?.remove(0);
         let status = if enqueued.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -166,7 +171,7 @@ async fn enqueue_all(state: &AppState, caller: &Caller, jobs: Vec<JobRequest>, k
             .map_err(|why| if alone { Problem::invalid(why) } else { Problem::invalid(format!("jobs[{place}]: {why}")) })?;
         described.push(match &key {
             Some(key) if alone => job.idempotency_key(&caller.0, key),
-            Some(key) => job.idempotency_key(&caller.0, format!("{key} {place}")),
+            Some(key) => job.idempotency_key(&caller.0, of_place(key, place)),
             None => job,
         });
     }
@@ -175,8 +180,29 @@ async fn enqueue_all(state: &AppState, caller: &Caller, jobs: Vec<JobRequest>, k
     for job in &described {
         enqueued.push(engine::enqueue_in(&mut tx, job).await?);
     }
+    if let Some(key) = &key {
+        sent_whole(&mut tx, caller, key, enqueued.len()).await?;
+    }
     tx.commit().await?;
     Ok(enqueued)
+}
+
+/// The key of one of several jobs.
+fn of_place(key: &str, place: usize) -> String {
+    format!("{key} {place}")
+}
+
+/// Refuses a key that was used for more jobs, or fewer: each of them alone would be known, or new.
+async fn sent_whole(tx: &mut sqlx::PgConnection, caller: &Caller, key: &str, jobs: usize) -> Result<(), Problem> {
+    let (keys, others) = match jobs {
+        1 => (vec![key.to_string()], vec![of_place(key, 0)]),
+        _ => ((0..jobs).map(|place| of_place(key, place)).collect(), vec![key.to_string(), of_place(key, jobs)]),
+    };
+    let asking = sqlx::query_scalar(include_str!("../sql/enqueue_key/sent_whole.sql")).bind(&caller.0).bind(keys).bind(others);
+    if asking.fetch_one(tx).await? {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::CONFLICT, format!("idempotency key {key} was used before for another number of jobs: use a new key")))
 }
 
 fn describe(kinds: &Kinds, mut job: JobRequest) -> Result<NewJob, String> {

@@ -68,9 +68,10 @@ impl From<StoreError> for Problem {
 
 impl From<&sqlx::Error> for Problem {
     fn from(error: &sqlx::Error) -> Self {
-        // Class 22 and 23: what was sent cannot be stored. Its words are about the caller's own values.
-        let refused =
-            error.as_database_error().filter(|error| error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23")));
+        // What was sent cannot be stored, however often it is sent: a value that is none, one that a constraint forbids, or one
+        // that no index holds. Its words are about the caller's own values.
+        let of_value = |code: &str| ["22", "23", "54"].contains(&code.get(..2).unwrap_or_default());
+        let refused = error.as_database_error().filter(|error| error.code().is_some_and(|code| of_value(&code)));
         if let Some(refused) = refused {
             return Self::invalid(refused.message());
         }
