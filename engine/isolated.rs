@@ -24,6 +24,7 @@ use crate::{
     Category, Failure, JobId, JobResult, Kinds, Outcome, Run,
     run::{Heard, Stop},
     trace::TraceParent,
+    tx::Undecided,
     worker::panic_trace,
     workflow::Course,
 };
@@ -135,6 +136,7 @@ fn run_of(&Order { worker_id, job_id, attempt, trace, .. }: &Order, kinds: &Kind
         stop: Stop::default(),
         course: Course::default(),
         heard: Heard::default(),
+        undecided: Undecided::default(),
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::{
     any::{Any, type_name},
-    ops::{Deref, DerefMut},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -18,7 +17,8 @@ use crate::{
     shared::Shared,
     store,
     trace::{self, TraceParent},
-    workflow::{Course, Undoing},
+    tx::{Tx, Undecided},
+    workflow::Course,
 };
 
 /// One attempt of a job, as its handler sees it.
@@ -38,6 +38,7 @@ pub struct Run {
     pub(crate) stop: Stop,
     pub(crate) course: Course,
     pub(crate) heard: Heard,
+    pub(crate) undecided: Undecided,
 }
 
 /// What a handler said of the outside system that it called, although its attempt ends otherwise.
@@ -68,39 +69,6 @@ impl Heard {
 pub(crate) struct Stop {
     pub(crate) token: CancellationToken,
     pub(crate) heard: Arc<AtomicBool>,
-}
-
-/// A transaction of one attempt. It began with proof that the attempt is still this worker's, and while it is
-/// open nobody can rescue the job.
-#[derive(Debug)]
-pub struct Tx {
-    inner: Transaction<'static, Postgres>,
-    /// The step of a workflow that it belongs to.
-    pub(crate) undoing: Option<Undoing>,
-}
-
-impl Deref for Tx {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.inner
-    }
-}
-
-impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.inner
-    }
-}
-
-impl Tx {
-    /// Commits the effects; the job goes on.
-    ///
-    /// # Errors
-    /// When the connection fails the outcome is unknown, and the job runs again.
-    pub async fn commit(self) -> JobResult<()> {
-        Ok(around("run/commit", self.inner.commit()).await?)
-    }
 }
 
 impl Run {
@@ -167,12 +135,13 @@ impl Run {
         if self.isolated {
             return Err(Failure::bug("an isolated job has no database: return what it found, for another job to write"));
         }
+        let entered = self.undecided.enter();
         let mut tx = self.pool.begin().await?;
         let trace = self.trace_parent().map(|trace| trace.to_string());
         if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt, trace.as_deref()).await? {
             return Err(Failure::lease_lost());
         }
-        Ok(Tx { inner: tx, undoing: None })
+        Tx::proven(tx, entered)
     }
 
     /// Enqueues a follow-up job in the same transaction as the effects that call for it.

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 
 pub(crate) use limited::take_as_probe;
 pub use limited::{TakenLimited, WantedLimited, take_alone, take_limited};
-pub use rescue::{Orphan, close_finished, orphans, rescue};
+pub use rescue::{Orphan, close_finished, is_let_go, orphans, rescue};
 pub use reseat::reseat;
 
 use super::{

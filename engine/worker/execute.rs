@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{attempt_span, breakers::Word, panic_trace, session::Session, stop::Stop};
+use super::{attempt_span, breakers::Word, panic_trace, session::Session, stop::Stop, undecided::once_decided};
 use crate::{
     Category, Failure, JobResult, Outcome, Run, isolated,
     planted::planted,
@@ -18,6 +18,7 @@ use crate::{
         claim::Claimed,
     },
     trace::Span,
+    tx::Undecided,
     workflow::Course,
 };
 
@@ -33,8 +34,12 @@ pub(super) async fn execute(job: &Claimed, session: &Arc<Session>, seated: &Atom
     session.running.lock().expect("no holder of this lock panics").insert(key, stop);
     let begun = Instant::now();
     let span = attempt_span::begin(job, session.worker_id);
-    let heard = run::Heard::default();
-    let verdict = if session.lost.is_cancelled() { None } else { attempt(session, job, &span, begun, stopped, &heard).await };
+    let (heard, undecided) = (run::Heard::default(), Undecided::default());
+    let verdict = if session.lost.is_cancelled() { None } else { attempt(session, job, &span, begun, stopped, &heard, &undecided).await };
+    let verdict = match verdict {
+        Some(verdict) if undecided.close() => Box::pin(once_decided(session, job, verdict)).await,
+        verdict => verdict,
+    };
     attempt_span::end(span, verdict.as_ref());
     if let Some(system) = session.program.kinds.get(&job.kind).and_then(|kind| kind.calls) {
         session.breakers.note(system, job, begun, Word::of(verdict.as_ref(), heard.take()));
@@ -59,6 +64,7 @@ async fn attempt(
     started: Instant,
     mut stopped: watch::Receiver<Option<Stop>>,
     heard: &run::Heard,
+    undecided: &Undecided,
 ) -> Option<Verdict> {
     let Some(kind) = session.program.kinds.get(&job.kind) else {
         return Some(Verdict::Released);
@@ -95,6 +101,7 @@ async fn attempt(
         stop: asked.clone(),
         course: course.clone(),
         heard: heard.clone(),
+        undecided: undecided.clone(),
     };
     if planted!("a job is recorded before it runs") {
         tokio::spawn((kind.handler)(args, run));

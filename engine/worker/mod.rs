@@ -32,6 +32,7 @@ mod session;
 mod stop;
 mod stray;
 mod suspect;
+mod undecided;
 mod wakeup;
 mod waking;
 

@@ -56,7 +56,7 @@ impl Job for Blocking {
     }
 }
 
-async fn cancel(pool: &PgPool, id: JobId) -> Cancelled {
+pub async fn cancel(pool: &PgPool, id: JobId) -> Cancelled {
     cancel_request::cancel(pool, id, "ann", Some("no longer wanted")).await.expect("asked")
 }
 

@@ -39,6 +39,7 @@ mod storage_upkeep;
 mod together;
 mod told;
 mod trace;
+mod undecided;
 mod uniqueness;
 mod uniqueness_races;
 mod why;

@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, PgConnection};
 
-use crate::{failpoint::around, store::sql};
+use crate::{JobId, failpoint::around, store::sql};
 
 /// A claim whose worker is gone.
 #[derive(Debug, Clone, Copy, sqlx::FromRow)]
@@ -85,6 +85,14 @@ async fn rescue_group(connection: &mut PgConnection, orphan: Orphan, jobs: &[i64
     let ended = rescue_jobs(&mut tx, orphan, Some(jobs)).await?;
     around("claim/rescue one commit", tx.commit()).await?;
     Ok(ended)
+}
+
+/// Whether no transaction of a handler holds this job at this moment.
+///
+/// # Errors
+/// The database's.
+pub async fn is_let_go(connection: &mut PgConnection, job_id: JobId) -> Result<bool, sqlx::Error> {
+    around("claim/lock_job", sqlx::query_scalar(sql!("claim/lock_job")).bind([job_id]).fetch_one(connection)).await
 }
 
 async fn rescue_jobs(connection: &mut PgConnection, orphan: Orphan, only: Option<&[i64]>) -> Result<i64, sqlx::Error> {
