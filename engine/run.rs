@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Enqueued, Failure, JobId, JobResult, NewJob, Outcome,
-    failpoint::around,
     shared::Shared,
     store,
     trace::{self, TraceParent},
@@ -135,13 +134,12 @@ impl Run {
         if self.isolated {
             return Err(Failure::bug("an isolated job has no database: return what it found, for another job to write"));
         }
-        let entered = self.undecided.enter();
         let mut tx = self.pool.begin().await?;
         let trace = self.trace_parent().map(|trace| trace.to_string());
         if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt, trace.as_deref()).await? {
             return Err(Failure::lease_lost());
         }
-        Tx::proven(tx, entered)
+        Ok(Tx::proven(tx, self.undecided.clone()))
     }
 
     /// Enqueues a follow-up job in the same transaction as the effects that call for it.
@@ -160,7 +158,7 @@ impl Run {
     pub async fn progress(&self, done: u64, total: impl Into<Option<u64>>, note: Option<&str>) -> JobResult<()> {
         let mut tx = self.begin().await?;
         store::note::progress(&mut tx, self.job_id, self.attempt, done, total.into(), note).await?;
-        tx.commit().await
+        tx.decide("run/commit").await
     }
 
     /// Adds to the job's own log, of which the last 100 lines are kept.
@@ -170,7 +168,7 @@ impl Run {
     pub async fn log(&self, text: &str) -> JobResult<()> {
         let mut tx = self.begin().await?;
         store::note::log(&mut tx, self.job_id, self.attempt, text).await?;
-        tx.commit().await
+        tx.decide("run/commit").await
     }
 
     /// Commits the effects and this job's completion together: both happen, or neither.
@@ -187,7 +185,7 @@ impl Run {
         if late && !crate::planted::planted!("a late completion commits its effects") {
             return Err(Failure::lease_lost());
         }
-        around("run/complete commit", tx.inner.commit()).await?;
+        tx.decide("run/complete commit").await?;
         self.settled.store(true, Ordering::Release);
         Ok(Outcome::Done(output))
     }

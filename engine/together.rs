@@ -23,7 +23,7 @@ pub trait Together: Job {
 
     /// Works on all of them; the answer has one entry a job, in order. A panic, or another number of answers, is a
     /// failure of category `bug` of each. A job that is cancelled or times out while the call runs is still in it: its
-    /// attempt ends when the transactions that it has open have, and it can begin no other.
+    /// own fenced writes are refused, but for a commit that is under way, which its end waits for.
     fn run_together(jobs: &mut [(Self, Run)]) -> impl Future<Output = Vec<JobResult>> + Send;
 }
 

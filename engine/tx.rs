@@ -1,6 +1,7 @@
 //! Transactions of one attempt, and which of them may still commit when its handler is not there any more.
 
 use std::{
+    borrow::Cow,
     ops::{Deref, DerefMut},
     sync::{
         Arc,
@@ -12,43 +13,36 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{Failure, JobResult, failpoint::around, workflow::Undoing};
 
-/// The transactions of one attempt that are not decided yet. A handler that is dropped may have asked for a commit, and of
+/// The commits of one attempt that were asked for and not answered. A handler that is dropped may have asked for one, and of
 /// jobs that are worked on in one call the others go on; so who ends the attempt looks here first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Undecided(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    count: AtomicUsize,
+    asked: AtomicUsize,
     over: AtomicBool,
 }
 
 impl Undecided {
-    /// Counts one more.
-    pub(crate) fn enter(&self) -> Entered {
-        self.0.count.fetch_add(1, SeqCst);
-        Entered { of: self.clone(), asked_to_commit: false }
-    }
-
-    /// From now on none begins. Whether one of those that did may still commit.
+    /// From now on no commit is asked for. Whether one was, and what became of it is not known.
     pub(crate) fn close(&self) -> bool {
         self.0.over.store(true, SeqCst);
-        self.0.count.load(SeqCst) > 0
+        self.0.asked.load(SeqCst) > 0
     }
-}
 
-/// One transaction among those of its attempt, until it is decided.
-#[derive(Debug)]
-pub(crate) struct Entered {
-    of: Undecided,
-    asked_to_commit: bool,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        if !self.asked_to_commit {
-            self.of.0.count.fetch_sub(1, SeqCst);
+    /// Takes note that a commit is asked for, unless the attempt is over: whoever ends it either sees this, or is seen here.
+    fn ask(&self) -> JobResult<()> {
+        self.0.asked.fetch_add(1, SeqCst);
+        if self.0.over.load(SeqCst) {
+            self.answered();
+            return Err(Failure::lease_lost());
         }
+        Ok(())
+    }
+
+    fn answered(&self) {
+        self.0.asked.fetch_sub(1, SeqCst);
     }
 }
 
@@ -56,8 +50,8 @@ impl Drop for Entered {
 /// open nobody can rescue the job.
 #[derive(Debug)]
 pub struct Tx {
-    pub(crate) inner: Transaction<'static, Postgres>,
-    entered: Entered,
+    inner: Transaction<'static, Postgres>,
+    undecided: Undecided,
     /// The step of a workflow that it belongs to.
     pub(crate) undoing: Option<Undoing>,
 }
@@ -78,28 +72,40 @@ impl DerefMut for Tx {
 
 impl Tx {
     /// One that holds its proof.
-    ///
-    /// # Errors
-    /// Of category `conflict` when the attempt was ended meanwhile: whoever did so may have looked for its transactions before
-    /// this one had its locks.
-    pub(crate) fn proven(inner: Transaction<'static, Postgres>, entered: Entered) -> JobResult<Self> {
-        if entered.of.0.over.load(SeqCst) {
-            return Err(Failure::lease_lost());
-        }
-        Ok(Self { inner, entered, undoing: None })
+    pub(crate) const fn proven(inner: Transaction<'static, Postgres>, undecided: Undecided) -> Self {
+        Self { inner, undecided, undoing: None }
     }
 
     /// Commits the effects; the job goes on.
     ///
     /// # Errors
-    /// When the connection fails the outcome is unknown, and the job runs again.
-    pub async fn commit(self) -> JobResult<()> {
-        let Self { inner, mut entered, .. } = self;
-        entered.asked_to_commit = true;
-        let committed = around("run/commit", inner.commit()).await;
-        entered.asked_to_commit = committed.as_ref().is_err_and(|error| error.as_database_error().is_none());
+    /// When the connection fails the outcome is unknown, and the job runs again. Of category `conflict` when the attempt has
+    /// ended; and what a statement failed with that was passed over: nothing was written then.
+    pub async fn commit(mut self) -> JobResult<()> {
+        // The commit of a transaction in which a statement failed is a rollback, and is answered as a success.
+        sqlx::raw_sql("select 1").execute(&mut *self).await?;
+        self.decide("run/commit").await
+    }
+
+    /// Commits what ends with a statement that succeeded.
+    ///
+    /// # Errors
+    /// As [`Tx::commit`].
+    pub(crate) async fn decide(self, place: &'static str) -> JobResult<()> {
+        let Self { inner, undecided, .. } = self;
+        undecided.ask()?;
+        let committed = around(place, inner.commit()).await;
+        if committed.as_ref().err().is_none_or(is_rolled_back) {
+            undecided.answered();
+        }
         Ok(committed?)
     }
+}
+
+/// Whether the server itself says that it did not commit. What stands between may say that it lost the server.
+fn is_rolled_back(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
+    code.is_some_and(|code| code != "40003" && !["08", "57"].iter().any(|class| code.starts_with(class)))
 }
 
 #[cfg(test)]
@@ -107,15 +113,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_dropped_before_it_asked_for_its_commit_is_decided_and_what_did_is_not() {
+    fn an_end_waits_for_a_commit_that_was_asked_for_and_none_is_asked_for_after_it() {
         let undecided = Undecided::default();
-        let (rolled_back, mut unsure) = (undecided.enter(), undecided.enter());
-        drop(rolled_back);
-        unsure.asked_to_commit = true;
-        drop(unsure);
-        assert!(undecided.close(), "its commit may come yet");
-        let other = Undecided::default();
-        drop(other.enter());
-        assert!(!other.close());
+        undecided.ask().expect("nobody ended it");
+        undecided.answered();
+        assert!(!undecided.close(), "it was answered");
+        assert!(undecided.ask().is_err());
+        let unsure = Undecided::default();
+        unsure.ask().expect("nobody ended it");
+        assert!(unsure.close() && unsure.close(), "its answer never came");
+        assert!(!is_rolled_back(&sqlx::Error::WorkerCrashed));
     }
 }

@@ -58,6 +58,14 @@ pub fn session_name(worker_id: i64) -> String {
     format!("rawops worker {worker_id}")
 }
 
+/// Ends the sessions in which a transaction of a handler holds a job; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn end_commits(connection: &mut PgConnection, job_id: JobId) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(sql!("worker/end_commits")).bind(job_id).fetch_one(connection).await
+}
+
 /// Ends the database sessions of a dead worker; returns how many.
 ///
 /// # Errors

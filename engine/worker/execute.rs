@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{attempt_span, breakers::Word, panic_trace, session::Session, stop::Stop, undecided::once_decided};
+use super::{attempt_span, breakers::Word, pace::Pace, panic_trace, session::Session, stop::Stop, undecided::is_decided};
 use crate::{
     Category, Failure, JobResult, Outcome, Run, isolated,
     planted::planted,
@@ -36,22 +36,23 @@ pub(super) async fn execute(job: &Claimed, session: &Arc<Session>, seated: &Atom
     let span = attempt_span::begin(job, session.worker_id);
     let (heard, undecided) = (run::Heard::default(), Undecided::default());
     let verdict = if session.lost.is_cancelled() { None } else { attempt(session, job, &span, begun, stopped, &heard, &undecided).await };
+    let took = begun.elapsed();
     let verdict = match verdict {
-        Some(verdict) if undecided.close() => Box::pin(once_decided(session, job, verdict)).await,
-        verdict => verdict,
+        Some(Verdict::Settled) | None => verdict,
+        Some(verdict) => (!undecided.close() || Box::pin(is_decided(session, job)).await).then_some(verdict),
     };
     attempt_span::end(span, verdict.as_ref());
     if let Some(system) = session.program.kinds.get(&job.kind).and_then(|kind| kind.calls) {
         session.breakers.note(system, job, begun, Word::of(verdict.as_ref(), heard.take()));
     }
     session.running.lock().expect("no holder of this lock panics").remove(&key);
-    session.pace.ran(job.lane_id, begun.elapsed());
-    crate::metrics::ran(&job.kind, begun.elapsed());
+    session.pace.ran(job.lane_id, took);
+    crate::metrics::ran(&job.kind, took);
 
     let has_ended = verdict.is_some();
     let verdict = verdict.unwrap_or(Verdict::Settled);
     report(job, &verdict);
-    let ended = job.ended(begun.elapsed().as_micros() as i64, verdict);
+    let ended = job.ended(took.as_micros() as i64, verdict);
     session.ended(Ended { limited: ended.limited || seated.load(Ordering::Acquire), ..ended }).await;
     has_ended
 }
@@ -115,7 +116,7 @@ async fn attempt(
             Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone()))
         }
     };
-    let mut handler = tokio::spawn(timed(panic_trace::catch(span.around_boxed(work)), session.clone(), job.lane_id));
+    let mut handler = tokio::spawn(timed(panic_trace::catch(span.around_boxed(work)), session.pace.clone(), job.lane_id));
     let stop = tokio::select! {
         biased;
         end = &mut handler => {
@@ -149,10 +150,10 @@ async fn attempt(
 }
 
 /// Learns how long the handler itself takes, without its wait for a thread before it begins and for its end to be noticed.
-async fn timed<T>(handler: impl Future<Output = T>, session: Arc<Session>, lane: i32) -> T {
+async fn timed<T>(handler: impl Future<Output = T>, pace: Arc<Pace>, lane: i32) -> T {
     let begun = Instant::now();
     let end = handler.await;
-    session.pace.worked(lane, begun.elapsed());
+    pace.worked(lane, begun.elapsed());
     end
 }
 

@@ -92,7 +92,7 @@ pub(super) struct Session {
     pub(super) listening: AtomicBool,
     /// A suspect is due somewhere.
     pub(super) suspects: AtomicBool,
-    pub(super) pace: Pace,
+    pub(super) pace: Arc<Pace>,
     pub(super) admission: Admission,
     pub(super) breakers: Breakers,
     pub(super) pulse: Arc<Pulse>,
@@ -203,7 +203,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         nudge: Notify::new(),
         listening: AtomicBool::new(false),
         suspects: AtomicBool::new(false),
-        pace: Pace::default(),
+        pace: Arc::default(),
         admission: Admission::default(),
         breakers: Breakers::of(&program.kinds),
         pulse: Pulse::new(),

@@ -25,7 +25,7 @@ impl Run {
         let mut tx = self.begin().await?;
         step::continue_as(&mut tx, self.at(position, "continue"), &args).await?;
         // Whether or not it could be committed, the next attempt sees what is kept.
-        let committed = tx.commit().await;
+        let committed = tx.decide("run/commit").await;
         let gone = self.course.suspend(Suspension::Anew);
         committed.inspect_err(|failure| tracing::debug!(job.id = %self.job_id, %failure, "a new beginning may not be kept"))?;
         Err(gone)

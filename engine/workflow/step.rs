@@ -126,7 +126,7 @@ impl Run {
 
     /// Commits an act that was met and passes it.
     pub(super) async fn commit_act(&self, tx: Tx, act: Act, at: At<'_>) -> JobResult<()> {
-        if let Err(failure) = tx.commit().await {
+        if let Err(failure) = tx.decide("run/commit").await {
             self.course.doubt();
             return Err(failure);
         }

@@ -132,7 +132,7 @@ impl Run {
     }
 
     pub(super) async fn commit_or_doubt(&self, tx: crate::Tx) -> JobResult<()> {
-        tx.commit().await.inspect_err(|_| self.course.doubt())
+        tx.decide("run/commit").await.inspect_err(|_| self.course.doubt())
     }
 }
 

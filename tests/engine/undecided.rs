@@ -5,8 +5,14 @@ use std::{
     time::Duration,
 };
 
-use engine::{Client, Failure, Job, JobId, JobResult, Kinds, Outcome, Run, Together, Tx, WorkerConfig};
+use engine::{
+    Client, Ending, Failure, Job, JobId, JobResult, Kinds, Outcome, Run, Together, Tx, WorkerConfig,
+    store::{cancel_request::Cancelled, claim, worker},
+};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use tokio::sync::{Mutex, Notify};
 
 use super::{
     cancels::cancel,
@@ -22,12 +28,13 @@ use crate::support::{
 const LIMIT: Duration = Duration::from_secs(20);
 const WRITE: &str = "insert into test_effect (job_id, attempt) values ($1, $2)";
 
-/// Writes in a transaction whose commit takes a while.
+/// Writes in a transaction whose commit takes longer than the job may.
 #[derive(Serialize, Deserialize)]
 struct SlowCommit {}
 
 impl Job for SlowCommit {
     const KIND: &'static str = "test.slow_commit";
+    const TIMEOUT: Duration = Duration::from_secs(1);
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;
@@ -37,10 +44,27 @@ impl Job for SlowCommit {
     }
 }
 
-/// The call of [`SlowTogether`] has both transactions.
-static ALL_BEGUN: AtomicBool = AtomicBool::new(false);
+/// Passes over a statement that failed.
+#[derive(Serialize, Deserialize)]
+struct Careless {}
 
-/// Two of a kind in one call, each in a transaction that is open while the first of them is cancelled.
+impl Job for Careless {
+    const KIND: &'static str = "test.careless";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let mut tx = run.begin().await?;
+        let failed = sqlx::query("select 1 / 0").execute(&mut *tx).await;
+        assert!(failed.is_err());
+        tx.commit().await?;
+        Ok(Outcome::done())
+    }
+}
+
+/// The call of [`SlowTogether`] has both transactions, and may go on.
+static ALL_BEGUN: AtomicBool = AtomicBool::new(false);
+static GO_ON: Notify = Notify::const_new();
+
+/// Two of a kind in one call, which does not hear that the first of them is cancelled.
 #[derive(Serialize, Deserialize)]
 struct SlowTogether {}
 
@@ -57,11 +81,10 @@ impl Together for SlowTogether {
     const LINGER: Duration = Duration::from_secs(20);
 
     async fn run_together(jobs: &mut [(Self, Run)]) -> Vec<JobResult> {
-        let begun = futures_util::future::join_all(jobs.iter().map(|(_, run)| run.begin())).await;
-        ALL_BEGUN.store(true, Ordering::Release);
-        // As long as the call takes: it does not hear that one of its jobs is not wanted any more.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        futures_util::future::join_all(begun.into_iter().zip(jobs).map(|(tx, (_, run))| write(tx, run))).await
+        let begun = join_all(jobs.iter().map(|(_, run)| run.begin())).await;
+        ALL_BEGUN.store(begun.iter().all(Result::is_ok), Ordering::Release);
+        GO_ON.notified().await;
+        join_all(begun.into_iter().zip(jobs).map(|(tx, (_, run))| write(tx, run))).await
     }
 }
 
@@ -69,29 +92,32 @@ async fn write(tx: JobResult<Tx>, run: &Run) -> JobResult {
     let mut tx = tx?;
     sqlx::query(WRITE).bind(run.job_id()).bind(run.attempt()).execute(&mut *tx).await?;
     tx.commit().await?;
-    // What begins after the end is refused.
-    run.begin().await?;
     Ok(Outcome::done())
 }
 
-const WRITTEN_LATE: &str = "select count(*) from test_effect e join engine.attempt a using (job_id, attempt) where e.at > a.finished_at";
-
-#[tokio::test]
-async fn a_job_that_is_cancelled_during_its_commit_ends_after_it() {
-    let db = Database::new().await;
-    make_effect_table(db.pool()).await;
+/// Makes each commit of a row of the effects take two seconds, and write another row at its end.
+async fn make_commits_slow(pool: &PgPool) {
+    make_effect_table(pool).await;
     for sql in [
         "create function linger() returns trigger language plpgsql as 'begin perform pg_sleep(2); insert into test_effect (job_id, attempt) values (new.job_id, new.attempt); return null; end'",
         "create constraint trigger linger after insert on test_effect deferrable initially deferred for each row when (pg_trigger_depth() = 0) execute function linger()",
     ] {
-        sqlx::query(sql).execute(db.pool()).await.expect("a commit is slow");
+        sqlx::query(sql).execute(pool).await.expect("a commit is slow");
     }
-    let id = Client::new(db.pool().clone()).enqueue(&of(&SlowCommit {})).await.expect("enqueued").id;
+}
+
+const WRITTEN_LATE: &str = "select count(*) from test_effect e join engine.attempt a using (job_id, attempt) where e.at > a.finished_at";
+
+/// Starts a job whose commit takes long, stops it then, and waits for its end.
+async fn stopped_during_its_commit(how: impl AsyncFnOnce(&PgPool, JobId), state: &str) {
+    let db = Database::new().await;
+    make_commits_slow(db.pool()).await;
+    let id = Client::new(db.pool().clone()).enqueue(&of(&SlowCommit {}).max_attempts(1)).await.expect("enqueued").id;
     let worker = Running::with(db.pool(), Kinds::new().with::<SlowCommit>(), WorkerConfig::default());
     let commits = "select count(*) from pg_stat_activity where datname = current_database() and state = 'active' and query ilike 'commit%'";
     wait::until("it is being committed", LIMIT, || async { count(db.pool(), commits).await > 0 }).await;
-    cancel(db.pool(), id).await;
-    until_state(db.pool(), id, "cancelled").await;
+    how(db.pool(), id).await;
+    until_state(db.pool(), id, state).await;
     assert_eq!(count(db.pool(), "select count(*) from test_effect").await, 2, "its effects are there when it has ended");
     assert_eq!(count(db.pool(), WRITTEN_LATE).await, 0);
     worker.stop().await;
@@ -99,19 +125,58 @@ async fn a_job_that_is_cancelled_during_its_commit_ends_after_it() {
 }
 
 #[tokio::test]
-async fn a_job_of_a_call_that_is_cancelled_ends_when_its_transaction_has() {
+async fn a_job_that_is_cancelled_during_its_commit_ends_after_it() {
+    let cancelling = async |pool: &PgPool, id| assert_eq!(cancel(pool, id).await, Cancelled::Requested);
+    stopped_during_its_commit(cancelling, "cancelled").await;
+}
+
+#[tokio::test]
+async fn a_job_that_times_out_during_its_commit_ends_after_it() {
+    stopped_during_its_commit(async |_: &PgPool, _| (), "dead").await;
+}
+
+#[tokio::test]
+async fn a_job_of_a_call_commits_nothing_after_it_was_cancelled() {
     let db = Database::new().await;
     make_effect_table(db.pool()).await;
     let client = Client::new(db.pool().clone());
     let ids: Vec<JobId> =
         client.enqueue_many(&[of(&SlowTogether {}), of(&SlowTogether {})]).await.expect("enqueued").into_iter().flatten().collect();
     let worker = Running::with(db.pool(), Kinds::new().with_together::<SlowTogether>(), WorkerConfig::default());
-    wait::until("its transaction is open", LIMIT, || async { ALL_BEGUN.load(Ordering::Acquire) }).await;
-    cancel(db.pool(), ids[0]).await;
+    wait::until("both transactions are open", LIMIT, || async { ALL_BEGUN.load(Ordering::Acquire) }).await;
+    assert_eq!(cancel(db.pool(), ids[0]).await, Cancelled::Requested);
     until_state(db.pool(), ids[0], "cancelled").await;
+    GO_ON.notify_one();
     until_state(db.pool(), ids[1], "completed").await;
-    assert_eq!(count(db.pool(), "select count(*) from test_effect").await, 2);
+    assert_eq!(count(db.pool(), "select count(*) from test_effect").await, 1, "that of the other");
     assert_eq!(count(db.pool(), WRITTEN_LATE).await, 0);
     worker.stop().await;
     ledger::check(db.pool()).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_is_never_answered_is_decided_by_ending_its_session() {
+    let db = Database::new().await;
+    let mut connection = db.pool().acquire().await.expect("the test's database answers");
+    let mut open = db.pool().begin().await.expect("a transaction can begin");
+    let job = JobId(7);
+    sqlx::query("select pg_advisory_xact_lock_shared(hashtextextended('engine.attempt', 7))").execute(&mut *open).await.expect("locked");
+    assert!(!claim::is_let_go(&mut connection, job).await.expect("asked"));
+    assert_eq!(worker::end_commits(&mut connection, JobId(8)).await.expect("ended"), 0, "it holds another");
+    assert_eq!(worker::end_commits(&mut connection, job).await.expect("ended"), 1);
+    let asker = Mutex::new(connection);
+    wait::until("the job is let go", LIMIT, || async { claim::is_let_go(&mut *asker.lock().await, job).await.expect("asked") }).await;
+    open.commit().await.expect_err("its session is over");
+}
+
+#[tokio::test]
+async fn a_failed_statement_that_is_passed_over_fails_the_commit() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let id = client.enqueue(&of(&Careless {}).max_attempts(1)).await.expect("enqueued").id;
+    let worker = Running::with(db.pool(), Kinds::new().with::<Careless>(), WorkerConfig::default());
+    let end = client.wait_for_end(id, LIMIT).await.expect("the job exists").expect("it ends in time");
+    let Ending::Dead { error: Some(error), .. } = &end else { panic!("{end:?}") };
+    assert!(error.contains("current transaction is aborted"), "{error}");
+    worker.stop().await;
 }

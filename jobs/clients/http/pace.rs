@@ -4,7 +4,7 @@
 //! that meets with it for as long as was asked.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,9 +13,10 @@ use tokio::time::Instant;
 /// The longest that a call waits for its turn; it is better put off than longer in a worker's way.
 const LONGEST_TURN: Duration = Duration::from_secs(3);
 
-/// How much slower it goes after a hold, for as long again. What gathered meanwhile, on top of what other processes
-/// send, would be too much at once.
+/// How much slower it goes after a hold, for as long again but a minute at most. What gathered meanwhile, on top of what
+/// other processes send, would be too much at once.
 const AFTER_A_HOLD: u32 = 4;
+const LONGEST_SLOW: Duration = Duration::from_mins(1);
 
 /// The pace of one system, or of one channel of it.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Pace {
 #[derive(Debug, Default)]
 struct Turns {
     next: Option<Instant>,
+    held_until: Option<Instant>,
+    holds: u64,
     slow_until: Option<Instant>,
 }
 
@@ -41,27 +44,44 @@ impl Pace {
     /// # Errors
     /// How long it would take, when that is too long to wait here; no turn is taken then.
     pub async fn turn(&self) -> Result<(), Duration> {
-        let now = Instant::now();
-        let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            let turn = turns.next.map_or(now, |next| next.max(now));
-            if turn - now > LONGEST_TURN {
-                return Err(turn - now);
+        loop {
+            let (turn, holds) = self.take(Instant::now())?;
+            tokio::time::sleep_until(turn).await;
+            // It may have asked to be left alone since.
+            if self.lock().holds == holds {
+                return Ok(());
             }
-            let is_slow = turns.slow_until.is_some_and(|end| turn < end);
-            turns.next = Some(turn + if is_slow { self.spacing.saturating_mul(AFTER_A_HOLD) } else { self.spacing });
-            turn
-        };
-        tokio::time::sleep_until(turn).await;
-        Ok(())
+        }
     }
 
-    /// Nobody has a turn for this time, and turns are rarer for as long again.
+    /// The next turn, and how many holds there were before it was given.
+    fn take(&self, now: Instant) -> Result<(Instant, u64), Duration> {
+        let mut turns = self.lock();
+        let turn = turns.next.map_or(now, |next| next.max(now));
+        if turn - now > LONGEST_TURN {
+            return Err(turn - now);
+        }
+        let is_slow = turns.slow_until.is_some_and(|end| turn < end);
+        turns.next = Some(turn + if is_slow { self.spacing.saturating_mul(AFTER_A_HOLD) } else { self.spacing });
+        Ok((turn, turns.holds))
+    }
+
+    /// Nobody has a turn for this time, and turns are rarer after it.
     pub fn hold(&self, wait: Duration) {
         let until = Instant::now() + wait;
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.next = Some(turns.next.map_or(until, |next| next.max(until)));
-        turns.slow_until = Some(turns.slow_until.map_or(until + wait, |end| end.max(until + wait)));
+        let mut turns = self.lock();
+        if turns.held_until.is_some_and(|end| end >= until) {
+            return;
+        }
+        turns.held_until = Some(until);
+        // Those who wait for a turn take another.
+        turns.holds += 1;
+        turns.next = Some(until);
+        turns.slow_until = Some(until + wait.min(LONGEST_SLOW));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,6 +113,21 @@ mod tests {
             times.push(begun.elapsed().as_millis() / 10);
         }
         assert_eq!(times, [100, 140, 180, 220, 230, 240]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_turn_when_a_hold_comes_waits_on() {
+        let (pace, begun) = (Pace::per_second(10.0), Instant::now());
+        let turn = || async {
+            pace.turn().await.expect("soon");
+            begun.elapsed().as_millis() / 10
+        };
+        let held = async {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            pace.hold(Duration::from_secs(1));
+        };
+        let (first, second, third, fourth, ()) = tokio::join!(turn(), turn(), turn(), turn(), held);
+        assert_eq!([first, second, third, fourth], [0, 10, 115, 155]);
     }
 
     #[tokio::test(start_paused = true)]

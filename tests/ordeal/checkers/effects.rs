@@ -53,7 +53,9 @@ fn rows_of(facts: &Facts, job: &Job, foreseen: &Foreseen<'_>, rows: &[Effect], f
     let must: BTreeSet<usize> = foreseen.inside.iter().copied().collect();
     finding.holds(inside.len() == distinct.len(), || format!("job {} wrote the rows of acts {inside:?}, some twice", job.id));
     let complete = if whole == Some(true) { distinct == must } else { distinct.is_subset(&must) };
-    finding.holds(complete, || format!("job {} wrote the rows of acts {distinct:?} and must write {must:?}", job.id));
+    finding.holds(complete, || {
+        format!("job {} wrote the rows of acts {distinct:?} and must write {must:?}; it had {:?}", job.id, facts.attempts_of(job.id))
+    });
 
     let last: Vec<i32> = rows.iter().filter(|row| row.last).map(|row| row.attempt).collect();
     let completed = facts.end_of(job.id).filter(|end| end.outcome == "completed" && foreseen.end == End::Completed(true));
