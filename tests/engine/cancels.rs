@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use engine::{
     Category, Client, Job, JobId, JobResult, Kinds, Outcome, Run, WorkerConfig,
-    store::cancel_request::{self, Cancelled},
+    store::{
+        cancel_request::{self, Cancelled},
+        claim::{self, Orphan},
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,7 +17,7 @@ use super::{
     hand::{Hand, count, done, ended, enqueue, failed},
     jobs::{Running, of, state_of, until_state},
 };
-use crate::support::{Database, wait};
+use crate::support::{Database, kinds::NoOp, ledger, wait};
 
 /// Works until it is told to stop, then says how far it came.
 #[derive(Serialize, Deserialize)]
@@ -130,6 +133,25 @@ async fn requests_of_running_jobs_and_of_jobs_that_are_gone_keep_nobody_else() {
     assert_eq!(count(db.pool(), "select count(*) from engine.cancel_request").await, 1);
     assert_eq!(state_of(db.pool(), ids[0]).await, "running");
     assert_eq!(state_of(db.pool(), ids[2]).await, "cancelled");
+}
+
+#[tokio::test]
+async fn a_job_that_was_not_wanted_any_more_when_its_worker_died_says_why() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    let asked = enqueue(db.pool(), 1).await[0];
+    let displaced = Client::new(db.pool().clone()).enqueue(&of(&NoOp { n: 1 }).unique_key("k")).await.expect("enqueued").id;
+    let taken = hand.take(2).await;
+    assert_eq!(cancel(db.pool(), asked).await, Cancelled::Requested);
+    sqlx::query("delete from engine.unique_key").execute(db.pool()).await.expect("its key goes");
+    hand.die().await;
+    claim::rescue(&mut hand.connection, Orphan { worker_id: hand.id, id: taken[0].claim_id }).await.expect("rescued");
+    let words = async |id: JobId| -> String {
+        sqlx::query_scalar("select error from engine.job_state where id = $1").bind(id).fetch_one(db.pool()).await.expect("its state")
+    };
+    assert_eq!(words(asked).await, "cancelled by ann: no longer wanted");
+    assert_eq!(words(displaced).await, "a newer job took its unique key over");
+    ledger::check(db.pool()).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::{
     ledger::{Accepted, Ack, Act, Deed, Fault, Intent, Mail, Shaped},
     model::foresee,
     process::{Life, place},
-    program::Program,
+    program::{Manner, Program},
     stage::Stage,
     witness::Word,
 };
@@ -183,11 +183,13 @@ impl Facts {
         replaced.or_else(|| words.strip_prefix("job ")?.strip_suffix(" took its unique key over"))?.parse().ok()
     }
 
-    /// Whether a job that had its key taken away was ended for that; of one whose key is free again nobody knows by whom.
+    /// Whether a job that had its key taken away was ended for that; of one whose key is free again nobody knows by whom. One
+    /// that was lost with its worker when its key had gone over is ended without a word.
     pub fn was_displaced(&self, job: i64) -> bool {
-        let of_nobody = |words: &str| words == "a newer job took its unique key over";
-        let end = self.end_of(job).filter(|end| end.outcome == "cancelled");
-        self.displaced_by(job).is_some() || end.and_then(|end| end.error.as_deref()).is_some_and(of_nobody)
+        let Some(end) = self.end_of(job).filter(|end| end.outcome == "cancelled") else { return false };
+        let silently = || self.job(job).is_some_and(|job| job.manner() == Manner::Debounces);
+        self.displaced_by(job).is_some()
+            || end.error.as_deref().map_or_else(silently, |words| words == "a newer job took its unique key over")
     }
 
     /// Whether a job is a part of a batch that was cancelled or died: what of it had not ended then is cancelled with it.

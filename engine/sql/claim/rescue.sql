@@ -35,7 +35,9 @@ verdict as materialized (
 done as (
     insert into engine.attempt (job_id, attempt, worker_id, started_at, finished_at, outcome, category, error)
     select job_id, attempt, $1, claimed_at, at, outcome, case when alone then 'poison' end,
-        case when outcome <> 'cancelled' then format('worker %s died while it held this job', $1) end
+        case when outcome <> 'cancelled' then format('worker %s died while it held this job', $1)
+            else coalesce((select concat_ws(': ', format('cancelled by %s', r.requested_by), r.reason) from engine.cancel_request r
+                           where r.job_id = verdict.job_id), 'a newer job took its unique key over') end
     from verdict
     order by job_id, attempt
     on conflict do nothing

@@ -42,8 +42,7 @@ fn displaced(facts: &Facts, job: &Job, end: &Attempt) -> Option<String> {
     let shares = |other: &Job| other.id != job.id && other.kind == job.kind && other.unique_key == job.unique_key;
     let Some(by) = facts.displaced_by(job.id) else {
         // Nobody knows any more whose the key was: somebody's who came before that.
-        let silent =
-            (end.error.is_none() || facts.was_displaced(job.id)) && job.manner() == Manner::Debounces && facts.cancelled(job.id).is_none();
+        let silent = facts.was_displaced(job.id) && job.manner() == Manner::Debounces && facts.cancelled(job.id).is_none();
         let somebody = facts.jobs.iter().any(|other| shares(other) && other.created_at <= end.finished_at);
         return (silent && !somebody).then(|| "it was cancelled, and nobody has taken its key".into());
     };

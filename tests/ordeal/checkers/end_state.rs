@@ -50,7 +50,7 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
         return None;
     }
     // What displaced it is looked at by another checker.
-    if is_displaced(facts, job, end) {
+    if job.manner() != Manner::Yields && facts.was_displaced(job.id) {
         return None;
     }
     if end.outcome == "dead" && end.category.as_deref() == Some("poison") && foreseen.end != End::Dead("poison") {
@@ -67,12 +67,6 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
         return Some(format!("it must be {:?} and is {outcome} of {category:?}: {error:?}", foreseen.end));
     }
     counts(facts, job.id, program, &foreseen).or_else(|| output(program, &foreseen, end))
-}
-
-/// Whether others of its key may have ended it, and did: by their word, or by the key that its lost worker had not any more.
-fn is_displaced(facts: &Facts, job: &Job, end: &Attempt) -> bool {
-    let by_loss = end.outcome == "cancelled" && end.error.is_none() && job.manner() == Manner::Debounces;
-    job.manner() != Manner::Yields && (by_loss || facts.was_displaced(job.id))
 }
 
 /// What was cancelled before it ran never runs.
