@@ -116,7 +116,9 @@ async fn attempt(
             Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone()))
         }
     };
-    let mut handler = tokio::spawn(timed(panic_trace::catch(span.around_boxed(work)), session.pace.clone(), job.lane_id));
+    // Only of these there are runs, which want to know.
+    let pace = (job.limited || job.in_run).then(|| session.pace.clone());
+    let mut handler = tokio::spawn(timed(panic_trace::catch(span.around_boxed(work)), pace, job.lane_id));
     let stop = tokio::select! {
         biased;
         end = &mut handler => {
@@ -149,11 +151,13 @@ async fn attempt(
     verdict_of_stop(stop, kind.timeout)
 }
 
-/// Learns how long the handler itself takes, without its wait for a thread before it begins and for its end to be noticed.
-async fn timed<T>(handler: impl Future<Output = T>, pace: Arc<Pace>, lane: i32) -> T {
+/// Tells how long the handler itself takes, without its wait for a thread before it begins and for its end to be noticed.
+async fn timed<T>(handler: impl Future<Output = T>, pace: Option<Arc<Pace>>, lane: i32) -> T {
     let begun = Instant::now();
     let end = handler.await;
-    pace.worked(lane, begun.elapsed());
+    if let Some(pace) = pace {
+        pace.worked(lane, begun.elapsed());
+    }
     end
 }
 
