@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::{
     cancels::cancel,
-    jobs::{Running, of, until_state},
+    jobs::{Running, of, state_of, until_state},
 };
 use crate::support::{
     Database,
@@ -26,6 +26,8 @@ use crate::support::{
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
+/// Held, it keeps commits from ending.
+const GATE: &str = "select pg_advisory_xact_lock(1)";
 const WRITE: &str = "insert into test_effect (job_id, attempt) values ($1, $2)";
 
 /// Writes in a transaction whose commit takes longer than the job may.
@@ -95,11 +97,11 @@ async fn write(tx: JobResult<Tx>, run: &Run) -> JobResult {
     Ok(Outcome::done())
 }
 
-/// Makes each commit of a row of the effects take two seconds, and write another row at its end.
+/// Makes each commit of a row of the effects wait for [`GATE`], and write another row at its end.
 async fn make_commits_slow(pool: &PgPool) {
     make_effect_table(pool).await;
     for sql in [
-        "create function linger() returns trigger language plpgsql as 'begin perform pg_sleep(2); insert into test_effect (job_id, attempt) values (new.job_id, new.attempt); return null; end'",
+        "create function linger() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(1); insert into test_effect (job_id, attempt) values (new.job_id, new.attempt); return null; end'",
         "create constraint trigger linger after insert on test_effect deferrable initially deferred for each row when (pg_trigger_depth() = 0) execute function linger()",
     ] {
         sqlx::query(sql).execute(pool).await.expect("a commit is slow");
@@ -113,10 +115,16 @@ async fn stopped_during_its_commit(how: impl AsyncFnOnce(&PgPool, JobId), state:
     let db = Database::new().await;
     make_commits_slow(db.pool()).await;
     let id = Client::new(db.pool().clone()).enqueue(&of(&SlowCommit {}).max_attempts(1)).await.expect("enqueued").id;
+    let mut gate = db.pool().begin().await.expect("a transaction can begin");
+    sqlx::query(GATE).execute(&mut *gate).await.expect("no commit is under way");
     let worker = Running::with(db.pool(), Kinds::new().with::<SlowCommit>(), WorkerConfig::default());
     let commits = "select count(*) from pg_stat_activity where datname = current_database() and state = 'active' and query ilike 'commit%'";
     wait::until("it is being committed", LIMIT, || async { count(db.pool(), commits).await > 0 }).await;
     how(db.pool(), id).await;
+    let asks = "select count(*) from pg_stat_activity where datname = current_database() and starts_with(query, '-- Try to lock jobs')";
+    wait::until("its worker waits for the commit", LIMIT, || async { count(db.pool(), asks).await > 0 }).await;
+    assert_eq!(state_of(db.pool(), id).await, "running");
+    gate.commit().await.expect("the gate opens");
     until_state(db.pool(), id, state).await;
     assert_eq!(count(db.pool(), "select count(*) from test_effect").await, 2, "its effects are there when it has ended");
     assert_eq!(count(db.pool(), WRITTEN_LATE).await, 0);
