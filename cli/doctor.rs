@@ -42,7 +42,10 @@ async fn examine_payloads(url: Option<&str>, args: &Args) -> anyhow::Result<Exit
         output::json(&report)?;
     } else {
         if !report.unreadable.is_empty() {
-            let row = |one: &Unreadable| [one.job_id.to_string(), one.kind.clone(), or_blank(one.letter_id), brief(&one.reason, 120)];
+            let row = |one: &Unreadable| {
+                let reason = one.undoes.map_or_else(|| one.reason.clone(), |step| format!("to undo step {step}: {}", one.reason));
+                [one.job_id.to_string(), one.kind.clone(), or_blank(one.letter_id), brief(&reason, 120)]
+            };
             output::table(["JOB", "KIND", "DEAD LETTER", "WHY"], report.unreadable.iter().map(row))?;
         }
         let (all, bad) = (counted(report.looked_at as usize, "payload"), report.unreadable.len());

@@ -167,15 +167,32 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+/// The category of a database's error; classes as PostgreSQL's appendix A has them. What stays unknown says nothing by itself: a
+/// broken table, a broken extension.
 fn of_sqlstate(code: &str) -> Category {
     match code {
-        "40001" | "40P01" | "55P03" => Category::Conflict,
-        "57014" => Category::Timeout,
+        // A lock that somebody holds, an object in use, and a plan that a migration has outdated.
+        "55P03" | "55006" | "0A000" => Category::Conflict,
+        // Limits of time: of a statement, of a transaction, of one that did nothing.
+        "57014" | "25P03" | "25P04" => Category::Timeout,
+        // A server that has become a standby writes nothing; the next connection may find the other one.
+        "25006" => Category::Network,
+        // The right is missing, not the table.
+        "42501" => Category::Auth,
         _ => match code.get(..2).unwrap_or("") {
-            "08" | "57" | "53" => Category::Network,
-            "22" | "23" => Category::Validation,
+            // The connection, the server's resources, its operator, its disk.
+            "08" | "53" | "57" | "58" => Category::Network,
+            // Rolled back for another's sake, and a snapshot that is too old.
+            "40" | "72" => Category::Conflict,
+            // A value that is none, that a constraint or a view forbids, or that is beyond what the database holds: the same again
+            // the next time.
+            "22" | "23" | "44" | "54" => Category::Validation,
             "28" => Category::Auth,
+            "55" => Category::NotReady,
             "P0" | "RW" => Category::BusinessRule,
+            // The statement is wrong, or comes where it must not: a mistake in the program, or in its schema.
+            "03" | "09" | "0B" | "0F" | "0L" | "0P" | "0Z" | "10" | "20" | "21" | "24" | "25" | "26" | "27" | "2B" | "2D" | "2F" | "34"
+            | "38" | "39" | "3B" | "3D" | "3F" | "42" => Category::Bug,
             _ => Category::Unknown,
         },
     }
@@ -192,6 +209,30 @@ impl From<crate::StoreError> for Failure {
         match error {
             crate::StoreError::Database(error) => error.into(),
             other => Self::validation(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_of_the_databases_errors_has_its_category() {
+        for (codes, category) in [
+            ("40001 40P01 40003 55P03 55006 72000 0A000", Category::Conflict),
+            ("57014 25P03 25P04", Category::Timeout),
+            ("08006 53300 53100 57P01 58030 25006", Category::Network),
+            ("22003 23505 44000 54000 54001 54023", Category::Validation),
+            ("28P01 42501", Category::Auth),
+            ("55000", Category::NotReady),
+            ("P0001 RW002", Category::BusinessRule),
+            ("42601 42P01 42703 21000 25P02 25001 26000 34000 2D000 3D000 3F000 0B000 20000", Category::Bug),
+            ("XX000 HV000 F0000 99999 5 ", Category::Unknown),
+        ] {
+            for code in codes.split(' ') {
+                assert_eq!(of_sqlstate(code), category, "{code}");
+            }
         }
     }
 }

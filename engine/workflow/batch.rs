@@ -72,6 +72,21 @@ pub(crate) struct Batch {
     args: serde_json::Map<String, serde_json::Value>,
 }
 
+impl Batch {
+    /// The kind and the arguments of what is called back, such as they may be, by the arguments of a batch.
+    pub(crate) fn callback(args: &str) -> Option<(String, String)> {
+        let batch: Self = serde_json::from_str(args).ok()?;
+        let args = batch.called_back_with(JobId(0), [0; 3]);
+        Some((batch.kind, args))
+    }
+
+    fn called_back_with(&self, id: JobId, [completed, cancelled, dead]: [i64; 3]) -> String {
+        let mut args = self.args.clone();
+        args.insert("batch".into(), serde_json::json!({ "id": id, "completed": completed, "cancelled": cancelled, "dead": dead }));
+        serde_json::Value::Object(args).to_string()
+    }
+}
+
 impl Job for Batch {
     const KIND: &'static str = "engine.batch";
 
@@ -79,12 +94,7 @@ impl Job for Batch {
         let id = run.job_id();
         let jobs = run.children(JOBS, &[]).await?;
         let counts = run.join_counts(&jobs).await?;
-        let mut args = self.args.clone();
-        args.insert(
-            "batch".into(),
-            serde_json::json!({ "id": id, "completed": counts.completed, "cancelled": counts.cancelled, "dead": counts.dead }),
-        );
-        let args = RawValue::from_string(serde_json::Value::Object(args).to_string())?;
+        let args = RawValue::from_string(self.called_back_with(id, [counts.completed, counts.cancelled, counts.dead]))?;
         let callback = NewJob::raw(&self.kind, args).queue(&self.queue).priority(self.priority).parent(id);
         let called =
             run.step("call back", async move |tx: &mut Tx| Ok(job::enqueue(tx, &callback).await.map_err(Failure::from)?.id)).await?;

@@ -89,6 +89,17 @@ async fn a_request_that_is_sent_again_with_its_key_makes_no_second_job() {
     }
     refusal(send("b", prune()).await, 409);
     assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 3);
+    for (n, key) in ["b 0", "b 1"].into_iter().enumerate() {
+        assert_eq!(send(key, prune()).await.0, 201, "no key of a list is another request's");
+        assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 4 + n as i64);
+    }
+    // A list that was sent before lists had the request's own key, and two requests of a job each that look like one.
+    let before = "update engine.enqueue_key set key = case key when 'b' then 'old 0' else 'old 1' end where key in ('b', 'b · 1')";
+    sqlx::query(before).execute(api.edge.pool()).await.expect("renamed");
+    sqlx::raw_sql(include_str!("../../migrations/0230_list_keys.sql")).execute(api.edge.pool()).await.expect("applied");
+    let keys: Vec<String> =
+        sqlx::query_scalar("select key from engine.enqueue_key order by 1").fetch_all(api.edge.pool()).await.expect("keys");
+    assert_eq!(keys, ["a", "b 0", "b 1", "old", "old · 1"]);
     engine::store::queue::set_limit(api.edge.pool(), "health", Some(1)).await.expect("set");
     sqlx::query("select engine.measure_figures(0)").execute(api.edge.pool()).await.expect("measured");
     assert_eq!(send("a", prune()).await.0, 200, "what is known is answered, however full its queue is");
@@ -117,6 +128,30 @@ async fn of_requests_with_one_key_at_one_time_one_makes_its_job() {
         assert_eq!(answers, expected);
     }
     assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 2);
+}
+
+#[tokio::test]
+async fn of_a_job_and_a_list_with_one_key_at_one_time_one_is_made() {
+    let api = std::sync::Arc::new(Api::start(&BOTH).await);
+    for key in 0..10 {
+        let requests: Vec<_> = (0..4)
+            .map(|n| {
+                let (api, body) = (api.clone(), if n < 2 { prune() } else { json!({ "jobs": vec![prune(); n] }) });
+                let request = api.request(Method::POST, "/v1/jobs").header("Idempotency-Key", format!("k{key}")).json(&body);
+                tokio::spawn(async move { answer(request).await })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for request in requests {
+            answers.push(request.await.expect("no panic").0);
+        }
+        let of = |status: u16| answers.iter().filter(|answer| **answer == status).count();
+        assert_eq!(of(201), 1, "{answers:?}");
+        assert_eq!(of(200) + of(409), 3, "{answers:?}");
+        assert_eq!(of(200), usize::from(answers[..2].contains(&201)), "the two that are alike, and no others: {answers:?}");
+    }
+    let keys = "select count(*) from engine.job j where not exists (select from engine.enqueue_key k where k.job_id = j.id)";
+    assert_eq!(count(api.edge.pool(), keys).await, 0);
 }
 
 #[tokio::test]

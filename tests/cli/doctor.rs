@@ -273,38 +273,3 @@ async fn a_queue_that_no_worker_serves_is_a_warning() {
     let elsewhere = "update engine.worker set info = '{\"kinds\": [\"test.no_op\"], \"queues\": [\"slow\"]}'";
     finds("kind_unknown", "warning", &[elsewhere, "select job_id from engine.ready"]).await;
 }
-
-#[tokio::test]
-async fn before_a_deploy_it_names_what_the_new_program_could_not_run() {
-    let db = Database::new().await;
-    let stored = async |kind: &str, args: &str| {
-        let args = serde_json::value::RawValue::from_string(args.into()).expect("the arguments are JSON");
-        Client::new(db.pool().clone()).enqueue(&NewJob::raw(kind, args)).await.expect("the queue takes the job").id
-    };
-    stored("health.prune_enqueue_keys", "{}").await;
-    let said = rawops(&db.url(), &["doctor", "--payloads"]).await.ok().out;
-    assert_eq!(said, "1 payload looked at, 0 that this program cannot run\n");
-
-    let (changed, gone) = (stored("orders.process_order", r#"{ "order": 1 }"#).await, stored("orders.forgotten", "{}").await);
-    let answer = rawops(&db.url(), &["doctor", "--payloads", "--json"]).await;
-    let report = answer.json();
-    assert_eq!((answer.code, &report["looked_at"]), (1, &serde_json::json!(3)));
-    let found: Vec<_> = report["unreadable"].as_array().expect("a list").iter().map(|one| (&one["job_id"], &one["reason"])).collect();
-    assert_eq!(found[0].0, &changed.to_string());
-    assert!(found[0].1.as_str().is_some_and(|why| why.contains("missing field `inbox_id`")), "{report}");
-    assert_eq!((found[1].0, found[1].1), (&gone.to_string().into(), &"this program knows no kind orders.forgotten".into()));
-
-    // What undoes a workflow is every worker's, and a letter outlives the job that died.
-    stored("engine.unwind", r#"{ "workflow": "1" }"#).await;
-    sqlx::query(
-        "insert into engine.dead_letter_queue (source, topic, payload, job_id)
-         values ('engine', 'orders.process_order', '{\"order\": 2}', 9000000), ('shop', 'orders/paid', '{}', null)",
-    )
-    .execute(db.pool())
-    .await
-    .expect("an old letter");
-    let report = rawops(&db.url(), &["doctor", "--payloads", "--json"]).await.json();
-    let found: Vec<_> = report["unreadable"].as_array().expect("a list").iter().map(|one| one["job_id"].as_str()).collect();
-    assert_eq!(found, [Some(changed.to_string().as_str()), Some(gone.to_string().as_str()), Some("9000000")], "{report}");
-    assert_eq!(report["looked_at"], 5);
-}

@@ -8,6 +8,7 @@ mod doctor;
 mod jobs;
 mod migrate;
 mod orders;
+mod payloads;
 mod processes;
 pub mod program;
 mod queues;

@@ -170,7 +170,6 @@ async fn enqueue_all(state: &AppState, caller: &Caller, jobs: Vec<JobRequest>, k
         let job = describe(&state.kinds, job)
             .map_err(|why| if alone { Problem::invalid(why) } else { Problem::invalid(format!("jobs[{place}]: {why}")) })?;
         described.push(match &key {
-            Some(key) if alone => job.idempotency_key(&caller.0, key),
             Some(key) => job.idempotency_key(&caller.0, of_place(key, place)),
             None => job,
         });
@@ -187,18 +186,16 @@ async fn enqueue_all(state: &AppState, caller: &Caller, jobs: Vec<JobRequest>, k
     Ok(enqueued)
 }
 
-/// The key of one of several jobs.
+/// The key of one of several jobs. The first has the request's own, whatever their number: of two requests at one time the one that
+/// comes second waits there for the other's commit. No header holds the sign between, so that no other request has such a key.
 fn of_place(key: &str, place: usize) -> String {
-    format!("{key} {place}")
+    if place == 0 { key.into() } else { format!("{key} · {place}") }
 }
 
 /// Refuses a key that was used for more jobs, or fewer: each of them alone would be known, or new.
 async fn sent_whole(tx: &mut sqlx::PgConnection, caller: &Caller, key: &str, jobs: usize) -> Result<(), Problem> {
-    let (keys, others) = match jobs {
-        1 => (vec![key.to_string()], vec![of_place(key, 0)]),
-        _ => ((0..jobs).map(|place| of_place(key, place)).collect(), vec![key.to_string(), of_place(key, jobs)]),
-    };
-    let asking = sqlx::query_scalar(include_str!("../sql/enqueue_key/sent_whole.sql")).bind(&caller.0).bind(keys).bind(others);
+    let keys: Vec<_> = (0..jobs).map(|place| of_place(key, place)).collect();
+    let asking = sqlx::query_scalar(include_str!("../sql/enqueue_key/sent_whole.sql")).bind(&caller.0).bind(keys).bind(of_place(key, jobs));
     if asking.fetch_one(tx).await? {
         return Ok(());
     }
