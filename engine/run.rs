@@ -3,7 +3,7 @@
 use std::{
     any::{Any, type_name},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -40,26 +40,45 @@ pub struct Run {
     pub(crate) undecided: Undecided,
 }
 
-/// What a handler said of the outside system that it called, although its attempt ends otherwise.
+/// What a handler said of the outside system that it called.
+#[derive(Debug, Clone)]
+pub(crate) enum Said {
+    /// It answered.
+    Answered,
+    /// A call of it failed; or it is the engine's own database that did.
+    Failed(Failure),
+}
+
+/// What a handler has said, however its attempt ends.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Option<Failure>>>);
+pub(crate) struct Heard(Arc<Mutex<Option<Said>>>);
 
 impl Heard {
-    /// Says so; what was said before is forgotten.
-    fn say(&self, failure: Failure) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    fn said(&self) -> MutexGuard<'_, Option<Said>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds that the engine's own database failed, when the handler has said nothing.
+    /// Says so; what was said before is forgotten.
+    fn say(&self, what: Said) {
+        *self.said() = Some(what);
+    }
+
+    /// Adds that an act of a workflow outside the database succeeded, when the handler has said nothing of it.
+    pub(crate) fn answered(&self) {
+        self.said().get_or_insert(Said::Answered);
+    }
+
+    /// Adds that the engine's own database failed, when the handler has not said that a call did.
     pub(crate) fn add(&self, end: &Failure) {
-        if end.of_database {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| end.clone());
+        let mut said = self.said();
+        if end.of_database && !matches!(*said, Some(Said::Failed(_))) {
+            *said = Some(Said::Failed(end.clone()));
         }
     }
 
     /// What was said.
-    pub(crate) fn take(&self) -> Option<Failure> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn take(&self) -> Option<Said> {
+        self.said().take()
     }
 }
 
@@ -123,7 +142,14 @@ impl Run {
     /// Says that a call of the outside system failed, for its breaker ([`crate::Job::CALLS`]), when the attempt will end in
     /// another way than with this failure.
     pub fn call_failed(&self, failure: Failure) {
-        self.heard.say(failure);
+        self.heard.say(Said::Failed(failure));
+    }
+
+    /// Says that the outside system answered, for its breaker ([`crate::Job::CALLS`]), when the attempt will end before the job is
+    /// done: as a snooze, a cancel, or in a wait of a workflow, which otherwise say nothing of it. [`Run::step_outside`] says it by
+    /// itself.
+    pub fn call_answered(&self) {
+        self.heard.say(Said::Answered);
     }
 
     /// Begins a transaction, fenced: it fails when this attempt was rescued, cancelled or has ended.

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use super::session::Session;
 use crate::{
     Failure, Kinds,
+    run::Said,
     store::{
         attempt::Verdict,
         breaker::{self, Change, Ends, Look, Probed},
@@ -78,19 +79,20 @@ pub(super) enum Word {
 }
 
 impl Word {
-    /// What an attempt says that ended so. What the handler said of its call comes before how it ended.
-    pub(super) fn of(verdict: Option<&Verdict>, heard: Option<Failure>) -> Self {
+    /// What an attempt says that ended so. What the handler said of its call comes before how it ended, but for a failure: what
+    /// answered once may have failed since.
+    pub(super) fn of(verdict: Option<&Verdict>, heard: Option<Said>) -> Self {
         match (heard, verdict) {
-            (Some(failure), _) if failure.of_database => Self::Nothing,
-            (Some(failure), _) => Self::Failed(failure),
-            (None, Some(Verdict::Completed(_) | Verdict::Settled)) => Self::Answered,
-            (None, Some(Verdict::Failed { category, message, retry_after_ms })) => {
+            (Some(Said::Failed(failure)), _) if failure.of_database => Self::Nothing,
+            (Some(Said::Failed(failure)), _) => Self::Failed(failure),
+            (_, Some(Verdict::Failed { category, message, retry_after_ms })) => {
                 let failure = Failure::new(*category, message.clone());
                 Self::Failed(match retry_after_ms {
                     Some(ms) => failure.retry_after(Duration::from_millis((*ms).max(0) as u64)),
                     None => failure,
                 })
             }
+            (Some(Said::Answered), _) | (None, Some(Verdict::Completed(_) | Verdict::Settled)) => Self::Answered,
             (None, _) => Self::Nothing,
         }
     }

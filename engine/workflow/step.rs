@@ -60,6 +60,7 @@ impl Run {
         };
         let begun = Instant::now();
         let value = work(format!("{}-{position}", self.job_id)).await?;
+        self.heard.answered();
         let tx = self.begin().await?;
         self.keep(tx, Act::Outside, position, name, begun, &value).await?;
         Ok(value)

@@ -269,6 +269,17 @@ async fn a_policy_that_decides_nonsense_is_named() {
 }
 
 #[tokio::test]
+async fn a_breaker_whose_only_jobs_are_suspects_that_nobody_tries_is_named() {
+    let of_kind = "insert into engine.breaker_kind (kind, system) values ('test.no_op', 'a system')";
+    let suspects = "with gone as (delete from engine.ready returning job_id, lane_id)
+                    insert into engine.scheduled (run_at, job_id, lane_id, attempt, alone)
+                    select engine.now() - interval '11 minutes', job_id, lane_id, 3, true from gone";
+    let open = "insert into engine.breaker (system, state, probe_at)
+                values ('a system', 'open', engine.now() - interval '11 minutes') returning null::bigint";
+    finds("breaker_stuck", "warning", &[of_kind, suspects, open]).await;
+}
+
+#[tokio::test]
 async fn a_queue_that_no_worker_serves_is_a_warning() {
     let elsewhere = "update engine.worker set info = '{\"kinds\": [\"test.no_op\"], \"queues\": [\"slow\"]}'";
     finds("kind_unknown", "warning", &[elsewhere, "select job_id from engine.ready"]).await;

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use super::jobs::{Running, of};
 use crate::support::{
     Database, kinds, ledger,
-    outside_call::{Call, SYSTEM, answer, make_system},
+    outside_call::{Call, CallAndWait, SYSTEM, answer, make_system},
     wait,
 };
 
@@ -99,6 +99,25 @@ async fn a_worker_stays_away_for_as_long_as_the_other_side_asked() {
     .expect("calls");
     assert!((1.8..6.0).contains(&pause), "{pause} s");
     ledger::check(pool).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_that_calls_and_then_waits_finds_out_that_the_system_answers() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    make_system(pool).await;
+    known(pool, 100).await;
+    answer(pool, Some("network"), None).await;
+    let jobs: Vec<NewJob> = (0..20).map(|_| of(&CallAndWait {})).collect();
+    Client::new(pool.clone()).enqueue_many(&jobs).await.expect("enqueued");
+    let worker = Running::with(pool, kinds::kinds().with::<CallAndWait>(), WorkerConfig::default());
+    until_state(pool, "open").await;
+    answer(pool, None, None).await;
+    until_state(pool, "closed").await;
+    let parked = "select count(*) from engine.parked";
+    wait::until("all of them wait", LIMIT, || async { ledger::count(pool, parked).await == 20 }).await;
+    worker.stop().await;
+    assert_eq!(ledger::outcome(pool, "completed").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

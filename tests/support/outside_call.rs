@@ -15,6 +15,26 @@ pub struct Call {
     pub ms: u64,
 }
 
+/// A workflow that calls the system and then waits for what never comes.
+#[derive(Serialize, Deserialize)]
+pub struct CallAndWait {}
+
+impl Job for CallAndWait {
+    const KIND: &'static str = "test.call_and_wait";
+    const CALLS: Option<&'static str> = Some(SYSTEM);
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let pool = run.pool().clone();
+        run.step_outside("call", async move |_| {
+            let category: Option<String> = sqlx::query_scalar("select category from test_system").fetch_one(&pool).await?;
+            category.map_or(Ok(()), |category| Err(Failure::new(Category::of(&category), "the system failed on purpose")))
+        })
+        .await?;
+        run.wait_event::<()>("never", "", None).await?;
+        Ok(Outcome::done())
+    }
+}
+
 impl Job for Call {
     const KIND: &'static str = "test.call";
     const CALLS: Option<&'static str> = Some(SYSTEM);

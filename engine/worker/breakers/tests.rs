@@ -1,7 +1,7 @@
 //! What a worker keeps in mind of the systems that its kinds call.
 
 use super::*;
-use crate::JobId;
+use crate::{Category, JobId, run::Heard, store::parked::Suspension};
 
 const MAIL: &str = "mail";
 
@@ -85,10 +85,26 @@ fn a_probe_is_told_of_by_itself() {
 #[test]
 fn what_a_handler_says_of_its_call_comes_before_how_its_attempt_ended() {
     let done = Verdict::Completed(serde_json::Value::Null);
+    let failed = |failure| Some(Said::Failed(failure));
     assert!(matches!(Word::of(Some(&done), None), Word::Answered));
-    assert!(matches!(Word::of(Some(&done), Some(Failure::timeout("late"))), Word::Failed(_)));
+    assert!(matches!(Word::of(Some(&done), failed(Failure::timeout("late"))), Word::Failed(_)));
     let ours = Failure::from(sqlx::Error::PoolClosed);
-    assert!(matches!(Word::of(Some(&done), Some(ours)), Word::Nothing), "the engine's own database was away");
+    assert!(matches!(Word::of(Some(&done), failed(ours)), Word::Nothing), "the engine's own database was away");
     assert!(matches!(Word::of(Some(&Verdict::Released), None), Word::Nothing));
     assert!(matches!(Word::of(None, None), Word::Nothing));
+}
+
+#[test]
+fn an_attempt_that_ends_before_its_job_is_done_says_what_its_calls_said() {
+    let waiting = Verdict::Waiting(Suspension::Event(None));
+    for early in [&waiting, &Verdict::Snoozed(1), &Verdict::Cancelled("not wanted".into())] {
+        assert!(matches!(Word::of(Some(early), None), Word::Nothing), "whether it called is not known");
+        assert!(matches!(Word::of(Some(early), Some(Said::Answered)), Word::Answered));
+    }
+    let later = Verdict::Failed { category: Category::Upstream, message: "down".into(), retry_after_ms: None };
+    assert!(matches!(Word::of(Some(&later), Some(Said::Answered)), Word::Failed(_)), "what answered first has failed since");
+    let heard = Heard::default();
+    heard.answered();
+    heard.add(&Failure::from(sqlx::Error::PoolClosed));
+    assert!(matches!(Word::of(Some(&later), heard.take()), Word::Nothing), "its failure is of the engine's own database");
 }
