@@ -23,7 +23,8 @@ impl Client {
     /// After an error of the connection the outcome is unknown; give the job an idempotency key and call again.
     ///
     /// # Errors
-    /// [`StoreError`] says which part of the job the database refused, or that it is away.
+    /// [`StoreError`] says which part of the job the database refused ([`StoreError::Refused`] for a name that is none), or that it is
+    /// away.
     pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, StoreError> {
         enqueue_in(&mut *self.pool.acquire().await?, job).await
     }

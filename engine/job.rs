@@ -41,7 +41,8 @@ impl Serialize for JobId {
 ///
 /// Arguments are ids and small facts. Personal data stays in the tables they point to, where erasure finds it.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The stored name of the kind, `domain.verb_noun`. Renaming it strands the jobs already stored.
+    /// The stored name of the kind, `domain.verb_noun`. Renaming it strands the jobs already stored. Names of kinds and queues and
+    /// limit keys have 1 to 500 bytes, no control character, and no blank at either end; others are refused wherever one comes in.
     const KIND: &'static str;
     /// The queue its jobs go to unless the producer says otherwise.
     const QUEUE: &'static str = "default";
@@ -150,7 +151,7 @@ impl NewJob {
         }
     }
 
-    /// Sends it to another queue than its kind's.
+    /// Sends it to another queue than its kind's; see [`Job::KIND`] for what is a name.
     #[must_use]
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.queue = queue.into();
@@ -187,7 +188,7 @@ impl NewJob {
     }
 
     /// Counts against the limit of this key, such as `shop:42`: of all jobs with the key, of whatever kind, so many run
-    /// at once as its limit says, in the order in which they came. See [`Limit`].
+    /// at once as its limit says, in the order in which they came. See [`Limit`], and [`Job::KIND`] for what is a name.
     #[must_use]
     pub fn limit_key(mut self, key: impl Into<String>) -> Self {
         self.limit_key = Some(key.into());

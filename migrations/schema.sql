@@ -3900,6 +3900,21 @@ begin
 end
 $$;
 
+create function engine.checked_name(what text, name text) returns text
+language plpgsql immutable strict
+as $$
+begin
+    if name = '' or octet_length(name) > 500 or name ~ '[\u0001-\u001f\u007f-\u009f\u2028\u2029]'
+        or name ~ '^[\s\u00a0\u3000\ufeff]|[\s\u00a0\u3000\ufeff]$'
+    then
+        raise exception '% %: a name has 1 to 500 bytes, no control character, and no blank at either end', what, to_json(left(name, 60))
+            using errcode = '22023';
+    end if;
+    return name;
+end
+$$;
+comment on function engine.checked_name(text,text) is 'The name of a queue or a kind, or a limit key; refuses what is none.';
+
 create function engine.collapse_snoozes(job_ids bigint[]) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -4044,6 +4059,7 @@ begin
     if enqueue.args is null then
         raise exception 'a job of kind % needs arguments: pass {} for none', enqueue.kind using errcode = 'RW002';
     end if;
+    perform engine.checked_name('limit key', enqueue.limit_key);
     if the_key is null and (enqueue.unique_for is not null or enqueue.unique_until_started or enqueue.replaces or enqueue.debounce is not null) then
         raise exception 'what a job of kind % is unique by is not said: pass unique_key or unique_args', enqueue.kind using errcode = '22023';
     end if;
@@ -4585,7 +4601,7 @@ begin
     where l.queue = lane_of.queue and l.kind = lane_of.kind and l.priority = lane_of.priority;
     if found_id is null then
         insert into engine.lane (queue, kind, priority)
-        values (lane_of.queue, lane_of.kind, lane_of.priority)
+        values (engine.checked_name('queue', lane_of.queue), engine.checked_name('kind', lane_of.kind), lane_of.priority)
         on conflict do nothing;
         select l.id into found_id from engine.lane l
         where l.queue = lane_of.queue and l.kind = lane_of.kind and l.priority = lane_of.priority;
@@ -4747,9 +4763,10 @@ declare
     at timestamptz := engine.now();
     made bigint;
 begin
-    if pause_work.scope is null or pause_work.scope not in ('queue', 'kind', 'key') or coalesce(pause_work.name, '') = '' then
+    if pause_work.scope is null or pause_work.scope not in ('queue', 'kind', 'key') or pause_work.name is null then
         raise exception 'a pause is of a queue, a kind or a key, which has a name' using errcode = '22023';
     end if;
+    perform engine.checked_name(case pause_work.scope when 'key' then 'limit key' else pause_work.scope end, pause_work.name);
     if pause_work.ends_at <= greatest(at, coalesce(pause_work.starts_at, at)) then
         raise exception 'the pause would end at %, before it begins', pause_work.ends_at using errcode = '22023';
     end if;
@@ -10762,6 +10779,7 @@ grant usage, select on sequence raw_ops.temperature_logger_data_id_seq to rawops
 grant execute on function engine.args_key(jsonb) to rawops_runtime;
 grant execute on function engine.ask_cancel(bigint,text,text) to rawops_operator;
 grant execute on function engine.cancel_waiting(bigint,text) to rawops_operator;
+grant execute on function engine.checked_name(text,text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.collapse_snoozes(bigint[]) to rawops_runtime;
 grant execute on function engine.discard_letter(uuid,text,text) to rawops_operator;
 grant execute on function engine.drop_expired_partition() to rawops_runtime;

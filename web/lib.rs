@@ -45,7 +45,7 @@ pub use state::AppState;
 
 /// Every route of the process.
 ///
-/// An unknown path is answered like a refused one: a status and no body.
+/// An unknown path is answered like a refused one: a status and no body, under `/v1` with a sentence.
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route(webhooks::shopify::PATH, post(webhooks::shopify::receive))
@@ -59,6 +59,7 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::show))
         .fallback(async || StatusCode::NOT_FOUND)
+        .layer(from_fn(api::problem::form))
         .layer(from_fn(trace::follow))
         .layer(from_fn(unread::finish))
         .with_state(state)

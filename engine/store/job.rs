@@ -18,7 +18,8 @@ use crate::{Enqueued, JobId, NewJob, failpoint::around};
 /// Enqueues one job in the caller's transaction.
 ///
 /// # Errors
-/// [`StoreError::KeyReused`] for an idempotency key with other arguments; otherwise the database's.
+/// [`StoreError::KeyReused`] for an idempotency key with other arguments; [`StoreError::Refused`] for a name that is none, and for
+/// options that do not go together; otherwise the database's.
 pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqueued, StoreError> {
     let (producer, key) = job.idempotency_key.as_ref().map(|(producer, key)| (producer, key)).unzip();
     let enqueueing = sqlx::query_as(sql!("job/enqueue"))
@@ -48,7 +49,8 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqu
 /// Enqueues many jobs in the caller's transaction; `None` where a unique key was taken.
 ///
 /// # Errors
-/// [`StoreError::KeyedInBulk`] when one has an idempotency key; otherwise the database's.
+/// [`StoreError::KeyedInBulk`] when one has an idempotency key; [`StoreError::Refused`] for a name that is none; otherwise the
+/// database's.
 pub async fn enqueue_many(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Option<JobId>>, StoreError> {
     if let Some(index) = jobs.iter().position(|job| job.idempotency_key.is_some()) {
         return Err(StoreError::KeyedInBulk(index));
@@ -106,6 +108,7 @@ pub(super) fn refused(error: sqlx::Error) -> StoreError {
         Some(database) if database.code().as_deref() == Some("RW001") => StoreError::KeyReused(database.message().to_string()),
         Some(database) if database.code().as_deref() == Some("RW020") => StoreError::QueueFull(database.message().to_string()),
         Some(database) if database.constraint() == Some("job_args_size") => StoreError::ArgumentsTooLarge,
+        Some(database) if database.code().as_deref() == Some("22023") => StoreError::Refused(database.message().to_string()),
         _ => error.into(),
     }
 }

@@ -20,13 +20,13 @@ struct Row {
 /// The lane of each job, made where it is missing.
 ///
 /// # Errors
-/// [`StoreError::QueueFull`] when a queue takes no more; otherwise the database's.
+/// [`StoreError::QueueFull`] when a queue takes no more; [`StoreError::Refused`] for a name that is none; otherwise the database's.
 pub async fn of_jobs(connection: &mut PgConnection, jobs: &[&NewJob]) -> Result<Vec<i32>, StoreError> {
     // In one order for everybody: two batches that make lanes wait for each other and never deadlock.
     let mut lanes: Vec<_> = jobs.iter().map(|job| job.lane()).collect();
     lanes.sort_unstable();
     lanes.dedup();
-    let rows = rows(connection, &lanes).await?;
+    let rows = rows(connection, &lanes).await.map_err(StoreError::of_refusal)?;
     for (lane, row) in lanes.iter().zip(&rows) {
         if let (Some(limit), Some(depth)) = (row.depth_limit, row.depth)
             && depth >= limit

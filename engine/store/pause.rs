@@ -40,7 +40,7 @@ pub struct Window {
 /// Holds the jobs of a queue, a kind or a key; what runs goes on. `by` and `reason` stay on record.
 ///
 /// # Errors
-/// [`StoreError::Refused`] for a window that ends before it begins; otherwise the database's.
+/// [`StoreError::Refused`] for a window that ends before it begins, and for a name that is none; otherwise the database's.
 pub async fn begin(pool: &PgPool, scope: Scope, name: &str, window: Window, by: &str, reason: Option<&str>) -> Result<i64, StoreError> {
     let holding = sqlx::query_scalar(sql!("pause/begin")).bind(scope.as_str()).bind(name).bind(by).bind(reason);
     holding.bind(window.from).bind(window.until).fetch_one(pool).await.map_err(StoreError::of_refusal)

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::sql;
+use super::{StoreError, sql};
 
 /// A queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -31,7 +31,7 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Queue>, sqlx::Error> {
 /// Lets a queue hold `limit` ready jobs at most, or as many as come. What is there already stays.
 ///
 /// # Errors
-/// The database's; a limit below one is refused.
-pub async fn set_limit(pool: &PgPool, name: &str, limit: Option<i64>) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("queue/set_limit")).bind(name).bind(limit).execute(pool).await.map(drop)
+/// [`StoreError::Refused`] for a limit below one, and for a name that is none; otherwise the database's.
+pub async fn set_limit(pool: &PgPool, name: &str, limit: Option<i64>) -> Result<(), StoreError> {
+    sqlx::query(sql!("queue/set_limit")).bind(name).bind(limit).execute(pool).await.map(drop).map_err(StoreError::of_refusal)
 }

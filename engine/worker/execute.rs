@@ -39,7 +39,10 @@ pub(super) async fn execute(job: &Claimed, session: &Arc<Session>, seated: &Atom
     let took = begun.elapsed();
     let verdict = match verdict {
         Some(Verdict::Settled) | None => verdict,
-        Some(verdict) => (!undecided.close() || Box::pin(is_decided(session, job)).await).then_some(verdict),
+        Some(verdict) => {
+            let asked = undecided.close() && !planted!("an attempt ends beside its own commit");
+            (!asked || Box::pin(is_decided(session, job)).await).then_some(verdict)
+        }
     };
     attempt_span::end(span, verdict.as_ref());
     if let Some(system) = session.program.kinds.get(&job.kind).and_then(|kind| kind.calls) {

@@ -173,7 +173,11 @@ async fn a_wrong_job_is_refused_with_what_is_wrong() {
         (json!({ "kind": "orders.forgotten" }), "this program knows no kind orders.forgotten"),
         (json!({ "priority": 10 }), "priority: a number from 0, which runs first, to 9"),
         (json!({ "max_attempts": 0 }), "max_attempts: a number from 1"),
-        (json!({ "queue": "" }), "queue: a name, or leave it out"),
+        (json!({ "queue": "" }), "queue \"\": a name has 1 to 500 bytes, no control character, and no blank at either end"),
+        (json!({ "queue": "a\nb" }), "queue \"a\\nb\": a name has"),
+        (json!({ "args": [] }), "args: an object, as the schema of health.prune_enqueue_keys says"),
+        (json!({ "args": null }), "args: an object, as the schema of health.prune_enqueue_keys says"),
+        (json!({ "kind": "orders.process_order", "args": ["98880550-7158-44d4-b7cd-2c97c8a091b5"] }), "args: an object, as the schema of"),
         (json!({ "runat": "now" }), "the body: unknown field `runat`"),
         (json!({ "run_at": "soon" }), "the body: "),
     ] {
@@ -184,11 +188,11 @@ async fn a_wrong_job_is_refused_with_what_is_wrong() {
     }
     let nul = json!({ "kind": "health.prune_enqueue_keys", "args": { "name": "a\u{0}b" } });
     assert_eq!(api.post("/v1/jobs", &nul).await.0, 422, "jsonb takes no NUL");
-    for endless in ["unique_key", "queue"] {
+    for (endless, words) in [("unique_key", "index"), ("queue", "a name has 1 to 500 bytes")] {
         let mut job = prune();
         job[endless] = "x".repeat(900_000).into();
         let why = refusal(api.post("/v1/jobs", &job).await, 422);
-        assert!(why.contains("index"), "to send it again would be in vain: {why}");
+        assert!(why.contains(words), "to send it again would be in vain: {why}");
     }
     let nameless = json!(["health.prune_enqueue_keys", {}, null, null, null, null, null, false, null, false, false, null, null]);
     for body in [nameless.clone(), json!({ "jobs": [nameless] }), json!("x"), json!(null)] {
@@ -200,6 +204,34 @@ async fn a_wrong_job_is_refused_with_what_is_wrong() {
     let large = json!({ "kind": "health.prune_enqueue_keys", "args": { "name": "x".repeat(2 << 20) } });
     assert!(refusal(api.post("/v1/jobs", &large).await, 413).contains("1 MiB"));
     assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 0);
+}
+
+#[tokio::test]
+async fn every_error_is_a_sentence_in_one_form() {
+    let api = Api::start(&BOTH).await;
+    let json = ("content-type", "application/json");
+    let large = format!("\"{}\"", "x".repeat(2 << 20));
+    for (method, path, kind, body, status, words) in [
+        (Method::GET, "/v1/jobs/%F0", json, "", 400, "Invalid URL: Invalid UTF-8 in `id`"),
+        (Method::GET, "/v1/nothing", json, "", 404, "there is nothing at this path"),
+        (Method::POST, "/v1", json, "", 404, "there is nothing at this path"),
+        (Method::GET, "/v1/jobs/x", json, "", 404, "x is no job's id"),
+        (Method::DELETE, "/v1/jobs", json, "", 405, "DELETE is not what can be done here"),
+        (Method::POST, "/v1/jobs", json, &large, 413, "the body is larger than"),
+        (Method::POST, "/v1/jobs", ("content-type", "text/plain"), "{}", 415, "the body is not declared"),
+        (Method::POST, "/v1/jobs", json, "{", 422, "the body: "),
+        (Method::POST, "/v1/jobs/%F0/cancel", json, "{}", 400, "Invalid URL: Invalid UTF-8 in `id`"),
+    ] {
+        let request = api.request(method.clone(), path).header(kind.0, kind.1).body(body.to_string());
+        let answer = request.send().await.expect("answered");
+        let form = answer.headers()["content-type"].to_str().expect("text").to_string();
+        let allow = answer.headers().contains_key("allow");
+        let said = (answer.status().as_u16(), answer.json().await.expect("JSON"));
+        assert_eq!(form, "application/problem+json", "{method} {path}");
+        let why = refusal(said, status);
+        assert!(why.starts_with(words), "{method} {path}: {why}");
+        assert_eq!(allow, status == 405, "which methods there are");
+    }
 }
 
 #[tokio::test]

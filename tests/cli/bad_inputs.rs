@@ -236,9 +236,11 @@ async fn whatever_stands_for_a_word_is_taken_or_refused_in_one_sentence() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_wrote_moves_no_cursor_and_forges_no_line() {
     let db = Database::new().await;
+    // Such a queue is made no more, but may be there.
     let hostile = r"\u001b[2J\u001b]0;owned\u0007\u009b31m\u202egnp.exe\r";
     let made = format!(
-        "select engine.enqueue('test.nobody_knows', '{{\"name\": \"{hostile}\"}}', queue => U&'\\001b[31mq');
+        "insert into engine.lane (queue, kind, priority) values (U&'\\001b[31mq', 'test.nobody_knows', 5);
+         select engine.enqueue('test.nobody_knows', '{{\"name\": \"{hostile}\"}}', queue => U&'\\001b[31mq');
          insert into engine.dead_letter_queue (source, topic, payload, error_message, category) values ('test', 'test.x', '{{}}', '{}', 'bug')",
         "\u{1b}[2Jred\u{202e}\u{9b}"
     );

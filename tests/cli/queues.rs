@@ -24,4 +24,12 @@ async fn a_limit_is_set_seen_and_taken_away() {
     let set = rawops(&db.url(), &["queues", "set", "default", "--depth-limit", "none"]).await.ok().out;
     assert_eq!(set, "queue default takes as many jobs as come; 3 are ready now\n");
     client.enqueue(&NewJob::of(&NoOp { n: 4 }).expect("serialises")).await.expect("enqueued");
+    for (command, what) in [("queues set", "queue"), ("pause queue", "queue"), ("limits set key", "limit key")] {
+        let mut words: Vec<_> = command.split(' ').chain(["a\tb"]).collect();
+        words.extend(if command == "queues set" { vec!["--depth-limit", "3"] } else { vec![] });
+        words.extend(if command == "limits set key" { vec!["--at-once", "3"] } else { vec![] });
+        let refused = rawops(&db.url(), &words).await;
+        let sentence = format!("{what} \"a\\tb\": a name has 1 to 500 bytes, no control character, and no blank at either end");
+        assert!(refused.code == 1 && refused.err.contains(&sentence), "{command}: {} {}", refused.code, refused.err);
+    }
 }

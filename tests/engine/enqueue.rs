@@ -3,12 +3,21 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use engine::{Client, JobId, StoreError};
+use engine::{
+    Client, JobId, NewJob, StoreError,
+    store::{
+        limit::{self, Change},
+        pause::{self, Scope},
+        queue,
+    },
+};
+use serde_json::value::RawValue;
 
 use super::jobs::{Running, of, state_of, until_state};
 use crate::support::{
     Database,
     kinds::{Effect, NoOp, make_effect_table},
+    ledger::count,
     wait,
 };
 
@@ -144,4 +153,44 @@ async fn racing_enqueues_with_one_unique_key_make_one_job() {
         assert_eq!(answers.iter().filter(|answer| answer.created).count(), 1);
         assert!(answers.iter().all(|answer| answer.id == live[0]), "whoever got an answer has a job");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_is_refused_at_every_door() {
+    let db = Database::new().await;
+    let (pool, client) = (db.pool(), Client::new(db.pool().clone()));
+    let plain = || of(&NoOp { n: 1 });
+    let long = "x".repeat(501);
+    for bad in ["", " ", "a\nb", " a", "a\u{a0}", "\u{7f}", "a\u{85}b", "a\u{2028}b", &long] {
+        let of_kind = NewJob::raw(bad, RawValue::from_string("{}".into()).expect("JSON"));
+        let one = plain().limit_key("ok");
+        let refusals = [
+            client.enqueue(&plain().queue(bad)).await.map(drop),
+            client.enqueue(&of_kind).await.map(drop),
+            client.enqueue(&plain().limit_key(bad)).await.map(drop),
+            client.enqueue_many(&[one.clone(), plain().queue(bad)]).await.map(drop),
+            client.enqueue_many(&[one.clone(), plain().limit_key(bad)]).await.map(drop),
+            client.enqueue_copy(&[plain(), of_kind.clone()]).await.map(drop),
+            queue::set_limit(pool, bad, Some(1)).await,
+            limit::set(pool, Scope::Key, bad, Change { cap: Some(1), ..Change::default() }, "a test").await,
+            pause::begin(pool, Scope::Kind, bad, pause::Window::default(), "a test", None).await.map(drop),
+        ];
+        for (door, refused) in refusals.into_iter().enumerate() {
+            let Err(StoreError::Refused(why)) = refused else { panic!("door {door} takes {bad:?}: {refused:?}") };
+            assert!(why.ends_with("a name has 1 to 500 bytes, no control character, and no blank at either end"), "{why}");
+        }
+        let by_sql = sqlx::query("select from engine.enqueue('test.no_op', '{}', $1)").bind(bad).execute(pool).await.expect_err("refused");
+        assert_eq!(by_sql.as_database_error().and_then(|error| error.code().map(String::from)).as_deref(), Some("22023"));
+    }
+    let made = "select (select count(*) from engine.job) + (select count(*) from engine.lane) + (select count(*) from engine.queue)
+                     + (select count(*) from engine.limit_setting) + (select count(*) from engine.pause)";
+    assert_eq!(count(pool, made).await, 0);
+    for good in ["a", "shop:42", "Ärger, mit Blanks", &long[..500]] {
+        client.enqueue_many(&[plain().queue(good), plain().limit_key(good)]).await.expect(good);
+    }
+    sqlx::query("insert into engine.lane (queue, kind, priority) values (' old ', 'test.no_op', 5)")
+        .execute(pool)
+        .await
+        .expect("of before");
+    client.enqueue(&plain().queue(" old ")).await.expect("what is there already stays usable");
 }

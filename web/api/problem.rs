@@ -1,11 +1,18 @@
 //! An error as RFC 9457 has it: a status and a sentence.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine::StoreError;
 use serde_json::json;
 
 use crate::webhooks::body::Refusal;
+
+/// What an error is sent as.
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// The most bytes of an error that the router words itself.
+const WORDS_BYTES: usize = 1000;
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -22,13 +29,21 @@ impl Problem {
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
+
+    /// Says which part of the request is invalid, where one is.
+    pub(crate) fn of_part(self, part: &str) -> Self {
+        match self.status {
+            StatusCode::UNPROCESSABLE_ENTITY => Self { detail: format!("{part}: {}", self.detail), ..self },
+            _ => self,
+        }
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let body = json!({ "title": title, "status": self.status.as_u16(), "detail": self.detail }).to_string();
-        let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM)], body).into_response();
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -43,6 +58,36 @@ impl IntoResponse for Problem {
             _ => {}
         }
         response
+    }
+}
+
+/// Puts into this form what the router itself refuses under `/v1`: an unknown path, another method, a path that cannot be read.
+pub(crate) async fn form(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path != "/v1" && !path.starts_with("/v1/") {
+        return next.run(request).await;
+    }
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) || response.headers().get(header::CONTENT_TYPE) == Some(&PROBLEM) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let words = axum::body::to_bytes(body, WORDS_BYTES).await.unwrap_or_default();
+    let (made, body) = Problem::new(status, worded(status, &method, &words)).into_response().into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    // What the router said beside it stays: which methods there are, for one.
+    head.headers.extend(made.headers);
+    Response::from_parts(head, body)
+}
+
+fn worded(status: StatusCode, method: &Method, words: &[u8]) -> String {
+    match (status, std::str::from_utf8(words)) {
+        (StatusCode::NOT_FOUND, _) => "there is nothing at this path: GET /v1/openapi.json lists what there is".into(),
+        (StatusCode::METHOD_NOT_ALLOWED, _) => format!("{method} is not what can be done here: see the header Allow"),
+        (_, Ok(words)) if !words.trim().is_empty() => words.trim().into(),
+        _ => status.canonical_reason().unwrap_or("the request cannot be answered").into(),
     }
 }
 

@@ -2,7 +2,7 @@
 -- It decides where no operator has changed the limit; what operators set stays.
 -- Locks: the limit's row. Caller: store/limit.rs
 insert into engine.limit_setting as s (scope, name, cap, in_order, rate, per_ms, burst, weight, declared, changed_by)
-select $1, $2, $3, $4, $5, $6, $7, $8, d.declared, 'the program'
+select $1, engine.checked_name(case $1 when 'key' then 'limit key' else $1 end, $2), $3, $4, $5, $6, $7, $8, d.declared, 'the program'
 from (select jsonb_build_object('cap', $3::integer, 'in_order', $4::boolean, 'rate', $5::integer, 'per_ms', $6::bigint,
                                 'burst', $7::integer, 'weight', $8::integer) as declared) d
 on conflict (scope, name) do update
