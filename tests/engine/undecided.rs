@@ -128,6 +128,8 @@ async fn stopped_during_its_commit(how: impl AsyncFnOnce(&PgPool, JobId), state:
     until_state(db.pool(), id, state).await;
     assert_eq!(count(db.pool(), "select count(*) from test_effect").await, 2, "its effects are there when it has ended");
     assert_eq!(count(db.pool(), WRITTEN_LATE).await, 0);
+    let timed_out = "select count(*) from engine.attempt where category = 'timeout' and error = 'the attempt ran longer than 1 s'";
+    assert_eq!(count(db.pool(), timed_out).await, i64::from(state == "dead"));
     worker.stop().await;
     ledger::check(db.pool()).await;
 }

@@ -217,8 +217,8 @@ async fn options_that_contradict_each_other_are_refused() {
         of(&NoOp { n: 1 }).unique_key("k").debounce(long, short),
         of(&NoOp { n: 1 }).unique_key("k").debounce(short, long).run_at(chrono::Utc::now()),
     ] {
-        let Err(StoreError::Database(refused)) = client.enqueue(&job).await else { panic!("{job:?} was taken") };
-        assert_eq!(refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("22023"), "{refused}");
+        let refused = client.enqueue(&job).await;
+        assert!(matches!(refused, Err(StoreError::Refused(_))), "{job:?}: {refused:?}");
     }
     assert_eq!(count(db.pool(), "select count(*) from engine.job").await, 0);
 }

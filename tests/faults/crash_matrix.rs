@@ -4,11 +4,7 @@
 mod missed;
 mod packer;
 
-use std::{
-    cell::RefCell,
-    pin::Pin,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, pin::Pin, time::Duration};
 
 use engine::{Client, Job, NewJob, failpoint::Side};
 use jobs::{
@@ -21,6 +17,7 @@ use jobs::{
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
+use tokio::time::timeout;
 
 use crate::addresses;
 use crate::couriers::{handle_exception as couriers, import_logger::too_warm};
@@ -82,14 +79,10 @@ async fn dies(worker: WorkerProcess, pool: &PgPool) -> bool {
         worker.borrow_mut().has_ended() || sqlx::query_scalar(OVER).fetch_one(pool).await.expect("the state of jobs can be read")
     })
     .await;
-    let mut worker = worker.into_inner();
-    // One that dies when its last end is recorded does so a moment after that can be seen.
-    let soon = Instant::now() + Duration::from_millis(300);
-    while !worker.has_ended() && Instant::now() < soon {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let died = worker.has_ended();
-    worker.kill();
+    // One that dies when its last end is recorded does so a moment after that can be seen; most do not.
+    let dying = wait::until("it dies", Duration::from_secs(30), async || worker.borrow_mut().has_ended());
+    let died = timeout(Duration::from_millis(300), dying).await.is_ok();
+    worker.into_inner().kill();
     died
 }
 

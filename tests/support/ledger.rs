@@ -1,9 +1,6 @@
 //! What must hold of every job, whatever happened to the workers and the server: the oracle of the fault tests.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use engine::store::doctor::{self, Severity};
@@ -64,15 +61,8 @@ const OPEN: &str = "
 
 /// Waits until every job has ended.
 pub async fn all_ended(pool: &PgPool, limit: Duration) -> Duration {
-    let begun = Instant::now();
-    loop {
-        let open: Vec<String> = sqlx::query_scalar(OPEN).fetch_all(pool).await.expect("the test's database answers");
-        if open.is_empty() {
-            return begun.elapsed();
-        }
-        assert!(begun.elapsed() < limit, "after {limit:?} jobs have not ended: {open:#?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let open = || async { sqlx::query_scalar::<_, String>(OPEN).fetch_all(pool).await.expect("the test's database answers") };
+    wait::until_none_is_left(Duration::from_millis(50), "all jobs have ended", limit, open).await
 }
 
 /// Fails unless the ledger keeps all its promises. Jobs may still stand in `ready` or `scheduled`; none may run.

@@ -1,6 +1,7 @@
 //! Waiting for a condition, never for a time.
 
 use std::{
+    fmt::Debug,
     future::Future,
     time::{Duration, Instant},
 };
@@ -23,11 +24,28 @@ pub async fn until_every<F: Future<Output = bool>>(
     limit: Duration,
     mut holds: impl FnMut() -> F,
 ) -> Duration {
+    until_none_is_left(period, what, limit, || {
+        let looking = holds();
+        async { if looking.await { Vec::new() } else { vec!["not yet"] } }
+    })
+    .await
+}
+
+/// As [`until_every`], until nothing is left of a list; fails the test with what is.
+pub async fn until_none_is_left<T: Debug, F: Future<Output = Vec<T>>>(
+    period: Duration,
+    what: &str,
+    limit: Duration,
+    mut left: impl FnMut() -> F,
+) -> Duration {
     let limit = if limit < SAYS_NOTHING { limit } else { limit.max(PATIENCE) };
     let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < limit, "waited {limit:?} in vain: {what}");
+    loop {
+        let left = left().await;
+        if left.is_empty() {
+            return begun.elapsed();
+        }
+        assert!(begun.elapsed() < limit, "waited {limit:?} in vain: {what}; {left:#?}");
         tokio::time::sleep(period).await;
     }
-    begun.elapsed()
 }
