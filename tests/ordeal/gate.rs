@@ -16,6 +16,7 @@ use ordeal::{
     run::{self, Settings},
     seeds,
     server::Server,
+    tables,
 };
 
 /// Every gate runs these, so that two gates can be compared.
@@ -100,6 +101,26 @@ async fn bad_inputs_are_taken_as_they_are_or_refused_in_words() {
         assert!(counts.taken > times / 50 && counts.refused > times / 50, "{what} of seed {seed}: {counts:?}");
         assert_eq!(counts.tried, times, "{what} of seed {seed}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_run_leaves_in_its_tables_can_be_read_afterwards() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tables");
+    let _ = std::fs::remove_dir_all(root.join("left"));
+    std::fs::create_dir_all(&root).expect("a folder can be made");
+    let server = Server::start(&root.join("server"), false).await.unwrap_or_else(|error| panic!("{error:#}"));
+    let database = server.database().await.unwrap_or_else(|error| panic!("{error:#}"));
+    let pool = sqlx::PgPool::connect(&database.url).await.expect("it can be reached");
+    let row = "insert into ordeal.effect (program, act, job_id, attempt, last) values ('p0-1', 2, 3, 4, true)";
+    sqlx::query(row).execute(&pool).await.expect("a row can be written");
+    tables::write(&pool, &root.join("left")).await.unwrap_or_else(|error| panic!("{error:#}"));
+    let read = |name: &str| std::fs::read_to_string(root.join("left").join(name));
+    let effects = read("ordeal.effect.csv").expect("the table has a file");
+    assert!(effects.starts_with("program,act,job_id,attempt,last,at\np0-1,2,3,4,t,"), "{effects}");
+    assert!(read("engine.retry_config.csv").is_err() && read("raw_ops.retry_config.csv").is_ok(), "views are no tables of their own");
+    assert!(read("engine.job.csv").is_err(), "what is empty has no file");
+    pool.close().await;
+    server.drop_database(&database.name).await.unwrap_or_else(|error| panic!("{error:#}"));
 }
 
 /// The features of the engine that are compiled into a package of the workspace when it is built for use.

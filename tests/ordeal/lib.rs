@@ -39,6 +39,7 @@ pub mod seeds;
 pub mod series;
 pub mod server;
 pub mod stage;
+pub mod tables;
 pub mod tries;
 pub mod watch;
 pub mod witness;

@@ -29,6 +29,7 @@ use crate::{
     report::Report,
     server::Server,
     stage::{self, Stage, WORKERS},
+    tables,
     watch::Seen,
     workload::{mails, operators, producer::Producer, shop, slow, versions},
 };
@@ -131,11 +132,12 @@ pub async fn run(settings: &Settings, server: &Arc<Server>) -> anyhow::Result<Re
     facts.observed.canaries = Search::of(&stage, &facts.observed.figures).await?;
     let findings = checkers::check(&facts);
     let report = Report::of(&facts, findings, Coverage::of(&facts), begun.elapsed());
+    if !report.is_clean() {
+        tables::write(&stage.pool, &stage.folder.join("tables")).await?;
+    }
     stage.pool.close().await;
     stage.producers.close().await;
-    if report.is_clean() {
-        server.drop_database(&stage.database.name).await?;
-    }
+    server.drop_database(&stage.database.name).await?;
     Ok(report)
 }
 
