@@ -3,10 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use engine::{
-    StoreError,
-    store::dead_letter::{self, Filter, Letter},
-};
+use engine::store::dead_letter::{self, Filter, Letter};
 use serde_json::{json, value::RawValue};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -145,22 +142,20 @@ async fn checked(pool: &PgPool, id: Uuid, text: String) -> anyhow::Result<Box<Ra
     RawValue::from_string(text).context("--args are not JSON")
 }
 
-/// Requeues page by page; a letter that has to stay is told of and passed over.
+/// Requeues page by page, oldest first; a letter that has to stay is told of and passed over.
 async fn requeue_all(pool: &PgPool, filter: Filter, format: Format) -> anyhow::Result<ExitCode> {
-    let (mut requeued, mut stayed) = (Vec::new(), Vec::<(Uuid, String)>::new());
+    let (by, mut requeued, mut stayed, mut seen) = (who(), Vec::new(), Vec::new(), None);
     loop {
-        let page = dead_letter::list(pool, &filter, PAGE + stayed.len() as i64).await?;
-        let fresh: Vec<Uuid> = page.iter().map(|letter| letter.id).filter(|id| stayed.iter().all(|(known, _)| known != id)).collect();
-        if fresh.is_empty() {
-            break;
-        }
-        for id in fresh {
-            match dead_letter::requeue(pool, id, &who(), None).await {
-                Ok(job_id) => requeued.push(json!({ "requeued": id, "job_id": job_id })),
+        let page = dead_letter::open(pool, &filter, seen, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        seen = Some(*last);
+        let ids: Vec<Uuid> = page.iter().map(|letter| letter.id).collect();
+        for answer in dead_letter::requeue_many(pool, &ids, &by, &[]).await.with_context(|| so_far(requeued.len()))? {
+            match &answer.job_id {
+                Some(job_id) => requeued.push(json!({ "requeued": answer.letter, "job_id": job_id })),
                 // Another operator was quicker.
-                Err(StoreError::LetterResolved(..)) => {}
-                Err(StoreError::Database(error)) if error.as_database_error().is_none() => return Err(error.into()),
-                Err(error) => stayed.push((id, error.to_string())),
+                None if answer.was_resolved() => {}
+                None => stayed.push((answer.letter, answer.why.unwrap_or_default())),
             }
         }
     }
@@ -172,6 +167,11 @@ async fn requeue_all(pool: &PgPool, filter: Filter, format: Format) -> anyhow::R
         output::print(format!("{} requeued, {} stayed", counted(requeued.len(), "dead letter"), stayed.len()))?;
     }
     Ok(if stayed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a requeue that broke off has done: the same command goes on with the rest.
+fn so_far(requeued: usize) -> String {
+    format!("{} requeued; ask again for the rest", counted(requeued, "dead letter"))
 }
 
 fn show_list(letters: &[Letter]) -> anyhow::Result<()> {

@@ -43,7 +43,7 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
 /// The statements that have a place before and after them, by the names of their files or of what they commit; `run/next` is
 /// the step from one job of a run to the next.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 58] = [
+pub const STATEMENTS: [&str; 59] = [
     "aftermath/settle",
     "attempt/complete",
     "attempt/settle",
@@ -70,6 +70,7 @@ pub const STATEMENTS: [&str; 58] = [
     "compensation/add",
     "compensation/done",
     "dead_letter/requeue",
+    "dead_letter/requeue_many",
     "event/emit",
     "event/next",
     "event_wait/put",

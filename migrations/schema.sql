@@ -4885,6 +4885,40 @@ begin
 end
 $$;
 
+create function engine.requeue_letters(letters uuid[], asked_by text, new_args jsonb[] DEFAULT NULL::jsonb[]) returns TABLE(letter uuid, job_id bigint, code text, why text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    given record;
+begin
+    if new_args is not null and cardinality(new_args) <> cardinality(letters) then
+        raise exception '% letters and arguments for %', cardinality(letters), cardinality(new_args) using errcode = '22023';
+    end if;
+    for given in
+        select u.id, u.args from unnest(letters, new_args) u (id, args) order by u.id
+    loop
+        letter := given.id;
+        begin
+            job_id := engine.requeue_letter(given.id, asked_by, given.args);
+            code := null;
+            why := null;
+        exception
+            -- What is wrong with one letter keeps no other back; what is wrong with the database ends all.
+            when others then
+                if left(sqlstate, 2) not in ('RW', '22', '23', '54') then
+                    raise;
+                end if;
+                job_id := null;
+                code := sqlstate;
+                why := sqlerrm;
+        end;
+        return next;
+    end loop;
+end
+$$;
+comment on function engine.requeue_letters(uuid[],text,jsonb[]) is 'Runs the jobs of dead letters again, as engine.requeue_letter does each; of one that stays it says why.';
+
 create function engine.restart_workflow(workflow bigint, from_step integer, asked_by text) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -10807,6 +10841,7 @@ grant execute on function engine.rate_owed(integer,bigint,integer,timestamp with
 grant execute on function engine.rate_step(integer,bigint,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.rate_wait(integer,bigint,integer,timestamp with time zone,timestamp with time zone,integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.requeue_letter(uuid,text,jsonb) to rawops_operator;
+grant execute on function engine.requeue_letters(uuid[],text,jsonb[]) to rawops_operator;
 grant execute on function engine.restart_workflow(bigint,integer,text) to rawops_operator;
 grant execute on function engine.resume_work(text,text,text) to rawops_operator;
 grant execute on function engine.retry_policy_fault(integer,integer[],integer,integer) to rawops_operator, rawops_reader, rawops_runtime;

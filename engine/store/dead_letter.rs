@@ -88,6 +88,62 @@ pub async fn requeue(pool: &PgPool, id: Uuid, by: &str, args: Option<Box<RawValu
     around("dead_letter/requeue", requeueing).await.map_err(|error| refused(id, error))
 }
 
+/// What became of one letter of [`requeue_many`].
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+pub struct Requeued {
+    /// The letter.
+    pub letter: Uuid,
+    /// The job that took its place; none when it stays.
+    pub job_id: Option<JobId>,
+    /// Why it stays, as an SQLSTATE.
+    pub code: Option<String>,
+    /// The same in words.
+    pub why: Option<String>,
+}
+
+impl Requeued {
+    /// Somebody else had dealt with it before.
+    pub fn was_resolved(&self) -> bool {
+        self.code.as_deref() == Some("RW011")
+    }
+}
+
+/// Runs the jobs of many dead letters again in one transaction; of a letter that has to stay the answer says why, and it keeps no
+/// other back. `args` has other arguments for those that need them, one entry a letter; it may be empty.
+///
+/// # Errors
+/// The database's, and when `args` is neither empty nor as long as `letters`. Then no letter is requeued.
+pub async fn requeue_many(pool: &PgPool, letters: &[Uuid], by: &str, args: &[Option<Box<RawValue>>]) -> Result<Vec<Requeued>, sqlx::Error> {
+    let args = (!args.is_empty()).then(|| args.iter().map(|args| args.clone().map(Json)).collect::<Vec<_>>());
+    let requeueing = sqlx::query_as(sql!("dead_letter/requeue_many")).bind(letters).bind(by).bind(args).fetch_all(pool);
+    around("dead_letter/requeue_many", requeueing).await
+}
+
+/// An open letter, and when it came: where a next page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Open {
+    /// The letter.
+    pub id: Uuid,
+    /// When its job died.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Up to `limit` open letters, oldest first, after one that was seen before. [`Filter::resolved`] plays no part.
+///
+/// # Errors
+/// The database's.
+pub async fn open(pool: &PgPool, filter: &Filter, after: Option<Open>, limit: i64) -> Result<Vec<Open>, sqlx::Error> {
+    let after = after.unwrap_or(Open { id: Uuid::nil(), created_at: DateTime::UNIX_EPOCH });
+    sqlx::query_as(sql!("dead_letter/open"))
+        .bind(&filter.kind)
+        .bind(&filter.category)
+        .bind(after.created_at)
+        .bind(after.id)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+}
+
 /// Puts a dead letter away for good, for a reason that stays with it.
 ///
 /// # Errors

@@ -69,7 +69,11 @@ impl Runs {
                 known.rest = known.rest.saturating_sub(1);
                 continue;
             }
-            *known = if all == heads { Lane { average: 1, rest: REST } } else { Lane { average: all.div_ceil(heads), rest: 0 } };
+            *known = match known.average {
+                1 if all == heads => Lane { average: 1, rest: REST },
+                // The jobs of one claim may all be the last of their lines, while other lines are long.
+                average => Lane { average: all.div_ceil(heads).max(average / 2), rest: 0 },
+            };
         }
     }
 }
@@ -102,8 +106,10 @@ mod tests {
         let mut runs = Runs::new(Duration::from_millis(5));
         let lengths: Vec<usize> = (0..7).map(|_| claim(&mut runs, usize::MAX)).collect();
         assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 32]);
-        assert_eq!((claim(&mut runs, 2), claim(&mut runs, 2)), (32, 6), "three in all were there");
-        claim(&mut runs, 0);
+        assert_eq!((claim(&mut runs, 2), claim(&mut runs, 2), claim(&mut runs, 2)), (32, 32, 16), "three in all were there");
+        assert_eq!((claim(&mut runs, 0), claim(&mut runs, usize::MAX)), (8, 4), "one claim without any is no proof");
+        let lengths: Vec<usize> = (0..3).map(|_| claim(&mut runs, 0)).collect();
+        assert_eq!(lengths, [8, 4, 2], "given up");
         let lengths: Vec<usize> = (0..9).map(|_| claim(&mut runs, 0)).collect();
         assert_eq!(lengths, [1, 1, 1, 1, 1, 1, 1, 1, 2], "tried again after a while");
     }

@@ -85,7 +85,7 @@ grant update on engine.retention to rawops_operator;
 grant insert on engine.retry_policy_history to rawops_operator;
 grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key,
     engine.rate_step, engine.rate_owed, engine.rate_left, engine.rate_after, engine.rate_wait, engine.checked_name to rawops_operator, rawops_reader;
-grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.discard_letter, engine.run_schedule,
+grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.requeue_letters, engine.discard_letter, engine.run_schedule,
     engine.pause_work, engine.resume_work, engine.hold_breaker, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch,
     raw_ops.resolve_message, raw_ops.resolve_export, raw_ops.close_privacy_request, raw_ops.raise_alert, raw_ops.clear_alert, raw_ops.sync_address_change,
     raw_ops.call_off_address_change, raw_ops.resolve_stopped_order to rawops_operator;
@@ -131,7 +131,7 @@ grant execute on function engine.emit to rawops_ingest, rawops_operator;
 grant insert, update on engine.schedule, engine.duty to rawops_runtime;
 grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.
-revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.discard_letter,
+revoke execute on function engine.ask_cancel, engine.cancel_waiting, engine.lock_letter, engine.requeue_letter, engine.requeue_letters, engine.discard_letter,
     engine.stop_children, engine.enqueue_unwind, engine.inherit_steps, engine.restart_workflow, engine.pause_work, engine.resume_work, engine.hold_breaker, engine.run_schedule, engine.retire_partition,
     engine.forget_ended_in, engine.is_wanted,
     engine.take_over_unique_key, engine.keep_retry_policy, raw_ops.execute_manual_inventory_adjustment,

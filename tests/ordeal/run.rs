@@ -195,8 +195,8 @@ fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> Joi
     askers.spawn(operators::cancel(stage.clone(), stop.clone()));
     askers.spawn(operators::pause_queue(stage.clone(), stop.clone()));
     askers.spawn(operators::hold_keys(stage.clone(), stop.clone()));
-    for _ in 0..2 {
-        askers.spawn(operators::requeue(stage.clone(), stop.clone()));
+    for together in [false, true] {
+        askers.spawn(operators::requeue(stage.clone(), together, stop.clone()));
     }
     askers.spawn(mails::run(stage.clone(), stop.clone()));
     askers.spawn(slow::run(stage.clone(), stop.clone()));

@@ -136,8 +136,8 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions("engine.restart_workflow", &["rawops_operator"]),
     Functions(
-        "engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.discard_letter engine.pause_work engine.resume_work \
-         engine.hold_breaker engine.run_schedule",
+        "engine.ask_cancel engine.cancel_waiting engine.requeue_letter engine.requeue_letters engine.discard_letter engine.pause_work \
+         engine.resume_work engine.hold_breaker engine.run_schedule",
         &["rawops_operator"],
     ),
     Functions(

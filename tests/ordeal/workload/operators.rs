@@ -10,14 +10,15 @@ use engine::{
     },
 };
 use rand::{RngExt, rngs::StdRng};
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::draw;
 use crate::{
     chance::{Purpose, stream},
     kinds::{Play, QUEUE},
-    ledger::Deed,
+    ledger::{Act, Deed},
     program::{LIMITS, RATE},
     stage::Stage,
 };
@@ -62,29 +63,60 @@ async fn cancel_one(stage: &Stage, key: String, id: i64) -> anyhow::Result<()> {
     Ok(stage.ledger.was_told(act, answer)?)
 }
 
-/// Runs dead programs again, with other arguments. Two do it at once, on the same letters.
+/// Runs dead programs again, with other arguments: one by one, or many `together`. Robots do it at once, on the same letters.
 ///
 /// # Errors
 /// When the ledger cannot be written.
-pub async fn requeue(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn requeue(stage: Arc<Stage>, together: bool, stop: CancellationToken) -> anyhow::Result<()> {
     let filter = dead_letter::Filter { kind: Some("ordeal.play".into()), ..dead_letter::Filter::default() };
+    let most = if together { 20 } else { 3 };
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(700))).await.is_some() {
-        for letter in dead_letter::list(&stage.pool, &filter, 3).await.unwrap_or_default() {
+        let mut asked = Vec::new();
+        for letter in dead_letter::list(&stage.pool, &filter, most).await.unwrap_or_default() {
             let Ok(play) = serde_json::from_str::<Play>(letter.payload.0.get()) else { continue };
             let program = draw::again(&play.key);
             let args = to_raw_value(&serde_json::json!({ "key": program.key, "acts": program.acts }))?;
-            let act = stage.ledger.means(Deed::Requeue(letter.id, program))?;
-            let answer = loop {
-                match dead_letter::requeue(&stage.pool, letter.id, "robot", Some(args.clone())).await {
-                    Ok(id) => break format!("job {id}"),
-                    Err(StoreError::Database(_)) => tokio::time::sleep(AGAIN).await,
-                    Err(other) => break other.to_string(),
-                }
-            };
+            asked.push((letter.id, args, stage.ledger.means(Deed::Requeue(letter.id, program))?));
+        }
+        let answers = if together { requeue_together(&stage, &asked).await } else { requeue_each(&stage, &asked).await };
+        for ((.., act), answer) in asked.into_iter().zip(answers) {
             stage.ledger.was_told(act, answer)?;
         }
     }
     Ok(())
+}
+
+/// A letter, the arguments of the job that takes its place, and the act in the ledger.
+type Asked = (Uuid, Box<RawValue>, Act);
+
+async fn requeue_each(stage: &Stage, asked: &[Asked]) -> Vec<String> {
+    let mut answers = Vec::new();
+    for (letter, args, _) in asked {
+        answers.push(loop {
+            match dead_letter::requeue(&stage.pool, *letter, "robot", Some(args.clone())).await {
+                Ok(id) => break format!("job {id}"),
+                Err(StoreError::Database(_)) => tokio::time::sleep(AGAIN).await,
+                Err(other) => break other.to_string(),
+            }
+        });
+    }
+    answers
+}
+
+async fn requeue_together(stage: &Stage, asked: &[Asked]) -> Vec<String> {
+    let letters: Vec<Uuid> = asked.iter().map(|(letter, ..)| *letter).collect();
+    let args: Vec<_> = asked.iter().map(|(_, args, _)| Some(args.clone())).collect();
+    let came = loop {
+        match dead_letter::requeue_many(&stage.pool, &letters, "robot", &args).await {
+            Ok(came) => break came,
+            Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+    };
+    let answer = |letter: &Uuid| {
+        let answer = came.iter().find(|answer| answer.letter == *letter)?;
+        answer.job_id.map(|id| format!("job {id}")).or_else(|| answer.why.clone())
+    };
+    letters.iter().map(|letter| answer(letter).unwrap_or_default()).collect()
 }
 
 /// Pauses the queue of programs for a moment, again and again, and lets it go on at the end.
