@@ -17,13 +17,16 @@ use ordeal::{
     seeds,
     series::{self, Beside, Wanted},
     server::Server,
-    tries,
+    sizes, tries,
 };
 
 /// The whole engine under random programs and random faults, judged by a model and a ledger outside of it.
 #[derive(Parser)]
 #[command(args_override_self = true)]
 struct Arguments {
+    /// A series that has a name; what is said beside it counts for more.
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(sizes::names()))]
+    size: Option<String>,
     /// The first seed; each further run takes the next one.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -101,7 +104,7 @@ fn main() -> ExitCode {
     if let Some(ended) = process::child::run() {
         return code(&ended);
     }
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(words());
     #[cfg(feature = "planted")]
     if let Some(folder) = &arguments.detect {
         return code(&detect(&arguments, folder));
@@ -123,6 +126,11 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => code(&Err(error)),
     }
+}
+
+/// What this process was told.
+fn words() -> Vec<std::ffi::OsString> {
+    sizes::spelled_out(std::env::args_os())
 }
 
 fn code(ended: &anyhow::Result<()>) -> ExitCode {
@@ -222,7 +230,7 @@ fn run_beside(arguments: &Arguments) -> anyhow::Result<bool> {
     let folder = std::path::absolute(&arguments.folder)?;
     let beside = Beside {
         places: arguments.beside,
-        arguments: std::env::args_os().skip(1).filter(|argument| argument != "--kept").collect(),
+        arguments: words().into_iter().skip(1).filter(|argument| argument != "--kept").collect(),
         setting: Setting::of(&settings(arguments, arguments.seed, &folder)?),
         folder,
         pages: arguments.results.clone(),

@@ -38,6 +38,7 @@ pub mod run;
 pub mod seeds;
 pub mod series;
 pub mod server;
+pub mod sizes;
 pub mod stage;
 pub mod tables;
 pub mod tries;

@@ -1,0 +1,50 @@
+//! Series that have a name: what is asked for by `--size` stands here, so that two nights can be compared.
+
+use std::ffi::{OsStr, OsString};
+
+/// The names, and what each is short for. The smallest of three, the gate, is part of the tests.
+const SIZES: [(&str, &[&str]); 2] = [
+    // Some four hours of two processors.
+    ("night", &["--runs", "200", "--for", "60s", "--drain", "600s", "--beside", "2", "--results", HERE, "--kept"]),
+    // A million jobs, and five thousand faults and more; it goes on where it was ended.
+    ("proof", &["--runs", "1000", "--for", "60s", "--drain", "600s", "--beside", "2", "--results", HERE, "--kept"]),
+];
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The names of sizes.
+pub fn names() -> Vec<&'static str> {
+    SIZES.iter().map(|(name, _)| *name).collect()
+}
+
+/// A command line in which a size is replaced by what it is short for; whatever else is said there counts for more. A size that there
+/// is none of stays, to be refused with the other arguments.
+pub fn spelled_out(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    let Some(at) = words.iter().position(|word| word == "--size") else { return words };
+    let Some((_, short_for)) = SIZES.iter().find(|(name, _)| words.get(at + 1).is_some_and(|word| word == name)) else { return words };
+    words.drain(at..=at + 1);
+    // After the program's name.
+    words.splice(1..1, short_for.iter().map(|word| OsStr::new(word).to_owned()));
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> String {
+        let words = spelled_out(line.split(' ').map(OsString::from));
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ").replace(HERE, "HERE")
+    }
+
+    #[test]
+    fn a_size_stands_for_arguments_and_what_is_said_beside_it_counts_for_more() {
+        let night = "--runs 200 --for 60s --drain 600s --beside 2 --results HERE --kept";
+        assert_eq!(of("ordeal --seed 7 --size night --for 5s"), format!("ordeal {night} --seed 7 --for 5s"));
+        assert_eq!(of("ordeal --seed 7"), "ordeal --seed 7");
+        assert_eq!(of("ordeal --size week"), "ordeal --size week");
+        assert_eq!(of("ordeal --size"), "ordeal --size");
+        assert_eq!(names(), ["night", "proof"]);
+    }
+}
