@@ -25,7 +25,7 @@ use crate::{
     kinds::{Probe, probe_queue},
     nemesis::{self, Plan},
     pooler,
-    process::{Role, place::Target},
+    process::{Role, held, place::Target},
     report::Report,
     server::Server,
     stage::{self, Stage, WORKERS},
@@ -128,7 +128,7 @@ pub async fn run(settings: &Settings, server: &Arc<Server>) -> anyhow::Result<Re
         pooler.end();
     }
     (facts.observed.seen, facts.observed.revised) = seen.compare(&facts.attempts);
-    facts.observed.left_over = left_over(&stage).await?;
+    facts.observed.left_over.extend(left_over(&stage).await?);
     facts.observed.canaries = Search::of(&stage, &facts.observed.figures).await?;
     let findings = checkers::check(&facts);
     let report = Report::of(&facts, findings, Coverage::of(&facts), begun.elapsed());
@@ -180,6 +180,7 @@ async fn act(settings: &Settings, stage: &Arc<Stage>) -> anyhow::Result<(Observe
         observed.silent = probe(stage, settings.drain).await?;
     }
     observed.figures = figures(stage).await?;
+    observed.left_over = held::too_much(&stage.fleet).await;
     watching.cancel();
     let seen = watcher.await?;
     observed.doctor = examine(stage).await?;

@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod fleet;
+pub mod held;
 pub mod place;
 mod role;
 
