@@ -123,7 +123,10 @@ impl House {
                 }
                 let failures = store::duty::failed(connection, lead, duty.name(), duty.period(), &error.to_string()).await?;
                 let due = &mut self.duties[place];
-                if due.logged.is_none_or(|last| last.elapsed() >= LOG_AGAIN) {
+                if failures == 1 {
+                    // Somebody may have held a lock for longer than it waits.
+                    tracing::warn!(duty = duty.name(), %error, "a duty failed once; the others go on");
+                } else if due.logged.is_none_or(|last| last.elapsed() >= LOG_AGAIN) {
                     due.logged = Some(Instant::now());
                     tracing::error!(duty = duty.name(), failures, %error, "a duty failed; the others go on");
                 }
