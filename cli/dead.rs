@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use engine::store::dead_letter::{self, Filter, Letter};
+use engine::store::{
+    clock,
+    dead_letter::{self, Filter, Letter},
+};
 use serde_json::{json, value::RawValue};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -14,9 +17,6 @@ use crate::{
     logging,
     output::{self, Format, brief, counted, moment, or_blank},
 };
-
-/// Letters looked at in one go by `requeue --all`.
-const PAGE: i64 = 500;
 
 /// What can be done with dead letters.
 #[derive(Debug, clap::Subcommand)]
@@ -142,23 +142,11 @@ async fn checked(pool: &PgPool, id: Uuid, text: String) -> anyhow::Result<Box<Ra
     RawValue::from_string(text).context("--args are not JSON")
 }
 
-/// Requeues page by page, oldest first; a letter that has to stay is told of and passed over.
+/// Requeues page by page what is open now, oldest first; a letter that has to stay is told of and passed over. What was done is told
+/// of, whatever became of the rest.
 async fn requeue_all(pool: &PgPool, filter: Filter, format: Format) -> anyhow::Result<ExitCode> {
-    let (by, mut requeued, mut stayed, mut seen) = (who(), Vec::new(), Vec::new(), None);
-    loop {
-        let page = dead_letter::open(pool, &filter, seen, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        seen = Some(*last);
-        let ids: Vec<Uuid> = page.iter().map(|letter| letter.id).collect();
-        for answer in dead_letter::requeue_many(pool, &ids, &by, &[]).await.with_context(|| so_far(requeued.len()))? {
-            match &answer.job_id {
-                Some(job_id) => requeued.push(json!({ "requeued": answer.letter, "job_id": job_id })),
-                // Another operator was quicker.
-                None if answer.was_resolved() => {}
-                None => stayed.push((answer.letter, answer.why.unwrap_or_default())),
-            }
-        }
-    }
+    let (mut requeued, mut stayed) = (Vec::new(), Vec::new());
+    let came = requeue_pages(pool, &filter, &mut requeued, &mut stayed).await;
     if format.json {
         let stayed: Vec<_> = stayed.iter().map(|(id, why)| json!({ "stayed": id, "why": why })).collect();
         output::json(&json!({ "requeued": requeued, "stayed": stayed }))?;
@@ -166,12 +154,32 @@ async fn requeue_all(pool: &PgPool, filter: Filter, format: Format) -> anyhow::R
         stayed.iter().try_for_each(|(_, why)| output::print(why))?;
         output::print(format!("{} requeued, {} stayed", counted(requeued.len(), "dead letter"), stayed.len()))?;
     }
+    came.context("not all are done: the same command goes on with the rest")?;
     Ok(if stayed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What a requeue that broke off has done: the same command goes on with the rest.
-fn so_far(requeued: usize) -> String {
-    format!("{} requeued; ask again for the rest", counted(requeued, "dead letter"))
+async fn requeue_pages(
+    pool: &PgPool,
+    filter: &Filter,
+    requeued: &mut Vec<serde_json::Value>,
+    stayed: &mut Vec<(Uuid, String)>,
+) -> anyhow::Result<()> {
+    // What is requeued may die again while this goes on.
+    let (until, by, mut seen) = (clock::now(pool).await?, who(), None);
+    loop {
+        let page = dead_letter::next_open(pool, filter, until, seen, dead_letter::MOST_AT_ONCE as i64).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        seen = Some(*last);
+        let ids: Vec<Uuid> = page.iter().map(|letter| letter.id).collect();
+        for answer in dead_letter::requeue_many(pool, &ids, &by, &[]).await? {
+            match answer.job_id {
+                Some(job_id) => requeued.push(json!({ "requeued": answer.letter, "job_id": job_id })),
+                // Another operator was quicker.
+                None if answer.was_resolved() => {}
+                None => stayed.push((answer.letter, answer.why.unwrap_or_default())),
+            }
+        }
+    }
 }
 
 fn show_list(letters: &[Letter]) -> anyhow::Result<()> {

@@ -156,6 +156,7 @@ impl Failure {
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let category = match &error {
+            sqlx::Error::Database(database) if is_outdated_plan(&**database) => Category::Conflict,
             sqlx::Error::Database(database) => of_sqlstate(database.code().as_deref().unwrap_or("")),
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Category::Network,
             sqlx::Error::PoolTimedOut => Category::Timeout,
@@ -167,18 +168,25 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+/// A migration has outdated the plan of a statement that this connection had prepared: another connection plans anew.
+fn is_outdated_plan(database: &dyn sqlx::error::DatabaseError) -> bool {
+    let routine = database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().and_then(sqlx::postgres::PgDatabaseError::routine);
+    routine == Some("RevalidateCachedQuery")
+}
+
 /// The category of a database's error; classes as PostgreSQL's appendix A has them. What stays unknown says nothing by itself: a
 /// broken table, a broken extension.
 fn of_sqlstate(code: &str) -> Category {
     match code {
-        // A lock that somebody holds, an object in use, and a plan that a migration has outdated.
-        "55P03" | "55006" | "0A000" => Category::Conflict,
+        // A lock that somebody holds, an object in use, and a prepared statement that a pooler has mislaid.
+        "55P03" | "55006" | "26000" | "42P05" => Category::Conflict,
         // Limits of time: of a statement, of a transaction, of one that did nothing.
         "57014" | "25P03" | "25P04" => Category::Timeout,
         // A server that has become a standby writes nothing; the next connection may find the other one.
         "25006" => Category::Network,
         // The right is missing, not the table.
         "42501" => Category::Auth,
+        "P0004" => Category::Bug,
         _ => match code.get(..2).unwrap_or("") {
             // The connection, the server's resources, its operator, its disk.
             "08" | "53" | "57" | "58" => Category::Network,
@@ -188,11 +196,10 @@ fn of_sqlstate(code: &str) -> Category {
             // the next time.
             "22" | "23" | "44" | "54" => Category::Validation,
             "28" => Category::Auth,
-            "55" => Category::NotReady,
             "P0" | "RW" => Category::BusinessRule,
             // The statement is wrong, or comes where it must not: a mistake in the program, or in its schema.
-            "03" | "09" | "0B" | "0F" | "0L" | "0P" | "0Z" | "10" | "20" | "21" | "24" | "25" | "26" | "27" | "2B" | "2D" | "2F" | "34"
-            | "38" | "39" | "3B" | "3D" | "3F" | "42" => Category::Bug,
+            "03" | "09" | "0A" | "0B" | "0F" | "0L" | "0P" | "0Z" | "10" | "20" | "21" | "24" | "25" | "26" | "27" | "2B" | "2D" | "2F"
+            | "34" | "38" | "39" | "3B" | "3D" | "3F" | "42" | "55" => Category::Bug,
             _ => Category::Unknown,
         },
     }
@@ -220,14 +227,14 @@ mod tests {
     #[test]
     fn every_class_of_the_databases_errors_has_its_category() {
         for (codes, category) in [
-            ("40001 40P01 40003 55P03 55006 72000 0A000", Category::Conflict),
+            ("40001 40P01 40003 55P03 55006 72000 26000 42P05", Category::Conflict),
             ("57014 25P03 25P04", Category::Timeout),
             ("08006 53300 53100 57P01 58030 25006", Category::Network),
             ("22003 23505 44000 54000 54001 54023", Category::Validation),
             ("28P01 42501", Category::Auth),
-            ("55000", Category::NotReady),
             ("P0001 RW002", Category::BusinessRule),
-            ("42601 42P01 42703 21000 25P02 25001 26000 34000 2D000 3D000 3F000 0B000 20000", Category::Bug),
+            ("42601 42P01 42703 55000 55P02 P0004 0A000 03000 09000 0B000 0F000 0L000 0P000 0Z000 10608 20000 21000 24000", Category::Bug),
+            ("25P02 25001 27000 2B000 2D000 2F000 34000 38000 39000 3B000 3D000 3F000", Category::Bug),
             ("XX000 HV000 F0000 99999 5 ", Category::Unknown),
         ] {
             for code in codes.split(' ') {

@@ -1,6 +1,8 @@
 -- The first job of a list that was enqueued over HTTP has the request's idempotency key itself, as a job alone has, so that two requests
 -- with one key meet in one row; its others have keys that no request can send. Until now a list was known by `k 0`, `k 1` and so on,
 -- which two requests of one job each may be, too; those were written by transactions of their own.
+-- A web process of before writes and looks for the old keys: it is to end first, or a list that is sent to one and again to the other is
+-- made twice.
 -- Locks: the rows of lists that were sent within the retention of keys.
 
 with list as (
@@ -10,8 +12,7 @@ with list as (
     where a.key like '_% 0' and exists (select from raw_ops.api_tokens t where t.name = a.producer)
 )
 update engine.enqueue_key k
-set key = case when place.n = '0' then list.key else list.key || ' · ' || place.n end
+set key = case when k.key = list.key || ' 0' then list.key else list.key || ' · ' || substring(k.key from '\d+$') end
 from list
-cross join lateral (select generate_series(0, 999)::text as n) place
-where k.producer = list.producer and k.key = list.key || ' ' || place.n and k.xmin::text = list.written_by
+where k.producer = list.producer and k.key ~ ' \d+$' and regexp_replace(k.key, ' \d+$', '') = list.key and k.xmin::text = list.written_by
   and not exists (select from engine.enqueue_key single where single.producer = list.producer and single.key = list.key);

@@ -9,6 +9,10 @@ as $$
 declare
     given record;
 begin
+    -- Each is a subtransaction, and of more than this every snapshot of the server would have to look them up.
+    if cardinality(letters) > 50 then
+        raise exception '% dead letters in one transaction: 50 are the most', cardinality(letters) using errcode = '22023';
+    end if;
     if new_args is not null and cardinality(new_args) <> cardinality(letters) then
         raise exception '% letters and arguments for %', cardinality(letters), cardinality(new_args) using errcode = '22023';
     end if;
@@ -23,7 +27,7 @@ begin
         exception
             -- What is wrong with one letter keeps no other back; what is wrong with the database ends all.
             when others then
-                if left(sqlstate, 2) not in ('RW', '22', '23', '54') then
+                if left(sqlstate, 2) not in ('RW', '22', '23', '44', '54') then
                     raise;
                 end if;
                 job_id := null;
@@ -35,4 +39,4 @@ begin
 end
 $$;
 comment on function engine.requeue_letters(uuid[], text, jsonb[]) is
-    'Runs the jobs of dead letters again, as engine.requeue_letter does each; of one that stays it says why.';
+    'Runs the jobs of up to 50 dead letters again, as engine.requeue_letter does each; of one that stays it says why.';

@@ -108,15 +108,33 @@ impl Requeued {
     }
 }
 
-/// Runs the jobs of many dead letters again in one transaction; of a letter that has to stay the answer says why, and it keeps no
-/// other back. `args` has other arguments for those that need them, one entry a letter; it may be empty.
+/// The most letters of one [`requeue_many`].
+pub const MOST_AT_ONCE: usize = 50;
+/// How often a requeue that met another one's locks is tried.
+const TRIES: u32 = 5;
+
+/// Runs the jobs of up to [`MOST_AT_ONCE`] dead letters again in one transaction, and answers in the order of their ids; of a letter
+/// that has to stay the answer says why, and it keeps no other back. `args` has other arguments for those that need them, one entry a
+/// letter; it may be empty.
 ///
 /// # Errors
-/// The database's, and when `args` is neither empty nor as long as `letters`. Then no letter is requeued.
-pub async fn requeue_many(pool: &PgPool, letters: &[Uuid], by: &str, args: &[Option<Box<RawValue>>]) -> Result<Vec<Requeued>, sqlx::Error> {
+/// The database's, and [`StoreError::Refused`] for too many letters, or when `args` is neither empty nor as long as they are. Then no
+/// letter is requeued.
+pub async fn requeue_many(pool: &PgPool, letters: &[Uuid], by: &str, args: &[Option<Box<RawValue>>]) -> Result<Vec<Requeued>, StoreError> {
     let args = (!args.is_empty()).then(|| args.iter().map(|args| args.clone().map(Json)).collect::<Vec<_>>());
-    let requeueing = sqlx::query_as(sql!("dead_letter/requeue_many")).bind(letters).bind(by).bind(args).fetch_all(pool);
-    around("dead_letter/requeue_many", requeueing).await
+    let mut tries = 1;
+    loop {
+        let requeueing = sqlx::query_as(sql!("dead_letter/requeue_many")).bind(letters).bind(by).bind(&args).fetch_all(pool);
+        match around("dead_letter/requeue_many", requeueing).await {
+            // It holds the unique keys of many jobs, which others may take in another order.
+            Err(error) if tries < TRIES && is_deadlock(&error) => tries += 1,
+            came => return came.map_err(job::refused),
+        }
+    }
+}
+
+fn is_deadlock(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "40P01")
 }
 
 /// An open letter, and when it came: where a next page begins.
@@ -128,18 +146,26 @@ pub struct Open {
     pub created_at: DateTime<Utc>,
 }
 
-/// Up to `limit` open letters, oldest first, after one that was seen before. [`Filter::resolved`] plays no part.
+/// Up to `limit` letters that nobody has dealt with, oldest first: after one that was seen before, and none that came later than
+/// `until`, so that a walk that runs jobs again ends. [`Filter::resolved`] plays no part.
 ///
 /// # Errors
 /// The database's.
-pub async fn open(pool: &PgPool, filter: &Filter, after: Option<Open>, limit: i64) -> Result<Vec<Open>, sqlx::Error> {
+pub async fn next_open(
+    pool: &PgPool,
+    filter: &Filter,
+    until: DateTime<Utc>,
+    after: Option<Open>,
+    limit: i64,
+) -> Result<Vec<Open>, sqlx::Error> {
     let after = after.unwrap_or(Open { id: Uuid::nil(), created_at: DateTime::UNIX_EPOCH });
-    sqlx::query_as(sql!("dead_letter/open"))
+    sqlx::query_as(sql!("dead_letter/next_open"))
         .bind(&filter.kind)
         .bind(&filter.category)
         .bind(after.created_at)
         .bind(after.id)
         .bind(limit)
+        .bind(until)
         .fetch_all(pool)
         .await
 }

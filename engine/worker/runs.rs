@@ -22,7 +22,7 @@ pub(super) struct Runs {
 
 #[derive(Clone, Copy)]
 struct Lane {
-    /// How many jobs the runs of the last claim had on average.
+    /// How many jobs runs had on average lately; it falls by half a claim at most.
     average: usize,
     rest: u32,
 }

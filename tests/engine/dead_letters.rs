@@ -1,7 +1,13 @@
 //! What failed for good comes back once, and only while nobody else lives in its place.
 
-use engine::{Client, StoreError, store::dead_letter};
-use serde_json::value::RawValue;
+use std::collections::HashSet;
+
+use engine::{
+    Client, NewJob, StoreError,
+    store::{clock, dead_letter},
+};
+use serde_json::{json, value::RawValue};
+use uuid::Uuid;
 
 use super::jobs::{Running, of, until_state};
 use crate::support::{Database, kinds::Fail};
@@ -45,41 +51,72 @@ async fn a_requeue_is_refused_while_a_live_job_holds_the_key() {
     assert!(!dead_letter::show(db.pool(), letter.id).await.expect("the letter").resolved, "the letter stays");
 }
 
-#[tokio::test]
-async fn of_many_letters_those_that_must_stay_keep_no_other_and_two_operators_make_one_job_each() {
-    let db = Database::new().await;
-    let client = Client::new(db.pool().clone());
-    let fails = |n: usize| of(&Fail { category: "validation".into(), times: 1 }).unique_key(format!("k{n}"));
-    let ids = client.enqueue_many(&(0..40).map(fails).collect::<Vec<_>>()).await.expect("enqueued");
+/// So many jobs that died, each of a key of its own; all their letters, oldest first.
+async fn died(db: &Database, jobs: usize) -> Vec<Uuid> {
+    let described: Vec<_> = (0..jobs).map(fails).collect();
+    let ids = Client::new(db.pool().clone()).enqueue_many(&described).await.expect("enqueued");
     let worker = Running::start(db.pool(), 1);
     for id in ids.into_iter().flatten() {
         until_state(db.pool(), id, "dead").await;
     }
     worker.stop().await;
-    let holder = client.enqueue(&fails(7)).await.expect("enqueued").id;
-    let filter = dead_letter::Filter::default();
-    let first = dead_letter::open(db.pool(), &filter, None, 30).await.expect("letters");
-    let rest = dead_letter::open(db.pool(), &filter, first.last().copied(), 30).await.expect("letters");
+    let now = clock::now(db.pool()).await.expect("the time");
+    let (filter, page) = (dead_letter::Filter::default(), jobs as i64 * 2 / 3);
+    let first = dead_letter::next_open(db.pool(), &filter, now, None, page).await.expect("letters");
+    let rest = dead_letter::next_open(db.pool(), &filter, now, first.last().copied(), page).await.expect("letters");
+    let before = first[0].created_at - chrono::TimeDelta::microseconds(1);
+    assert_eq!(dead_letter::next_open(db.pool(), &filter, before, None, page).await.expect("letters"), [], "none came so early");
     let letters: Vec<_> = first.iter().chain(&rest).map(|letter| letter.id).collect();
-    assert_eq!((letters.len(), letters.iter().collect::<std::collections::HashSet<_>>().len()), (40, 40));
+    assert_eq!((letters.len(), letters.iter().collect::<HashSet<_>>().len()), (jobs, jobs));
+    letters
+}
 
+fn fails(n: usize) -> NewJob {
+    of(&Fail { category: "validation".into(), times: 1 }).unique_key(format!("k{n}"))
+}
+
+#[tokio::test]
+async fn of_many_letters_those_that_must_stay_keep_no_other_and_two_operators_make_one_job_each() {
+    let db = Database::new().await;
+    let letters = died(&db, 40).await;
+    let holder = Client::new(db.pool().clone()).enqueue(&fails(7)).await.expect("enqueued").id;
     let backwards: Vec<_> = letters.iter().rev().copied().collect();
-    let other = RawValue::from_string(r#"{"category": "conflict", "times": 0}"#.into()).expect("it is JSON");
-    let args: Vec<_> = letters.iter().enumerate().map(|(n, _)| (n % 2 == 0).then(|| other.clone())).collect();
-    let short = dead_letter::requeue_many(db.pool(), &letters, "ann", &args[1..]).await;
-    assert!(short.is_err_and(|error| error.to_string().contains("40 letters and arguments for 39")));
     let (one, two) = tokio::join!(
-        dead_letter::requeue_many(db.pool(), &letters, "ann", &args),
+        dead_letter::requeue_many(db.pool(), &letters, "ann", &[]),
         dead_letter::requeue_many(db.pool(), &backwards, "bob", &[]),
     );
     let (one, two) = (one.expect("answered"), two.expect("answered"));
     assert_eq!((one.len(), two.len()), (40, 40));
-    let jobs: std::collections::HashSet<_> = one.iter().chain(&two).filter_map(|answer| answer.job_id).collect();
+    let jobs: HashSet<_> = one.iter().chain(&two).filter_map(|answer| answer.job_id).collect();
     assert_eq!(jobs.len(), 39, "one job a letter, but for the one whose key is held");
     let stays: Vec<_> = one.iter().filter(|answer| answer.job_id.is_none() && !answer.was_resolved()).collect();
     assert!(stays.len() == 1 && stays[0].why.as_ref().is_some_and(|why| why.contains(&holder.to_string())), "{stays:?}");
-    let open = dead_letter::open(db.pool(), &filter, None, 50).await.expect("letters");
+    let now = clock::now(db.pool()).await.expect("the time");
+    let open = dead_letter::next_open(db.pool(), &dead_letter::Filter::default(), now, None, 50).await.expect("letters");
     assert_eq!(open.iter().map(|letter| letter.id).collect::<Vec<_>>(), [stays[0].letter]);
+}
+
+#[tokio::test]
+async fn each_of_many_letters_runs_again_with_the_arguments_that_are_given_for_it() {
+    let db = Database::new().await;
+    let letters = died(&db, 6).await;
+    let given = |n: usize| RawValue::from_string(json!({ "category": "conflict", "times": n }).to_string()).expect("it is JSON");
+    let args: Vec<_> = (0..6).map(|n| (n % 2 == 0).then(|| given(n))).collect();
+    let short = dead_letter::requeue_many(db.pool(), &letters, "ann", &args[1..]).await;
+    assert!(matches!(&short, Err(StoreError::Refused(why)) if why.contains("6 letters and arguments for 5")), "{short:?}");
+    let many = vec![Uuid::nil(); dead_letter::MOST_AT_ONCE + 1];
+    let long = dead_letter::requeue_many(db.pool(), &many, "ann", &[]).await;
+    assert!(matches!(&long, Err(StoreError::Refused(why)) if why.contains("51 dead letters")), "{long:?}");
+
+    for answer in dead_letter::requeue_many(db.pool(), &letters, "ann", &args).await.expect("answered") {
+        let n = letters.iter().position(|letter| *letter == answer.letter).expect("a letter that was asked for");
+        let job = answer.job_id.expect("requeued");
+        let had: serde_json::Value =
+            sqlx::query_scalar("select args from engine.job where id = $1").bind(job).fetch_one(db.pool()).await.expect("the job");
+        let must = if n % 2 == 0 { json!({ "category": "conflict", "times": n }) } else { json!({ "category": "validation", "times": 1 }) };
+        assert_eq!(had, must, "letter {n}");
+        assert_eq!(dead_letter::show(db.pool(), answer.letter).await.expect("the letter").resolved_by.as_deref(), Some("ann"));
+    }
 }
 
 #[tokio::test]

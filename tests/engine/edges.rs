@@ -1,7 +1,7 @@
 //! What a hostile reader found at the edges: arguments that swell, duties that fail, snoozes of a week, late cancels.
 
 use engine::{
-    Client, NewJob, StoreError,
+    Category, Client, Failure, NewJob, StoreError,
     store::{
         attempt::Verdict,
         cancel_request::{self, Cancelled},
@@ -82,4 +82,20 @@ async fn an_output_of_ten_megabytes_is_left_out_and_said_so() {
     assert_eq!(outputs[1], r#"{"kept": true}"#);
     assert_eq!(count(db.pool(), "select max(octet_length(error))::bigint from engine.attempt").await, 16 * 1024);
     assert_eq!(count(db.pool(), "select max(octet_length(error_message))::bigint from engine.dead_letter_queue").await, 16 * 1024);
+}
+
+#[tokio::test]
+async fn a_plan_that_a_migration_outdated_is_a_conflict_and_a_statement_that_postgres_has_not_is_a_bug() {
+    let db = Database::new().await;
+    let mut connection = db.pool().acquire().await.expect("a connection");
+    sqlx::query("create table public.grows (a integer)").execute(&mut *connection).await.expect("made");
+    let mut look = async || sqlx::query("select * from public.grows").fetch_all(&mut *connection).await;
+    look().await.expect("an empty table");
+    sqlx::query("alter table public.grows add b integer").execute(db.pool()).await.expect("altered");
+    let outdated = look().await.expect_err("its plan is of before");
+    assert_eq!(Failure::from(outdated).category, Category::Conflict);
+    sqlx::query("select * from public.grows").fetch_all(db.pool()).await.expect("another connection plans anew");
+    let wrong = sqlx::query("select count(*) from public.grows for update").fetch_all(db.pool()).await.expect_err("there is no such thing");
+    assert_eq!(wrong.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("0A000"));
+    assert_eq!(Failure::from(wrong).category, Category::Bug);
 }

@@ -21,12 +21,22 @@ pub fn names() -> Vec<&'static str> {
 /// is none of stays, to be refused with the other arguments.
 pub fn spelled_out(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.into_iter().collect();
-    let Some(at) = words.iter().position(|word| word == "--size") else { return words };
-    let Some((_, short_for)) = SIZES.iter().find(|(name, _)| words.get(at + 1).is_some_and(|word| word == name)) else { return words };
-    words.drain(at..=at + 1);
-    // After the program's name.
-    words.splice(1..1, short_for.iter().map(|word| OsStr::new(word).to_owned()));
+    while let Some((at, said, short_for)) = (1..words.len()).rev().find_map(|at| size_at(&words, at)) {
+        words.drain(at..at + said);
+        // After the program's name.
+        words.splice(1..1, short_for.iter().map(|word| OsStr::new(word).to_owned()));
+    }
     words
+}
+
+/// The size that is named at a place of a command line: the place, how many words name it, and what it is short for.
+fn size_at(words: &[OsString], at: usize) -> Option<(usize, usize, &'static [&'static str])> {
+    let of = |wanted: &OsStr| SIZES.iter().find(|(name, _)| wanted == *name).map(|(_, short_for)| *short_for);
+    if words[at] == "--size" {
+        return Some((at, 2, of(words.get(at + 1)?)?));
+    }
+    let name = words[at].to_str()?.strip_prefix("--size=")?;
+    Some((at, 1, of(OsStr::new(name))?))
 }
 
 #[cfg(test)]
@@ -42,6 +52,9 @@ mod tests {
     fn a_size_stands_for_arguments_and_what_is_said_beside_it_counts_for_more() {
         let night = "--runs 200 --for 60s --drain 600s --beside 2 --results HERE --kept";
         assert_eq!(of("ordeal --seed 7 --size night --for 5s"), format!("ordeal {night} --seed 7 --for 5s"));
+        assert_eq!(of("ordeal --size=night"), format!("ordeal {night}"));
+        let both = of("ordeal --size night --size=proof");
+        assert!(both.starts_with(&format!("ordeal {night} --runs 1000 ")), "what comes last counts: {both}");
         assert_eq!(of("ordeal --seed 7"), "ordeal --seed 7");
         assert_eq!(of("ordeal --size week"), "ordeal --size week");
         assert_eq!(of("ordeal --size"), "ordeal --size");

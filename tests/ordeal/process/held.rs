@@ -38,7 +38,8 @@ fn excess(pid: u32) -> io::Result<Option<String>> {
     let memory = memory_kb(&fs::read_to_string(format!("/proc/{pid}/status"))?);
     let mut children = String::new();
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        children += &fs::read_to_string(thread?.path().join("children"))?;
+        // A thread may end meanwhile.
+        children += &fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
     }
     Ok(judge(files, memory, children.trim()).map(|held| format!("process {pid} holds {held}")))
 }

@@ -1,8 +1,8 @@
--- The next $5 open letters after the moment $3 and letter $4, oldest first: of kind $1 and category $2 where given.
+-- The next $5 open letters after the moment $3 and letter $4, oldest first, none later than $6: of kind $1 and category $2 where given.
 -- Index: dead_letter_queue_open. Caller: store/dead_letter.rs
 select id, created_at
 from engine.dead_letter_queue
 where not resolved and ($1::text is null or topic = $1) and ($2::text is null or category = $2)
-  and created_at >= $3 and (created_at, id) > ($3, $4)
+  and created_at between $3 and $6 and (created_at, id) > ($3, $4)
 order by created_at, id
 limit $5
