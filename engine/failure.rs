@@ -115,6 +115,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// Whether it is the engine's own database that failed, which says nothing of any outside system.
     pub(crate) of_database: bool,
+    /// Whether a migration has outdated a statement of the connection that was used.
+    pub(crate) of_outdated_plan: bool,
 }
 
 macro_rules! of_category {
@@ -131,7 +133,7 @@ macro_rules! of_category {
 impl Failure {
     /// A failure of any category.
     pub fn new(category: Category, message: impl Into<String>) -> Self {
-        Self { category, message: message.into(), retry_after: None, of_database: false }
+        Self { category, message: message.into(), retry_after: None, of_database: false, of_outdated_plan: false }
     }
 
     of_category! {
@@ -155,8 +157,9 @@ impl Failure {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
+        let of_outdated_plan = error.as_database_error().is_some_and(is_outdated_plan);
         let category = match &error {
-            sqlx::Error::Database(database) if is_outdated_plan(&**database) => Category::Conflict,
+            _ if of_outdated_plan => Category::Conflict,
             sqlx::Error::Database(database) => of_sqlstate(database.code().as_deref().unwrap_or("")),
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Category::Network,
             sqlx::Error::PoolTimedOut => Category::Timeout,
@@ -164,7 +167,7 @@ impl From<sqlx::Error> for Failure {
             _ => Category::Unknown,
         };
         let message = error.as_database_error().map_or_else(|| error.to_string(), |database| database.message().to_string());
-        Self { of_database: true, ..Self::new(category, message) }
+        Self { of_database: true, of_outdated_plan, ..Self::new(category, message) }
     }
 }
 

@@ -127,6 +127,9 @@ async fn attempt(
         end = &mut handler => {
             if let Ok(Ok(Err(failure))) = &end {
                 heard.add(failure);
+                if failure.of_outdated_plan {
+                    session.replan.ask(&session.pool);
+                }
             }
             return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end, &course) });
         }

@@ -27,6 +27,7 @@ mod patience;
 mod pulse;
 mod recorder;
 mod register;
+mod replan;
 mod runs;
 mod session;
 mod stop;

@@ -26,6 +26,7 @@ use super::{
     pulse::Pulse,
     recorder,
     register::{named, register},
+    replan::Replan,
     stop::{Stop, StopSender, stopper},
     wakeup,
 };
@@ -95,6 +96,7 @@ pub(super) struct Session {
     pub(super) pace: Arc<Pace>,
     pub(super) admission: Admission,
     pub(super) breakers: Breakers,
+    pub(super) replan: Replan,
     pub(super) pulse: Arc<Pulse>,
     pub(super) record: mpsc::Sender<Ended>,
 }
@@ -206,6 +208,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         pace: Arc::default(),
         admission: Admission::default(),
         breakers: Breakers::of(&program.kinds),
+        replan: Replan::default(),
         pulse: Pulse::new(),
         record,
     });

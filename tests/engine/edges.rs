@@ -1,7 +1,7 @@
 //! What a hostile reader found at the edges: arguments that swell, duties that fail, snoozes of a week, late cancels.
 
 use engine::{
-    Category, Client, Failure, NewJob, StoreError,
+    Category, Client, Failure, Job, JobResult, Kinds, NewJob, Outcome, Run, StoreError, WorkerConfig,
     store::{
         attempt::Verdict,
         cancel_request::{self, Cancelled},
@@ -9,7 +9,7 @@ use engine::{
 };
 
 use super::hand::{Hand, count, done, ended, enqueue};
-use super::jobs::{Running, until_state};
+use super::jobs::{Running, of, until_state};
 use crate::support::Database;
 
 #[tokio::test]
@@ -82,6 +82,42 @@ async fn an_output_of_ten_megabytes_is_left_out_and_said_so() {
     assert_eq!(outputs[1], r#"{"kept": true}"#);
     assert_eq!(count(db.pool(), "select max(octet_length(error))::bigint from engine.attempt").await, 16 * 1024);
     assert_eq!(count(db.pool(), "select max(octet_length(error_message))::bigint from engine.dead_letter_queue").await, 16 * 1024);
+}
+
+/// Reads whatever columns a table has.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Look {}
+
+impl Job for Look {
+    const KIND: &'static str = "test.look";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        sqlx::query("select * from public.grows").fetch_all(run.pool()).await?;
+        Ok(Outcome::done())
+    }
+}
+
+#[tokio::test]
+async fn handlers_go_on_after_a_migration_has_outdated_what_their_connections_had_prepared() {
+    let db = Database::new().await;
+    sqlx::query("create table public.grows (a integer)").execute(db.pool()).await.expect("made");
+    let config = WorkerConfig { concurrency: 1, ..WorkerConfig::default() };
+    let worker = Running::with(db.pool(), Kinds::new().with::<Look>(), config);
+    let client = Client::new(db.pool().clone());
+    for alter in ["add b integer", "add c integer", "drop b"] {
+        let before = client.enqueue(&of(&Look {})).await.expect("enqueued").id;
+        until_state(db.pool(), before, "completed").await;
+        sqlx::query(sqlx::AssertSqlSafe(format!("alter table public.grows {alter}"))).execute(db.pool()).await.expect("altered");
+        let after = client.enqueue(&of(&Look {})).await.expect("enqueued").id;
+        until_state(db.pool(), after, "completed").await;
+        let tried: Vec<Option<String>> = sqlx::query_scalar("select category from engine.attempt where job_id = $1 order by attempt")
+            .bind(after)
+            .fetch_all(db.pool())
+            .await
+            .expect("its attempts");
+        assert!((2..=5).contains(&tried.len()) && tried[0].as_deref() == Some("conflict"), "{alter}: {tried:?}");
+    }
+    worker.stop().await;
 }
 
 #[tokio::test]
