@@ -12,14 +12,18 @@ use crate::support::{
     witness::{self, Tally},
 };
 
+/// More than three workers do while one of them is looked at.
+const JOBS: usize = 3000;
+
 async fn enqueue(pool: &PgPool, jobs: usize, ms: u64) {
     let job = NewJob::of(&Tally { ms }).expect("arguments serialise");
     Client::new(pool.clone()).enqueue_many(&vec![job; jobs]).await.expect("enqueued");
 }
 
-/// Sends SIGTERM and waits for the end of the process.
+/// Sends SIGTERM and waits for the end of the process, which may have been stopped.
 async fn terminate(process: WorkerProcess) -> Duration {
     process.signal("TERM");
+    process.signal("CONT");
     let process = RefCell::new(process);
     wait::until("a worker told to stop ends", Duration::from_secs(30), async || process.borrow_mut().has_ended()).await
 }
@@ -37,8 +41,17 @@ async fn a_worker_told_to_stop_drains_and_releases_what_it_had_not_begun() {
     }
     let leaver = workers.pop().expect("three were started");
     let worker = ledger::worker_of(pool, leaver.pid()).await;
-    enqueue(pool, 1800, 25).await;
-    wait::until("it holds jobs ahead", Duration::from_secs(20), || async { ledger::held_by(pool, worker).await > 6 }).await;
+    enqueue(pool, JOBS, 15).await;
+    // It is stopped while it is asked, so that it still holds them when it is told to end.
+    wait::until("it holds jobs ahead", Duration::from_secs(20), || async {
+        leaver.signal("STOP");
+        let is_ahead = ledger::held_by(pool, worker).await > 12;
+        if !is_ahead {
+            leaver.signal("CONT");
+        }
+        is_ahead
+    })
+    .await;
 
     let took = terminate(leaver).await;
     println!("under load a worker drained in {took:?}");
@@ -49,10 +62,10 @@ async fn a_worker_told_to_stop_drains_and_releases_what_it_had_not_begun() {
 
     let outcomes = ledger::outcomes(pool).await;
     println!("attempts: {outcomes:?}");
-    assert_eq!(outcomes["completed"], 1800);
+    assert_eq!(outcomes["completed"], JOBS as i64);
     assert!(outcomes["released"] > 0, "what it held ahead went back");
     assert_eq!(outcomes.get("lost"), None, "nothing waited for a lease to run out");
-    assert_eq!(witness::notes(pool, "started").await, 1800, "each job was started once");
+    assert_eq!(witness::notes(pool, "started").await, JOBS as i64, "each job was started once");
     ledger::check(pool).await;
 }
 
