@@ -41,14 +41,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "W06",
         like: "B02",
-        provoked_by: Provocation::Places(&["wait before run/commit"]),
+        provoked_by: Provocation::LateCommits,
         what: "an attempt that is stopped ends without waiting for a commit that it asked for",
         plants: &[Branch("an attempt ends beside its own commit")],
     },
     Bug {
         id: "W07",
         like: "B02",
-        provoked_by: Provocation::Places(&["wait after claim/assert"]),
+        provoked_by: Provocation::LateCommits,
         what: "of jobs that are worked on in one call one commits after its attempt has ended",
         plants: &[Branch("a commit is asked for after the attempt's end")],
     },

@@ -17,6 +17,8 @@ pub enum Provocation {
     Deaths,
     /// Sessions end, the network is bad, answers are lost.
     Connections,
+    /// Answers are late or lost while workers are told to stop.
+    LateCommits,
     /// The server is away, or what leads to it.
     Outages,
     /// Processes come to harm at one of these places.
@@ -35,6 +37,7 @@ impl Provocation {
             Self::Drains => vec![Class::Drain],
             Self::Deaths => vec![Class::Kill, Class::Zombie, Class::Place, Class::Drain],
             Self::Connections => vec![Class::Sessions, Class::Network, Class::LostReply],
+            Self::LateCommits => vec![Class::Network, Class::LostReply, Class::Drain],
             Self::Outages => vec![Class::Kill, Class::Sessions, Class::Network, Class::ServerCrash, Class::ServerStop],
             Self::Places(_) => vec![Class::Place],
             Self::All => Class::ALL.into_iter().filter(|class| !matches!(class, Class::Promotion | Class::Roll)).collect(),
@@ -53,6 +56,7 @@ impl Provocation {
     pub fn name(self) -> String {
         match self {
             Self::Places(places) => places.join(", "),
+            Self::LateCommits => "late commits".into(),
             other => format!("{other:?}").to_lowercase(),
         }
     }
