@@ -5,10 +5,11 @@ use engine::{
     store::{
         attempt::Verdict,
         cancel_request::{self, Cancelled},
+        claim,
     },
 };
 
-use super::hand::{Hand, count, done, ended, enqueue};
+use super::hand::{Hand, count, done, ended, enqueue, failed};
 use super::jobs::{Running, of, until_state};
 use crate::support::Database;
 
@@ -134,4 +135,27 @@ async fn a_plan_that_a_migration_outdated_is_a_conflict_and_a_statement_that_pos
     let wrong = sqlx::query("select count(*) from public.grows for update").fetch_all(db.pool()).await.expect_err("there is no such thing");
     assert_eq!(wrong.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("0A000"));
     assert_eq!(Failure::from(wrong).category, Category::Bug);
+}
+
+#[tokio::test]
+async fn what_fails_on_a_worker_that_was_declared_dead_is_lost_and_no_failure_of_the_job() {
+    let db = Database::new().await;
+    enqueue(db.pool(), 3).await;
+    let mut hand = Hand::new(db.pool()).await;
+    let jobs = hand.take(3).await;
+    hand.die().await;
+    let verdicts = [failed(Category::Conflict), done(), Verdict::Snoozed(1)];
+    let ends: Vec<_> = jobs.iter().zip(verdicts).map(|(job, verdict)| ended(job, verdict)).collect();
+    hand.settle(&[ends[0].clone(), ends[2].clone()]).await;
+    hand.complete(&[ends[1].clone()]).await;
+    assert_eq!(count(db.pool(), "select count(*) from engine.attempt where outcome = 'failed'").await, 0);
+    assert_eq!(count(db.pool(), "select count(*) from engine.claim").await, 1, "a rescue finds it");
+    let orphans = claim::orphans(&mut hand.connection, 0, 10).await.expect("orphans");
+    for orphan in orphans {
+        claim::rescue(&mut hand.connection, orphan).await.expect("rescued");
+    }
+    let outcomes: Vec<String> =
+        sqlx::query_scalar("select outcome from engine.attempt order by job_id").fetch_all(db.pool()).await.expect("the attempts");
+    assert_eq!(outcomes, ["lost", "completed", "snoozed"]);
+    assert_eq!(count(db.pool(), "select count(*) from engine.claim").await, 0);
 }

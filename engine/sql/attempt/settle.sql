@@ -8,6 +8,7 @@
 -- $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for (null: the time),
 -- $14 the steps that made the children they wait for, $15 those that may have permits of their queue or kind, $16 their claims,
 -- $17 those that were in a run, of which only the last has the slot: they go back into their line even if they go on at once.
+-- The failures of a worker that was declared dead are not recorded.
 -- The policy: retry_override (kind, category), else retry_config (category), else its row `default`. A workflow's failures
 -- count since it last got on.
 -- Returns the attempts that were ended by somebody else before.
@@ -19,6 +20,8 @@ with given as materialized (
     cross join unnest($2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::float8[], $10::jsonb[],
             $12::timestamptz[], $13::text[], $14::text[])
         u (job_id, attempt, run_us, outcome, category, error, delay_ms, jitter, output, wake_at, waits_for, children)
+    -- What fails on a worker that was declared dead may fail for that: it was refused its writes. A rescue calls the attempt lost.
+    where u.outcome <> 'failed' or not exists (select from engine.worker w where w.id = $1 and w.dead_at is not null)
 ),
 -- A wait that is not here any more, or that somebody takes away at this moment, has its event: the job looks for itself.
 unmet as materialized (
