@@ -146,7 +146,7 @@ async fn what_fails_on_a_worker_that_was_declared_dead_is_lost_and_no_failure_of
     hand.die().await;
     let verdicts = [failed(Category::Conflict), done(), Verdict::Snoozed(1)];
     let ends: Vec<_> = jobs.iter().zip(verdicts).map(|(job, verdict)| ended(job, verdict)).collect();
-    hand.settle(&[ends[0].clone(), ends[2].clone()]).await;
+    assert_eq!(hand.settle(&[ends[0].clone(), ends[2].clone()]).await, [(jobs[0].job_id, 1)], "it is told that this counts for nothing");
     hand.complete(&[ends[1].clone()]).await;
     assert_eq!(count(db.pool(), "select count(*) from engine.attempt where outcome = 'failed'").await, 0);
     assert_eq!(count(db.pool(), "select count(*) from engine.claim").await, 1, "a rescue finds it");

@@ -11,7 +11,7 @@
 -- The failures of a worker that was declared dead are not recorded.
 -- The policy: retry_override (kind, category), else retry_config (category), else its row `default`. A workflow's failures
 -- count since it last got on.
--- Returns the attempts that were ended by somebody else before.
+-- Returns the attempts that were ended by somebody else before, or will be by a rescue.
 -- Locks: waits, skip locked; attempt keys in job order; claims, skip locked; what engine.give_back locks.
 -- Caller: store/attempt.rs
 with given as materialized (
@@ -20,8 +20,6 @@ with given as materialized (
     cross join unnest($2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::float8[], $10::jsonb[],
             $12::timestamptz[], $13::text[], $14::text[])
         u (job_id, attempt, run_us, outcome, category, error, delay_ms, jitter, output, wake_at, waits_for, children)
-    -- What fails on a worker that was declared dead may fail for that: it was refused its writes. A rescue calls the attempt lost.
-    where u.outcome <> 'failed' or not exists (select from engine.worker w where w.id = $1 and w.dead_at is not null)
 ),
 -- A wait that is not here any more, or that somebody takes away at this moment, has its event: the job looks for itself.
 unmet as materialized (
@@ -93,6 +91,8 @@ verdict as materialized (
                 else 0 end,
             coalesce(g.delay_ms, 0) / 1000.0))) as run_at
     ) d
+    -- What fails on a worker that was declared dead may fail for that: it was refused its writes. A rescue calls the attempt lost.
+    where g.outcome <> 'failed' or not exists (select from engine.worker w where w.id = $1 and w.dead_at is not null)
 ),
 done as (
     insert into engine.attempt

@@ -17,6 +17,9 @@ const NO_PROOF: &str =
     "select $2::bigint as id, case when $5::text is not null then set_config('engine.trace_parent', $5, true) end as trace
 where $1::bigint is not null and $3::bigint is not null and $4::integer is not null";
 
+/// What keeps out what fails on a worker that was declared dead.
+const DEAD: &str = "where g.outcome <> 'failed' or not exists (select from engine.worker w where w.id = $1 and w.dead_at is not null)";
+
 pub const BUGS: &[Bug] = &[
     Bug {
         id: "E01",
@@ -34,11 +37,14 @@ pub const BUGS: &[Bug] = &[
         like: "B01",
         provoked_by: Provocation::Zombies,
         what: "a late failure overwrites what a rescue wrote",
-        plants: &[Statement(
-            "attempt/settle",
-            "on conflict do nothing",
-            "on conflict (job_id, attempt) do update set outcome = excluded.outcome, worker_id = excluded.worker_id, error = excluded.error, finished_at = excluded.finished_at",
-        )],
+        plants: &[
+            Statement("attempt/settle", DEAD, ""),
+            Statement(
+                "attempt/settle",
+                "on conflict do nothing",
+                "on conflict (job_id, attempt) do update set outcome = excluded.outcome, worker_id = excluded.worker_id, error = excluded.error, finished_at = excluded.finished_at",
+            ),
+        ],
     },
     Bug {
         id: "E03",
@@ -198,5 +204,12 @@ pub const BUGS: &[Bug] = &[
         provoked_by: Provocation::Zombies,
         what: "neither the beginning nor the end of a handler's transaction asks whose the attempt is",
         plants: &[Statement("claim/assert", PROOF, NO_PROOF), Branch("a late completion commits its effects")],
+    },
+    Bug {
+        id: "E20",
+        like: "B37",
+        provoked_by: Provocation::Zombies,
+        what: "what fails on a worker that was declared dead counts as a failure of the job",
+        plants: &[Statement("attempt/settle", DEAD, "")],
     },
 ];
