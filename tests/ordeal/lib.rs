@@ -42,6 +42,7 @@ pub mod sizes;
 pub mod stage;
 pub mod tables;
 pub mod tries;
+pub mod wait;
 pub mod watch;
 pub mod witness;
 pub mod workload;

@@ -30,6 +30,7 @@ use crate::{
     server::Server,
     stage::{self, Stage, WORKERS},
     tables,
+    wait::until_none_is_left,
     watch::Seen,
     workload::{mails, operators, producer::Producer, shop, slow, versions},
 };
@@ -266,14 +267,7 @@ const OPEN: &str = "
     from engine.job_state where state not in ('completed', 'cancelled', 'dead') group by state, kind";
 
 async fn drain(stage: &Stage, limit: Duration) -> anyhow::Result<Vec<String>> {
-    let begun = Instant::now();
-    loop {
-        let open: Vec<String> = sqlx::query_scalar(OPEN).fetch_all(&stage.pool).await?;
-        if open.is_empty() || begun.elapsed() > limit {
-            return Ok(open);
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    Ok(until_none_is_left(limit, || sqlx::query_scalar(OPEN).fetch_all(&stage.pool)).await?)
 }
 
 /// Asks every worker for five jobs that only it can run, and every web process whether it is ready, five times.
@@ -316,22 +310,15 @@ async fn examine(stage: &Stage) -> anyhow::Result<Vec<String>> {
     Ok(faults.map(|finding| format!("{}: job {:?}, {}", finding.check, finding.job_id, finding.detail)).take(20).collect())
 }
 
-/// What is left when every process has ended: sessions and locks. What is left of jobs is the doctor's.
+/// Sessions and locks.
+const LEFT_OVER: &str = "
+    select 'session ' || application_name || ', ' || state || ': ' || left(query, 80) from pg_stat_activity
+    where datname = current_database() and backend_type = 'client backend' and application_name like 'rawops%'
+    union all
+    select 'advisory lock ' || objid from pg_locks where locktype = 'advisory'
+        and database = (select oid from pg_database where datname = current_database())";
+
+/// What is left when every process has ended. What is left of jobs is the doctor's.
 async fn left_over(stage: &Stage) -> anyhow::Result<Vec<String>> {
-    let begun = Instant::now();
-    loop {
-        let left: Vec<String> = sqlx::query_scalar(
-            "select 'session ' || application_name || ', ' || state || ': ' || left(query, 80) from pg_stat_activity
-             where datname = current_database() and backend_type = 'client backend' and application_name like 'rawops%'
-             union all
-             select 'advisory lock ' || objid from pg_locks where locktype = 'advisory'
-                and database = (select oid from pg_database where datname = current_database())",
-        )
-        .fetch_all(&stage.pool)
-        .await?;
-        if left.is_empty() || begun.elapsed() > PATIENCE {
-            return Ok(left);
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    Ok(until_none_is_left(PATIENCE, || sqlx::query_scalar(LEFT_OVER).fetch_all(&stage.pool)).await?)
 }

@@ -1,11 +1,9 @@
 //! What a process holds of the machine: files, memory, processes of its own.
 
-use std::{
-    fs, io,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, fs, future::ready, io, time::Duration};
 
 use super::Fleet;
+use crate::wait::until_none_is_left;
 
 /// Files of one that has nothing to do. Some twenty are its own; a worker keeps twenty connections, and behind a pooler each of them is
 /// three sockets.
@@ -14,18 +12,16 @@ const FILES: usize = 128;
 const MEMORY_KB: u64 = 512 * 1024;
 /// What a pool or an ended job holds a moment longer.
 const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Looks at every process that runs until each holds no more than one that has nothing to do; what is too much, one line a process.
 pub async fn too_much(fleet: &Fleet) -> Vec<String> {
-    let begun = Instant::now();
-    loop {
-        let places = fleet.all(|_| true).into_iter();
-        let held: Vec<String> = places.filter_map(|place| excess(fleet.pid(place)?).ok().flatten()).collect();
-        if held.is_empty() || begun.elapsed() > PATIENCE {
-            return held;
-        }
-        tokio::time::sleep(LOOK).await;
+    let look = || {
+        let held = fleet.all(|_| true).into_iter().filter_map(|place| excess(fleet.pid(place)?).ok().flatten());
+        ready(Ok::<_, Infallible>(held.collect()))
+    };
+    match until_none_is_left(PATIENCE, look).await {
+        Ok(held) => held,
+        Err(never) => match never {},
     }
 }
 

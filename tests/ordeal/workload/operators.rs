@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use engine::{
-    JobId, StoreError,
+    JobId,
     store::{
         cancel_request, dead_letter,
         pause::{self, Scope, Window},
@@ -21,9 +21,8 @@ use crate::{
     ledger::{Act, Deed},
     program::{LIMITS, RATE},
     stage::Stage,
+    wait::until_answered,
 };
-
-const AGAIN: Duration = Duration::from_millis(50);
 
 /// Cancels programs that wait for it, and some that do not.
 ///
@@ -53,13 +52,8 @@ pub async fn cancel_rest(stage: &Stage) -> anyhow::Result<()> {
 
 async fn cancel_one(stage: &Stage, key: String, id: i64) -> anyhow::Result<()> {
     let act = stage.ledger.means(Deed::Cancel(id, key))?;
-    let answer = loop {
-        match cancel_request::cancel(&stage.pool, JobId(id), "robot", None).await {
-            Ok(answer) => break format!("{answer:?}"),
-            Err(StoreError::Database(_)) => tokio::time::sleep(AGAIN).await,
-            Err(other) => break other.to_string(),
-        }
-    };
+    let asking = until_answered(|| cancel_request::cancel(&stage.pool, JobId(id), "robot", None));
+    let answer = asking.await.map_or_else(|refused| refused.to_string(), |answer| format!("{answer:?}"));
     Ok(stage.ledger.was_told(act, answer)?)
 }
 
@@ -92,13 +86,8 @@ type Asked = (Uuid, Box<RawValue>, Act);
 async fn requeue_each(stage: &Stage, asked: &[Asked]) -> Vec<String> {
     let mut answers = Vec::new();
     for (letter, args, _) in asked {
-        answers.push(loop {
-            match dead_letter::requeue(&stage.pool, *letter, "robot", Some(args.clone())).await {
-                Ok(id) => break format!("job {id}"),
-                Err(StoreError::Database(_)) => tokio::time::sleep(AGAIN).await,
-                Err(other) => break other.to_string(),
-            }
-        });
+        let asking = until_answered(|| dead_letter::requeue(&stage.pool, *letter, "robot", Some(args.clone())));
+        answers.push(asking.await.map_or_else(|refused| refused.to_string(), |id| format!("job {id}")));
     }
     answers
 }
@@ -106,11 +95,9 @@ async fn requeue_each(stage: &Stage, asked: &[Asked]) -> Vec<String> {
 async fn requeue_together(stage: &Stage, asked: &[Asked]) -> Vec<String> {
     let letters: Vec<Uuid> = asked.iter().map(|(letter, ..)| *letter).collect();
     let args: Vec<_> = asked.iter().map(|(_, args, _)| Some(args.clone())).collect();
-    let came = loop {
-        match dead_letter::requeue_many(&stage.pool, &letters, "robot", &args).await {
-            Ok(came) => break came,
-            Err(_) => tokio::time::sleep(AGAIN).await,
-        }
+    let came = match until_answered(|| dead_letter::requeue_many(&stage.pool, &letters, "robot", &args)).await {
+        Ok(came) => came,
+        Err(refused) => return vec![refused.to_string(); letters.len()],
     };
     let answer = |letter: &Uuid| {
         let answer = came.iter().find(|answer| answer.letter == *letter)?;
@@ -150,15 +137,11 @@ pub async fn hold_keys(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Re
         }
         let key = keys[random.random_range(0..keys.len())];
         let act = stage.ledger.means(Deed::HoldKey(key.into()))?;
-        while pause::begin(&stage.pool, Scope::Key, key, Window::default(), "robot", None).await.is_err() {
-            tokio::time::sleep(AGAIN).await;
-        }
+        until_answered(|| pause::begin(&stage.pool, Scope::Key, key, Window::default(), "robot", None)).await?;
         stage.ledger.was_told(act, "done")?;
         moment(&mut random, &stop).await;
         let act = stage.ledger.means(Deed::FreeKey(key.into()))?;
-        while pause::resume(&stage.pool, Scope::Key, key, "robot").await.is_err() {
-            tokio::time::sleep(AGAIN).await;
-        }
+        until_answered(|| pause::resume(&stage.pool, Scope::Key, key, "robot")).await?;
         stage.ledger.was_told(act, "done")?;
     }
 }
@@ -170,17 +153,7 @@ async fn moment(random: &mut StdRng, stop: &CancellationToken) {
 
 async fn set_paused(stage: &Stage, paused: bool) -> anyhow::Result<()> {
     let act = stage.ledger.means(if paused { Deed::Pause } else { Deed::Resume })?;
-    loop {
-        let set = sqlx::query(
-            "insert into engine.queue (name, paused) values ($1, $2) on conflict (name) do update set paused = excluded.paused",
-        )
-        .bind(QUEUE)
-        .bind(paused)
-        .execute(&stage.pool)
-        .await;
-        if set.is_ok() {
-            return Ok(stage.ledger.was_told(act, "done")?);
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
+    let text = "insert into engine.queue (name, paused) values ($1, $2) on conflict (name) do update set paused = excluded.paused";
+    until_answered(async || Ok(sqlx::query(text).bind(QUEUE).bind(paused).execute(&stage.pool).await?)).await?;
+    Ok(stage.ledger.was_told(act, "done")?)
 }

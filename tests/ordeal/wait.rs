@@ -1,0 +1,45 @@
+//! Waiting for a condition, never for a time.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use engine::StoreError;
+
+const LOOK: Duration = Duration::from_millis(100);
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Looks until nothing is left, or for as long as `limit`; returns what is left then.
+///
+/// # Errors
+/// What looking fails with.
+pub async fn until_none_is_left<E, F>(limit: Duration, mut look: impl FnMut() -> F) -> Result<Vec<String>, E>
+where
+    F: Future<Output = Result<Vec<String>, E>>,
+{
+    let begun = Instant::now();
+    loop {
+        let left = look().await?;
+        if left.is_empty() || begun.elapsed() > limit {
+            return Ok(left);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Asks until the database answers.
+///
+/// # Errors
+/// What it refuses.
+pub async fn until_answered<T, F>(mut ask: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match ask().await {
+            Err(StoreError::Database(_)) => tokio::time::sleep(AGAIN).await,
+            answer => return answer,
+        }
+    }
+}
