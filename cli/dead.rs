@@ -132,12 +132,12 @@ async fn requeue(pool: &PgPool, id: Uuid, args: Option<String>, format: Format) 
     output::print(format!("dead letter {id} runs again as job {job_id}"))
 }
 
-/// Arguments that are JSON and that this program's job of that kind can decode.
+/// Arguments that are JSON, and what this program's job of that kind takes.
 async fn checked(pool: &PgPool, id: Uuid, text: String) -> anyhow::Result<Box<RawValue>> {
     let kind = dead_letter::show(pool, id).await?.topic;
     let kinds = ::jobs::kinds();
     if kinds.names().contains(&kind) {
-        kinds.check(&kind, &text).map_err(|error| anyhow::anyhow!("--args do not decode as {kind}: {error}"))?;
+        kinds.fit(&kind, &text).map_err(|error| anyhow::anyhow!("--args: {error}"))?;
     }
     RawValue::from_string(text).context("--args are not JSON")
 }

@@ -5,10 +5,12 @@
 
 use serde_json::{Value, value::RawValue};
 
-use crate::Job;
+use crate::{Job, schema::cut};
 
 /// The member of the stored arguments that holds the version of their shape; absent, it is 1.
 const VERSION: &str = "_version";
+/// The most bytes of a reason that is told to whoever sent them.
+const REASON_BYTES: usize = 300;
 
 /// Why stored arguments cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +35,20 @@ pub enum Undecodable {
     },
 }
 
+impl Undecodable {
+    /// The same for whoever sent them: without what stood there as far as serde quotes it, and not longer than a sentence.
+    pub(crate) fn to_sender(&self) -> String {
+        match self {
+            Self::Newer { .. } => self.to_string(),
+            Self::Malformed { kind, reason } => {
+                // `invalid type: string "…", expected a number at line 1 column 9`; what is expected is the program's own words.
+                let told = reason.rfind(", expected ").map_or(&**reason, |at| &reason[at + 2..]);
+                format!("the arguments do not decode as {kind}: {}", cut(told.into(), REASON_BYTES))
+            }
+        }
+    }
+}
+
 /// A job's arguments as they are stored.
 pub(crate) fn encode<J: Job>(job: &J) -> Result<Box<RawValue>, serde_json::Error> {
     if J::VERSION == 1 {
@@ -46,24 +62,37 @@ pub(crate) fn encode<J: Job>(job: &J) -> Result<Box<RawValue>, serde_json::Error
 
 /// The job that stored arguments describe, brought to today's shape.
 pub(crate) fn decode<J: Job>(args: &str) -> Result<J, Undecodable> {
-    let malformed = |reason: String| Undecodable::Malformed { kind: J::KIND, reason };
-    if J::VERSION == 1 && !args.contains(VERSION) {
-        return serde_json::from_str(args).map_err(|error| malformed(error.to_string()));
-    }
-    let mut args: Value = serde_json::from_str(args).map_err(|error| malformed(error.to_string()))?;
+    let decoded = if is_of_first::<J>(args) { serde_json::from_str(args) } else { serde_json::from_value(todays::<J>(args)?) };
+    decoded.map_err(|error| malformed::<J>(error.to_string()))
+}
+
+/// Stored arguments in today's shape, which the kind's schema is of.
+pub(crate) fn todays<J: Job>(args: &str) -> Result<Value, Undecodable> {
+    let mut args: Value = serde_json::from_str(args).map_err(|error| malformed::<J>(error.to_string()))?;
     let stored = args.as_object_mut().and_then(|fields| fields.remove(VERSION));
     let found = match &stored {
         None => 1,
-        Some(version) => version.as_u64().filter(|version| *version > 0).ok_or_else(|| malformed(format!("{VERSION} is {version}")))?,
+        Some(version) => {
+            version.as_u64().filter(|version| *version > 0).ok_or_else(|| malformed::<J>(format!("{VERSION} is {version}")))?
+        }
     };
     if found > u64::from(J::VERSION) {
         return Err(Undecodable::Newer { kind: J::KIND, found, known: J::VERSION });
     }
     for version in found as u32..J::VERSION {
-        args =
-            J::upcast(version, args).map_err(|reason| malformed(format!("version {version} does not become {}: {reason}", version + 1)))?;
+        args = J::upcast(version, args)
+            .map_err(|reason| malformed::<J>(format!("version {version} does not become {}: {reason}", version + 1)))?;
     }
-    serde_json::from_value(args).map_err(|error| malformed(error.to_string()))
+    Ok(args)
+}
+
+/// Whether there is no version to look for, so that the text decodes as it is.
+fn is_of_first<J: Job>(args: &str) -> bool {
+    J::VERSION == 1 && !args.contains(VERSION)
+}
+
+fn malformed<J: Job>(reason: String) -> Undecodable {
+    Undecodable::Malformed { kind: J::KIND, reason }
 }
 
 #[cfg(test)]
@@ -91,6 +120,15 @@ mod tests {
             }
             args["language"] = json!("en");
             Ok(args)
+        }
+
+        fn schema() -> Value {
+            json!({
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["names", "language"],
+                "properties": { "names": { "type": "array", "minItems": 1 }, "language": { "type": "string", "minLength": 2 } },
+            })
         }
 
         async fn run(&self, _: &mut Run) -> JobResult {
@@ -141,6 +179,28 @@ mod tests {
         let why = kinds.check("test.hasty", "{}").expect_err("it panics");
         assert_eq!(why, "decoding the arguments panics: every row has a name");
         assert_eq!(kinds.check("test.hasty", r#"{ "_version": 2 }"#), Ok(()));
+    }
+
+    #[test]
+    fn what_comes_from_outside_is_held_to_the_schema_in_todays_shape() {
+        let kinds = Kinds::new().with::<Greet>().with::<Hasty>();
+        let why = |args: &str| kinds.fit("test.greet", args).expect_err("it is refused");
+        for right in [r#"{ "name": "Ada" }"#, r#"{ "_version": 3, "names": ["Ada"], "language": "en" }"#] {
+            assert_eq!(kinds.fit("test.greet", right), Ok(()), "{right}");
+        }
+        let short = r#"{ "_version": 3, "names": [], "language": "e" }"#;
+        assert_eq!(kinds.check("test.greet", short), Ok(()), "what is stored is only decoded");
+        assert!(why(short).contains("/names: 0 items, and 1 are the fewest"), "{}", why(short));
+        assert_eq!(
+            why(r#"{ "_version": 3, "names": [5], "language": "en" }"#),
+            "the arguments do not decode as test.greet: expected a string"
+        );
+        assert_eq!(why("{}"), "the arguments do not decode as test.greet: version 1 does not become 2: there is no name");
+        assert!(why(r#"{ "_version": 4 }"#).contains("a newer program wrote them"));
+        assert!(why("{").contains("do not decode as test.greet: EOF"), "{}", why("{"));
+        let panics = kinds.fit("test.hasty", "{}").expect_err("it panics");
+        assert_eq!(panics, "decoding the arguments panics: every row has a name");
+        assert_eq!(kinds.fit("test.none", "{}"), Err("this program knows no kind test.none".into()));
     }
 
     #[test]

@@ -72,7 +72,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         Err(format!("{} does not say what became of the arguments of version {version}", Self::KIND))
     }
 
-    /// The JSON schema of the arguments, for producers in other languages; by default it says nothing of them.
+    /// The JSON schema of the arguments (draft 2020-12, and whole in itself), for producers in other languages, who are held to it:
+    /// [`crate::Kinds::fit`]. By default it says nothing of them.
     fn schema() -> serde_json::Value {
         true.into()
     }

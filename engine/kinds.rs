@@ -1,13 +1,23 @@
 //! The kinds of job that a program can run.
 
-use std::{any::Any, collections::HashMap, future::Future, panic::catch_unwind, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    collections::HashMap,
+    future::Future,
+    panic::{UnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Serialize;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
-    Failure, Job, JobResult, Limit, Outcome, Run,
+    Failure, Job, JobResult, Limit, NewJob, Outcome, Run,
     arguments::{self, Undecodable},
     isolated::Isolation,
+    schema::{Schema, cut},
     shared::Shared,
     together::{Gatherer, Together},
     worker::panic_trace,
@@ -16,6 +26,8 @@ use crate::{
 
 /// How long a job that only a newer program understands waits for one.
 const LEFT_TO_OTHERS: Duration = Duration::from_secs(30);
+/// The most bytes of a panic that are told to whoever sent what caused it.
+const PANIC_BYTES: usize = 300;
 
 type Handler = Arc<dyn Fn(String, Run) -> Pin<Box<dyn Future<Output = JobResult> + Send>> + Send + Sync>;
 
@@ -30,6 +42,8 @@ pub(crate) struct Kind {
     pub(crate) calls: Option<&'static str>,
     pub(crate) handler: Handler,
     pub(crate) decodes: fn(&str) -> Result<(), Undecodable>,
+    todays: fn(&str) -> Result<Value, Undecodable>,
+    schema: Schema,
     pub(crate) describe: fn() -> KindInfo,
 }
 
@@ -45,7 +59,7 @@ pub struct KindInfo {
     /// The version of the arguments' shape.
     pub version: u32,
     /// The JSON schema of the arguments.
-    pub schema: serde_json::Value,
+    pub schema: Value,
 }
 
 /// The kinds of job that a program can run: what a worker claims, and nothing else.
@@ -115,6 +129,8 @@ impl Kinds {
             calls: J::CALLS,
             handler,
             decodes: decodes::<J>,
+            todays: arguments::todays::<J>,
+            schema: Schema::new(J::schema),
             describe: describe::<J>,
         };
         assert!(self.by_name.insert(J::KIND, kind).is_none(), "two job types are called {}", J::KIND);
@@ -166,18 +182,37 @@ impl Kinds {
         kinds
     }
 
+    /// A job of the kind of this name, with its queue and priority, as somebody else than a program of this house asks for it; see
+    /// [`Kinds::fit`].
+    ///
+    /// # Errors
+    /// What is wrong with the arguments.
+    pub fn job(&self, name: &str, args: Box<RawValue>) -> Result<NewJob, String> {
+        let kind = self.known(name)?;
+        fit(kind, name, args.get())?;
+        Ok(NewJob::raw(name, args).queue(kind.queue).priority(kind.priority))
+    }
+
+    /// Whether arguments that come from outside are as the kind's schema says, and decode. The one place where that is asked: what a
+    /// program of this house makes has its type, and what is stored is only decoded.
+    ///
+    /// # Errors
+    /// Where they are wrong, and why, in a few words that hold none of their values.
+    pub fn fit(&self, name: &str, args: &str) -> Result<(), String> {
+        fit(self.known(name)?, name, args)
+    }
+
     /// Whether this program can decode these stored arguments. A decoder that panics cannot.
     ///
     /// # Errors
     /// The decoder's words, or that the kind is unknown here.
     pub fn check(&self, kind: &str, args: &str) -> Result<(), String> {
-        match self.by_name.get(kind).map(|kind| kind.decodes) {
-            Some(decodes) => match catch_unwind(|| decodes(args)) {
-                Ok(end) => end.map_err(|error| error.to_string()),
-                Err(panic) => Err(format!("decoding the arguments panics: {}", panic_trace::text(&*panic))),
-            },
-            None => Err(format!("this program knows no kind {kind}")),
-        }
+        let decodes = self.known(kind)?.decodes;
+        unpanicked(|| decodes(args))?.map_err(|error| error.to_string())
+    }
+
+    fn known(&self, name: &str) -> Result<&Kind, String> {
+        self.by_name.get(name).ok_or_else(|| format!("this program knows no kind {name}"))
     }
 
     /// The lane each kind uses by default: queue, kind, priority.
@@ -197,6 +232,18 @@ impl Kinds {
     pub(crate) fn get(&self, name: &str) -> Option<&Kind> {
         self.by_name.get(name)
     }
+}
+
+fn fit(kind: &Kind, name: &str, args: &str) -> Result<(), String> {
+    let (bring, decode) = (kind.todays, kind.decodes);
+    let (brought, end) = unpanicked(|| (bring(args), decode(args))).map_err(|panic| cut(panic, PANIC_BYTES))?;
+    let brought = brought.map_err(|refusal| refusal.to_sender())?;
+    kind.schema.check(&brought).map_err(|faults| format!("the arguments do not fit the schema of {name}: {faults}"))?;
+    end.map_err(|refusal| refusal.to_sender())
+}
+
+fn unpanicked<T>(decode: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
+    catch_unwind(decode).map_err(|panic| format!("decoding the arguments panics: {}", panic_trace::text(&*panic)))
 }
 
 fn describe<J: Job>() -> KindInfo {

@@ -26,6 +26,7 @@ pub mod pooler;
 pub mod retry;
 mod run;
 pub mod schedule;
+mod schema;
 mod shared;
 pub mod store;
 mod together;

@@ -88,7 +88,7 @@ async fn other_arguments_are_taken_when_they_are_json() {
 }
 
 #[tokio::test]
-async fn arguments_that_the_kind_cannot_decode_are_refused_before_they_run() {
+async fn arguments_that_the_kind_does_not_take_are_refused_before_they_run() {
     let db = Database::new().await;
     let row = json!({ "inbox_id": uuid::Uuid::nil() }).to_string();
     let job = NewJob::raw("orders.process_order", serde_json::value::RawValue::from_string(row).expect("it is JSON"));
@@ -96,7 +96,8 @@ async fn arguments_that_the_kind_cannot_decode_are_refused_before_they_run() {
     run_all(&db, jobs::kinds()).await;
     let letter = list(&db, &[]).await[0]["id"].as_str().expect("an id").to_string();
     let sentence = rawops(&db.url(), &["dead", "requeue", &letter, "--args", r#"{"inbox_id": "here"}"#]).await.refusal(1);
-    assert!(sentence.starts_with("--args do not decode as orders.process_order: "), "{sentence}");
+    let words = "--args: the arguments do not fit the schema of orders.process_order: /inbox_id: not of the format uuid";
+    assert!(sentence.starts_with(words), "{sentence}");
 }
 
 #[tokio::test]

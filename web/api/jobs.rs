@@ -204,27 +204,24 @@ async fn sent_whole(tx: &mut sqlx::PgConnection, caller: &Caller, key: &str, job
     Err(Problem::new(StatusCode::CONFLICT, format!("idempotency key {key} was used before for another number of jobs: use a new key")))
 }
 
-fn describe(kinds: &Kinds, mut job: JobRequest) -> Result<NewJob, String> {
-    let known = kinds.describe(&job.kind).ok_or_else(|| format!("this program knows no kind {}", job.kind))?;
-    // The decoder would take the members of an object without their names, too, and any list for an object without members.
-    if known.schema["type"] == "object" && !job.args.get().trim_start().starts_with('{') {
-        return Err(format!("args: an object, as the schema of {} says", job.kind));
-    }
-    kinds.check(&job.kind, job.args.get())?;
-    let priority = job.priority.unwrap_or(known.priority);
-    if !(0..=9).contains(&priority) {
+fn describe(kinds: &Kinds, job: JobRequest) -> Result<NewJob, String> {
+    if job.priority.is_some_and(|priority| !(0..=9).contains(&priority)) {
         return Err("priority: a number from 0, which runs first, to 9".into());
     }
-    let queue = job.queue.take().unwrap_or_else(|| known.queue.into());
     if job.max_attempts.is_some_and(|attempts| attempts < 1) {
         return Err("max_attempts: a number from 1".into());
     }
-    Ok(with_options(job, queue, priority))
+    Ok(with_options(kinds.job(&job.kind, job.args.clone())?, job))
 }
 
-fn with_options(job: JobRequest, queue: String, priority: i16) -> NewJob {
+fn with_options(mut new: NewJob, job: JobRequest) -> NewJob {
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-    let mut new = NewJob::raw(job.kind, job.args).queue(queue).priority(priority);
+    if let Some(queue) = job.queue {
+        new = new.queue(queue);
+    }
+    if let Some(priority) = job.priority {
+        new = new.priority(priority);
+    }
     for (asked, option) in [
         (job.unique_args, NewJob::unique_args as fn(NewJob) -> NewJob),
         (job.unique_until_started, NewJob::unique_until_started),
