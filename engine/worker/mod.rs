@@ -50,6 +50,9 @@ pub enum WorkerError {
     /// The configuration is nonsense.
     #[error("{0}")]
     Config(String),
+    /// The database takes no worker with these kinds, systems or limits, and says why.
+    #[error("the database does not take this worker: {0}")]
+    Refused(String),
     /// The thread that renews the lease could not be started.
     #[error("the lease thread could not be started: {0}")]
     Thread(#[from] std::io::Error),

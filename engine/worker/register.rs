@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::session::Program;
+use super::{WorkerError, session::Program};
 use crate::store::{breaker, lane, limit, worker as store};
 
 /// How to connect under a worker's name.
@@ -14,7 +14,10 @@ pub(super) fn named(pool: &PgPool, worker_id: i64) -> PgConnectOptions {
 }
 
 /// Waits until the database answers and registers; `None` when the shutdown came first.
-pub(super) async fn register(program: &Program, shutdown: &CancellationToken) -> Option<i64> {
+///
+/// # Errors
+/// What the database says of a name or a limit that the program declares: it would say the same for ever.
+pub(super) async fn register(program: &Program, shutdown: &CancellationToken) -> Result<Option<i64>, WorkerError> {
     let info = serde_json::json!({
         "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "kinds": program.kind_names,
         "queues": program.queues, "concurrency": program.config.concurrency, "lease_ms": program.config.lease_ms(),
@@ -30,14 +33,22 @@ pub(super) async fn register(program: &Program, shutdown: &CancellationToken) ->
             store::register(&mut connection, &program.config.name, program.config.lease_ms(), &info).await
         };
         tokio::select! {
-            () = shutdown.cancelled() => return None,
+            () = shutdown.cancelled() => return Ok(None),
             registered = attempt => match registered {
-                Ok(id) => return Some(id),
+                Ok(id) => return Ok(Some(id)),
                 Err(error) => {
+                    if let Some(why) = refusal(&error) {
+                        return Err(WorkerError::Refused(why));
+                    }
                     tracing::warn!(%error, "cannot register, trying again in a second");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
         }
     }
+}
+
+fn refusal(error: &sqlx::Error) -> Option<String> {
+    let database = error.as_database_error()?;
+    matches!(database.code()?.get(..2), Some("22" | "23")).then(|| database.message().to_string())
 }

@@ -187,7 +187,7 @@ impl Session {
 
 /// Lives one life.
 pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) -> Result<(), WorkerError> {
-    let Some(worker_id) = register(program, shutdown).await else { return Ok(()) };
+    let Some(worker_id) = register(program, shutdown).await? else { return Ok(()) };
     tracing::info!(worker.id = worker_id, name = program.config.name, "worker registered");
     let (record, results) = mpsc::channel(RECORD_BUFFER);
     let (hand_over, intake) = mpsc::unbounded_channel::<Claimed>();

@@ -1,13 +1,16 @@
 //! What a hostile reader found at the edges: arguments that swell, duties that fail, snoozes of a week, late cancels.
 
+use std::time::Duration;
+
 use engine::{
-    Category, Client, Failure, Job, JobResult, Kinds, NewJob, Outcome, Run, StoreError, WorkerConfig,
+    Category, Client, Failure, Job, JobResult, Kinds, NewJob, Outcome, Run, StoreError, Worker, WorkerConfig,
     store::{
         attempt::Verdict,
         cancel_request::{self, Cancelled},
         claim,
     },
 };
+use tokio_util::sync::CancellationToken;
 
 use super::hand::{Hand, count, done, ended, enqueue, failed};
 use super::jobs::{Running, of, until_state};
@@ -83,6 +86,29 @@ async fn an_output_of_ten_megabytes_is_left_out_and_said_so() {
     assert_eq!(outputs[1], r#"{"kept": true}"#);
     assert_eq!(count(db.pool(), "select max(octet_length(error))::bigint from engine.attempt").await, 16 * 1024);
     assert_eq!(count(db.pool(), "select max(octet_length(error_message))::bigint from engine.dead_letter_queue").await, 16 * 1024);
+}
+
+/// A kind with a name that is none.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Nameless {}
+
+impl Job for Nameless {
+    const KIND: &'static str = " test.nameless";
+
+    async fn run(&self, _: &mut Run) -> JobResult {
+        Ok(Outcome::done())
+    }
+}
+
+#[tokio::test]
+async fn a_worker_of_a_kind_whose_name_is_none_ends_at_once_and_says_so() {
+    let db = Database::new().await;
+    let worker = Worker::new(db.pool().clone(), Kinds::new().with::<Nameless>(), WorkerConfig::default());
+    let ended = tokio::time::timeout(Duration::from_mins(1), worker.run(CancellationToken::new())).await.expect("it ends by itself");
+    let rule = "a name has 1 to 500 bytes, no control character, and no blank at either end";
+    let words = format!("the database does not take this worker: kind \" test.nameless\": {rule}");
+    assert_eq!(ended.expect_err("it cannot begin").to_string(), words);
+    assert_eq!(count(db.pool(), "select count(*) from engine.worker").await, 0);
 }
 
 /// Reads whatever columns a table has.
