@@ -4,6 +4,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::{Context, bail};
 use embedded::{Cluster, Options};
+use engine::sqlstate;
 use sqlx::{
     Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -136,7 +137,7 @@ pub fn explained(error: anyhow::Error) -> anyhow::Error {
         ),
         // What was named is not there.
         Some("P0002") => anyhow::anyhow!("{}; nothing was changed", refused.message()),
-        Some(code) if code.starts_with("22") || code.starts_with("23") => {
+        Some(code) if sqlstate::OF_VALUE.iter().any(|class| code.starts_with(class)) => {
             anyhow::anyhow!("the database does not take that: {}; nothing was changed", refused.message())
         }
         _ => error,

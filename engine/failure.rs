@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use crate::sqlstate;
+
 /// The error categories of the retry policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Category {
@@ -160,7 +162,7 @@ impl From<sqlx::Error> for Failure {
         let of_outdated_plan = error.as_database_error().is_some_and(is_outdated_plan);
         let category = match &error {
             _ if of_outdated_plan => Category::Conflict,
-            sqlx::Error::Database(database) => of_sqlstate(database.code().as_deref().unwrap_or("")),
+            sqlx::Error::Database(database) => sqlstate::category(database.code().as_deref().unwrap_or("")),
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Category::Network,
             sqlx::Error::PoolTimedOut => Category::Timeout,
             sqlx::Error::RowNotFound => Category::NotReady,
@@ -177,37 +179,6 @@ fn is_outdated_plan(database: &dyn sqlx::error::DatabaseError) -> bool {
     routine == Some("RevalidateCachedQuery")
 }
 
-/// The category of a database's error; classes as PostgreSQL's appendix A has them. What stays unknown says nothing by itself: a
-/// broken table, a broken extension.
-fn of_sqlstate(code: &str) -> Category {
-    match code {
-        // A lock that somebody holds, an object in use, and a prepared statement that a pooler has mislaid.
-        "55P03" | "55006" | "26000" | "42P05" => Category::Conflict,
-        // Limits of time: of a statement, of a transaction, of one that did nothing.
-        "57014" | "25P03" | "25P04" => Category::Timeout,
-        // A server that has become a standby writes nothing; the next connection may find the other one.
-        "25006" => Category::Network,
-        // The right is missing, not the table.
-        "42501" => Category::Auth,
-        "P0004" => Category::Bug,
-        _ => match code.get(..2).unwrap_or("") {
-            // The connection, the server's resources, its operator, its disk.
-            "08" | "53" | "57" | "58" => Category::Network,
-            // Rolled back for another's sake, and a snapshot that is too old.
-            "40" | "72" => Category::Conflict,
-            // A value that is none, that a constraint or a view forbids, or that is beyond what the database holds: the same again
-            // the next time.
-            "22" | "23" | "44" | "54" => Category::Validation,
-            "28" => Category::Auth,
-            "P0" | "RW" => Category::BusinessRule,
-            // The statement is wrong, or comes where it must not: a mistake in the program, or in its schema.
-            "03" | "09" | "0A" | "0B" | "0F" | "0L" | "0P" | "0Z" | "10" | "20" | "21" | "24" | "25" | "26" | "27" | "2B" | "2D" | "2F"
-            | "34" | "38" | "39" | "3B" | "3D" | "3F" | "42" | "55" => Category::Bug,
-            _ => Category::Unknown,
-        },
-    }
-}
-
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         Self::validation(error.to_string())
@@ -219,30 +190,6 @@ impl From<crate::StoreError> for Failure {
         match error {
             crate::StoreError::Database(error) => error.into(),
             other => Self::validation(other.to_string()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_class_of_the_databases_errors_has_its_category() {
-        for (codes, category) in [
-            ("40001 40P01 40003 55P03 55006 72000 26000 42P05", Category::Conflict),
-            ("57014 25P03 25P04", Category::Timeout),
-            ("08006 53300 53100 57P01 58030 25006", Category::Network),
-            ("22003 23505 44000 54000 54001 54023", Category::Validation),
-            ("28P01 42501", Category::Auth),
-            ("P0001 RW002", Category::BusinessRule),
-            ("42601 42P01 42703 55000 55P02 P0004 0A000 03000 09000 0B000 0F000 0L000 0P000 0Z000 10608 20000 21000 24000", Category::Bug),
-            ("25P02 25001 27000 2B000 2D000 2F000 34000 38000 39000 3B000 3D000 3F000", Category::Bug),
-            ("XX000 HV000 F0000 99999 5 ", Category::Unknown),
-        ] {
-            for code in codes.split(' ') {
-                assert_eq!(of_sqlstate(code), category, "{code}");
-            }
         }
     }
 }

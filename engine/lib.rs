@@ -28,6 +28,7 @@ mod run;
 pub mod schedule;
 mod schema;
 mod shared;
+pub mod sqlstate;
 pub mod store;
 mod together;
 pub mod trace;

@@ -1,7 +1,6 @@
 //! Transactions of one attempt, and which of them may still commit when its handler is not there any more.
 
 use std::{
-    borrow::Cow,
     ops::{Deref, DerefMut},
     sync::{
         Arc,
@@ -11,7 +10,7 @@ use std::{
 
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use crate::{Failure, JobResult, failpoint::around, planted::planted, workflow::Undoing};
+use crate::{Failure, JobResult, failpoint::around, planted::planted, sqlstate, workflow::Undoing};
 
 /// The commits of one attempt that were asked for and not answered. A handler that is dropped may have asked for one, and of
 /// jobs that are worked on in one call the others go on; so who ends the attempt looks here first.
@@ -95,17 +94,11 @@ impl Tx {
         let Self { inner, undecided, .. } = self;
         undecided.ask()?;
         let committed = around(place, inner.commit()).await;
-        if committed.as_ref().err().is_none_or(is_rolled_back) {
+        if committed.as_ref().err().is_none_or(sqlstate::is_rolled_back) {
             undecided.answered();
         }
         Ok(committed?)
     }
-}
-
-/// Whether the server itself says that it did not commit. What stands between may say that it lost the server.
-fn is_rolled_back(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
-    code.is_some_and(|code| code != "40003" && !["08", "57"].iter().any(|class| code.starts_with(class)))
 }
 
 #[cfg(test)]
@@ -122,6 +115,5 @@ mod tests {
         let unsure = Undecided::default();
         unsure.ask().expect("nobody ended it");
         assert!(unsure.close() && unsure.close(), "its answer never came");
-        assert!(!is_rolled_back(&sqlx::Error::WorkerCrashed));
     }
 }

@@ -6,7 +6,7 @@ use sqlx::{PgPool, postgres::PgDatabaseError, types::Json};
 use uuid::Uuid;
 
 use super::{StoreError, job, sql, storable};
-use crate::{JobId, failpoint::around};
+use crate::{JobId, failpoint::around, sqlstate};
 
 /// A dead letter.
 #[derive(Debug, Clone, serde::Serialize, sqlx::FromRow)]
@@ -127,14 +127,10 @@ pub async fn requeue_many(pool: &PgPool, letters: &[Uuid], by: &str, args: &[Opt
         let requeueing = sqlx::query_as(sql!("dead_letter/requeue_many")).bind(letters).bind(by).bind(&args).fetch_all(pool);
         match around("dead_letter/requeue_many", requeueing).await {
             // It holds the unique keys of many jobs, which others may take in another order.
-            Err(error) if tries < TRIES && is_deadlock(&error) => tries += 1,
+            Err(error) if tries < TRIES && sqlstate::is_deadlock(&error) => tries += 1,
             came => return came.map_err(job::refused),
         }
     }
-}
-
-fn is_deadlock(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "40P01")
 }
 
 /// An open letter, and when it came: where a next page begins.

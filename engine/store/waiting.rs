@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use super::sql;
-use crate::failpoint::around;
+use crate::{failpoint::around, sqlstate};
 
 /// What came to wait since a position.
 #[derive(Debug, Clone, Default, sqlx::FromRow)]
@@ -50,7 +50,7 @@ pub fn most(keys: &[String]) -> i64 {
 /// The connection's.
 pub async fn admit(connection: &mut PgConnection, keys: &[String]) -> Result<Option<i64>, sqlx::Error> {
     match admit_together(connection, keys).await {
-        Err(error) if is_about_data(&error) => {
+        Err(error) if sqlstate::is_of_value(&error) => {
             tracing::error!(%error, "an admission failed as a whole, going key by key");
             admit_one_by_one(connection, keys).await
         }
@@ -64,7 +64,7 @@ async fn admit_one_by_one(connection: &mut PgConnection, keys: &[String]) -> Res
         match admit_together(connection, std::slice::from_ref(key)).await {
             Ok(Some(one)) => admitted += one,
             Ok(None) => return Ok(None),
-            Err(error) if is_about_data(&error) => tracing::error!(limit.key = key, %error, "a key's jobs cannot be admitted"),
+            Err(error) if sqlstate::is_of_value(&error) => tracing::error!(limit.key = key, %error, "a key's jobs cannot be admitted"),
             Err(error) => return Err(error),
         }
     }
@@ -81,9 +81,4 @@ async fn admit_together(connection: &mut PgConnection, keys: &[String]) -> Resul
     let (admitted, _woken): (i64, i64) = around("waiting/admit", admitting).await?;
     around("waiting/admit commit", tx.commit()).await?;
     Ok(Some(admitted))
-}
-
-fn is_about_data(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }

@@ -23,7 +23,7 @@ use super::{
     suspect::Turns,
 };
 use crate::{
-    metrics,
+    metrics, sqlstate,
     store::{self, claim::Claimed},
     trace,
 };
@@ -86,7 +86,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
             claimer.claim_on(&mut connection).await
         };
         match patience::unless_over(&session, claiming).await {
-            Err(error) if patience::is_refusal(&error) => {
+            Err(error) if sqlstate::is_lasting_refusal(&error) => {
                 complaint::refused(session.worker_id, "the database refuses a claim, trying again later", &error);
                 claimer.refused = claimer.refused.saturating_add(1);
                 patience::pause(&session, patience::before_next_try(claimer.refused)).await;

@@ -12,9 +12,12 @@ use rand::RngExt;
 use sqlx::{Connection, PgConnection};
 
 use super::{complaint, duty::Duty, patience, session::Session};
-use crate::store::{
-    self,
-    leader::{self, Lead},
+use crate::{
+    sqlstate,
+    store::{
+        self,
+        leader::{self, Lead},
+    },
 };
 
 /// What the leader leads.
@@ -118,7 +121,7 @@ impl House {
             Ok(Err(error)) => {
                 // It is due again after its period, whatever became of the connection.
                 self.duties[place].next = Instant::now() + duty.period();
-                if !is_refusal(&error) {
+                if !sqlstate::leaves_connection(&error) {
                     return Err(error);
                 }
                 let failures = store::duty::failed(connection, lead, duty.name(), duty.period(), &error.to_string()).await?;
@@ -146,12 +149,6 @@ async fn perform(connection: &mut PgConnection, lead: &Lead, duty: Duty) -> Resu
     let did = duty.act(&mut tx).await?;
     tx.commit().await?;
     Ok(Some(did))
-}
-
-/// Whether the database refused this duty, and would do others. Otherwise the connection is no good.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|database| database.code().map(std::borrow::Cow::into_owned));
-    code.is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08"))
 }
 
 fn jitter() -> f64 {

@@ -14,6 +14,7 @@ use sqlx::PgConnection;
 use super::{complaint, patience, session::Session, waking::Waking};
 use crate::{
     planted::planted,
+    sqlstate,
     store::{self, worker::Lease},
 };
 
@@ -112,12 +113,12 @@ pub(super) async fn run(session: Arc<Session>) {
 /// What became of a duty: a database that refuses one must not stop the others; a connection that is gone ends them all.
 fn duty(what: &str, result: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
     let Err(error) = result else { return Ok(()) };
-    match error.as_database_error().and_then(|database| database.code().map(std::borrow::Cow::into_owned)) {
-        Some(code) if code == "55P03" => tracing::debug!(what, "somebody holds what this duty needs: later"),
-        Some(code) if !code.starts_with("57P") && !code.starts_with("08") => {
-            tracing::error!(%error, what, "a duty failed; the others go on");
-        }
-        _ => return Err(error),
+    if sqlstate::code(&error).as_deref() == Some("55P03") {
+        tracing::debug!(what, "somebody holds what this duty needs: later");
+    } else if sqlstate::leaves_connection(&error) {
+        tracing::error!(%error, what, "a duty failed; the others go on");
+    } else {
+        return Err(error);
     }
     Ok(())
 }
@@ -163,12 +164,7 @@ impl Keeper {
                         return Ok(());
                     }
                 }
-                Err(error)
-                    if error
-                        .as_database_error()
-                        .and_then(sqlx::error::DatabaseError::code)
-                        .is_some_and(|code| code.starts_with("22") || code.starts_with("23")) =>
-                {
+                Err(error) if sqlstate::is_of_value(&error) => {
                     tracing::error!(%error, "a promotion failed as a whole, going job by job");
                     return store::scheduled::promote_one_by_one(connection, PROMOTE_BATCH).await.map(drop);
                 }

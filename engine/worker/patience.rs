@@ -1,7 +1,7 @@
 //! How long the engine's own tasks wait: a connection that died silently must stall nothing, and nothing may outlive a
 //! session that is over.
 
-use std::{borrow::Cow, future::Future, io, time::Duration};
+use std::{future::Future, io, time::Duration};
 
 use rand::RngExt;
 
@@ -37,13 +37,6 @@ pub(super) async fn pause(session: &Session, time: Duration) {
         () = session.draining.cancelled() => (),
         () = session.lost.cancelled() => (),
     }
-}
-
-/// Whether the database is there and says no: trying again at once is of no use, as it is after a connection broke, a deadlock
-/// or a lock that was not to be had, or while a server is read-only since another leads.
-pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
-    code.is_some_and(|code| !["08", "25", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class)))
 }
 
 /// How long to wait before the next try after so many in a row were refused: anything up to twice as long each time, so that

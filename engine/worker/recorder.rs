@@ -12,6 +12,7 @@ use super::{complaint, patience, session::Session};
 use crate::{
     Category, JobId,
     planted::planted,
+    sqlstate,
     store::attempt::{self, Ended, Late, Verdict},
 };
 
@@ -101,7 +102,7 @@ async fn write_together(
             Err(error) if refusals >= 3 => return Err(error),
             Err(error) => {
                 complaint::warn(session.worker_id, "cannot record results, trying again", &error);
-                refusals += u32::from(is_refusal(&error));
+                refusals += u32::from(sqlstate::is_refusal(&error));
                 *connection = None;
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
@@ -133,17 +134,9 @@ async fn record(session: &Session, connection: &mut PgConnection, batch: &[Ended
     Ok(late)
 }
 
+/// Whether the data is to blame; some of it never reaches the server.
 fn is_about_data(error: &sqlx::Error) -> bool {
-    match error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned)) {
-        Some(code) => matches!(code.get(..2), Some("22" | "23" | "54")),
-        None => matches!(error, sqlx::Error::Encode(_)),
-    }
-}
-
-/// Whether the database is there and refused; when it is away or shuts down, waiting is the cure.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
-    code.is_some_and(|code| !matches!(code.get(..2), Some("08" | "57" | "53")))
+    sqlstate::is_of_value(error) || matches!(error, sqlx::Error::Encode(_))
 }
 
 fn report_late(late: &Late) {

@@ -6,7 +6,10 @@ use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::{WorkerError, session::Program};
-use crate::store::{breaker, lane, limit, worker as store};
+use crate::{
+    sqlstate,
+    store::{breaker, lane, limit, worker as store},
+};
 
 /// How to connect under a worker's name.
 pub(super) fn named(pool: &PgPool, worker_id: i64) -> PgConnectOptions {
@@ -37,8 +40,8 @@ pub(super) async fn register(program: &Program, shutdown: &CancellationToken) ->
             registered = attempt => match registered {
                 Ok(id) => return Ok(Some(id)),
                 Err(error) => {
-                    if let Some(why) = refusal(&error) {
-                        return Err(WorkerError::Refused(why));
+                    if let Some(refused) = error.as_database_error().filter(|_| sqlstate::is_of_value(&error)) {
+                        return Err(WorkerError::Refused(refused.message().into()));
                     }
                     tracing::warn!(%error, "cannot register, trying again in a second");
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -46,9 +49,4 @@ pub(super) async fn register(program: &Program, shutdown: &CancellationToken) ->
             }
         }
     }
-}
-
-fn refusal(error: &sqlx::Error) -> Option<String> {
-    let database = error.as_database_error()?;
-    matches!(database.code()?.get(..2), Some("22" | "23")).then(|| database.message().to_string())
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use engine::{
-    Client, NewJob, StoreError,
+    Client, NewJob, StoreError, sqlstate,
     store::{clock, dead_letter},
 };
 use serde_json::{json, value::RawValue};
@@ -94,6 +94,20 @@ async fn of_many_letters_those_that_must_stay_keep_no_other_and_two_operators_ma
     let now = clock::now(db.pool()).await.expect("the time");
     let open = dead_letter::next_open(db.pool(), &dead_letter::Filter::default(), now, None, 50).await.expect("letters");
     assert_eq!(open.iter().map(|letter| letter.id).collect::<Vec<_>>(), [stays[0].letter]);
+}
+
+#[tokio::test]
+async fn what_keeps_one_letter_back_is_what_the_program_takes_for_a_fault_of_a_value() {
+    let db = Database::new().await;
+    let text: String = sqlx::query_scalar("select prosrc from pg_proc where oid = 'engine.requeue_letters'::regproc")
+        .fetch_one(db.pool())
+        .await
+        .expect("it is there");
+    let (_, listed) = text.split_once("left(sqlstate, 2) not in (").expect("the list");
+    let (listed, _) = listed.split_once(')').expect("its end");
+    let classes: Vec<_> = listed.split(", ").map(|class| class.trim_matches('\'')).collect();
+    // The refusals of the house's own functions are the one class besides.
+    assert_eq!(classes, [&["RW"], &sqlstate::OF_VALUE[..]].concat());
 }
 
 #[tokio::test]

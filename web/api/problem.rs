@@ -4,7 +4,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use engine::StoreError;
+use engine::{StoreError, sqlstate};
 use serde_json::json;
 
 use crate::webhooks::body::Refusal;
@@ -115,12 +115,10 @@ impl From<&sqlx::Error> for Problem {
     fn from(error: &sqlx::Error) -> Self {
         // What was sent cannot be stored, however often it is sent: a value that is none, one that a constraint forbids, or one
         // that no index holds. Its words are about the caller's own values.
-        let of_value = |code: &str| ["22", "23", "54"].contains(&code.get(..2).unwrap_or_default());
-        let refused = error.as_database_error().filter(|error| error.code().is_some_and(|code| of_value(&code)));
-        if let Some(refused) = refused {
+        if let Some(refused) = error.as_database_error().filter(|_| sqlstate::is_of_value(error)) {
             return Self::invalid(refused.message());
         }
-        if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("42501") {
+        if sqlstate::code(error).as_deref() == Some("42501") {
             tracing::error!(%error, "{}", crate::rights::CURE);
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "this process may not serve /v1: its log says what it lacks");
         }

@@ -12,6 +12,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use engine::sqlstate;
 use jobs::clients::customerio::MESSAGE_HEADER;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -130,19 +131,13 @@ async fn take(state: &AppState, report: &Report) -> Response {
             tracing::debug!(outcome, metric = report.metric, "report of Customer.io taken");
             StatusCode::OK.into_response()
         }
-        Ok(Err(error)) if is_refusal(&error) => {
+        Ok(Err(error)) if sqlstate::is_of_value(&error) => {
             tracing::error!(%error, "a signed report of Customer.io cannot be stored and is left out");
             StatusCode::OK.into_response()
         }
         Ok(Err(error)) => unavailable(&error),
         Err(late) => unavailable(&late),
     }
-}
-
-/// Whether the database refused the report, and not its service.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
 fn unavailable(error: &dyn std::fmt::Display) -> Response {

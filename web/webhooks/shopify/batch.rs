@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use engine::sqlstate;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
@@ -51,8 +52,7 @@ pub(super) async fn commit(connection: &mut PgConnection, rows: &[Row<'_>]) -> R
 /// Whether the database refused a row, and not its service.
 pub(super) fn is_refusal(error: &StoreError) -> bool {
     let StoreError::Database(error) = error else { return false };
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code == "40P01" || ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+    sqlstate::is_deadlock(error) || sqlstate::is_of_value(error)
 }
 
 /// Opens the transaction in one round trip.
