@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use engine::store::{
-    clock,
-    dead_letter::{self, Filter, Letter},
+use engine::{
+    StoreError,
+    store::{
+        clock,
+        dead_letter::{self, Filter, Letter},
+    },
 };
 use serde_json::{json, value::RawValue};
 use sqlx::PgPool;
@@ -172,11 +175,11 @@ async fn requeue_pages(
         seen = Some(*last);
         let ids: Vec<Uuid> = page.iter().map(|letter| letter.id).collect();
         for answer in dead_letter::requeue_many(pool, &ids, &by, &[]).await? {
-            match answer.job_id {
-                Some(job_id) => requeued.push(json!({ "requeued": answer.letter, "job_id": job_id })),
+            match answer.job {
+                Ok(job_id) => requeued.push(json!({ "requeued": answer.letter, "job_id": job_id })),
                 // Another operator was quicker.
-                None if answer.was_resolved() => {}
-                None => stayed.push((answer.letter, answer.why.unwrap_or_default())),
+                Err(StoreError::LetterResolved(..)) => {}
+                Err(why) => stayed.push((answer.letter, why.to_string())),
             }
         }
     }

@@ -4885,7 +4885,7 @@ begin
 end
 $$;
 
-create function engine.requeue_letters(letters uuid[], asked_by text, new_args jsonb[] DEFAULT NULL::jsonb[]) returns TABLE(letter uuid, job_id bigint, code text, why text)
+create function engine.requeue_letters(letters uuid[], asked_by text, new_args jsonb[] DEFAULT NULL::jsonb[]) returns TABLE(letter uuid, job_id bigint, code text, why text, detail text, violated text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -4903,19 +4903,21 @@ begin
         select u.id, u.args from unnest(letters, new_args) u (id, args) order by u.id
     loop
         letter := given.id;
+        job_id := null;
+        code := null;
+        why := null;
+        detail := null;
+        violated := null;
         begin
             job_id := engine.requeue_letter(given.id, asked_by, given.args);
-            code := null;
-            why := null;
         exception
             -- What is wrong with one letter keeps no other back; what is wrong with the database ends all.
             when others then
                 if left(sqlstate, 2) not in ('RW', '22', '23', '44', '54') then
                     raise;
                 end if;
-                job_id := null;
-                code := sqlstate;
-                why := sqlerrm;
+                get stacked diagnostics code = returned_sqlstate, why = message_text, detail = pg_exception_detail,
+                    violated = constraint_name;
         end;
         return next;
     end loop;

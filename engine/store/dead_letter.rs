@@ -89,22 +89,33 @@ pub async fn requeue(pool: &PgPool, id: Uuid, by: &str, args: Option<Box<RawValu
 }
 
 /// What became of one letter of [`requeue_many`].
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+#[derive(Debug)]
 pub struct Requeued {
     /// The letter.
     pub letter: Uuid,
-    /// The job that took its place; none when it stays.
-    pub job_id: Option<JobId>,
-    /// Why it stays, as an SQLSTATE.
-    pub code: Option<String>,
-    /// The same in words.
-    pub why: Option<String>,
+    /// The job that took its place; else why it stays, as [`requeue`] says it.
+    pub job: Result<JobId, StoreError>,
 }
 
-impl Requeued {
-    /// Somebody else had dealt with it before.
-    pub fn was_resolved(&self) -> bool {
-        self.code.as_deref() == Some("RW011")
+#[derive(sqlx::FromRow)]
+struct Answer {
+    letter: Uuid,
+    job_id: Option<JobId>,
+    code: Option<String>,
+    why: Option<String>,
+    detail: Option<String>,
+    violated: Option<String>,
+}
+
+impl From<Answer> for Requeued {
+    fn from(answer: Answer) -> Self {
+        let Answer { letter, job_id, code, why, detail, violated } = answer;
+        let stays = || {
+            let (code, why) = (code.unwrap_or_default(), why.unwrap_or_default());
+            let refusal = refusal(letter, &code, &why, &detail.unwrap_or_default(), violated.as_deref());
+            refusal.unwrap_or(StoreError::Refused(why))
+        };
+        Self { letter, job: job_id.ok_or_else(stays) }
     }
 }
 
@@ -114,8 +125,8 @@ pub const MOST_AT_ONCE: usize = 50;
 const TRIES: u32 = 5;
 
 /// Runs the jobs of up to [`MOST_AT_ONCE`] dead letters again in one transaction, and answers in the order of their ids; of a letter
-/// that has to stay the answer says why, and it keeps no other back. `args` has other arguments for those that need them, one entry a
-/// letter; it may be empty.
+/// that has to stay the answer says why, and it keeps no other back; [`StoreError::Refused`] there is what the database says of a value.
+/// `args` has other arguments for those that need them, one entry a letter; it may be empty.
 ///
 /// # Errors
 /// The database's, and [`StoreError::Refused`] for too many letters, or when `args` is neither empty nor as long as they are. Then no
@@ -124,11 +135,11 @@ pub async fn requeue_many(pool: &PgPool, letters: &[Uuid], by: &str, args: &[Opt
     let args = (!args.is_empty()).then(|| args.iter().map(|args| args.clone().map(Json)).collect::<Vec<_>>());
     let mut tries = 1;
     loop {
-        let requeueing = sqlx::query_as(sql!("dead_letter/requeue_many")).bind(letters).bind(by).bind(&args).fetch_all(pool);
+        let requeueing = sqlx::query_as::<_, Answer>(sql!("dead_letter/requeue_many")).bind(letters).bind(by).bind(&args).fetch_all(pool);
         match around("dead_letter/requeue_many", requeueing).await {
             // It holds the unique keys of many jobs, which others may take in another order.
             Err(error) if tries < TRIES && sqlstate::is_deadlock(&error) => tries += 1,
-            came => return came.map_err(job::refused),
+            came => return came.map(|answers| answers.into_iter().map(Into::into).collect()).map_err(job::refused),
         }
     }
 }
@@ -176,17 +187,19 @@ pub async fn discard(pool: &PgPool, id: Uuid, by: &str, reason: &str) -> Result<
     discarded.map(drop).map_err(|error| refused(id, error))
 }
 
-/// The refusals of the functions, by their SQLSTATE; the detail of each says what is in the way.
 fn refused(id: Uuid, error: sqlx::Error) -> StoreError {
-    let Some(database) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
-        return error.into();
-    };
-    let detail = database.detail().unwrap_or_default();
-    match (database.code(), detail.parse()) {
-        ("RW010", _) => StoreError::NoSuchLetter(id),
-        ("RW011", _) => StoreError::LetterResolved(id, detail.to_string()),
-        ("RW012", Ok(holder)) => StoreError::LetterKeyHeld(id, holder),
-        ("RW013", _) => StoreError::LetterWithoutJob(id),
-        _ => job::refused(error),
+    let said = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    let refusal = said.and_then(|said| refusal(id, said.code(), said.message(), said.detail().unwrap_or_default(), said.constraint()));
+    refusal.unwrap_or_else(|| error.into())
+}
+
+/// The refusals of the functions, by their SQLSTATE; the detail of each says what is in the way.
+fn refusal(id: Uuid, code: &str, why: &str, detail: &str, violated: Option<&str>) -> Option<StoreError> {
+    match (code, detail.parse()) {
+        ("RW010", _) => Some(StoreError::NoSuchLetter(id)),
+        ("RW011", _) => Some(StoreError::LetterResolved(id, detail.to_string())),
+        ("RW012", Ok(holder)) => Some(StoreError::LetterKeyHeld(id, holder)),
+        ("RW013", _) => Some(StoreError::LetterWithoutJob(id)),
+        _ => job::refusal(code, why, violated),
     }
 }

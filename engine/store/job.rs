@@ -104,12 +104,18 @@ pub(super) fn milliseconds(time: Duration) -> i64 {
 }
 
 pub(super) fn refused(error: sqlx::Error) -> StoreError {
-    match error.as_database_error() {
-        Some(database) if database.code().as_deref() == Some("RW001") => StoreError::KeyReused(database.message().to_string()),
-        Some(database) if database.code().as_deref() == Some("RW020") => StoreError::QueueFull(database.message().to_string()),
-        Some(database) if database.constraint() == Some("job_args_size") => StoreError::ArgumentsTooLarge,
-        Some(database) if database.code().as_deref() == Some("22023") => StoreError::Refused(database.message().to_string()),
-        _ => error.into(),
+    let refusal = error.as_database_error().and_then(|database| refusal(&database.code()?, database.message(), database.constraint()));
+    refusal.unwrap_or_else(|| error.into())
+}
+
+/// What an SQLSTATE, the words beside it and the violated constraint say of a job that is not taken.
+pub(super) fn refusal(code: &str, why: &str, violated: Option<&str>) -> Option<StoreError> {
+    match code {
+        "RW001" => Some(StoreError::KeyReused(why.to_string())),
+        "RW020" => Some(StoreError::QueueFull(why.to_string())),
+        _ if violated == Some("job_args_size") => Some(StoreError::ArgumentsTooLarge),
+        "22023" => Some(StoreError::Refused(why.to_string())),
+        _ => None,
     }
 }
 

@@ -4,7 +4,11 @@ use std::collections::HashSet;
 
 use engine::{
     Client, NewJob, StoreError, sqlstate,
-    store::{clock, dead_letter},
+    store::{
+        clock,
+        dead_letter::{self, Requeued},
+        queue,
+    },
 };
 use serde_json::{json, value::RawValue};
 use uuid::Uuid;
@@ -87,13 +91,38 @@ async fn of_many_letters_those_that_must_stay_keep_no_other_and_two_operators_ma
     );
     let (one, two) = (one.expect("answered"), two.expect("answered"));
     assert_eq!((one.len(), two.len()), (40, 40));
-    let jobs: HashSet<_> = one.iter().chain(&two).filter_map(|answer| answer.job_id).collect();
+    let jobs: HashSet<_> = one.iter().chain(&two).filter_map(|answer| answer.job.as_ref().ok()).collect();
     assert_eq!(jobs.len(), 39, "one job a letter, but for the one whose key is held");
-    let stays: Vec<_> = one.iter().filter(|answer| answer.job_id.is_none() && !answer.was_resolved()).collect();
-    assert!(stays.len() == 1 && stays[0].why.as_ref().is_some_and(|why| why.contains(&holder.to_string())), "{stays:?}");
+    let is_resolved = |of: &Requeued| matches!(&of.job, Err(StoreError::LetterResolved(id, how)) if *id == of.letter && how == "requeued");
+    let stays: Vec<_> = one.iter().filter(|answer| answer.job.is_err() && !is_resolved(answer)).collect();
+    let is_held = |answer: &Requeued| matches!(answer.job, Err(StoreError::LetterKeyHeld(id, by)) if (id, by) == (answer.letter, holder));
+    assert!(stays.len() == 1 && is_held(stays[0]), "{stays:?}");
     let now = clock::now(db.pool()).await.expect("the time");
     let open = dead_letter::next_open(db.pool(), &dead_letter::Filter::default(), now, None, 50).await.expect("letters");
     assert_eq!(open.iter().map(|letter| letter.id).collect::<Vec<_>>(), [stays[0].letter]);
+}
+
+#[tokio::test]
+async fn one_of_many_letters_stays_with_the_same_error_as_one_alone() {
+    use StoreError::{ArgumentsTooLarge, LetterWithoutJob, NoSuchLetter, QueueFull};
+    let db = Database::new().await;
+    let letter = died(&db, 3).await[0];
+    let large = serde_json::value::to_raw_value(&"x".repeat(2 << 20)).expect("a string is JSON");
+    let foreign = "insert into raw_ops.dead_letter_queue (source, topic, payload) values ('courier', 'parcel', '{}') returning id";
+    let foreign: Uuid = sqlx::query_scalar(foreign).fetch_one(db.pool()).await.expect("anybody may leave a dead letter");
+    let mut stays = Vec::new();
+    for (letter, args) in [(Uuid::nil(), None), (foreign, None), (letter, Some(large)), (letter, None)] {
+        if stays.len() == 3 {
+            Client::new(db.pool().clone()).enqueue(&fails(9)).await.expect("enqueued");
+            queue::set_limit(db.pool(), "default", Some(1)).await.expect("set");
+            sqlx::query("select engine.measure_figures(0)").execute(db.pool()).await.expect("measured");
+        }
+        let alone = dead_letter::requeue(db.pool(), letter, "ann", args.clone()).await.expect_err("it stays");
+        let among = dead_letter::requeue_many(db.pool(), &[letter], "ann", &[args]).await.expect("answered").remove(0);
+        assert_eq!(format!("{:?}", among.job.expect_err("it stays")), format!("{alone:?}"));
+        stays.push(alone);
+    }
+    assert!(matches!(stays[..], [NoSuchLetter(_), LetterWithoutJob(_), ArgumentsTooLarge, QueueFull(_)]), "{stays:?}");
 }
 
 #[tokio::test]
@@ -124,7 +153,7 @@ async fn each_of_many_letters_runs_again_with_the_arguments_that_are_given_for_i
 
     for answer in dead_letter::requeue_many(db.pool(), &letters, "ann", &args).await.expect("answered") {
         let n = letters.iter().position(|letter| *letter == answer.letter).expect("a letter that was asked for");
-        let job = answer.job_id.expect("requeued");
+        let job = answer.job.expect("requeued");
         let had: serde_json::Value =
             sqlx::query_scalar("select args from engine.job where id = $1").bind(job).fetch_one(db.pool()).await.expect("the job");
         let must = if n % 2 == 0 { json!({ "category": "conflict", "times": n }) } else { json!({ "category": "validation", "times": 1 }) };

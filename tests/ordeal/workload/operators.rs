@@ -101,7 +101,7 @@ async fn requeue_together(stage: &Stage, asked: &[Asked]) -> Vec<String> {
     };
     let answer = |letter: &Uuid| {
         let answer = came.iter().find(|answer| answer.letter == *letter)?;
-        answer.job_id.map(|id| format!("job {id}")).or_else(|| answer.why.clone())
+        Some(answer.job.as_ref().map_or_else(ToString::to_string, |id| format!("job {id}")))
     };
     letters.iter().map(|letter| answer(letter).unwrap_or_default()).collect()
 }
