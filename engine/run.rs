@@ -45,6 +45,8 @@ pub struct Run {
 pub(crate) enum Said {
     /// It answered.
     Answered,
+    /// It was not called.
+    NoCall,
     /// A call of it failed; or it is the engine's own database that did.
     Failed(Failure),
 }
@@ -146,10 +148,17 @@ impl Run {
     }
 
     /// Says that the outside system answered, for its breaker ([`crate::Job::CALLS`]), when the attempt will end before the job is
-    /// done: as a snooze, a cancel, or in a wait of a workflow, which otherwise say nothing of it. [`Run::step_outside`] says it by
-    /// itself.
+    /// done: as a snooze, a cancel, or in a wait of a workflow, which otherwise say that it was not called. [`Run::step_outside`] says
+    /// it by itself.
     pub fn call_answered(&self) {
         self.heard.say(Said::Answered);
+    }
+
+    /// Says that this attempt called nothing, for the breaker of its system ([`crate::Job::CALLS`]), when it ends well all the same:
+    /// what it was to call for is gone, or was done before. It counts neither as an answer nor as a failure, and as the probe of a
+    /// breaker that is open it gives its turn to the next job. An attempt that snoozes, waits or is cancelled says so by that.
+    pub fn called_nothing(&self) {
+        self.heard.say(Said::NoCall);
     }
 
     /// Begins a transaction, fenced: it fails when this attempt was rescued, cancelled or has ended.

@@ -1,5 +1,7 @@
 //! Circuit breakers: whether an outside system is called at this moment, and why.
 
+mod heard;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{Connection, PgConnection, PgPool};
@@ -10,6 +12,8 @@ use super::{
     sql, storable,
 };
 use crate::{JobId, failpoint::around};
+
+pub use heard::{Ends, Finding, Probed};
 
 /// The most bytes of an error text that a breaker keeps.
 const ERROR_LIMIT: usize = 1000;
@@ -46,36 +50,6 @@ pub struct Look {
 /// The database's.
 pub async fn look(connection: &mut PgConnection, systems: &[&str]) -> Result<Vec<Look>, sqlx::Error> {
     sqlx::query_as(sql!("breaker/look")).bind(systems).fetch_all(connection).await
-}
-
-/// How attempts ended that called a system, in one category.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ends {
-    /// The system.
-    pub system: &'static str,
-    /// The error category; `None` when the system answered.
-    pub category: Option<&'static str>,
-    /// How many.
-    pub ended: i64,
-    /// The longest wait that the other side asked for, in milliseconds.
-    pub wait_ms: Option<i64>,
-    /// The last error.
-    pub error: Option<String>,
-}
-
-/// What became of a probe; of one that nobody will tell of, neither an answer nor a category.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probed {
-    /// The system.
-    pub system: &'static str,
-    /// The job.
-    pub job_id: JobId,
-    /// The number of the run.
-    pub attempt: i32,
-    /// Whether the system answered.
-    pub answered: bool,
-    /// The category in which it failed.
-    pub category: Option<&'static str>,
 }
 
 /// A breaker that opened or closed.
@@ -132,8 +106,8 @@ pub async fn report(
         .bind(probed.iter().map(|probe| probe.system).collect::<Vec<_>>())
         .bind(probed.iter().map(|probe| probe.job_id).collect::<Vec<_>>())
         .bind(probed.iter().map(|probe| probe.attempt).collect::<Vec<_>>())
-        .bind(probed.iter().map(|probe| probe.answered).collect::<Vec<_>>())
-        .bind(probed.iter().map(|probe| probe.category).collect::<Vec<_>>())
+        .bind(probed.iter().map(|probe| probe.finding.as_str()).collect::<Vec<_>>())
+        .bind(probed.iter().map(|probe| probe.finding.category()).collect::<Vec<_>>())
         .bind(jitter)
         .fetch_all(&mut *tx);
     let changes = judging.await?;

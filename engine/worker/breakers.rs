@@ -26,7 +26,7 @@ use crate::{
     run::Said,
     store::{
         attempt::Verdict,
-        breaker::{self, Change, Ends, Look, Probed},
+        breaker::{self, Change, Ends, Finding, Look, Probed},
         claim::Claimed,
     },
 };
@@ -75,6 +75,9 @@ struct System {
 pub(super) enum Word {
     Answered,
     Failed(Failure),
+    /// It was not called.
+    NoCall,
+    /// Whether it was called is not known.
     Nothing,
 }
 
@@ -93,7 +96,9 @@ impl Word {
                 })
             }
             (Some(Said::Answered), _) | (None, Some(Verdict::Completed(_) | Verdict::Settled)) => Self::Answered,
-            (None, _) => Self::Nothing,
+            // It runs again without having begun, or is somebody else's.
+            (_, Some(Verdict::Released) | None) => Self::Nothing,
+            _ => Self::NoCall,
         }
     }
 }
@@ -146,12 +151,13 @@ impl Breakers {
         let late = job.probe || of.seen.is_some_and(|seen| begun < seen);
         let counts = i64::from(!late);
         if job.probe {
-            let (answered, category) = match &word {
-                Word::Answered => (true, None),
-                Word::Failed(failure) => (false, Some(failure.category.as_str())),
-                Word::Nothing => (false, None),
+            let finding = match &word {
+                Word::Answered => Finding::Answered,
+                Word::Failed(failure) => Finding::Failed(failure.category.as_str()),
+                Word::NoCall => Finding::NoCall,
+                Word::Nothing => Finding::Nothing,
             };
-            known.probed.push(Probed { system, job_id: job.job_id, attempt: job.attempt, answered, category });
+            known.probed.push(Probed { system, job_id: job.job_id, attempt: job.attempt, finding });
         }
         match word {
             Word::Answered if !late => add(&mut known.ends, Ends { system, category: None, ended: 1, wait_ms: None, error: None }),
@@ -161,7 +167,7 @@ impl Breakers {
                 let end = Ends { system, category: Some(failure.category.as_str()), ended: counts, wait_ms, error: Some(failure.message) };
                 add(&mut known.ends, end);
             }
-            Word::Answered | Word::Nothing => {}
+            Word::Answered | Word::NoCall | Word::Nothing => {}
         }
         if job.probe || of.failures >= MANY {
             self.urgent.notify_one();
@@ -219,7 +225,7 @@ impl Breakers {
 
     fn lost(&self, look: &Look) -> Option<Probed> {
         let system = self.names.iter().find(|name| **name == look.system)?;
-        Some(Probed { system, job_id: look.probe_job?, attempt: look.probe_attempt?, answered: false, category: None })
+        Some(Probed { system, job_id: look.probe_job?, attempt: look.probe_attempt?, finding: Finding::Nothing })
     }
 
     /// True when something was decided by it.

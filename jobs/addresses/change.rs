@@ -65,7 +65,10 @@ impl Telling {
                 Ok(Ok(change))
             }
             "wait" => Ok(Err(Outcome::Snooze(TURN))),
-            state => run.complete_in(tx, json!({ "state": state })).await.map(Err),
+            state => {
+                run.called_nothing();
+                run.complete_in(tx, json!({ "state": state })).await.map(Err)
+            }
         }
     }
 

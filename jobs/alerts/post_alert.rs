@@ -55,17 +55,17 @@ impl Job for PostAlert {
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let outside = run.shared::<Outside>()?;
-        let Some(row) = self.read(run).await? else { return Ok(Outcome::Done(json!({ "status": "gone" }))) };
+        let Some(row) = self.read(run).await? else { return Ok(nothing_to_post(run, Some("gone"))) };
         // Failed ones come again when an operator requeues their dead letter.
         if !matches!(row.delivery_status.as_deref(), Some("pending" | "failed")) {
-            return Ok(Outcome::Done(json!({ "status": row.delivery_status })));
+            return Ok(nothing_to_post(run, row.delivery_status.as_deref()));
         }
         let channel = Channel::of(&row.channel).ok_or_else(|| Failure::validation(format!("there is no channel {:?}", row.channel)))?;
         if let Err(wait) = outside.slack.turn(channel).await {
             return Ok(Outcome::Snooze(wait));
         }
         // What was raised while it waited is told too.
-        let Some(row) = self.read(run).await? else { return Ok(Outcome::Done(json!({ "status": "gone" }))) };
+        let Some(row) = self.read(run).await? else { return Ok(nothing_to_post(run, Some("gone"))) };
         let posted = row.post(outside, channel, run).await;
         let mut tx = run.begin().await?;
         sqlx::query("select raw_ops.settle_alert($1, $2, $3)")
@@ -82,6 +82,12 @@ impl Job for PostAlert {
             }
         }
     }
+}
+
+/// The alert is gone, or was dealt with.
+fn nothing_to_post(run: &Run, status: Option<&str>) -> Outcome {
+    run.called_nothing();
+    Outcome::Done(json!({ "status": status }))
 }
 
 impl PostAlert {

@@ -41,6 +41,7 @@ impl Job for FetchFiles {
     async fn run(&self, run: &mut Run) -> JobResult {
         let packer = &run.shared::<Outside>()?.packer;
         if !packer.is_set() {
+            run.called_nothing();
             return Ok(Outcome::Done(json!({ "skipped": "PACKER_DROP_URL is not set" })));
         }
         let listed = packer.dispatches(run).await?;

@@ -56,6 +56,7 @@ impl Job for SendFile {
         let mut tx = run.begin().await?;
         let begun: Begun = sqlx::query_as("select * from raw_ops.begin_export($1)").bind(self.export_id).fetch_one(&mut *tx).await?;
         if !matches!(begun.step.as_str(), "send" | "confirm") {
+            run.called_nothing();
             return run.complete_in(tx, json!({ "status": begun.step })).await;
         }
         // Refused before the commit: the row stays as it was, and the dead letter marks it.

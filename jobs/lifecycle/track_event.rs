@@ -57,8 +57,7 @@ impl Job for TrackEvent {
         let outside = run.shared::<Outside>()?;
         let row = match self.read(run).await? {
             Some(row) if ["pending", "processing", "failed"].contains(&row.status.as_str()) => row,
-            Some(row) => return Ok(Outcome::Done(json!({ "status": row.status }))),
-            None => return Ok(Outcome::Done(json!({ "status": "gone" }))),
+            row => return Ok(nothing_to_tell(run, row.as_ref().map(|row| row.status.as_str()))),
         };
         // Its time was put off after the job was made.
         if let Some(early) = u64::try_from(row.early_ms).ok().filter(|early| *early > 0) {
@@ -76,6 +75,12 @@ impl Job for TrackEvent {
             Err(error) => self.note_failure(run, error).await,
         }
     }
+}
+
+/// The event is gone, or was dealt with.
+fn nothing_to_tell(run: &Run, status: Option<&str>) -> Outcome {
+    run.called_nothing();
+    Outcome::Done(json!({ "status": status.unwrap_or("gone") }))
 }
 
 impl TrackEvent {

@@ -64,6 +64,7 @@ impl Job for DeliverMessage {
         let mut tx = run.begin().await?;
         let begun = self.begin(&mut tx).await?;
         if begun.step != "send" {
+            run.called_nothing();
             return run.complete_in(tx, json!({ "state": begun.step })).await;
         }
         // Refused before the commit: the row stays as it was, and the dead letter marks it.

@@ -41,7 +41,10 @@ impl Job for ReconcileOrders {
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let shopify = &run.shared::<Outside>()?.shopify;
-        let Some(shop) = shopify.shop() else { return Ok(Outcome::Done(json!({ "skipped": "SHOPIFY_ADMIN_TOKEN is not set" }))) };
+        let Some(shop) = shopify.shop() else {
+            run.called_nothing();
+            return Ok(Outcome::Done(json!({ "skipped": "SHOPIFY_ADMIN_TOKEN is not set" })));
+        };
         let (since, until) = span(run).await?;
         let (mut looked_at, mut missed, mut after) = (0, 0, None);
         for _ in 0..PAGES {

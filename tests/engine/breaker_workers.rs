@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use super::jobs::{Running, of};
 use crate::support::{
     Database, kinds, ledger,
-    outside_call::{Call, CallAndWait, SYSTEM, answer, make_system},
+    outside_call::{Call, CallAndWait, NoCall, SYSTEM, answer, make_system},
     wait,
 };
 
@@ -118,6 +118,30 @@ async fn a_workflow_that_calls_and_then_waits_finds_out_that_the_system_answers(
     wait::until("all of them wait", LIMIT, || async { ledger::count(pool, parked).await == 20 }).await;
     worker.stop().await;
     assert_eq!(ledger::outcome(pool, "completed").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_make_no_call_leave_a_breaker_as_it_is_and_keep_no_other_from_finding_out() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    make_system(pool).await;
+    known(pool, 100).await;
+    let down = breaker::Ends { system: SYSTEM, category: Some("network"), ended: 10, wait_ms: None, error: None };
+    let mut connection = pool.acquire().await.expect("a connection");
+    let opened = breaker::report(&mut connection, &[down], &[], 1.0).await.expect("told").expect("nobody else decides");
+    assert_eq!(opened.len(), 1);
+    let jobs: Vec<NewJob> = (0..40).map(|n| of(&NoCall { snoozes: n % 2 == 0 })).collect();
+    Client::new(pool.clone()).enqueue_many(&jobs).await.expect("enqueued");
+    let worker = Running::with(pool, kinds::kinds().with::<NoCall>(), WorkerConfig::default());
+    let asleep = "select count(*) from engine.scheduled";
+    let had_turns = || async { ledger::outcome(pool, "completed").await == 20 && ledger::count(pool, asleep).await == 20 };
+    let took = wait::until("each had its turn", Duration::from_mins(1), had_turns).await;
+    assert!(took < Duration::from_secs(20), "{took:?}: a second each would be forty");
+    until_state(pool, "open").await;
+    assert_eq!(breaker::list(pool).await.expect("listed")[0].openings, 1, "they say nothing of the system");
+    enqueue(pool, 1, 0).await;
+    until_state(pool, "closed").await;
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

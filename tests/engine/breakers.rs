@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use engine::{
     Category, Client, JobId, NewJob, StoreError,
     store::{
-        breaker::{self, Breaker, Change, Ends, Held, Probed, Rule},
+        attempt::Verdict,
+        breaker::{self, Breaker, Change, Ends, Finding, Held, Probed, Rule},
         claim::{self, Claimed, Orphan},
         limit,
         pause::Scope,
@@ -46,8 +47,8 @@ async fn tell(hand: &mut Hand, ends: &[Ends]) -> Vec<Change> {
     breaker::report(&mut hand.connection, ends, &[], 1.0).await.expect("told").expect("nobody else decides")
 }
 
-async fn told(hand: &mut Hand, probe: &Claimed, answered: bool, category: Option<&'static str>) -> Vec<Change> {
-    let probed = Probed { system: SYSTEM, job_id: probe.job_id, attempt: probe.attempt, answered, category };
+async fn told(hand: &mut Hand, probe: &Claimed, finding: Finding) -> Vec<Change> {
+    let probed = Probed { system: SYSTEM, job_id: probe.job_id, attempt: probe.attempt, finding };
     breaker::report(&mut hand.connection, &[], &[probed], 1.0).await.expect("told").expect("nobody else decides")
 }
 
@@ -166,11 +167,11 @@ async fn a_probe_that_is_answered_closes_it_and_what_failed_before_counts_no_mor
     let probes = probe(&mut hand).await;
     assert!(probes[0].probe);
     hand.complete(&[ended(&probes[0], done())]).await;
-    assert_eq!(told(&mut hand, &probes[0], true, None).await[0].act, "close");
+    assert_eq!(told(&mut hand, &probes[0], Finding::Answered).await[0].act, "close");
     assert_eq!(breaker(db.pool()).await.state, "closed");
     assert_eq!(hand.take(10).await.len(), 2);
     assert_eq!(tell(&mut hand, &[ends(Some("network"), 9, None)]).await, []);
-    assert_eq!(told(&mut hand, &probes[0], false, Some("network")).await, [], "it is told of once");
+    assert_eq!(told(&mut hand, &probes[0], Finding::Failed("network")).await, [], "it is told of once");
 }
 
 #[tokio::test]
@@ -188,7 +189,7 @@ async fn each_probe_that_fails_makes_the_cool_down_longer_up_to_its_longest() {
         clock::step(db.pool(), seconds + 0.1).await;
         let probes = probe(&mut hand).await;
         hand.settle(&[ended(&probes[0], failed(Category::Network))]).await;
-        assert_eq!(told(&mut hand, &probes[0], false, Some("network")).await[0].act, "open");
+        assert_eq!(told(&mut hand, &probes[0], Finding::Failed("network")).await[0].act, "open");
     }
     assert_eq!(breaker(db.pool()).await.openings, 6);
 }
@@ -217,11 +218,31 @@ async fn a_probe_that_says_nothing_is_followed_by_another() {
     open(&mut hand).await;
     clock::step(db.pool(), 11.0).await;
     let first = probe(&mut hand).await;
-    assert_eq!(told(&mut hand, &first[0], false, Some("validation")).await, []);
+    assert_eq!(told(&mut hand, &first[0], Finding::Failed("validation")).await, []);
     assert_eq!(probe(&mut hand).await.len(), 0, "in a second");
     clock::step(db.pool(), 1.1).await;
     assert_ne!(probe(&mut hand).await[0].job_id, first[0].job_id);
     assert_eq!(breaker(db.pool()).await.openings, 1, "and the cool-down is no longer for it");
+}
+
+#[tokio::test]
+async fn a_probe_that_made_no_call_gives_its_turn_to_the_next_at_once() {
+    let db = Database::new().await;
+    clock::own(db.pool()).await;
+    let mut hand = known(db.pool()).await;
+    calls(db.pool(), 3).await;
+    open(&mut hand).await;
+    clock::step(db.pool(), 11.0).await;
+    let first = probe(&mut hand).await;
+    hand.settle(&[ended(&first[0], Verdict::Snoozed(60_000))]).await;
+    assert_eq!(told(&mut hand, &first[0], Finding::NoCall).await, []);
+    let now = breaker(db.pool()).await;
+    assert_eq!((now.state.as_str(), now.openings, now.ended, now.failed), ("open", 1, 10, 10), "neither an answer nor a failure");
+    assert_eq!(hand.take(10).await.len(), 0, "and the others are still held");
+    let next = probe(&mut hand).await;
+    assert_ne!(next[0].job_id, first[0].job_id);
+    hand.complete(&[ended(&next[0], done())]).await;
+    assert_eq!(told(&mut hand, &next[0], Finding::Answered).await[0].act, "close");
 }
 
 #[tokio::test]
@@ -242,14 +263,14 @@ async fn a_probe_whose_worker_died_is_followed_by_another() {
     clock::step(db.pool(), 3.1).await;
     let look = looks(&mut hand).await;
     assert!(look.probe_lost && look.barred);
-    told(&mut hand, &probes[0], false, None).await;
+    told(&mut hand, &probes[0], Finding::Nothing).await;
     clock::step(db.pool(), 1.1).await;
     let next = probe(&mut hand).await;
     assert_eq!(next[0].job_id, jobs[1], "the one that was lost stands behind");
-    told(&mut hand, &probes[0], false, None).await;
+    told(&mut hand, &probes[0], Finding::Nothing).await;
     assert_eq!(breaker(db.pool()).await.state, "half_open", "who saw the first one lost and says so late says nothing of the next");
     hand.complete(&[ended(&next[0], done())]).await;
-    assert_eq!(told(&mut hand, &next[0], true, None).await[0].act, "close");
+    assert_eq!(told(&mut hand, &next[0], Finding::Answered).await[0].act, "close");
     ledger::check(db.pool()).await;
 }
 
@@ -290,7 +311,7 @@ async fn a_probe_keeps_to_the_limits_of_its_kind() {
     clock::step(db.pool(), 11.0).await;
     let first = probe(&mut hand).await;
     assert_eq!(first.len(), 1);
-    told(&mut hand, &first[0], false, Some("bug")).await;
+    told(&mut hand, &first[0], Finding::Failed("bug")).await;
     clock::step(db.pool(), 1.1).await;
     assert_eq!(probe(&mut hand).await.len(), 0, "the first still has the only permit");
     assert_eq!(breaker(db.pool()).await.state, "open", "and another is let go when it can");
@@ -335,7 +356,7 @@ async fn a_suspect_that_is_the_only_job_of_its_system_is_its_probe() {
         hand.die().await;
         claim::rescue(&mut hand.connection, Orphan { worker_id: hand.id, id: probes[0].claim_id }).await.expect("rescued");
         hand = known(db.pool()).await;
-        told(&mut hand, &probes[0], false, None).await;
+        told(&mut hand, &probes[0], Finding::Nothing).await;
     }
     clock::step(db.pool(), 11.0).await;
     assert_eq!(probe(&mut hand).await.len(), 0, "it is not ready, and there is no other");
@@ -348,7 +369,7 @@ async fn a_suspect_that_is_the_only_job_of_its_system_is_its_probe() {
     let now = breaker(db.pool()).await;
     assert_eq!((now.state.as_str(), now.probe_job), ("half_open", Some(job)));
     hand.complete(&[ended(&taken, done())]).await;
-    assert_eq!(told(&mut hand, &taken, true, None).await[0].act, "close");
+    assert_eq!(told(&mut hand, &taken, Finding::Answered).await[0].act, "close");
     ledger::check(db.pool()).await;
 }
 

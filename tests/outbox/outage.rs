@@ -54,6 +54,32 @@ async fn an_outage_of_the_vendor_holds_the_mails_and_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mails_that_need_not_go_out_any_more_close_no_breaker() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    let pool = db.pool();
+    let mut connection = pool.acquire().await.expect("a connection");
+    breaker::declare(&mut connection, &[("outbox.deliver_message", Some(customerio::APP))]).await.expect("declared");
+    let rule = Rule { cooldown_ms: Some(100), cooldown_most_ms: Some(100), ..Rule::default() };
+    breaker::set(pool, customerio::APP, &rule, "a test").await.expect("set");
+    let down = breaker::Ends { system: customerio::APP, category: Some("network"), ended: 10, wait_ms: None, error: None };
+    breaker::report(&mut connection, &[down], &[], 1.0).await.expect("told").expect("nobody else decides");
+    for n in 0..5 {
+        put(pool, &format!("ann{n}@example.com")).await;
+    }
+    sqlx::query("delete from raw_ops.outbox").execute(pool).await.expect("deleted");
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(Worker::new(pool.clone(), outside.kinds(), WorkerConfig::default()).run(stop.clone()));
+    ledger::all_ended(pool, LIMIT).await;
+    wait::until("it is open again", LIMIT, || async { of_mails(pool).await.is_some_and(|breaker| breaker.state == "open") }).await;
+    assert_eq!(ledger::outcome(pool, "completed").await, 5);
+    put(pool, "ann@example.com").await;
+    wait::until("it closes", LIMIT, || async { of_mails(pool).await.is_some_and(|breaker| breaker.state == "closed") }).await;
+    stop.cancel();
+    worker.await.expect("the worker does not panic").expect("its configuration is right");
+    assert_eq!(outside.customerio.message_count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mails_of_unknown_outcome_open_the_breaker_although_their_jobs_end_well() {
     let (db, outside) = (Database::new().await, Outside::start().await);
     let pool = db.pool();

@@ -35,6 +35,25 @@ impl Job for CallAndWait {
     }
 }
 
+/// Would call the system, if there were anything to call for: then it is done, or sleeps.
+#[derive(Serialize, Deserialize)]
+pub struct NoCall {
+    pub snoozes: bool,
+}
+
+impl Job for NoCall {
+    const KIND: &'static str = "test.no_call";
+    const CALLS: Option<&'static str> = Some(SYSTEM);
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        if self.snoozes {
+            return Ok(Outcome::Snooze(Duration::from_hours(1)));
+        }
+        run.called_nothing();
+        Ok(Outcome::done())
+    }
+}
+
 impl Job for Call {
     const KIND: &'static str = "test.call";
     const CALLS: Option<&'static str> = Some(SYSTEM);

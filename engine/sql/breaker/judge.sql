@@ -1,8 +1,9 @@
 -- Open, close or put off the breakers of systems $1, which lock.sql has locked, by what count.sql has counted, and by what was
 -- heard since: attempts of system $2[n] failed in category $3[n], the last with error $5[n], and the other side asked for
--- $4[n] ms. Probes that ended: of system $6[n], job $7[n], attempt $8[n], answered ($9[n]) or failed in category $10[n]; of one that is
--- lost, neither. $11: what cool-downs are multiplied by, some 0.75 to 1.25.
--- Only what failed after a breaker was closed opens it again. A probe that says nothing is followed by another a second later.
+-- $4[n] ms. Probes that ended: of system $6[n], job $7[n], attempt $8[n] was answered, failed in category $10[n], made no call or says
+-- nothing ($9[n]). $11: what cool-downs are multiplied by, some 0.75 to 1.25.
+-- Only what failed after a breaker was closed opens it again. A probe that made no call is followed by another at once, since nothing was
+-- asked of the system; one that says nothing, a second later.
 -- Returns what changed its state.
 -- Locks: the breakers. Caller: store/breaker.rs
 with clock as materialized (
@@ -16,9 +17,9 @@ heard as materialized (
     group by b.system
 ),
 told as materialized (
-    select b.system, case when u.answered then 'answered' when u.category = any (b.categories) then 'failed' else 'nothing' end as word
+    select b.system, case when u.finding = 'failed' and not u.category = any (b.categories) then 'nothing' else u.finding end as word
     from engine.breaker b
-    join unnest($6::text[], $7::bigint[], $8::integer[], $9::boolean[], $10::text[]) u (system, job_id, attempt, answered, category)
+    join unnest($6::text[], $7::bigint[], $8::integer[], $9::text[], $10::text[]) u (system, job_id, attempt, finding, category)
         on u.system = b.system and u.job_id = b.probe_job and u.attempt = b.probe_attempt
     where b.system = any ($1) and b.state = 'half_open'
 ),
@@ -37,6 +38,7 @@ verdict as materialized (
             when b.state = 'open' then case when h.wait_ms > 0 then 'wait' end
             when t.word = 'answered' then 'close'
             when t.word = 'failed' then 'open'
+            when t.word = 'no_call' then 'at once'
             when t.word = 'nothing' then 'again'
         end as act
     from engine.breaker b
@@ -47,12 +49,13 @@ verdict as materialized (
 ),
 changed as (
     update engine.breaker b
-    set state = case v.act when 'open' then 'open' when 'again' then 'open' when 'close' then 'closed' else b.state end,
+    set state = case v.act when 'open' then 'open' when 'at once' then 'open' when 'again' then 'open' when 'close' then 'closed' else b.state end,
         since = case when v.act = 'close' or (v.act = 'open' and b.state = 'closed') then v.at else b.since end,
         closings = b.closings + case v.act when 'close' then 1 else 0 end,
         openings = case v.act when 'open' then b.openings + 1 when 'close' then 0 else b.openings end,
         probe_at = case v.act
             when 'open' then v.at + greatest(v.wait_ms, v.cooldown_ms) * interval '1 millisecond'
+            when 'at once' then v.at
             when 'again' then v.at + interval '1 second'
             when 'wait' then greatest(b.probe_at, v.at + v.wait_ms * interval '1 millisecond')
             when 'close' then null

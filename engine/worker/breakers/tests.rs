@@ -76,9 +76,10 @@ fn a_probe_is_told_of_by_itself() {
     let probe = Claimed { probe: true, ..job(start) };
     breakers.note(MAIL, &probe, start, failed(2));
     breakers.note(MAIL, &probe, start, Word::Answered);
+    breakers.note(MAIL, &probe, start, Word::NoCall);
     let known = breakers.known();
-    let probed: Vec<_> = known.probed.iter().map(|probed| (probed.job_id, probed.answered, probed.category)).collect();
-    assert_eq!(probed, [(JobId(7), false, Some("upstream")), (JobId(7), true, None)]);
+    let probed: Vec<_> = known.probed.iter().map(|probed| (probed.job_id, probed.finding)).collect();
+    assert_eq!(probed, [(JobId(7), Finding::Failed("upstream")), (JobId(7), Finding::Answered), (JobId(7), Finding::NoCall)]);
     assert_eq!((known.ends.len(), known.ends[0].ended, known.ends[0].wait_ms), (1, 0, Some(2000)));
 }
 
@@ -92,13 +93,14 @@ fn what_a_handler_says_of_its_call_comes_before_how_its_attempt_ended() {
     assert!(matches!(Word::of(Some(&done), failed(ours)), Word::Nothing), "the engine's own database was away");
     assert!(matches!(Word::of(Some(&Verdict::Released), None), Word::Nothing));
     assert!(matches!(Word::of(None, None), Word::Nothing));
+    assert!(matches!(Word::of(Some(&done), Some(Said::NoCall)), Word::NoCall), "there was nothing to do");
 }
 
 #[test]
 fn an_attempt_that_ends_before_its_job_is_done_says_what_its_calls_said() {
     let waiting = Verdict::Waiting(Suspension::Event(None));
     for early in [&waiting, &Verdict::Snoozed(1), &Verdict::Cancelled("not wanted".into())] {
-        assert!(matches!(Word::of(Some(early), None), Word::Nothing), "whether it called is not known");
+        assert!(matches!(Word::of(Some(early), None), Word::NoCall), "who calls and ends so says what he heard");
         assert!(matches!(Word::of(Some(early), Some(Said::Answered)), Word::Answered));
     }
     let later = Verdict::Failed { category: Category::Upstream, message: "down".into(), retry_after_ms: None };
