@@ -4339,6 +4339,12 @@ $$;
 comment on function engine.forget_letters(integer) is 'Forgets dead letters that engine.retention lets go.';
 
 create function engine.give_back(jobs bigint[]) returns integer
+language sql
+as $$
+    select engine.give_back($1, array_fill(0::bigint, array[coalesce(cardinality($1), 0)]))
+$$;
+
+create function engine.give_back(jobs bigint[], floors bigint[]) returns integer
 language plpgsql
 set enable_seqscan = off
 as $$
@@ -4346,14 +4352,20 @@ declare
     moved integer;
 begin
     with freed as materialized (
-        select s.ctid as slot, s.limit_key, s.n, row_number() over (partition by s.limit_key order by s.n) as turn
-        from (select ctid, limit_key, n from engine.slot where job_id = any (give_back.jobs) for update) s
+        select s.ctid as slot, s.limit_key, s.n, s.floor, row_number() over (partition by s.limit_key order by s.n) as turn
+        from (select s.ctid, s.limit_key, s.n, u.floor
+              from unnest(give_back.jobs, give_back.floors) u (job_id, floor)
+              join engine.slot s on s.job_id = u.job_id
+              for update of s) s
+    ),
+    special as materialized (
+        select not engine.keys_are_alike((select max(n) from freed)) as some_are
     ),
     usable as materialized (
-        select f.limit_key, count(*) as places
-        from (select k.limit_key, l.cap from (select distinct limit_key from freed) k
-              cross join lateral engine.limit_of_key(k.limit_key) l where l.rate is null) c
-        join freed f on f.limit_key = c.limit_key and f.n <= c.cap
+        select f.limit_key, count(*) as places, case when bool_and(f.floor > 0) then max(f.floor) else 0 end as floor
+        from freed f
+        left join lateral (select * from engine.limit_of_key(f.limit_key) where (select some_are from special)) l on true
+        where l.cap is null or (l.rate is null and f.n <= l.cap)
         group by f.limit_key
     ),
     heads as materialized (
@@ -4361,11 +4373,23 @@ begin
             row_number() over (partition by u.limit_key order by h.position) as turn
         from usable u
         cross join lateral (
-            select w.ctid as place, w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
-            where w.limit_key = u.limit_key
-            order by w.position
+            select * from (
+                select w.ctid as place, w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
+                where w.limit_key = u.limit_key and w.position > u.floor
+                order by w.position
+                limit u.places
+                for update skip locked
+            ) above
+            union all
+            -- What was given back, or was committed late, if nothing else is there.
+            select * from (
+                select w.ctid, w.position, w.job_id, w.lane_id, w.attempt from engine.waiting w
+                where w.limit_key = u.limit_key and w.position <= u.floor
+                order by w.position
+                limit u.places
+                for update skip locked
+            ) below
             limit u.places
-            for update skip locked
         ) h
     ),
     handed as (
@@ -4393,6 +4417,7 @@ begin
     return moved;
 end
 $$;
+comment on function engine.give_back(bigint[],bigint[]) is 'Hands the slots of these jobs to the next of their keys. Floors: above which position of its line each key is looked at first; 0 for none.';
 
 create function engine.hold_breaker(system text, held text, asked_by text, reason text DEFAULT NULL::text) returns boolean
 language plpgsql security definer
@@ -4590,6 +4615,15 @@ set search_path = pg_catalog, pg_temp
 as $$
     select coalesce((select engine.now() - r.kept from engine.retention r where r.what = $1), '-infinity')
 $$;
+
+create function engine.keys_are_alike(top integer) returns boolean
+language sql stable
+as $$
+    select $1 <= 100
+        and not exists (select from engine.limit_setting s where s.scope = 'key' and (s.rate is not null or s.in_order or s.cap < $1))
+        and not exists (select from engine.paused p where p.scope = 'key')
+$$;
+comment on function engine.keys_are_alike(integer) is 'Whether each limit key may have slots up to this number, and none is paused, has a rate or keeps its order.';
 
 create function engine.lane_of(queue text, kind text, priority smallint) returns integer
 language plpgsql
@@ -10831,10 +10865,12 @@ grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runt
 grant execute on function engine.forget_ended(integer) to rawops_runtime;
 grant execute on function engine.forget_letters(integer) to rawops_runtime;
 grant execute on function engine.give_back(bigint[]) to rawops_runtime;
+grant execute on function engine.give_back(bigint[],bigint[]) to rawops_runtime;
 grant execute on function engine.hold_breaker(text,text,text,text) to rawops_operator;
 grant execute on function engine.hold_unique_key(text,text,bigint,boolean,boolean,interval,interval,interval) to rawops_runtime;
 grant execute on function engine.is_running(bigint) to rawops_runtime;
 grant execute on function engine.kept_since(text) to rawops_runtime;
+grant execute on function engine.keys_are_alike(integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
 grant execute on function engine.limit_of_key(text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.measure_figures(integer) to rawops_ingest, rawops_runtime;

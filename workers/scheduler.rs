@@ -117,7 +117,9 @@ impl Scheduler {
             if let Err(error) = self.write_down(counts).await {
                 tracing::warn!(%error, "cron_jobs_metadata is not up to date, trying again");
             }
-            shutdown.run_until_cancelled(tokio::time::sleep(self.config.tick)).await;
+            if !counts.behind {
+                shutdown.run_until_cancelled(tokio::time::sleep(self.config.tick)).await;
+            }
         }
         self.engine.resign().await;
     }

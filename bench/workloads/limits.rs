@@ -18,8 +18,6 @@ use crate::{
 /// Keys that the jobs are spread over, and the cap of each.
 const KEYS: usize = 1000;
 const CAP: i32 = 10;
-/// Jobs of a round, as a share of a drain's.
-const SHARE: usize = 2;
 
 pub const PLAIN: &str = "drain without a limit (jobs/s)";
 pub const KEYED: &str = "drain of 1,000 keys, 10 at once of each (jobs/s)";
@@ -38,7 +36,7 @@ pub async fn measure(stage: &Stage, figures: &mut Figures) -> anyhow::Result<()>
 }
 
 async fn rate(stage: &Stage, keyed: bool) -> anyhow::Result<f64> {
-    let jobs = stage.options.jobs / SHARE;
+    let jobs = stage.options.jobs;
     stage.empty().await?;
     enqueue::fill(stage, jobs, |n| {
         let job = NewJob::of(&NoOp { n })?;

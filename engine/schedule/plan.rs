@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::{Misfire, Timetable};
 
-/// The most occurrences that one look fires of one schedule; the next look goes on.
-const A_LOOK: usize = 200;
+/// The most occurrences that one look fires of one schedule, so that none waits long for another that is far behind; the next look goes
+/// on.
+pub(super) const A_LOOK: usize = 10;
 
 /// One occurrence to deal with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

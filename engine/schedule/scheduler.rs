@@ -74,6 +74,8 @@ pub struct Counts {
     pub let_go: usize,
     /// Schedules that cannot fire; the others did.
     pub failed: usize,
+    /// Whether more was due than one look deals with.
+    pub behind: bool,
 }
 
 impl Counts {
@@ -110,8 +112,9 @@ impl Scheduler {
     /// Fires until `shutdown`, then lets another lead at once. A database that is away is waited for.
     pub async fn run(mut self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
-            self.look().await;
-            shutdown.run_until_cancelled(tokio::time::sleep(self.config.tick)).await;
+            if !self.look().await.behind {
+                shutdown.run_until_cancelled(tokio::time::sleep(self.config.tick)).await;
+            }
         }
         self.resign().await;
     }
@@ -229,14 +232,17 @@ impl Scheduler {
         if row.buffered.is_some() {
             counts.add(hand.release_buffered().await?);
         }
-        for due in plan::due(&timetable, row.done_to.min(now), now, self.config.grace, settings.misfire) {
+        let due = plan::due(&timetable, row.done_to.min(now), now, self.config.grace, settings.misfire);
+        let is_behind = due.len() >= plan::A_LOOK;
+        for due in due {
             let dealt = hand.deal(due).await?;
             if dealt == Dealt::Undone {
-                break;
+                return Ok(());
             }
             tracing::info!(schedule = schedule.name, occurrence = %due.at, ?dealt, "dealt with an occurrence");
             counts.add(dealt);
         }
+        counts.behind |= is_behind;
         Ok(())
     }
 

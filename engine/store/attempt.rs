@@ -36,6 +36,8 @@ pub struct Ended {
     pub permitted: bool,
     /// Whether it is one of a run, of which only the last has the slot.
     pub in_run: bool,
+    /// Up to which position the line of its key was taken with it; 0 where nobody knows.
+    pub taken_to: i64,
     /// What came of it.
     pub verdict: Verdict,
 }
@@ -147,6 +149,7 @@ pub async fn complete(
         .bind(ended.iter().filter(|end| end.limited).map(|end| end.job_id).collect::<Vec<_>>())
         .bind(ended.iter().filter(|end| end.permitted).map(|end| end.job_id).collect::<Vec<_>>())
         .bind(ended.iter().filter(|end| end.permitted).map(|end| end.claim_id).collect::<Vec<_>>())
+        .bind(ended.iter().filter(|end| end.limited).map(|end| end.taken_to).collect::<Vec<_>>())
         .fetch_all(connection);
     around("attempt/complete", completing).await
 }
@@ -174,6 +177,7 @@ pub async fn complete_one(
         limited: true,
         permitted: true,
         in_run: false,
+        taken_to: 0,
         verdict: Verdict::Completed(output.clone()),
     };
     Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())

@@ -92,6 +92,8 @@ pub struct Claimed {
     pub followers: Vec<Self>,
     /// Whether it is one of a run: of those only the last has the slot.
     pub in_run: bool,
+    /// Up to which position the line of its key was taken with it; 0 where nobody knows.
+    pub taken_to: i64,
 }
 
 impl Claimed {
@@ -113,6 +115,7 @@ impl Claimed {
             limited: self.limited,
             permitted: self.permitted,
             in_run: self.in_run,
+            taken_to: self.taken_to,
             verdict,
         }
     }

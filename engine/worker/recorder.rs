@@ -32,6 +32,7 @@ pub(super) async fn close(session: &Session) {
         limited: false,
         permitted: false,
         in_run: false,
+        taken_to: 0,
         verdict: Verdict::Settled,
     };
     let _ = session.record.send(last).await;

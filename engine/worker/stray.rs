@@ -64,6 +64,7 @@ impl Strays {
                     limited: false,
                     permitted: true,
                     in_run: stray.in_runs,
+                    taken_to: 0,
                     verdict: Verdict::Released,
                 })
                 .await;

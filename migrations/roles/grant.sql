@@ -83,7 +83,7 @@ grant insert, update on raw_ops.api_tokens, engine.schedule to rawops_operator;
 grant update on engine.retention to rawops_operator;
 -- By the triggers that keep the policy.
 grant insert on engine.retry_policy_history to rawops_operator;
-grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key,
+grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key, engine.keys_are_alike,
     engine.rate_step, engine.rate_owed, engine.rate_left, engine.rate_after, engine.rate_wait, engine.checked_name to rawops_operator, rawops_reader;
 grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.requeue_letters, engine.discard_letter, engine.run_schedule,
     engine.pause_work, engine.resume_work, engine.hold_breaker, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch,

@@ -111,27 +111,30 @@ impl Model {
         }
     }
 
-    fn give_back(&mut self, job: JobId) {
+    /// Hands the slot of a job on, to the first that stands behind a position of the line, or to the first of all if none does.
+    fn give_back(&mut self, job: JobId, behind: i64) {
         let key = self.key_of(job);
         let Some(n) = key.slots.iter().find(|(_, holder)| **holder == job).map(|(n, _)| *n) else { return };
         key.slots.remove(&n);
-        let next = if n <= key.cap { key.queue.pop_first() } else { None };
-        if let Some((_, next)) = next {
+        let first = key.queue.range((behind, 1)..).chain(&key.queue).next().map(|(position, _)| *position);
+        let next = first.filter(|_| n <= key.cap).and_then(|position| key.queue.remove(&position));
+        if let Some(next) = next {
             key.slots.insert(n, next);
             self.put(next, "ready");
         }
     }
 
-    fn ends(&mut self, job: JobId, state: &'static str, in_run: bool) {
+    fn ends(&mut self, ended: &Claimed, state: &'static str) {
+        let job = ended.job_id;
         self.returned.insert(job);
-        if state == "ready" && in_run {
+        if state == "ready" && ended.in_run {
             self.line_up(job, true);
-            return self.give_back(job);
+            return self.give_back(job, 0);
         }
         self.put(job, state);
         let keeps = state == "ready" || (state == "scheduled" && self.key_of(job).in_order);
         if !keeps {
-            self.give_back(job);
+            self.give_back(job, if state == "completed" { ended.taken_to } else { 0 });
         }
     }
 
@@ -231,7 +234,7 @@ impl Walk {
             sqlx::query("rollback").execute(&mut *self.hand.connection).await.expect("lost");
         }
         self.record(&end).await;
-        self.model.ends(job.job_id, state, job.in_run);
+        self.model.ends(&job, state);
         said
     }
 
@@ -262,7 +265,7 @@ impl Walk {
         cancel_request::cancel(pool, job, "a test", None).await.expect("cancelled");
         self.model.key_of(job).queue.retain(|_, waiting| *waiting != job);
         self.model.put(job, "cancelled");
-        self.model.give_back(job);
+        self.model.give_back(job, 0);
         format!("cancel {job}")
     }
 
@@ -288,7 +291,7 @@ impl Walk {
         let slot = |model: &mut Model, job| model.key_of(job).slots.iter().find(|(_, holder)| **holder == job).map(|(n, _)| *n);
         in_line.sort_by_cached_key(|job| slot(&mut self.model, *job));
         for job in in_line {
-            self.model.give_back(job);
+            self.model.give_back(job, 0);
         }
     }
 

@@ -94,7 +94,7 @@ impl House {
         let (now, then) = (self.now().await, self.at(day, time));
         assert!(now <= then, "the clock is at {now} and would go back to {then}");
         clock::set(self.pool(), then).await;
-        self.scheduler.look().await;
+        while self.scheduler.look().await.behind {}
         self.settle().await;
     }
 

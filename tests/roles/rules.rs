@@ -148,7 +148,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("raw_ops.release_batch", &["rawops_runtime", "rawops_operator"]),
     Functions("raw_ops.retry_failed_webhooks raw_ops.sync_address_change", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions(
-        "engine.limit_of_key engine.rate_step engine.rate_owed engine.rate_left engine.rate_after engine.rate_wait engine.checked_name engine.error_categories engine.retry_policy_fault",
+        "engine.limit_of_key engine.keys_are_alike engine.rate_step engine.rate_owed engine.rate_left engine.rate_after engine.rate_wait engine.checked_name engine.error_categories engine.retry_policy_fault",
         &["rawops_runtime", "rawops_operator", "rawops_reader"],
     ),
     Functions("engine.stop_children engine.enqueue_unwind engine.inherit_steps", &[]),

@@ -1,7 +1,8 @@
 -- Record attempts that completed: $2 jobs, $3 attempts, $4 run time in microseconds, $5 outputs.
 -- $6 are the jobs among them that hold a unique key, $7 the claims whose jobs are now all finished, $8 the jobs made on
 -- behalf of another, among them children of workflows, $9 those that hold a slot of their limit key, which goes to the next
--- job of the key. $10 are those that may have permits of their queue or kind, and $11 their claims.
+-- job of the key. $10 are those that may have permits of their queue or kind, and $11 their claims. $12: up to which position
+-- the line of each of $9 was taken, 0 where nobody knows.
 -- Returns the attempts that were ended by somebody else before: their results came too late.
 -- Locks: attempt keys in job order; claims, skip locked; what engine.give_back locks. Caller: store/attempt.rs
 with given as materialized (
@@ -63,7 +64,10 @@ permits as (
     cross join lateral (select distinct setting_id from engine.permit where claim_id = e.claim_id) p
 ),
 given_back as materialized (
-    select engine.give_back(array(select job_id from done where job_id = any ($9))) where cardinality($9::bigint[]) > 0
+    select engine.give_back(array_agg(u.job_id), array_agg(u.floor))
+    from unnest($9::bigint[], $12::bigint[]) u (job_id, floor) join done d on d.job_id = u.job_id
+    where cardinality($9::bigint[]) > 0
+    having count(*) > 0
 )
 select job_id, attempt from given
 -- In this order: the slots are given back whether or not all attempts were recorded here.

@@ -55,42 +55,41 @@ seated as materialized (
 -- Most keys are plain, and to ask each for its limit would cost more than the run saves. A cap that was lowered leaves jobs in
 -- ready above it, which are to run out alone.
 special as materialized (
-    select exists (select from engine.limit_setting where scope = 'key'
-            and (rate is not null or in_order or cap < coalesce((select max(n) from seated), 1)))
-        or exists (select from engine.paused where scope = 'key') as some_are
-    where $12::integer[] is not null
+    select not engine.keys_are_alike(coalesce((select max(n) from seated), 1)) as some_are where $12::integer[] is not null
 ),
 key as materialized (
     select k.* from (
         select limit_key, min(lane_id) as lane_id, max(run) as run, max(n) as top, array_agg(job_id order by position) as heads from seated
         group by limit_key having min(lane_id) = max(lane_id)
     ) k
-    left join lateral engine.limit_of_key(k.limit_key) l on (select some_are from special)
+    left join lateral (select * from engine.limit_of_key(k.limit_key) where (select some_are from special)) l on true
     where l.cap is null or (l.cap > 0 and l.cap >= k.top and l.rate is null and not l.in_order)
 ),
 follower as materialized (
-    select w.place, w.position, w.job_id, w.lane_id, w.attempt, k.heads[(w.turn - 1) % cardinality(k.heads) + 1] as head
+    select w.place, w.position, w.job_id, w.lane_id, w.attempt, k.heads[(w.turn - 1) % cardinality(k.heads) + 1] as head,
+        w.turn > w.number - cardinality(k.heads) as is_last
     from key k
     cross join lateral (
-        select f.*, row_number() over (order by f.position) as turn,
-            bool_and(f.lane_id = k.lane_id and f.attempt = 1) over (order by f.position) as alike
+        select t.*, count(*) over () as number
         from (
-            select ctid as place, position, job_id, lane_id, attempt from engine.waiting
-            where limit_key = k.limit_key
-            order by position
-            limit cardinality(k.heads) * (k.run - 1)
-            for update skip locked
-        ) f
+            select f.*, row_number() over (order by f.position) as turn,
+                bool_and(f.lane_id = k.lane_id and f.attempt = 1) over (order by f.position) as alike
+            from (
+                select ctid as place, position, job_id, lane_id, attempt from engine.waiting
+                where limit_key = k.limit_key
+                order by position
+                limit cardinality(k.heads) * (k.run - 1)
+                for update skip locked
+            ) f
+        ) t
+        where t.alike
     ) w
-    where w.alike
 ),
 left_line as (
     delete from engine.waiting where ctid = any (array(select place from follower))
 ),
 reseated as (
-    update engine.slot s set job_id = r.last
-    from (select head, (array_agg(job_id order by position desc))[1] as last from follower group by head) r
-    where s.job_id = r.head
+    update engine.slot s set job_id = f.job_id from follower f where f.is_last and s.job_id = f.head
 ),
 taken as materialized (
     select lane_id, position, job_id, attempt, null::bigint as head from picked

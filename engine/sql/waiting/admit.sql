@@ -1,6 +1,7 @@
 -- Let the jobs at the head of the queues of keys $1 into ready, as many as their keys have free slots and, where they have
 -- a rate, as it has left, each with its slot; at most $2, in the order in which they came.
--- Only the holder of the lock of lock.sql makes slots; those that end jobs hand them on or delete them. Returns how many.
+-- Only the holder of the lock of lock.sql makes slots; those that end jobs hand them on or delete them. Returns how many, and where the
+-- last of them stands.
 -- Locks: heads of waiting, skip locked; new slots in key order. Index: waiting_turn, slot_pkey. Caller: store/waiting.rs
 with asked as materialized (
     select k.limit_key, l.cap,
@@ -37,11 +38,15 @@ heads as materialized (
     ) h
 ),
 free as materialized (
-    select a.limit_key, g.n, row_number() over (partition by a.limit_key order by g.n) as turn
+    select a.limit_key, f.n, row_number() over (partition by a.limit_key order by f.n) as turn
     from asked a
-    cross join lateral generate_series(1, a.cap) g (n)
-    where a.limit_key in (select limit_key from heads)
-      and not exists (select from engine.slot s where s.limit_key = a.limit_key and s.n = g.n)
+    join (select limit_key, count(*) as number from heads group by limit_key) h on h.limit_key = a.limit_key
+    cross join lateral (
+        -- As many as are wanted, one by one: a key may have many.
+        select g.n from (select generate_series(1, a.cap) as n) g
+        where not exists (select from engine.slot s where s.limit_key = a.limit_key and s.n = g.n offset 0)
+        limit h.number
+    ) f
 ),
 seated as (
     insert into engine.slot (limit_key, n, job_id)
@@ -61,9 +66,11 @@ entered as (
     from heads h
     where h.job_id in (select job_id from seated)
     order by h.position
-    returning 1
+    returning lane_id, position
 ),
 woken as (
     select engine.wake() from (select 1 from entered limit 1) any_entered
 )
-select (select count(*) from entered) as admitted, (select count(*) from woken) as woken
+select (select count(*) from entered) as jobs, l.lane_id, l.position, (select count(*) from woken) as woken
+from (select 1) one
+left join (select lane_id, position from entered order by position desc limit 1) l on true

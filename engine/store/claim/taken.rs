@@ -101,7 +101,7 @@ fn in_runs(claimed: impl ExactSizeIterator<Item = (Option<JobId>, Claimed)>) -> 
             None => head.limited = false,
         }
         head.in_run = true;
-        head.followers.push(Claimed { in_run: true, ..job });
+        head.followers.push(Claimed { in_run: true, taken_to: job.position, ..job });
     }
     jobs
 }
