@@ -142,8 +142,8 @@ async fn a_schedule_that_is_far_behind_does_not_keep_the_others_waiting() {
     let db = database().await;
     let every_second =
         |name| Schedule::of::<Tick>(name, "* * * * * *", London, "For testing").overlap(Overlap::Allow).misfire(Misfire::All(1000));
-    let schedules = [every_second("first"), every_second("second")];
-    let mut scheduler = scheduler(&db, &schedules);
+    let two = [every_second("first"), every_second("second")];
+    let mut scheduler = scheduler(&db, &two);
     look(&mut scheduler, half_past(0)).await;
     let later = half_past(0) + TimeDelta::seconds(25);
     let done = async || -> Vec<DateTime<Utc>> {
