@@ -11,6 +11,7 @@ use clap::Parser;
 use ordeal::{
     coverage::Coverage,
     faults::Class,
+    namespace,
     process::{self, place::Target},
     results::{Line, Origin, Ran, Results, Setting},
     run::{self, Settings},
@@ -36,7 +37,7 @@ struct Arguments {
     /// How long load and faults go on in each run.
     #[arg(long = "for", default_value = "30s", value_parser = humantime::parse_duration)]
     time: Duration,
-    /// What strikes: all, none, or classes with commas between them.
+    /// What strikes: all that this machine allows, none, or classes with commas between them.
     #[arg(long, default_value = "all")]
     faults: String,
     /// The middle of the pause of one hand between two faults of processes.
@@ -175,7 +176,7 @@ const fn planted(arguments: &Arguments) -> Option<&String> {
 async fn try_inputs(arguments: &Arguments, times: u64) -> anyhow::Result<()> {
     let root = std::path::absolute(&arguments.folder)?;
     std::fs::create_dir_all(&root)?;
-    let server = Arc::new(Server::start(&root.join("server"), false).await?);
+    let server = Arc::new(Server::start(&root.join("server"), &[]).await?);
     tries::inputs(&server, arguments.seed, times, arguments.results.as_deref()).await
 }
 
@@ -199,8 +200,8 @@ async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {
         return touches_all(arguments, 0, &Coverage::default());
     }
     std::fs::create_dir_all(&root)?;
-    let standby = classes(&arguments.faults)?.contains(&Class::Promotion);
-    let server = Arc::new(Server::start(&root.join("server"), standby).await?);
+    println!("{}", namespace::notice());
+    let server = Arc::new(Server::start(&root.join("server"), &classes(arguments)?).await?);
     let (mut coverage, mut is_clean) = (Coverage::default(), true);
     let runs = left.len();
     for seed in left {
@@ -245,7 +246,7 @@ fn run_beside(arguments: &Arguments) -> anyhow::Result<bool> {
 /// Whether the series has touched all that one of its length must: by the journal, which has what was run before, or else by
 /// what was run here.
 fn touches_all(arguments: &Arguments, runs: usize, coverage: &Coverage) -> anyhow::Result<bool> {
-    let everything = classes(&arguments.faults)?.len() == Class::ALL.len() && arguments.places.is_empty();
+    let everything = classes(arguments)? == Class::here() && arguments.places.is_empty();
     if !everything || planted(arguments).is_some() {
         return Ok(true);
     }
@@ -281,7 +282,7 @@ fn settings(arguments: &Arguments, seed: u64, root: &Path) -> anyhow::Result<Set
         time: arguments.time,
         pause: arguments.pause,
         server_pause: arguments.server_pause,
-        classes: classes(&arguments.faults)?,
+        classes: classes(arguments)?,
         targets: arguments.places.clone(),
         rate: arguments.rate,
         drain: arguments.drain,
@@ -290,10 +291,6 @@ fn settings(arguments: &Arguments, seed: u64, root: &Path) -> anyhow::Result<Set
     })
 }
 
-fn classes(text: &str) -> anyhow::Result<Vec<Class>> {
-    match text {
-        "all" => Ok(Class::ALL.to_vec()),
-        "none" => Ok(Vec::new()),
-        names => names.split(',').map(|name| name.trim().parse().map_err(anyhow::Error::msg)).collect(),
-    }
+fn classes(arguments: &Arguments) -> anyhow::Result<Vec<Class>> {
+    Class::named(&arguments.faults).map_err(anyhow::Error::msg)
 }

@@ -8,7 +8,7 @@ use std::{
 use engine::failpoint::STATEMENTS;
 
 use crate::{
-    facts::Facts,
+    facts::{Facts, Pause},
     features::Feature,
     ledger::Deed,
     model::{End, foresee},
@@ -59,6 +59,9 @@ const PLAYED: [&str; 39] = [
     "worker/sleep",
 ];
 
+/// The way of a worker that is partitioned; only runs with network namespaces have it.
+const CUT_OFF: &str = "cut off from the server past its lease";
+
 /// What was touched, by one run or by several.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
@@ -95,7 +98,8 @@ impl Coverage {
     pub fn missing_in_short(&self) -> Vec<String> {
         let must = |missing: &String| match missing.strip_prefix("place: ") {
             Some(place) => PLAYED.iter().any(|statement| place.strip_suffix(" before").or(place.strip_suffix(" after")) == Some(statement)),
-            None => !["way: released", "way: lost while alone"].contains(&missing.as_str()),
+            None => !["way: released", "way: lost while alone", "way: cut off from the server for less than its lease"]
+                .contains(&missing.as_str()),
         };
         self.missing().into_iter().filter(must).collect()
     }
@@ -105,6 +109,9 @@ impl Coverage {
         let mut table = format!("places reached: {} of {}\n", self.places.len(), STATEMENTS.len() * 2);
         for (way, times) in &self.ways {
             writeln!(table, "{times:>9}  {way}").expect("a string takes text");
+        }
+        if !self.ways.contains_key(CUT_OFF) {
+            table += "   ABSENT  network namespaces: no worker could be partitioned\n";
         }
         for missing in self.missing() {
             writeln!(table, "  MISSING  {missing}").expect("a string takes text");
@@ -149,6 +156,11 @@ fn ways(facts: &Facts) -> BTreeMap<String, usize> {
         ("fired by the clock", facts.occurrences.len()),
         ("webhook became an order", facts.orders.len()),
     ]);
+    if facts.apart > 0 {
+        let cut: Vec<Pause> = Pause::of(&facts.lives).into_iter().filter(|pause| pause.is_cut).collect();
+        let past = cut.iter().filter(|pause| pause.is_past_lease).count();
+        ways.extend([(CUT_OFF, past), ("cut off from the server for less than its lease", cut.len() - past)]);
+    }
     ways.extend(features(facts).into_iter().map(|(feature, times)| (feature.line().what, times)));
     ways.into_iter().map(|(way, times)| (way.to_owned(), times)).collect()
 }
@@ -184,4 +196,21 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
     add(Feature::CancelBatch, cancelled);
     add(Feature::HoldKey, facts.acts.iter().filter(|act| matches!(act.what, Deed::FreeKey(_))).count());
     used
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_says_whether_any_worker_could_be_partitioned() {
+        let of = |ways: &[(&str, usize)]| Coverage {
+            ways: ways.iter().map(|(way, times)| ((*way).into(), *times)).collect(),
+            ..Coverage::default()
+        };
+        assert!(of(&[("lost", 1)]).table().contains("ABSENT  network namespaces"));
+        assert!(!of(&[(CUT_OFF, 3)]).table().contains("ABSENT"));
+        let never = of(&[(CUT_OFF, 0)]);
+        assert!(never.missing_in_short().contains(&format!("way: {CUT_OFF}")), "{}", never.table());
+    }
 }

@@ -1,5 +1,6 @@
 //! All that is known of a run when it has ended: the database on one side, the ledger and the witnesses on the other.
 
+mod pauses;
 mod rows;
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,6 +18,7 @@ use crate::{
     witness::Word,
 };
 
+pub use pauses::Pause;
 pub use rows::{Attempt, Effect, Hook, Job, Letter, Observed, Occurrence, Order, Outgoing, Worker};
 
 /// All that is known.
@@ -63,6 +65,8 @@ pub struct Facts {
     pub outbox: Vec<Outgoing>,
     /// The marks of the mails that arrived outside, in order.
     pub mails_out: Vec<String>,
+    /// How many workers lived in namespaces of their own.
+    pub apart: usize,
     /// Whether the fleet was of two versions.
     pub mixed: bool,
     /// The jobs of two versions that were acknowledged.
@@ -150,6 +154,7 @@ impl Facts {
                 .iter()
                 .filter_map(|mail| mail.header("X-Rawops-Message").map(ToString::to_string))
                 .collect(),
+            apart: stage.fleet.apart(),
             mixed: stage.fleet.is_mixed(),
             shaped: journal::read(&stage.folder, "shaped.")?,
             faults: journal::read(&stage.folder, "faults.")?,

@@ -24,6 +24,7 @@ pub mod journal;
 pub mod kinds;
 pub mod ledger;
 pub mod model;
+pub mod namespace;
 pub mod nemesis;
 mod node;
 #[cfg(any(test, feature = "planted"))]

@@ -1,5 +1,5 @@
-//! The nemesis: strikes as the seed says. Two hands strike processes and one the server, each by its own plan, so that
-//! faults begin and heal in any order.
+//! The nemesis: strikes as the seed says. Two hands strike processes, one the server, and one the wires of workers that
+//! have their own, each by its own plan, so that faults begin and heal in any order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     chance::{Purpose, stream, weighted},
     clock,
-    faults::Class,
+    faults::{Class, Hand},
     ledger::Fault,
     process::place::Target,
     stage::Stage,
 };
 
-/// The hands that strike processes.
-const HANDS: u64 = 2;
+/// The hands. Each has a stream of its own, by its place here.
+const HANDS: [Hand; 4] = [Hand::Processes, Hand::Processes, Hand::Server, Hand::Wires];
 
 /// How it strikes.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// The middle of the pause of one hand between two faults of processes.
     pub pause: Duration,
-    /// The same of the server.
+    /// The same of the server, and of the wires.
     pub server_pause: Duration,
 }
 
@@ -37,28 +37,25 @@ pub struct Plan {
 /// # Errors
 /// When a fault cannot be healed, or the ledger cannot be written.
 pub async fn run(stage: Arc<Stage>, plan: Plan, stop: CancellationToken) -> anyhow::Result<()> {
-    let of = |server: bool| -> Vec<(Class, u32)> {
-        plan.classes.iter().filter(|class| class.is_of_server() == server).map(|class| (*class, class.weight())).collect()
-    };
-    let (processes, server) = (of(false), of(true));
     let plan = Arc::new(plan);
     let mut hands = JoinSet::new();
-    for hand in 0..HANDS {
-        hands.spawn(strike(stage.clone(), hand, processes.clone(), plan.clone(), stop.clone()));
+    for (place, hand) in HANDS.into_iter().enumerate() {
+        hands.spawn(strike(stage.clone(), place as u64, hand, plan.clone(), stop.clone()));
     }
-    hands.spawn(strike(stage, HANDS, server, plan, stop));
     while let Some(ended) = hands.join_next().await {
         ended??;
     }
     Ok(())
 }
 
-async fn strike(stage: Arc<Stage>, hand: u64, classes: Vec<(Class, u32)>, plan: Arc<Plan>, stop: CancellationToken) -> anyhow::Result<()> {
+async fn strike(stage: Arc<Stage>, place: u64, hand: Hand, plan: Arc<Plan>, stop: CancellationToken) -> anyhow::Result<()> {
+    let of_hand = plan.classes.iter().filter(|class| class.hand() == hand);
+    let classes: Vec<(Class, u32)> = of_hand.map(|class| (*class, class.weight())).collect();
     if classes.is_empty() {
         return Ok(());
     }
-    let pause = if hand < HANDS { plan.pause } else { plan.server_pause };
-    let mut random = stream(stage.seed, Purpose::Nemesis, hand);
+    let pause = if hand == Hand::Processes { plan.pause } else { plan.server_pause };
+    let mut random = stream(stage.seed, Purpose::Nemesis, place);
     loop {
         let wait = pause.mul_f64(random.random_range(0.3..1.7));
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {

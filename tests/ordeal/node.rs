@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     os::unix::fs::{DirBuilderExt, MetadataExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -16,8 +17,7 @@ use sqlx::{Connection, PgConnection};
 /// How long a server may take to answer after it was started.
 const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(20);
-const SETTINGS: [&str; 10] = [
-    "listen_addresses=",
+const SETTINGS: [&str; 9] = [
     "shared_buffers=128MB",
     "max_connections=300",
     "wal_level=replica",
@@ -29,8 +29,18 @@ const SETTINGS: [&str; 10] = [
     "unix_socket_permissions=0777",
 ];
 
+/// Where a server listens besides its socket.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// The port, which is a part of the socket's name too.
+    pub port: u16,
+    /// Addresses; none where nobody comes over a network.
+    pub addresses: Vec<Ipv4Addr>,
+}
+
 /// One server. It ends with this value, and with this process.
 pub struct Node {
+    listen: Listen,
     bindir: PathBuf,
     data: PathBuf,
     sockets: PathBuf,
@@ -43,7 +53,7 @@ impl Node {
     ///
     /// # Errors
     /// The file system's.
-    pub fn of(bindir: &Path, data: PathBuf) -> anyhow::Result<Self> {
+    pub fn of(bindir: &Path, data: PathBuf, listen: Listen) -> anyhow::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Short, because the path of a socket may not be long.
         let name = format!("ordeal-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -53,17 +63,22 @@ impl Node {
         let owner = fs::metadata(&data).unwrap_or(owner);
         chown(&sockets, Some(owner.uid()), Some(owner.gid()))?;
         let log = data.with_extension("log");
-        Ok(Self { bindir: bindir.into(), data, sockets, log, child: None })
+        Ok(Self { listen, bindir: bindir.into(), data, sockets, log, child: None })
     }
 
     /// The socket that it listens on.
     pub fn socket(&self) -> PathBuf {
-        self.sockets.join(".s.PGSQL.5432")
+        self.sockets.join(format!(".s.PGSQL.{}", self.listen.port))
     }
 
     /// The address of one of its databases.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost:5432/{database}?host={}", self.sockets.display())
+        format!("postgres://postgres@localhost:{}/{database}?host={}", self.listen.port, self.sockets.display())
+    }
+
+    /// Where it listens besides its socket.
+    pub const fn listen(&self) -> &Listen {
+        &self.listen
     }
 
     /// Starts it and waits until it answers. Sessions of a killed server may still be going: it is tried again.
@@ -75,7 +90,9 @@ impl Node {
         loop {
             if self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None))) {
                 let mut command = self.command("postgres")?;
-                command.arg("-D").arg(&self.data).arg("-k").arg(&self.sockets).args(["-p", "5432"]);
+                let addresses: Vec<String> = self.listen.addresses.iter().map(ToString::to_string).collect();
+                command.arg("-D").arg(&self.data).arg("-k").arg(&self.sockets).args(["-p", &self.listen.port.to_string()]);
+                command.arg("-c").arg(format!("listen_addresses={}", addresses.join(",")));
                 command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
                 self.child = Some(command.spawn().context("a server cannot be started")?);
             }
@@ -134,19 +151,20 @@ impl Node {
         Ok(())
     }
 
-    /// Makes a standby of it that answers, with its data in `data`.
+    /// Makes a standby of it that answers, with its data in `data`, and that listens elsewhere.
     ///
     /// # Errors
     /// When it cannot be copied, or the copy does not start.
-    pub async fn standby(&self, data: PathBuf) -> anyhow::Result<Self> {
+    pub async fn standby(&self, data: PathBuf, listen: Listen) -> anyhow::Result<Self> {
         let owner = fs::metadata(&self.data)?;
         fs::DirBuilder::new().mode(0o700).create(&data)?;
         chown(&data, Some(owner.uid()), Some(owner.gid()))?;
-        let mut standby = Self::of(&self.bindir, data)?;
+        let mut standby = Self::of(&self.bindir, data, listen)?;
         let mut copying = self.command("pg_basebackup")?;
         copying
             .arg("-h")
             .arg(&self.sockets)
+            .args(["-p", &self.listen.port.to_string()])
             .args(["-U", "postgres", "-R", "-X", "stream", "-c", "fast", "-N"])
             .arg("-D")
             .arg(&standby.data);

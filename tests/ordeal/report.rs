@@ -9,10 +9,10 @@ use std::{
 use crate::{
     checkers::Finding,
     coverage::Coverage,
-    facts::Facts,
+    facts::{Facts, Pause},
     faults::{Class, NOTHING},
     ledger::Fault,
-    process::child::LEASE,
+    process::{Life, child::LEASE},
     witness::What,
 };
 
@@ -33,7 +33,9 @@ pub struct Report {
     pub attempts: usize,
     /// Faults, by class.
     pub faults: BTreeMap<String, usize>,
-    /// Processes that were stopped past their lease and went on.
+    /// Workers that lived in namespaces of their own: where there were none, nothing could be partitioned.
+    pub apart: usize,
+    /// Processes that were stopped past their lease, or cut off, and went on.
     pub zombies: usize,
     /// Writes that were refused because the attempt was somebody else's.
     pub refused: usize,
@@ -44,6 +46,8 @@ pub struct Report {
     /// From the kill of a worker to the next attempt of each job that it lost then, in order. Only kills while the server
     /// was well, and jobs lost for the first time: suspects wait on purpose.
     pub recoveries: Vec<Duration>,
+    /// The same from when a worker was cut off from the server.
+    pub regained: Vec<Duration>,
     /// Webhooks that were accepted.
     pub webhooks: usize,
     /// What the checkers found.
@@ -75,11 +79,13 @@ impl Report {
             jobs: facts.jobs.iter().filter(|job| facts.end_of(job.id).is_some()).count(),
             attempts: facts.attempts.values().map(Vec::len).sum(),
             faults,
-            zombies: zombies(facts),
+            apart: facts.apart,
+            zombies: Pause::of(&facts.lives).iter().filter(|pause| pause.is_past_lease).count(),
             refused: facts.words.iter().filter(|word| word.what == What::Refused).count(),
             repeated: outside.len() - distinct,
             outside: outside.len(),
-            recoveries: recoveries(facts),
+            recoveries: recoveries(facts, "KILL"),
+            regained: recoveries(facts, "CUT"),
             webhooks: facts.accepted.len(),
             findings,
             coverage,
@@ -97,45 +103,37 @@ impl Report {
         self.faults.values().sum()
     }
 
+    /// How often a class struck, in words.
+    fn times(&self, class: Class) -> String {
+        match self.faults.get(class.as_str()) {
+            None if class == Class::Partition && self.apart == 0 => format!("{class} without namespaces"),
+            times => format!("{class} {}", times.copied().unwrap_or(0)),
+        }
+    }
+
     /// The class that had more than its share of the faults, if one had: then the draw is not what it should be.
     pub fn greedy(&self) -> Option<&str> {
         let most = self.faults.iter().max_by_key(|(_, times)| **times)?;
         (self.faults() > 10 && *most.1 as f64 > GREATEST_SHARE * self.faults() as f64).then_some(most.0)
     }
-
-    /// The recovery that so large a share of all was faster than.
-    pub fn recovery(&self, share: f64) -> Option<Duration> {
-        let place = ((self.recoveries.len() as f64 * share).ceil() as usize).clamp(1, self.recoveries.len().max(1)) - 1;
-        self.recoveries.get(place).copied()
-    }
 }
 
-fn zombies(facts: &Facts) -> usize {
-    let mut stopped: HashMap<u32, i64> = HashMap::new();
-    let mut zombies = 0;
-    for life in &facts.lives {
-        match life.what.as_str() {
-            "STOP" => {
-                stopped.insert(life.pid, life.at_us);
-            }
-            "CONT" => {
-                let since = stopped.remove(&life.pid);
-                // One that a place stopped was stopped for a part of its lease at least; only the signal is in the ledger.
-                zombies += usize::from(since.is_none_or(|since| life.at_us - since > LEASE.as_micros() as i64));
-            }
-            _ => (),
-        }
-    }
-    zombies
+/// The time that so large a share of all, which are in order, was faster than.
+fn quantile(times: &[Duration], share: f64) -> Option<Duration> {
+    let place = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len().max(1)) - 1;
+    times.get(place).copied()
 }
 
-fn recoveries(facts: &Facts) -> Vec<Duration> {
+/// From what befell a worker to the next attempt of each job that it lost then.
+fn recoveries(facts: &Facts, what: &str) -> Vec<Duration> {
     let mut begun: HashMap<(i64, i32), i64> = HashMap::new();
     for word in facts.words.iter().filter(|word| matches!(word.what, What::Started(_))) {
         begun.entry((word.job, word.attempt)).or_insert(word.at_us);
     }
-    let killed: HashMap<i64, i64> =
-        facts.lives.iter().filter(|life| life.what == "KILL").map(|life| (i64::from(life.pid), life.at_us)).collect();
+    let mut struck: HashMap<i64, Vec<&Life>> = HashMap::new();
+    for life in facts.lives.iter().filter(|life| life.what == what) {
+        struck.entry(i64::from(life.pid)).or_default().push(life);
+    }
     let pids: HashMap<i64, i64> = facts.workers.iter().filter_map(|worker| Some((worker.id, worker.pid?))).collect();
     let of_server = |class: &str| class.parse::<Class>().is_ok_and(Class::is_of_server);
     let outages: Vec<&Fault> = facts.faults.iter().filter(|fault| of_server(&fault.class)).collect();
@@ -145,11 +143,12 @@ fn recoveries(facts: &Facts) -> Vec<Duration> {
         .flatten()
         .filter(|attempt| attempt.outcome == "lost" && is_first_loss(facts, attempt.job_id, attempt.attempt))
         .filter_map(|lost| {
-            let killed_at = *killed.get(pids.get(&lost.worker_id?)?)?;
-            let again = *begun.get(&(lost.job_id, lost.attempt + 1))?;
-            let calm = !outages.iter().any(|fault| fault.begin_us < again && killed_at < fault.end_us + AFTERMATH);
-            // One that was lost to a pause before is not the kill's.
-            (calm && again > killed_at).then(|| Duration::from_micros((again - killed_at) as u64))
+            let of_worker = struck.get(pids.get(&lost.worker_id?)?)?;
+            let struck_us = of_worker.iter().rev().find(|life| life.at < lost.finished_at)?.at_us;
+            let again_us = *begun.get(&(lost.job_id, lost.attempt + 1))?;
+            let calm = !outages.iter().any(|fault| fault.begin_us < again_us && struck_us < fault.end_us + AFTERMATH);
+            // One that was lost to a pause before is not the blow's.
+            (calm && again_us > struck_us).then(|| Duration::from_micros((again_us - struck_us) as u64))
         })
         .collect();
     times.sort_unstable();
@@ -163,8 +162,7 @@ fn is_first_loss(facts: &Facts, job: i64, number: i32) -> bool {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}: {} jobs, {} attempts, {} webhooks in {:.0?}", self.seed, self.jobs, self.attempts, self.webhooks, self.took)?;
-        let classes: Vec<String> =
-            Class::ALL.iter().map(|class| format!("{class} {}", self.faults.get(class.as_str()).copied().unwrap_or(0))).collect();
+        let classes: Vec<String> = Class::ALL.iter().map(|class| self.times(*class)).collect();
         writeln!(
             f,
             "  faults: {} ({}); {} zombies, {} late writes refused",
@@ -174,12 +172,11 @@ impl fmt::Display for Report {
             self.refused
         )?;
         writeln!(f, "  effects outside: {}, {} of them again", self.outside, self.repeated)?;
-        if let (Some(middle), Some(high), Some(most)) = (self.recovery(0.5), self.recovery(0.99), self.recovery(1.0)) {
-            writeln!(
-                f,
-                "  from kill -9 to the next attempt: {} jobs, p50 {middle:.1?}, p99 {high:.1?}, max {most:.1?}",
-                self.recoveries.len()
-            )?;
+        for (from, times) in [("kill -9", &self.recoveries), ("cut off", &self.regained)] {
+            let at = |share| quantile(times, share);
+            if let (Some(middle), Some(high), Some(most)) = (at(0.5), at(0.99), at(1.0)) {
+                writeln!(f, "  from {from} to the next attempt: {} jobs, p50 {middle:.1?}, p99 {high:.1?}, max {most:.1?}", times.len())?;
+            }
         }
         for finding in &self.findings {
             let verdict = if finding.violations.is_empty() { "ok  " } else { "FAIL" };

@@ -85,7 +85,7 @@ impl Settings {
             seed,
             time: Duration::from_secs(30),
             drain: Duration::from_secs(150),
-            classes: Class::ALL.to_vec(),
+            classes: Class::here(),
             targets: Vec::new(),
             rate: 60.0,
             producers: 4,

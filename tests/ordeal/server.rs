@@ -1,23 +1,39 @@
 //! The PostgreSQL of runs: a primary, and perhaps a synchronous standby, to kill, to stop and to promote. Its address is a
 //! proxy's, so that it stays the same whoever is the primary.
 
+mod pristine;
+
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
-    process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
-use embedded::{Cluster, Options};
 use rustix::process::Signal;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::{Mutex, watch};
 
-use crate::{node::Node, proxy::Proxy};
+use pristine::{copy, pristine, template};
 
+use crate::{
+    faults::Class,
+    namespace::{self, Namespace},
+    node::{Listen, Node},
+    proxy::Proxy,
+    stage::free_port,
+};
+
+/// Part of a socket's name, where nobody comes over a network.
+const PORT: u16 = 5432;
+/// How many workers live in namespaces where they can be partitioned; the others are behind the proxy.
+const NAMESPACES: usize = 2;
 const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -29,6 +45,10 @@ pub struct Server {
     primary: watch::Sender<PathBuf>,
     next: AtomicU32,
     starts: std::sync::Mutex<Vec<DateTime<Utc>>>,
+    /// The port of every node, on addresses that nobody else has.
+    port: u16,
+    // After the nodes, which listen on their wires.
+    namespaces: Vec<Arc<Namespace>>,
 }
 
 struct Nodes {
@@ -47,26 +67,34 @@ pub struct Database {
 }
 
 impl Server {
-    /// Makes and starts it in a folder, with a migrated template; and a synchronous standby if one is wanted. Everything
-    /// that is committed is kept.
+    /// Makes and starts it in a folder, with a migrated template, and with what faults of these classes need: a synchronous
+    /// standby, namespaces. Everything that is committed is kept.
     ///
     /// # Errors
     /// When there is no PostgreSQL, or it does not start.
-    pub async fn start(folder: &Path, standby: bool) -> anyhow::Result<Self> {
+    pub async fn start(folder: &Path, classes: &[Class]) -> anyhow::Result<Self> {
         crate::process::place::watch_here();
         // The shop and the probes speak HTTP; another part of this process may have chosen already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (bindir, pristine) = pristine(folder).await?;
         let data = folder.join("node-0");
         copy(&pristine, &data)?;
-        let mut primary = Node::of(&bindir, data)?;
+        let namespaces = if classes.contains(&Class::Partition) { namespaces(folder, &data)? } else { Vec::new() };
+        let port = namespaces.first().map_or(Ok(PORT), |first| free_port(first.servers()[0]))?;
+        let mut primary = Node::of(&bindir, data, listen(port, &namespaces, 0))?;
         primary.start().await?;
         let (sender, socket) = watch::channel(primary.socket());
-        let front = Proxy::start(socket).await?;
-        let nodes = Mutex::new(Nodes { primary, standby: None, made: 0 });
-        let server =
-            Self { nodes, folder: folder.into(), front, primary: sender, next: AtomicU32::new(0), starts: std::sync::Mutex::default() };
-        if standby {
+        let server = Self {
+            nodes: Mutex::new(Nodes { primary, standby: None, made: 0 }),
+            folder: folder.into(),
+            front: Proxy::start(socket).await?,
+            primary: sender,
+            next: AtomicU32::new(0),
+            starts: std::sync::Mutex::default(),
+            port,
+            namespaces,
+        };
+        if classes.contains(&Class::Promotion) {
             server.attach(&mut *server.nodes.lock().await).await?;
         }
         Ok(server)
@@ -157,6 +185,16 @@ impl Server {
         self.front.port()
     }
 
+    /// The namespaces from which the primary can be reached: none where no fault needs them.
+    pub fn namespaces(&self) -> &[Arc<Namespace>] {
+        &self.namespaces
+    }
+
+    /// The address of a database, from a namespace.
+    pub fn direct_url(&self, database: &str) -> String {
+        format!("postgres://postgres@{}:{}/{database}?sslmode=disable", namespace::PRIMARY, self.port)
+    }
+
     /// The folder of its nodes' logs.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -185,6 +223,9 @@ impl Server {
         connection.execute("alter system set synchronous_standby_names = ''").await?;
         connection.execute("select pg_reload_conf()").await?;
         self.primary.send_replace(nodes.primary.socket());
+        for (namespace, address) in self.namespaces.iter().zip(&nodes.primary.listen().addresses) {
+            namespace.leads_to(*address)?;
+        }
         let down = begun.elapsed();
         old.remove();
         self.attach(&mut nodes).await?;
@@ -197,7 +238,8 @@ impl Server {
         let data = self.folder.join(format!("node-{}", nodes.made));
         // Left by a run that was killed.
         let _ = fs::remove_dir_all(&data);
-        nodes.standby = Some(nodes.primary.standby(data).await?);
+        let listen = listen(self.port, &self.namespaces, nodes.made);
+        nodes.standby = Some(nodes.primary.standby(data, listen).await?);
         let mut connection = PgConnection::connect(&nodes.primary.url("postgres")).await?;
         connection.execute("alter system set synchronous_standby_names = '*'").await?;
         connection.execute("select pg_reload_conf()").await?;
@@ -227,47 +269,15 @@ impl Server {
     }
 }
 
-/// The programs of the server, and a data folder with the template, which no run writes to.
-async fn pristine(folder: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
-    let options = Options::kept(folder);
-    let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options)).await??;
-    migrate(&cluster).await?;
-    let (bindir, data) = (cluster.bindir().to_path_buf(), cluster.data_dir().to_path_buf());
-    tokio::task::spawn_blocking(move || cluster.stop()).await??;
-    Ok((bindir, data))
+/// Namespaces for workers, who may come to the server with these data.
+fn namespaces(folder: &Path, data: &Path) -> anyhow::Result<Vec<Arc<Namespace>>> {
+    let trusted = format!("host all postgres {} trust\n", namespace::range());
+    fs::File::options().append(true).open(data.join("pg_hba.conf"))?.write_all(trusted.as_bytes())?;
+    let made: std::io::Result<Vec<_>> = (0..NAMESPACES).map(|_| Namespace::make(folder).map(Arc::new)).collect();
+    made.context("network namespaces cannot be made")
 }
 
-async fn migrate(cluster: &Cluster) -> anyhow::Result<()> {
-    let mut admin = PgConnection::connect(&cluster.url("postgres")).await?;
-    let template = template();
-    let known: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1 and datistemplate)")
-        .bind(&template)
-        .fetch_one(&mut admin)
-        .await?;
-    if known {
-        return Ok(admin.close().await?);
-    }
-    admin.execute(AssertSqlSafe(format!("drop database if exists {template}"))).await?;
-    admin.execute(AssertSqlSafe(format!("create database {template}"))).await?;
-    let mut connection = PgConnection::connect(&cluster.url(&template)).await?;
-    migrations::run(&mut connection).await?;
-    for statement in include_str!("stage.sql").split(";\n").filter(|statement| !statement.trim().is_empty()) {
-        connection.execute(statement).await.context("the run's own tables")?;
-    }
-    connection.close().await?;
-    admin.execute(AssertSqlSafe(format!("alter database {template} with is_template true"))).await?;
-    Ok(admin.close().await?)
-}
-
-/// The name of the template for these migrations.
-fn template() -> String {
-    format!("ordeal_template_{}", migrations::fingerprint())
-}
-
-/// Copies a data folder with its owners and modes.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let _ = fs::remove_dir_all(to);
-    let status = Command::new("cp").arg("-a").arg(from).arg(to).status()?;
-    ensure!(status.success(), "{} cannot be copied", from.display());
-    Ok(())
+/// Where the node of this number listens: never where the one before it does.
+fn listen(port: u16, namespaces: &[Arc<Namespace>], node: u32) -> Listen {
+    Listen { port, addresses: namespaces.iter().map(|namespace| namespace.servers()[node as usize % 2]).collect() }
 }

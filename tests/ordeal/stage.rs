@@ -1,7 +1,7 @@
 //! The stage of one run: its server and database, its processes, its ledger.
 
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -16,10 +16,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     canaries::LogEnds,
+    faults::Class,
     ledger::Ledger,
     model::POLICY,
+    namespace::Relay,
     pooler::Pooler,
-    process::{Fleet, Role, fleet},
+    process::{Fleet, Role, launch},
     program::{Act, LIMITS, Program, RATE},
     proxy::Proxy,
     run::Settings,
@@ -63,6 +65,8 @@ pub struct Stage {
     pub pooler: Option<Pooler>,
     /// The outside system that mails go to.
     pub outside: CustomerIo,
+    /// The way to it from namespaces.
+    _relay: Relay,
     _outside_ends: DropGuard,
     /// The network of processes.
     pub to_processes: Proxy,
@@ -99,16 +103,23 @@ impl Stage {
         prepare(&pool).await?;
         #[cfg(feature = "planted")]
         crate::planted::plant_schema(&pool, planted.as_deref()).await?;
-        let ports = (0..WEBS).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
+        let ports = (0..WEBS).map(|_| free_port(Ipv4Addr::LOCALHOST)).collect::<Result<Vec<_>, _>>()?;
         let roles = roles(&ports);
         let outside_ends = CancellationToken::new();
         let outside = mails::start(settings.seed, outside_ends.clone()).await?;
-        let fleet = fleet::Settings {
+        let port = outside.url().rsplit(':').next().and_then(|port| port.parse().ok()).context("the outside system has a port")?;
+        let apart = settings.classes.contains(&Class::Partition);
+        let namespaces = if apart { server.namespaces().to_vec() } else { Vec::new() };
+        let relay = Relay::start(port)?;
+        let fleet = launch::Settings {
             programs: [settings.older.clone().unwrap_or_else(|| settings.program.clone()), settings.program.clone()],
             folder: folder.clone(),
             url: to_processes.url(&database.name),
+            direct_url: server.direct_url(&database.name),
+            namespaces,
             pooled: settings.pooled,
             outside: outside.url().into(),
+            relay: relay.socket().into(),
             mixed: settings.is_mixed(),
             planted,
         };
@@ -123,6 +134,7 @@ impl Stage {
             pool,
             pooler,
             outside,
+            _relay: relay,
             _outside_ends: outside_ends.drop_guard(),
             to_processes,
             to_producers,
@@ -178,8 +190,12 @@ fn roles(ports: &[u16]) -> Vec<Role> {
     workers.chain(schedulers).chain(webs).collect()
 }
 
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// A port of an address that nobody listens at.
+///
+/// # Errors
+/// The operating system's.
+pub fn free_port(address: Ipv4Addr) -> std::io::Result<u16> {
+    Ok(TcpListener::bind((address, 0))?.local_addr()?.port())
 }
 
 /// The policy of the model, and the products that the shop's orders name.

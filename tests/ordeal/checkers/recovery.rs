@@ -3,10 +3,19 @@
 use chrono::TimeDelta;
 
 use super::Finding;
-use crate::{facts::Facts, faults::Class, process::child::LEASE, program::Act, witness::Word};
+use crate::{
+    facts::Facts,
+    faults::{Class, partition},
+    process::child::LEASE,
+    program::Act,
+    witness::Word,
+};
 
 /// For so long after it was told to stop a worker may still be at work, in microseconds.
 const DRAINING_US: i64 = 30_000_000;
+
+/// And for so long one that was cut off may have been waited for.
+const RETURNING_US: i64 = partition::PATIENCE.as_micros() as i64;
 
 /// For so long after the network is back what it cut off is found out.
 const AFTERMATH: TimeDelta = TimeDelta::seconds(30);
@@ -35,6 +44,7 @@ pub fn check(facts: &Facts) -> Finding {
         }
     }
     drains(facts, &mut finding);
+    returns(facts, &mut finding);
     hasty_verdicts(facts, &mut finding);
     if unharmed.len() > BY_CHANCE {
         finding.violated(format!("workers {unharmed:?} were declared dead, and nobody had harmed them"));
@@ -64,11 +74,8 @@ const fn is_deadly(act: &Act) -> bool {
 fn drains(facts: &Facts, finding: &mut Finding) {
     for term in facts.lives.iter().filter(|life| life.what == "TERM" && life.role.starts_with("worker")) {
         let of_pid = |what: &str| facts.lives.iter().any(|life| life.pid == term.pid && life.what == what);
-        let armed = of_pid("armed") || of_pid("KILL") || of_pid("STOP");
-        let outage = facts.faults.iter().any(|fault| {
-            let of_server = fault.class.parse::<Class>().is_ok_and(Class::is_of_server);
-            of_server && fault.begin_us < term.at_us + DRAINING_US && fault.end_us > term.at_us - DRAINING_US
-        });
+        let armed = ["armed", "KILL", "STOP", "CUT"].into_iter().any(of_pid);
+        let outage = was_away(facts, term.at_us - DRAINING_US, term.at_us + DRAINING_US);
         let kills = |word: &Word| facts.programs.get(&word.program).is_some_and(|program| program.acts.iter().any(is_deadly));
         let killed = facts.words.iter().any(|word| word.pid == term.pid && kills(word));
         if armed || outage || killed {
@@ -85,4 +92,18 @@ fn drains(facts: &Facts, finding: &mut Finding) {
             finding.violated(format!("worker process {} drained in good order and lost the jobs {jobs:?}", term.pid));
         }
     }
+}
+
+/// A worker that was cut off is heard of again, unless the server was away meanwhile.
+fn returns(facts: &Facts, finding: &mut Finding) {
+    for life in facts.lives.iter().filter(|life| matches!(life.what.as_str(), "BACK" | "SILENT")) {
+        let came = life.what == "BACK" || was_away(facts, life.at_us - RETURNING_US, life.at_us);
+        finding.holds(came, || format!("worker process {} was cut off, and not heard of again when its wire was mended", life.pid));
+    }
+}
+
+/// Whether the server, or the way to it, was struck within a span.
+fn was_away(facts: &Facts, from_us: i64, to_us: i64) -> bool {
+    let of_server = |class: &str| class.parse::<Class>().is_ok_and(Class::is_of_server);
+    facts.faults.iter().any(|fault| of_server(&fault.class) && fault.begin_us < to_us && fault.end_us > from_us)
 }

@@ -7,6 +7,7 @@ mod kill;
 mod lost_reply;
 mod network;
 mod outside;
+pub mod partition;
 mod place;
 mod pooler;
 mod promotion;
@@ -21,6 +22,7 @@ use std::{fmt, str::FromStr};
 use rand::{rngs::StdRng, seq::IndexedRandom};
 
 use crate::{
+    namespace,
     process::{Role, place::Target},
     stage::Stage,
 };
@@ -46,6 +48,8 @@ pub enum Class {
     Sessions,
     /// The network is slow, silent, or loses connections without a word.
     Network,
+    /// What a worker in a namespace of its own and the server send each other vanishes.
+    Partition,
     /// Answers are lost after what they answer was committed.
     LostReply,
     /// The pooler between processes and the server is killed and started again.
@@ -60,9 +64,20 @@ pub enum Class {
     Promotion,
 }
 
+/// Who strikes, each by a plan of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hand {
+    /// Two that strike processes, and what is outside.
+    Processes,
+    /// One that strikes the server and the way to it.
+    Server,
+    /// One that strikes the wires between the server and workers in namespaces.
+    Wires,
+}
+
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Kill,
         Self::Zombie,
         Self::Place,
@@ -72,6 +87,7 @@ impl Class {
         Self::Clock,
         Self::Sessions,
         Self::Network,
+        Self::Partition,
         Self::LostReply,
         Self::Pooler,
         Self::DiskFull,
@@ -92,6 +108,7 @@ impl Class {
             Self::Clock => "clock",
             Self::Sessions => "sessions",
             Self::Network => "network",
+            Self::Partition => "partition",
             Self::LostReply => "lost-reply",
             Self::Pooler => "pooler",
             Self::DiskFull => "disk-full",
@@ -107,14 +124,53 @@ impl Class {
             Self::Kill | Self::Place => 30,
             Self::Zombie => 16,
             Self::Drain | Self::Roll | Self::Outside | Self::Clock => 8,
-            Self::Sessions | Self::Network | Self::LostReply | Self::Pooler => 6,
+            Self::Sessions | Self::Network | Self::Partition | Self::LostReply | Self::Pooler => 6,
             Self::DiskFull | Self::ServerCrash | Self::ServerStop | Self::Promotion => 4,
         }
     }
 
-    /// Whether it strikes the server or the way to it, which all share: only one such fault at a time.
-    pub const fn is_of_server(self) -> bool {
-        !matches!(self, Self::Kill | Self::Zombie | Self::Place | Self::Drain | Self::Roll | Self::Outside | Self::Clock)
+    /// Whose it is to strike: what strikes the server or the way to it strikes all, so only one such fault goes on at a time.
+    pub const fn hand(self) -> Hand {
+        match self {
+            Self::Kill | Self::Zombie | Self::Place | Self::Drain | Self::Roll | Self::Outside | Self::Clock => {
+                Hand::Processes
+            }
+            Self::Partition => Hand::Wires,
+            Self::Sessions
+            | Self::Network
+            | Self::LostReply
+            | Self::Pooler
+            | Self::DiskFull
+            | Self::ServerCrash
+            | Self::ServerStop
+            | Self::Promotion => Hand::Server,
+        }
+    }
+
+    /// Whether it strikes the server or the way to it, which all share.
+    pub fn is_of_server(self) -> bool {
+        self.hand() == Hand::Server
+    }
+
+    /// Every class that this machine allows.
+    pub fn here() -> Vec<Self> {
+        Self::ALL.into_iter().filter(|class| *class != Self::Partition || namespace::absence().is_none()).collect()
+    }
+
+    /// The classes of a text: `all` that this machine allows, `none`, or names with commas between them.
+    ///
+    /// # Errors
+    /// What is no class, or none that this machine allows.
+    pub fn named(text: &str) -> Result<Vec<Self>, String> {
+        let classes = match text {
+            "all" => return Ok(Self::here()),
+            "none" => return Ok(Vec::new()),
+            names => names.split(',').map(|name| name.trim().parse()).collect::<Result<Vec<Self>, _>>()?,
+        };
+        match namespace::absence().filter(|_| classes.contains(&Self::Partition)) {
+            Some(why) => Err(format!("{} needs network namespaces: {why}", Self::Partition)),
+            None => Ok(classes),
+        }
     }
 
     /// Strikes, and heals. Returns what was struck, and how.
@@ -132,6 +188,7 @@ impl Class {
             Self::Clock => clock::strike(stage, random).await,
             Self::Sessions => Ok(sessions::strike(stage, random).await),
             Self::Network => Ok(network::strike(stage, random).await),
+            Self::Partition => partition::strike(stage, random).await,
             Self::LostReply => Ok(lost_reply::strike(stage, random).await),
             Self::Pooler => pooler::strike(stage, random).await,
             Self::DiskFull => disk_full::strike(stage, random).await,
@@ -165,3 +222,27 @@ fn take(stage: &Stage, random: &mut StdRng, which: impl Fn(Role) -> bool) -> Opt
 
 /// Nothing was free to be struck.
 pub const NOTHING: &str = "nothing";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_those_that_this_machine_allows() {
+        let all = Class::named("all").expect("these are classes");
+        let absent: Vec<Class> = Class::ALL.into_iter().filter(|class| !all.contains(class)).collect();
+        let asked = Class::named("kill, partition");
+        match namespace::absence() {
+            None => {
+                assert_eq!(absent, []);
+                assert_eq!(asked, Ok(vec![Class::Kill, Class::Partition]));
+            }
+            Some(why) => {
+                assert_eq!(absent, [Class::Partition]);
+                assert_eq!(asked, Err(format!("partition needs network namespaces: {why}")));
+            }
+        }
+        assert_eq!(Class::named("none"), Ok(Vec::new()));
+        assert!(Class::named("kill,kil").is_err_and(|words| words.ends_with("server-stop, promotion")));
+    }
+}

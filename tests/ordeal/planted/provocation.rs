@@ -40,7 +40,7 @@ impl Provocation {
             Self::LateCommits => vec![Class::Network, Class::LostReply, Class::Drain],
             Self::Outages => vec![Class::Kill, Class::Sessions, Class::Network, Class::ServerCrash, Class::ServerStop],
             Self::Places(_) => vec![Class::Place],
-            Self::All => Class::ALL.into_iter().filter(|class| !matches!(class, Class::Promotion | Class::Roll)).collect(),
+            Self::All => Class::here().into_iter().filter(|class| !matches!(class, Class::Promotion | Class::Roll)).collect(),
         }
     }
 

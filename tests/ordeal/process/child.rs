@@ -20,6 +20,7 @@ use super::{ORDERS, Orders, Role, place};
 use crate::{
     canaries,
     kinds::{QUEUE, Tick, kinds, probe_queue},
+    namespace::enter,
     witness,
     workload::mails,
 };
@@ -95,7 +96,11 @@ async fn work(orders: &Orders, place: usize, stop: CancellationToken) -> anyhow:
         run_time: Duration::from_millis(500),
         ..WorkerConfig::default()
     };
-    Ok(Worker::new(pool(orders, 14).await?, kinds(orders.version, mails::clients(&orders.outside)?), config).run(stop).await?)
+    let outside = match &orders.relay {
+        Some(relay) => format!("http://127.0.0.1:{}", enter(relay.clone()).await?),
+        None => orders.outside.clone(),
+    };
+    Ok(Worker::new(pool(orders, 14).await?, kinds(orders.version, mails::clients(&outside)?), config).run(stop).await?)
 }
 
 async fn serve(orders: &Orders, port: u16, stop: CancellationToken) -> anyhow::Result<()> {

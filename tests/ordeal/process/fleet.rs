@@ -1,17 +1,18 @@
 //! The processes of a run, each in its slot: struck by faults, started again.
 
 use std::{
-    fs::File,
     io,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::Child,
     sync::{Mutex, MutexGuard},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Arm, ORDERS, Orders, Role};
-use crate::{journal::Journal, kinds::versions::VERSIONS};
+use super::{
+    Role,
+    launch::{Settings, Start},
+};
+use crate::{journal::Journal, kinds::versions::VERSIONS, namespace::Namespace};
 
 /// Something that happened to a process.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -24,15 +25,9 @@ pub struct Life {
     pub pid: u32,
     /// What it is.
     pub role: String,
-    /// `started`, `KILL`, `STOP`, `CONT`, `TERM`, or `found dead`.
+    /// `started`, `armed`, `KILL`, `STOP`, `CONT`, `TERM`, `CUT`, `MENDED`, `BACK`, `SILENT`, or `found dead`.
     pub what: String,
 }
-
-/// The address space of a process, in KiB.
-const MEMORY_KIB: u64 = 3 << 20;
-
-/// How many files a process may have open.
-const FILES: u32 = 300;
 
 /// How a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,34 +36,6 @@ enum State {
     Up,
     /// A fault has it in hand: nobody else starts it again.
     Taken,
-}
-
-/// How a process is started that comes to harm.
-#[derive(Debug, Clone, Default)]
-pub struct Start {
-    /// Where it is killed, stopped, held up or cut off.
-    pub arm: Option<Arm>,
-    /// The library that gives it a clock of its own, and how that is off.
-    pub clock: Option<(PathBuf, String)>,
-}
-
-/// What all processes of a run have in common.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// What they are started from, by version.
-    pub programs: [PathBuf; 2],
-    /// The run's folder.
-    pub folder: PathBuf,
-    /// The database.
-    pub url: String,
-    /// Whether a pooler is in between.
-    pub pooled: bool,
-    /// Where the outside system is.
-    pub outside: String,
-    /// Whether every other worker is of the first version of the program.
-    pub mixed: bool,
-    /// The bug that they have.
-    pub planted: Option<String>,
 }
 
 /// One process.
@@ -197,6 +164,27 @@ impl Fleet {
         Pid::from_raw(pid as i32).is_some_and(|pid| kill_process(pid, signal).is_ok())
     }
 
+    /// Takes note of something that happened to a process from outside; of one that has ended, nothing is noted.
+    pub fn mark(&self, place: usize, word: &str) {
+        let mut slots = self.slots();
+        let role = slots[place].role;
+        if let Some(child) = &mut slots[place].child
+            && matches!(child.try_wait(), Ok(None))
+        {
+            self.note(child.id(), role, word);
+        }
+    }
+
+    /// The namespace that a role's process lives in; `None` when it is this one's.
+    pub fn namespace(&self, role: Role) -> Option<&Namespace> {
+        self.settings.namespace(role)
+    }
+
+    /// How many processes live in namespaces of their own.
+    pub fn apart(&self) -> usize {
+        self.all(|role| self.namespace(role).is_some()).len()
+    }
+
     /// Whether a process has ended.
     pub fn has_ended(&self, place: usize) -> bool {
         let mut slots = self.slots();
@@ -239,37 +227,8 @@ impl Fleet {
     }
 
     fn start(&self, slot: &Slot, start: &Start) -> io::Result<Child> {
-        let (role, settings) = (slot.role, &self.settings);
-        let orders = Orders {
-            role,
-            parent: std::process::id(),
-            url: settings.url.clone(),
-            folder: settings.folder.clone(),
-            arm: start.arm.clone(),
-            version: slot.version,
-            pooled: settings.pooled,
-            outside: settings.outside.clone(),
-            planted: settings.planted.clone(),
-        };
-        let program = &settings.programs[usize::from(slot.version != VERSIONS[0])];
-        let log = File::options().create(true).append(true).open(settings.folder.join(format!("{}.log", role.name())))?;
-        // A process that aborts on purpose leaves no core file.
-        let mut command = Command::new("/bin/sh");
-        if let Some((library, clock)) = &start.clock {
-            command.env("LD_PRELOAD", library).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        }
-        let child = command
-            // One that uses up its memory hurts nobody else.
-            .args(["-c", &format!("ulimit -c 0; ulimit -v {MEMORY_KIB}; ulimit -n {FILES}; exec \"$0\"")])
-            .arg(program)
-            .env(ORDERS, serde_json::to_string(&orders)?)
-            .env("RUST_LOG", "warn")
-            .env("MALLOC_ARENA_MAX", "2")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        self.note(child.id(), role, "started");
+        let child = self.settings.spawn(slot.role, slot.version, start)?;
+        self.note(child.id(), slot.role, "started");
         Ok(child)
     }
 

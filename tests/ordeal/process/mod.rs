@@ -3,10 +3,12 @@
 pub mod child;
 pub mod fleet;
 pub mod held;
+pub mod launch;
 pub mod place;
 mod role;
 
-pub use fleet::{Fleet, Life, Start};
+pub use fleet::{Fleet, Life};
+pub use launch::Start;
 pub use place::{Arm, Doing};
 pub use role::Role;
 
@@ -36,6 +38,8 @@ pub struct Orders {
     pub pooled: bool,
     /// Where the outside system is.
     pub outside: String,
+    /// The way to it from a namespace.
+    pub relay: Option<PathBuf>,
     /// The bug that it has.
     pub planted: Option<String>,
 }

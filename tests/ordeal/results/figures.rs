@@ -20,6 +20,8 @@ pub struct Figures {
     pub outside: usize,
     /// In order.
     pub recoveries_ms: Vec<u64>,
+    /// In order.
+    pub regained_ms: Vec<u64>,
     pub findings: BTreeMap<String, Judged>,
     pub coverage: Coverage,
     pub seconds: f64,
@@ -31,6 +33,7 @@ impl Figures {
         let mut figures = Self::default();
         runs.into_iter().for_each(|ran| figures.add(ran));
         figures.recoveries_ms.sort_unstable();
+        figures.regained_ms.sort_unstable();
         figures
     }
 
@@ -48,6 +51,7 @@ impl Figures {
         self.repeated += ran.repeated;
         self.outside += ran.outside;
         self.recoveries_ms.extend(&ran.recoveries_ms);
+        self.regained_ms.extend(&ran.regained_ms);
         for (id, judged) in &ran.findings {
             let sum = self.findings.entry(id.clone()).or_default();
             sum.rule.clone_from(&judged.rule);
@@ -58,11 +62,11 @@ impl Figures {
         self.seconds += ran.setting.seconds;
         self.took_s += ran.took_s;
     }
+}
 
-    /// The recovery that so large a share of all was not slower than, in seconds.
-    pub fn recovery(&self, share: f64) -> Option<f64> {
-        let place = (self.recoveries_ms.len() as f64 * share).ceil() as usize;
-        let time = self.recoveries_ms.get(place.max(1) - 1)?;
-        Some(*time as f64 / 1000.0)
-    }
+/// The time that so large a share of all, which are in order, was not slower than, in seconds.
+pub fn quantile(times_ms: &[u64], share: f64) -> Option<f64> {
+    let place = (times_ms.len() as f64 * share).ceil() as usize;
+    let time = times_ms.get(place.max(1) - 1)?;
+    Some(*time as f64 / 1000.0)
 }

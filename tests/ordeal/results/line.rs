@@ -1,12 +1,16 @@
 //! The lines of the journal: one a run, one a series of bad inputs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::Origin;
 use crate::{
     coverage::Coverage,
+    faults::Class,
     inputs::{Counts, Wrong},
     report::Report,
     run::Settings,
@@ -55,6 +59,9 @@ pub struct Ran {
     pub outside: usize,
     /// From the kill of a worker to the next attempt of each job that it lost, in milliseconds.
     pub recoveries_ms: Vec<u64>,
+    /// The same from when a worker was cut off from the server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regained_ms: Vec<u64>,
     /// What each checker looked at and found.
     pub findings: BTreeMap<String, Judged>,
     /// The places that were reached; a statement alone stands for both of its places.
@@ -145,7 +152,8 @@ impl Ran {
             refused: report.refused,
             repeated: report.repeated,
             outside: report.outside,
-            recoveries_ms: report.recoveries.iter().map(|time| time.as_millis() as u64).collect(),
+            recoveries_ms: ms(&report.recoveries),
+            regained_ms: ms(&report.regained),
             findings: report.findings.iter().map(|finding| (finding.id.into(), judged(finding))).collect(),
             places: short(&report.coverage.places),
             ways: report.coverage.ways.clone(),
@@ -170,11 +178,17 @@ impl Ran {
             repeated: 0,
             outside: 0,
             recoveries_ms: Vec::new(),
+            regained_ms: Vec::new(),
             findings: BTreeMap::new(),
             places: Vec::new(),
             ways: BTreeMap::new(),
             took_s: 0,
         }
+    }
+
+    /// Whether workers could be partitioned in it.
+    pub fn has_namespaces(&self) -> bool {
+        self.broke.is_none() && self.setting.classes.iter().any(|class| class == Class::Partition.as_str())
     }
 
     /// Whether it ended, and nothing was found.
@@ -197,6 +211,10 @@ impl Tried {
         };
         Self { origin, inputs: inputs.into(), seed, tried: counts.tried, taken: counts.taken, refused: counts.refused, wrong }
     }
+}
+
+fn ms(times: &[Duration]) -> Vec<u64> {
+    times.iter().map(|time| time.as_millis() as u64).collect()
 }
 
 const SIDES: [&str; 2] = [" before", " after"];

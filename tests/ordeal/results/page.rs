@@ -5,7 +5,11 @@ use std::{
     fmt::Write,
 };
 
-use super::{JOURNAL, Results, Tried, figures::Figures, seeds};
+use super::{
+    JOURNAL, Results, Tried,
+    figures::{Figures, quantile},
+    seeds,
+};
 use crate::faults::Class;
 
 /// The page of a journal.
@@ -36,6 +40,7 @@ fn runs(results: &Results, figures: &Figures) -> String {
     put("— seeds", format!("{}{}", distinct.len(), spans(&distinct)));
     put("— seconds of load and faults in each", if least < most { format!("{least} to {most}") } else { most.to_string() });
     put("— through a pooler", results.runs().iter().filter(|ran| ran.setting.pooled && ran.broke.is_none()).count().to_string());
+    put("— with workers in network namespaces", results.runs().iter().filter(|ran| ran.has_namespaces()).count().to_string());
     put("runs that failed", figures.failed.to_string());
     put("— seeds that failed when they were run last", results.failing().len().to_string());
     put("jobs ended", figures.jobs.to_string());
@@ -45,15 +50,17 @@ fn runs(results: &Results, figures: &Figures) -> String {
     for class in Class::ALL {
         put(&format!("— {class}"), figures.faults.get(class.as_str()).copied().unwrap_or(0).to_string());
     }
-    put("zombies: processes that went on after their lease", figures.zombies.to_string());
+    put("zombies: processes that went on after their lease, stopped or cut off", figures.zombies.to_string());
     put("— late writes that they tried, all refused", figures.refused.to_string());
     put("effects outside", figures.outside.to_string());
     let per_million = figures.repeated as f64 * 1e6 / figures.outside.max(1) as f64;
     put("— done again, each after an attempt that a fault made void, a million", format!("{per_million:.0}"));
-    put("jobs whose worker was killed with -9", figures.recoveries_ms.len().to_string());
-    for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
-        let time = figures.recovery(share).map_or_else(|| "none".into(), |time| format!("{time:.1} s"));
-        put(&format!("— until their next attempt, {name}"), time);
+    for (what, times) in [("killed with -9", &figures.recoveries_ms), ("cut off from the server past its lease", &figures.regained_ms)] {
+        put(&format!("jobs whose worker was {what}"), times.len().to_string());
+        for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
+            let time = quantile(times, share).map_or_else(|| "none".into(), |time| format!("{time:.1} s"));
+            put(&format!("— until their next attempt, {name}"), time);
+        }
     }
     put("time under load", hours(figures.seconds));
     put("time of the runs, with heal, drain and checks", hours(figures.took_s as f64));
@@ -171,7 +178,10 @@ fn builds(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::lines::tests::{ran, results},
+        super::{
+            Ran,
+            lines::tests::{ran, results},
+        },
         *,
     };
 
@@ -182,7 +192,9 @@ mod tests {
 
     #[test]
     fn a_page_adds_up_what_all_runs_came_to() {
-        let page = page(&results(vec![ran(1, "a", 1), ran(2, "b", 0), ran(3, "b", 0), ran(1, "b", 0)], Vec::new()));
+        let mut partitioned = Ran { regained_ms: vec![2500, 4000], ..ran(3, "b", 0) };
+        partitioned.setting.classes = vec!["kill".into(), "partition".into()];
+        let page = page(&results(vec![ran(1, "a", 1), ran(2, "b", 0), partitioned, ran(1, "b", 0)], Vec::new()));
         for row in [
             "| runs | 4 |",
             "| — seeds | 3 (1–3) |",
@@ -195,6 +207,8 @@ mod tests {
             "| jobs whose worker was killed with -9 | 40 |",
             "| — until their next attempt, p50 | 0.8 s |",
             "| — until their next attempt, max | 3.0 s |",
+            "| — with workers in network namespaces | 1 |",
+            "| jobs whose worker was cut off from the server past its lease | 2 |\n| — until their next attempt, p50 | 2.5 s |",
             "| I1 | no acknowledged job is lost | 40 | 1 |",
             "| a | release | 2 cores | 1970-01-01 | 1 | 1 | 0 |",
             "| b | release | 2 cores | 1970-01-01 | 3 | 0 | 0 |",
