@@ -3,6 +3,7 @@
 mod clock;
 mod disk_full;
 mod drain;
+mod hang;
 mod kill;
 mod lost_reply;
 mod network;
@@ -36,6 +37,8 @@ pub enum Class {
     Zombie,
     /// A process is killed, stopped, held up or cut off between two statements.
     Place,
+    /// A worker is stopped in a transaction, and the server's session of it hangs too.
+    Hang,
     /// A worker is told to stop while jobs run.
     Drain,
     /// A worker is replaced by one of the other version of the program.
@@ -77,10 +80,11 @@ pub enum Hand {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Kill,
         Self::Zombie,
         Self::Place,
+        Self::Hang,
         Self::Drain,
         Self::Roll,
         Self::Outside,
@@ -102,6 +106,7 @@ impl Class {
             Self::Kill => "kill",
             Self::Zombie => "zombie",
             Self::Place => "place",
+            Self::Hang => "hang",
             Self::Drain => "drain",
             Self::Roll => "roll",
             Self::Outside => "outside",
@@ -123,7 +128,7 @@ impl Class {
         match self {
             Self::Kill | Self::Place => 30,
             Self::Zombie => 16,
-            Self::Drain | Self::Roll | Self::Outside | Self::Clock => 8,
+            Self::Hang | Self::Drain | Self::Roll | Self::Outside | Self::Clock => 8,
             Self::Sessions | Self::Network | Self::Partition | Self::LostReply | Self::Pooler => 6,
             Self::DiskFull | Self::ServerCrash | Self::ServerStop | Self::Promotion => 4,
         }
@@ -132,7 +137,7 @@ impl Class {
     /// Whose it is to strike: what strikes the server or the way to it strikes all, so only one such fault goes on at a time.
     pub const fn hand(self) -> Hand {
         match self {
-            Self::Kill | Self::Zombie | Self::Place | Self::Drain | Self::Roll | Self::Outside | Self::Clock => {
+            Self::Kill | Self::Zombie | Self::Place | Self::Hang | Self::Drain | Self::Roll | Self::Outside | Self::Clock => {
                 Hand::Processes
             }
             Self::Partition => Hand::Wires,
@@ -182,6 +187,7 @@ impl Class {
             Self::Kill => kill::strike(stage, random),
             Self::Zombie => Ok(zombie::strike(stage, random).await),
             Self::Place => place::strike(stage, targets, random).await,
+            Self::Hang => hang::strike(stage, random).await,
             Self::Drain => Ok(drain::strike(stage, random).await),
             Self::Roll => roll::strike(stage, random).await,
             Self::Outside => Ok(outside::strike(stage, random).await),

@@ -34,13 +34,7 @@ pub async fn strike(stage: &Stage, targets: &[Target], random: &mut StdRng) -> a
     let wait = LEASE.mul_f64(random.random_range(0.5..4.5));
     let Some(slot) = take(stage, random, wanted) else { return Ok(NOTHING.into()) };
     let what = format!("{} {}", arm.doing.word(), place::name(&arm.statement, arm.after));
-    // An armed process takes the place of one that ends here.
-    stage.fleet.signal(slot, Signal::KILL, "KILL");
-    while !stage.fleet.has_ended(slot) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    stage.fleet.replace(slot, &Start { arm: Some(arm.clone()), ..Start::default() })?;
-    let reached = until_harmed(stage, slot, arm.doing).await;
+    let reached = start_armed(stage, slot, &arm).await?;
     match arm.doing {
         Doing::Stop if reached => {
             tokio::time::sleep(wait).await;
@@ -54,6 +48,16 @@ pub async fn strike(stage: &Stage, targets: &[Target], random: &mut StdRng) -> a
     }
     stage.fleet.release(slot);
     Ok(if reached { what } else { format!("{what}, not seen") })
+}
+
+/// Puts an armed process into a slot, whose process ends here; returns whether it was seen to come to harm.
+pub async fn start_armed(stage: &Stage, slot: usize, arm: &Arm) -> anyhow::Result<bool> {
+    stage.fleet.signal(slot, Signal::KILL, "KILL");
+    while !stage.fleet.has_ended(slot) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stage.fleet.replace(slot, &Start { arm: Some(arm.clone()), ..Start::default() })?;
+    Ok(until_harmed(stage, slot, arm.doing).await)
 }
 
 fn draw(targets: &[Target], random: &mut StdRng) -> Arm {
