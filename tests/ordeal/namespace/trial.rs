@@ -42,12 +42,18 @@ fn sweep() {
     }
 }
 
-/// Makes a namespace, and sees that an answer comes over its wire, but not while that is cut.
+/// Makes a namespace, and sees that it does what runs rely on: one that can be made and does not is a fault, and not absent.
 fn trial() -> anyhow::Result<()> {
     anyhow::ensure!(rustix::process::getuid().is_root(), "only root may make them");
     let namespace = Namespace::make(&std::env::temp_dir())?;
     let status = namespace.command().arg("true").stdin(Stdio::null()).output()?.status;
     anyhow::ensure!(status.success(), "no process can be started in one");
+    prove(&namespace).unwrap_or_else(|error| panic!("a network namespace can be made here, and does not work: {error:#}"));
+    Ok(())
+}
+
+/// An answer comes over the wire, but not while that is cut.
+fn prove(namespace: &Namespace) -> anyhow::Result<()> {
     // Nobody listens there, which the namespace's kernel says.
     let is_told = |patience: Duration| {
         let error = TcpStream::connect_timeout(&(namespace.worker(), PORT).into(), patience).err().map(|error| error.kind());
