@@ -1,5 +1,6 @@
 //! The engine, feature by feature; `storage.rs` holds one test for each fault of the storage's prototype.
 
+mod admission;
 mod ageing;
 pub mod alone;
 mod breaker_workers;
