@@ -31,6 +31,6 @@ async fn a_flood_is_let_in_one_part_after_the_other_though_the_only_worker_gets_
     cancel_request::cancel(pool, long, "a test", None).await.expect("cancelled");
     let all_done =
         || async { count(pool, "select count(*) from engine.waiting").await + count(pool, "select count(*) from engine.slot").await == 0 };
-    wait::until("all have run", Duration::from_secs(60), all_done).await;
+    wait::until("all have run", Duration::from_mins(1), all_done).await;
     worker.stop().await;
 }
