@@ -9,6 +9,20 @@ use engine::StoreError;
 
 const LOOK: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(50);
+/// Between two looks at a process, which cost little.
+const SOON: Duration = Duration::from_millis(10);
+
+/// Looks until it is so, or for as long as `limit`; returns whether it is.
+pub async fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !is_so() {
+        if begun.elapsed() > limit {
+            return false;
+        }
+        tokio::time::sleep(SOON).await;
+    }
+    true
+}
 
 /// Looks until nothing is left, or for as long as `limit`; returns what is left then.
 ///

@@ -3,7 +3,6 @@
 use std::{path::PathBuf, time::Duration};
 
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
-use rustix::process::Signal;
 
 use super::{NOTHING, take};
 use crate::{
@@ -18,10 +17,7 @@ pub async fn strike(stage: &Stage, random: &mut StdRng) -> anyhow::Result<String
     let clock = CLOCKS.choose(random).copied().unwrap_or_default();
     let time = Duration::from_millis(random.random_range(2000..8000));
     let Some(slot) = take(stage, random, |role| !matches!(role, Role::Web(..))) else { return Ok(NOTHING.into()) };
-    stage.fleet.signal(slot, Signal::KILL, "KILL");
-    while !stage.fleet.has_ended(slot) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    stage.fleet.kill(slot).await;
     stage.fleet.replace(slot, &Start { clock: Some((library, clock.into())), ..Start::default() })?;
     tokio::time::sleep(time).await;
     stage.fleet.release(slot);

@@ -1,7 +1,7 @@
 //! A process comes to harm exactly between two statements: it is killed, stopped past its lease, held up, or loses its
 //! connection there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use engine::failpoint::STATEMENTS;
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
@@ -16,6 +16,7 @@ use crate::{
         place::{self, Target},
     },
     stage::Stage,
+    wait,
 };
 
 /// How long a process may take to come to its place.
@@ -52,10 +53,7 @@ pub async fn strike(stage: &Stage, targets: &[Target], random: &mut StdRng) -> a
 
 /// Puts an armed process into a slot, whose process ends here; returns whether it was seen to come to harm.
 pub async fn start_armed(stage: &Stage, slot: usize, arm: &Arm) -> anyhow::Result<bool> {
-    stage.fleet.signal(slot, Signal::KILL, "KILL");
-    while !stage.fleet.has_ended(slot) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    stage.fleet.kill(slot).await;
     stage.fleet.replace(slot, &Start { arm: Some(arm.clone()), ..Start::default() })?;
     Ok(until_harmed(stage, slot, arm.doing).await)
 }
@@ -83,13 +81,6 @@ fn time(statement: &str, random: &mut StdRng) -> u32 {
 
 /// Waits until the process was killed or stopped at its place; the other harms leave it alive, and show in nothing.
 async fn until_harmed(stage: &Stage, slot: usize, doing: Doing) -> bool {
-    let begun = Instant::now();
     let limit = if matches!(doing, Doing::Kill | Doing::Stop) { LONGEST } else { LONGEST / 3 };
-    while begun.elapsed() < limit {
-        if stage.fleet.has_ended(slot) || stage.fleet.is_stopped(slot) {
-            return true;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    false
+    wait::until(limit, || stage.fleet.has_ended(slot) || stage.fleet.is_stopped(slot)).await
 }

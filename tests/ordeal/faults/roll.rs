@@ -1,9 +1,8 @@
 //! A worker is replaced by one of the other version, as a deployment does it, forward or backward. One of each version stays.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
-use rustix::process::Signal;
 
 use super::{NOTHING, take};
 use crate::{process::Role, stage::Stage};
@@ -17,14 +16,7 @@ pub async fn strike(stage: &Stage, random: &mut StdRng) -> anyhow::Result<String
         stage.fleet.release(place);
         return Ok(NOTHING.into());
     };
-    stage.fleet.signal(place, Signal::TERM, "TERM");
-    let begun = Instant::now();
-    while !stage.fleet.has_ended(place) && begun.elapsed() < LONGEST {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    if !stage.fleet.has_ended(place) {
-        stage.fleet.signal(place, Signal::KILL, "KILL");
-    }
+    stage.fleet.dismiss(place, LONGEST).await;
     stage.fleet.release(place);
     // Started again, as the other version, by whoever tends the fleet.
     stage.fleet.tend()?;

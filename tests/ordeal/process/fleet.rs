@@ -4,6 +4,7 @@ use std::{
     io,
     process::Child,
     sync::{Mutex, MutexGuard},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,7 +13,7 @@ use super::{
     Role,
     launch::{Settings, Start},
 };
-use crate::{journal::Journal, kinds::versions::VERSIONS, namespace::Namespace};
+use crate::{journal::Journal, kinds::versions::VERSIONS, namespace::Namespace, wait};
 
 /// Something that happened to a process.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -189,6 +190,22 @@ impl Fleet {
     pub fn has_ended(&self, place: usize) -> bool {
         let mut slots = self.slots();
         slots[place].child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Kills a process, and waits for its end.
+    pub async fn kill(&self, place: usize) {
+        self.signal(place, Signal::KILL, "KILL");
+        wait::until(Duration::MAX, || self.has_ended(place)).await;
+    }
+
+    /// Tells a process to stop, and kills it if it has not ended after `limit`; whether it ended by itself.
+    pub async fn dismiss(&self, place: usize, limit: Duration) -> bool {
+        self.signal(place, Signal::TERM, "TERM");
+        let ended = wait::until(limit, || self.has_ended(place)).await;
+        if !ended {
+            self.signal(place, Signal::KILL, "KILL");
+        }
+        ended
     }
 
     /// Whether a process is stopped, by whatever signal.
