@@ -156,15 +156,21 @@ async fn of_all_workers_that_ask_one_gets_the_probe() {
     );
 }
 
-#[tokio::test]
-async fn a_probe_that_is_answered_closes_it_and_what_failed_before_counts_no_more() {
-    let db = Database::new().await;
+/// A breaker that was opened and has cooled down, with three jobs that call its system, and the probe among them.
+async fn half_open(db: &Database) -> (Hand, Vec<Claimed>) {
     clock::own(db.pool()).await;
     let mut hand = known(db.pool()).await;
     calls(db.pool(), 3).await;
     open(&mut hand).await;
     clock::step(db.pool(), 11.0).await;
     let probes = probe(&mut hand).await;
+    (hand, probes)
+}
+
+#[tokio::test]
+async fn a_probe_that_is_answered_closes_it_and_what_failed_before_counts_no_more() {
+    let db = Database::new().await;
+    let (mut hand, probes) = half_open(&db).await;
     assert!(probes[0].probe);
     hand.complete(&[ended(&probes[0], done())]).await;
     assert_eq!(told(&mut hand, &probes[0], Finding::Answered).await[0].act, "close");
@@ -212,12 +218,7 @@ async fn the_cool_down_is_never_shorter_than_the_other_side_asked() {
 #[tokio::test]
 async fn a_probe_that_says_nothing_is_followed_by_another() {
     let db = Database::new().await;
-    clock::own(db.pool()).await;
-    let mut hand = known(db.pool()).await;
-    calls(db.pool(), 3).await;
-    open(&mut hand).await;
-    clock::step(db.pool(), 11.0).await;
-    let first = probe(&mut hand).await;
+    let (mut hand, first) = half_open(&db).await;
     assert_eq!(told(&mut hand, &first[0], Finding::Failed("validation")).await, []);
     assert_eq!(probe(&mut hand).await.len(), 0, "in a second");
     clock::step(db.pool(), 1.1).await;
@@ -228,12 +229,7 @@ async fn a_probe_that_says_nothing_is_followed_by_another() {
 #[tokio::test]
 async fn a_probe_that_made_no_call_gives_its_turn_to_the_next_at_once() {
     let db = Database::new().await;
-    clock::own(db.pool()).await;
-    let mut hand = known(db.pool()).await;
-    calls(db.pool(), 3).await;
-    open(&mut hand).await;
-    clock::step(db.pool(), 11.0).await;
-    let first = probe(&mut hand).await;
+    let (mut hand, first) = half_open(&db).await;
     hand.settle(&[ended(&first[0], Verdict::Snoozed(60_000))]).await;
     assert_eq!(told(&mut hand, &first[0], Finding::NoCall).await, []);
     let now = breaker(db.pool()).await;
