@@ -101,8 +101,32 @@ async fn no_key_of_a_thousand_runs_more_than_its_cap_while_workers_are_killed() 
 
 /// Jobs of one key that were there before all others.
 const IN_FRONT: usize = 200_000;
-/// How long others take at most, 99 times in a hundred.
-const PROMISE: Duration = Duration::from_secs(1);
+/// How many of them begin before one of another key that came later, at most, 99 times in a hundred: a tenth, where a line without
+/// fairness would let all begin. A time would be the machine's; on a quiet one of two cores it is under half a second.
+const PROMISE: f64 = IN_FRONT as f64 / 10.0;
+
+/// How long others waited: the half and 99 of a hundred in seconds, and in jobs of the big key that began meanwhile.
+const WAITS: &str = "
+    with small as (
+        select a.job_id, j.created_at, a.started_at
+        from engine.attempt a join engine.job j on j.id = a.job_id where starts_with(j.limit_key, 'small ')
+    ),
+    moment as (
+        select a.started_at as at, 1 as big, null::bigint as job_id
+        from engine.attempt a join engine.job j on j.id = a.job_id where j.limit_key = 'the big one'
+        union all
+        select m.at, 0, s.job_id from small s cross join lateral (values (s.created_at), (s.started_at)) m (at)
+    ),
+    counted as (
+        select job_id, sum(big) over (order by at) as begun from moment
+    ),
+    passed as (
+        select job_id, (max(begun) - min(begun))::float8 as jobs from counted where job_id is not null group by job_id
+    )
+    select percentile_cont(0.5) within group (order by extract(epoch from s.started_at - s.created_at)::float8),
+        percentile_cont(0.99) within group (order by extract(epoch from s.started_at - s.created_at)::float8),
+        percentile_cont(0.99) within group (order by p.jobs)
+    from small s join passed p using (job_id)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_thousand_jobs_of_one_key_keep_no_other_key_waiting() {
@@ -129,16 +153,12 @@ async fn two_hundred_thousand_jobs_of_one_key_keep_no_other_key_waiting() {
     let left = ledger::count(pool, "select count(*) from engine.waiting").await;
     assert!(left > 0, "the big key was done before the others, so nothing was shown");
     drop(workers);
-    let (p50, p99): (f64, f64) = sqlx::query_as(
-        "select percentile_cont(0.5) within group (order by s), percentile_cont(0.99) within group (order by s)
-         from (select extract(epoch from a.started_at - j.created_at)::float8 as s from engine.attempt a
-               join engine.job j on j.id = a.job_id where starts_with(j.limit_key, 'small ')) x",
-    )
-    .fetch_one(pool)
-    .await
-    .expect("percentiles");
-    println!("with {left} of {IN_FRONT} jobs of one key in front, 1,980 jobs of 99 other keys began after p50 {p50:.3} s, p99 {p99:.3} s");
-    assert!(p99 < PROMISE.as_secs_f64(), "p99 {p99} s");
+    let (p50, p99, passed): (f64, f64, f64) = sqlx::query_as(WAITS).fetch_one(pool).await.expect("percentiles");
+    println!(
+        "with {left} of {IN_FRONT} jobs of one key in front, 1,980 jobs of 99 other keys began after p50 {p50:.3} s, p99 {p99:.3} s, \
+         p99 {passed} jobs of the big key"
+    );
+    assert!(passed < PROMISE, "{passed} jobs of the big key began before one of another");
 }
 
 /// Puts jobs of one key there; the last of them.
