@@ -29,6 +29,7 @@
 
 pub mod edit;
 mod fire;
+mod look;
 mod plan;
 mod policy;
 mod scheduler;

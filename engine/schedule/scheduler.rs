@@ -12,11 +12,7 @@ use rand::RngExt;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    InForce, Schedule, Settings,
-    fire::{Dealt, FireError, Hand},
-    plan,
-};
+use super::{InForce, Schedule, fire::Dealt, look::Look};
 use crate::store::{
     self, clock,
     leader::{self, Lead},
@@ -79,7 +75,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    const fn add(&mut self, dealt: Dealt) {
+    pub(super) const fn add(&mut self, dealt: Dealt) {
         match dealt {
             Dealt::Fired => self.fired += 1,
             Dealt::Known => self.known += 1,
@@ -148,24 +144,24 @@ impl Scheduler {
         self.lead.as_ref()
     }
 
-    /// Takes or keeps the lead, and fires what is due at `now`.
+    /// Takes or keeps the lead, and fires what is due at `now`, in rounds: an occurrence of each schedule, those that are furthest
+    /// behind first. After half a lease it leaves the rest to the next look, which keeps the lead.
     ///
     /// # Errors
     /// The database's, when it cannot be asked at all.
     pub async fn run_once(&mut self, now: DateTime<Utc>) -> Result<Counts, sqlx::Error> {
+        let until = Instant::now() + self.config.lease / 2;
         let lease_ms = self.config.lease.as_millis() as i64;
         let Some(lead) = leader::lead(&self.pool, &self.config.duty, self.holder, lease_ms).await? else {
             self.lead = None;
             return Ok(Counts::default());
         };
         let rows = self.load(&lead).await?;
-        let mut counts = Counts { leads: true, ..Counts::default() };
-        self.in_force.clear();
-        for schedule in &self.schedules {
-            let Some(row) = rows.iter().find(|row| row.name == schedule.name) else { continue };
-            self.in_force.push(InForce::new(schedule, Some(row)));
-            self.deal_with(&lead, schedule, row, now, &mut counts).await?;
-        }
+        let row_of = |schedule: &Schedule| rows.iter().find(|row| row.name == schedule.name);
+        let known: Vec<(&Schedule, &Row)> = self.schedules.iter().filter_map(|schedule| Some((schedule, row_of(schedule)?))).collect();
+        self.in_force = known.iter().map(|(schedule, row)| InForce::new(schedule, Some(row))).collect();
+        let look = Look { pool: &self.pool, lead: &lead, now, grace: self.config.grace };
+        let counts = look.deal_with(known, until).await?;
         self.lead = Some(lead);
         self.prune().await?;
         Ok(counts)
@@ -185,65 +181,6 @@ impl Scheduler {
         tx.commit().await?;
         tracing::info!(term = lead.term, schedules = names.len(), "this scheduler leads");
         store::schedule::load(&self.pool, &names).await
-    }
-
-    /// Deals with one schedule; what is wrong with it is noted and keeps none of the others.
-    async fn deal_with(
-        &self,
-        lead: &Lead,
-        schedule: &Schedule,
-        row: &Row,
-        now: DateTime<Utc>,
-        counts: &mut Counts,
-    ) -> Result<(), sqlx::Error> {
-        let problem = match self.fire_due(lead, schedule, row, now, counts).await {
-            Ok(()) => None,
-            Err(FireError::Database(error)) if error.as_database_error().is_none() => return Err(error),
-            Err(error) => Some(error.to_string()),
-        };
-        counts.failed += usize::from(problem.is_some());
-        if problem == row.problem {
-            return Ok(());
-        }
-        if let Some(problem) = &problem {
-            tracing::error!(schedule = schedule.name, problem, "this schedule cannot fire");
-        }
-        store::schedule::note_problem(&self.pool, schedule.name, problem.as_deref()).await
-    }
-
-    async fn fire_due(
-        &self,
-        lead: &Lead,
-        schedule: &Schedule,
-        row: &Row,
-        now: DateTime<Utc>,
-        counts: &mut Counts,
-    ) -> Result<(), FireError> {
-        let settings = Settings::in_force(schedule, Some(row));
-        let timetable = settings.timetable()?;
-        if settings.paused {
-            return Ok(());
-        }
-        let hand = Hand { pool: &self.pool, lead, schedule, settings: &settings, edits: row.edits };
-        if row.done_to > now {
-            tracing::warn!(schedule = schedule.name, done_to = %row.done_to, %now, "the clock was set back, following it");
-            hand.follow_the_clock(now).await?;
-        }
-        if row.buffered.is_some() {
-            counts.add(hand.release_buffered().await?);
-        }
-        let due = plan::due(&timetable, row.done_to.min(now), now, self.config.grace, settings.misfire);
-        let is_behind = due.len() >= plan::A_LOOK;
-        for due in due {
-            let dealt = hand.deal(due).await?;
-            if dealt == Dealt::Undone {
-                return Ok(());
-            }
-            tracing::info!(schedule = schedule.name, occurrence = %due.at, ?dealt, "dealt with an occurrence");
-            counts.add(dealt);
-        }
-        counts.behind |= is_behind;
-        Ok(())
     }
 
     async fn prune(&mut self) -> Result<(), sqlx::Error> {

@@ -1,7 +1,7 @@
 //! The engine's clock, set ahead or back: it stands beside the server's, which nobody touches.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 /// Lets the engine of this database go by a clock of its own, which agrees with the server's until it is set.
 pub async fn own(pool: &PgPool) {
@@ -36,4 +36,11 @@ pub async fn set(pool: &PgPool, moment: DateTime<Utc>) {
         .execute(pool)
         .await
         .expect("the test's clock can be set");
+}
+
+/// Lets the clock stand still at this moment.
+pub async fn stop(pool: &PgPool, moment: DateTime<Utc>) {
+    let now =
+        format!("create or replace function engine.now() returns timestamptz language sql volatile as 'select ''{moment}''::timestamptz'");
+    sqlx::query(AssertSqlSafe(now)).execute(pool).await.expect("the clock stops");
 }
