@@ -34,15 +34,6 @@ pub async fn keys(connection: &mut PgConnection, after: &str, limit: i32) -> Res
     sqlx::query_scalar(sql!("waiting/keys")).bind(after).bind(limit).fetch_all(connection).await
 }
 
-/// What one call of [`admit`] let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Admitted {
-    /// How many jobs.
-    pub jobs: i64,
-    /// The lane and the position of the last of them.
-    pub last: Option<(i32, i64)>,
-}
-
 /// How many jobs of few keys are let in at once. Each has a slot and takes others along on it: better few with long runs
 /// than all that may stand in `ready`.
 const ADMITTED: i64 = 2000;
@@ -52,11 +43,12 @@ pub fn most(keys: &[String]) -> i64 {
     ADMITTED.max(keys.len() as i64 + 1)
 }
 
-/// Lets jobs of these keys into `ready` while their keys have free slots. `None`: somebody else admits at this moment. A key that cannot be admitted is logged and keeps no other back.
+/// Lets jobs of these keys into `ready` while their keys have free slots; returns how many. `None`: somebody else admits
+/// at this moment. A key that cannot be admitted is logged and keeps no other back.
 ///
 /// # Errors
 /// The connection's.
-pub async fn admit(connection: &mut PgConnection, keys: &[String]) -> Result<Option<Admitted>, sqlx::Error> {
+pub async fn admit(connection: &mut PgConnection, keys: &[String]) -> Result<Option<i64>, sqlx::Error> {
     match admit_together(connection, keys).await {
         Err(error) if sqlstate::is_of_value(&error) => {
             tracing::error!(%error, "an admission failed as a whole, going key by key");
@@ -66,11 +58,11 @@ pub async fn admit(connection: &mut PgConnection, keys: &[String]) -> Result<Opt
     }
 }
 
-async fn admit_one_by_one(connection: &mut PgConnection, keys: &[String]) -> Result<Option<Admitted>, sqlx::Error> {
-    let mut admitted = Admitted::default();
+async fn admit_one_by_one(connection: &mut PgConnection, keys: &[String]) -> Result<Option<i64>, sqlx::Error> {
+    let mut admitted = 0;
     for key in keys {
         match admit_together(connection, std::slice::from_ref(key)).await {
-            Ok(Some(one)) => admitted = Admitted { jobs: admitted.jobs + one.jobs, last: one.last.or(admitted.last) },
+            Ok(Some(one)) => admitted += one,
             Ok(None) => return Ok(None),
             Err(error) if sqlstate::is_of_value(&error) => tracing::error!(limit.key = key, %error, "a key's jobs cannot be admitted"),
             Err(error) => return Err(error),
@@ -79,22 +71,14 @@ async fn admit_one_by_one(connection: &mut PgConnection, keys: &[String]) -> Res
     Ok(Some(admitted))
 }
 
-async fn admit_together(connection: &mut PgConnection, keys: &[String]) -> Result<Option<Admitted>, sqlx::Error> {
+async fn admit_together(connection: &mut PgConnection, keys: &[String]) -> Result<Option<i64>, sqlx::Error> {
     let mut tx = connection.begin().await?;
     let alone: bool = sqlx::query_scalar(sql!("waiting/lock")).fetch_one(&mut *tx).await?;
     if !alone {
         return Ok(None);
     }
     let admitting = sqlx::query_as(sql!("waiting/admit")).bind(keys).bind(most(keys)).fetch_one(&mut *tx);
-    let (jobs, lane, position, _woken): (i64, Option<i32>, Option<i64>, i64) = around("waiting/admit", admitting).await?;
+    let (admitted, _woken): (i64, i64) = around("waiting/admit", admitting).await?;
     around("waiting/admit commit", tx.commit()).await?;
-    Ok(Some(Admitted { jobs, last: lane.zip(position) }))
-}
-
-/// Whether what was put at a position of a lane has not been claimed yet.
-///
-/// # Errors
-/// The database's.
-pub async fn is_ahead(connection: &mut PgConnection, (lane_id, position): (i32, i64)) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(sql!("waiting/is_ahead")).bind(lane_id).bind(position).fetch_one(connection).await
+    Ok(Some(admitted))
 }

@@ -28,8 +28,6 @@ const ROUNDS: usize = 20;
 const KEYS: i32 = 1000;
 /// How often it looks whether any key has a rate; while one has, it looks at each tick.
 const PACE: Duration = Duration::from_secs(1);
-/// How long what was let in last may keep others out, while nobody has got to it: as much stands before them as is claimed in some time.
-const FLOOD: Duration = Duration::from_secs(2);
 /// The least time between two steps.
 const WALK: Duration = Duration::from_millis(500);
 
@@ -55,32 +53,40 @@ struct Progress {
     walked_to: String,
     walk_after: Option<Instant>,
     pace_after: Option<Instant>,
-    /// The last that was let in when there were more than are let in at once, and when.
-    flood: Option<((i32, i64), Instant)>,
 }
 
 impl Admission {
-    /// Admits what arrived, for a worker that has nothing else to do; returns how many jobs entered `ready`. Does nothing while
-    /// another task of this worker is at it.
+    /// Admits what arrived; returns how many jobs entered `ready`. Does nothing while another task of this worker is at it.
     ///
     /// # Errors
     /// The database's.
     pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
         let Ok(mut progress) = self.progress.try_lock() else { return Ok(0) };
-        progress.look(connection).await
-    }
-
-    /// The same for one that may have; and a step of the walk from key to key, when it is time. While much that was let in has not
-    /// been got to, a job that enters behind it gains nothing, and one that stays in line may be taken by a run.
-    ///
-    /// # Errors
-    /// The database's.
-    pub(super) async fn look_and_walk(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-        let Ok(mut progress) = self.progress.try_lock() else { return Ok(0) };
-        if progress.is_flooded(connection).await? {
-            return Ok(0);
+        let mut admitted = 0;
+        let mut from = progress.floor(Instant::now());
+        let mut full: HashSet<String> = HashSet::new();
+        for _ in 0..ROUNDS {
+            let arrivals = waiting::arrivals(connection, from, ARRIVALS).await?;
+            progress.remember(arrivals.last_position, Instant::now());
+            // A key that was admitted in this look has as many in as may be, whatever else of it arrived.
+            let keys: Vec<String> = arrivals.keys.iter().filter(|key| !full.contains(*key)).cloned().collect();
+            if !keys.is_empty() {
+                let Some(entered) = waiting::admit(connection, &keys).await? else { break };
+                admitted += entered;
+                if entered >= waiting::most(&keys) {
+                    // Some have to wait for the next look, which begins here.
+                    break;
+                }
+                full.extend(keys);
+            }
+            if arrivals.seen < ARRIVALS {
+                progress.front = arrivals.last_position;
+                break;
+            }
+            from = arrivals.reached.unwrap_or(from);
+            progress.front = from;
         }
-        Ok(progress.look(connection).await? + progress.walk(connection).await?)
+        Ok(admitted)
     }
 
     /// Learns whether any key has a rate.
@@ -110,71 +116,29 @@ impl Admission {
         let (any, keys) = limit::paced(connection, i64::from(KEYS)).await?;
         self.paced.store(any, Ordering::Release);
         progress.pace_after = (!any).then(|| Instant::now() + PACE);
-        if keys.is_empty() { Ok(0) } else { Ok(waiting::admit(connection, &keys).await?.unwrap_or_default().jobs) }
+        if keys.is_empty() { Ok(0) } else { Ok(waiting::admit(connection, &keys).await?.unwrap_or(0)) }
+    }
+
+    /// One step of the walk from key to key, when it is time; returns how many jobs entered `ready`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn walk(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        let Ok(mut progress) = self.progress.try_lock() else { return Ok(0) };
+        let begun = Instant::now();
+        if progress.walk_after.is_some_and(|after| begun < after) {
+            return Ok(0);
+        }
+        let keys = waiting::keys(connection, &progress.walked_to, KEYS).await?;
+        let admitted = if keys.is_empty() { 0 } else { waiting::admit(connection, &keys).await?.unwrap_or(0) };
+        progress.walked_to = if (keys.len() as i32) < KEYS { String::new() } else { keys.last().cloned().unwrap_or_default() };
+        // A tenth of the time at most.
+        progress.walk_after = Some(Instant::now() + WALK.max(begun.elapsed() * 10));
+        Ok(admitted)
     }
 }
 
 impl Progress {
-    async fn look(&mut self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-        let mut admitted = 0;
-        let mut from = self.floor(Instant::now());
-        let mut full: HashSet<String> = HashSet::new();
-        for _ in 0..ROUNDS {
-            let arrivals = waiting::arrivals(connection, from, ARRIVALS).await?;
-            self.remember(arrivals.last_position, Instant::now());
-            // A key that was admitted in this look has as many in as may be, whatever else of it arrived.
-            let keys: Vec<String> = arrivals.keys.iter().filter(|key| !full.contains(*key)).cloned().collect();
-            if !keys.is_empty() {
-                let Some(entered) = self.admit(connection, &keys).await? else { break };
-                admitted += entered;
-                if entered >= waiting::most(&keys) {
-                    // Some have to wait for the next look, which begins here.
-                    break;
-                }
-                full.extend(keys);
-            }
-            if arrivals.seen < ARRIVALS {
-                self.front = arrivals.last_position;
-                break;
-            }
-            from = arrivals.reached.unwrap_or(from);
-            self.front = from;
-        }
-        Ok(admitted)
-    }
-
-    /// One step of the walk from key to key, when it is time; returns how many jobs entered `ready`.
-    async fn walk(&mut self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-        let begun = Instant::now();
-        if self.walk_after.is_some_and(|after| begun < after) {
-            return Ok(0);
-        }
-        let keys = waiting::keys(connection, &self.walked_to, KEYS).await?;
-        let admitted = if keys.is_empty() { 0 } else { self.admit(connection, &keys).await?.unwrap_or(0) };
-        self.walked_to = if (keys.len() as i32) < KEYS { String::new() } else { keys.last().cloned().unwrap_or_default() };
-        // A tenth of the time at most.
-        self.walk_after = Some(Instant::now() + WALK.max(begun.elapsed() * 10));
-        Ok(admitted)
-    }
-
-    /// Admits jobs of these keys; returns how many. `None`: somebody else admits at this moment.
-    async fn admit(&mut self, connection: &mut PgConnection, keys: &[String]) -> Result<Option<i64>, sqlx::Error> {
-        let Some(admitted) = waiting::admit(connection, keys).await? else { return Ok(None) };
-        if admitted.jobs >= waiting::most(keys) {
-            self.flood = admitted.last.map(|last| (last, Instant::now()));
-        }
-        Ok(Some(admitted.jobs))
-    }
-
-    /// Whether what was let in last is still ahead of what is claimed.
-    async fn is_flooded(&mut self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let Some((last, since)) = self.flood else { return Ok(false) };
-        if since.elapsed() >= FLOOD || !waiting::is_ahead(connection, last).await? {
-            self.flood = None;
-        }
-        Ok(self.flood.is_some())
-    }
-
     /// From where to look: above the front, and a little below it.
     fn floor(&self, now: Instant) -> i64 {
         let given_out = |ago| self.past.iter().rev().find(|(at, _)| now.duration_since(*at) >= ago).map_or(0, |(_, position)| *position);

@@ -223,7 +223,7 @@ fn jitter() -> f64 {
 /// Lets jobs in that wait for a slot of their key.
 async fn admit(session: &Session, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let admission = &session.admission;
-    let admitted = admission.look_and_walk(connection).await? + admission.pace(connection).await?;
+    let admitted = admission.look(connection).await? + admission.pace(connection).await? + admission.walk(connection).await?;
     if admitted > 0 {
         session.nudge.notify_one();
     }

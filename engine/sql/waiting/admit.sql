@@ -1,7 +1,6 @@
 -- Let the jobs at the head of the queues of keys $1 into ready, as many as their keys have free slots and, where they have
 -- a rate, as it has left, each with its slot; at most $2, in the order in which they came.
--- Only the holder of the lock of lock.sql makes slots; those that end jobs hand them on or delete them. Returns how many, and where the
--- last of them stands.
+-- Only the holder of the lock of lock.sql makes slots; those that end jobs hand them on or delete them. Returns how many.
 -- Locks: heads of waiting, skip locked; new slots in key order. Index: waiting_turn, slot_pkey. Caller: store/waiting.rs
 with asked as materialized (
     select k.limit_key, l.cap,
@@ -66,11 +65,9 @@ entered as (
     from heads h
     where h.job_id in (select job_id from seated)
     order by h.position
-    returning lane_id, position
+    returning 1
 ),
 woken as (
     select engine.wake() from (select 1 from entered limit 1) any_entered
 )
-select (select count(*) from entered) as jobs, l.lane_id, l.position, (select count(*) from woken) as woken
-from (select 1) one
-left join (select lane_id, position from entered order by position desc limit 1) l on true
+select (select count(*) from entered) as admitted, (select count(*) from woken) as woken
