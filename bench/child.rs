@@ -12,7 +12,6 @@ use std::{
 use anyhow::Context;
 use clap::Subcommand;
 use engine::{Worker, WorkerConfig};
-use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::kinds;
@@ -57,12 +56,12 @@ impl Role {
         });
         match self {
             Self::Worker { database, concurrency, batch } => {
-                let pool = PgPoolOptions::new().max_connections(40).connect(&database).await?;
+                let pool = engine::pool_options().max_connections(40).connect(&database).await?;
                 let config = WorkerConfig { concurrency, batch, ..WorkerConfig::default() };
                 Ok(Worker::new(pool, kinds::all(), config).run(stop).await?)
             }
             Self::Web { database, port } => {
-                let pool = PgPoolOptions::new().max_connections(16).connect(&database).await?;
+                let pool = engine::pool_options().max_connections(16).connect(&database).await?;
                 let config = web::Config::read(|name| match name {
                     "SHOPIFY_WEBHOOK_SECRET" => Some(SECRET.into()),
                     "SHOPIFY_SHOP_DOMAIN" => Some(SHOP.into()),

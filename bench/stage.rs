@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Mutex};
 
-use sqlx::{Executor, PgPool, postgres::PgPoolOptions};
+use sqlx::{Executor, PgPool};
 
 use crate::{Options, server::Server};
 
@@ -29,7 +29,7 @@ impl Stage {
             let (cluster, folder) = private_server().await?;
             (cluster.url("postgres"), Some((cluster, folder)))
         };
-        let pool = PgPoolOptions::new().max_connections(40).connect(&url).await?;
+        let pool = engine::pool_options().max_connections(40).connect(&url).await?;
         migrations::run(&mut *pool.acquire().await?).await?;
         let server_version: String = sqlx::query_scalar("show server_version").fetch_one(&pool).await?;
         let server = Server::find(&pool, cluster.as_ref().and_then(|(cluster, _)| cluster.postmaster_pid())).await?;

@@ -5,10 +5,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use anyhow::{Context, bail};
 use embedded::{Cluster, Options};
 use engine::sqlstate;
-use sqlx::{
-    Connection, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 
 /// The database of the private server.
 pub const NAME: &str = "rawops";
@@ -146,7 +143,7 @@ pub fn explained(error: anyhow::Error) -> anyhow::Error {
 
 /// A pool for a process: its connections are made when they are needed.
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE).connect_lazy_with(options)
+    engine::pool_options().max_connections(connections).acquire_timeout(PATIENCE).connect_lazy_with(options)
 }
 
 async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {

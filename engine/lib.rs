@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
+mod pool;
 pub mod pooler;
 pub mod retry;
 mod run;
@@ -46,6 +47,7 @@ pub use isolated::Isolation;
 pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};
 pub use kinds::{KindInfo, Kinds};
 pub use limit::{Limit, Rate};
+pub use pool::pool_options;
 pub use run::Run;
 pub use store::{StoreError, child::Endings, event::Emitted};
 pub use together::Together;

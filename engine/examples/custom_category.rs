@@ -31,7 +31,7 @@ impl Job for Bake {
 /// Runs it; the tests do too.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+    let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
     // An application does this in a migration. Operators change it while everything runs.
     sqlx::query(
         "insert into engine.retry_config (error_category, max_attempts, backoff_seconds) values ('oven_busy', 5, '{1,2,5}')

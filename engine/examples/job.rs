@@ -27,7 +27,7 @@ impl Job for Greet {
 /// Runs it; the tests do too.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+    let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
     let name = std::env::args().nth(1).unwrap_or_else(|| "world".into());
     let job = NewJob::of(&Greet { name })?.unique_args().unique_for(Duration::from_hours(1));
     let enqueued = Client::new(pool.clone()).enqueue(&job).await?;

@@ -44,7 +44,7 @@ impl Job for Export {
 /// Runs it; the tests do too.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+    let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
     let stop = CancellationToken::new();
     let kinds = Kinds::new().with::<CallShop>().with::<Export>();
     let worker = tokio::spawn(Worker::new(pool.clone(), kinds, WorkerConfig::default()).run(stop.clone()));

@@ -50,7 +50,7 @@ impl Job for Thank {
 /// Runs it; the tests do too.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+    let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
     sqlx::query("create table if not exists demo_visit (visitor text primary key, visits bigint not null)").execute(&pool).await?;
     let (client, shutdown) = (Client::new(pool.clone()), CancellationToken::new());
     let kinds = Kinds::new().with::<CountVisit>().with::<Thank>();

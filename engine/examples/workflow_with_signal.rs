@@ -49,7 +49,7 @@ impl Job for GiveBack {
 /// Runs it; the tests do too.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+    let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
     let (client, shutdown) = (Client::new(pool.clone()), CancellationToken::new());
     let kinds = Kinds::new().with::<Order>().with::<GiveBack>();
     let worker = tokio::spawn(Worker::new(pool, kinds, WorkerConfig::default()).run(shutdown.clone()));

@@ -33,6 +33,7 @@ use super::{
 use crate::{
     JobId, Kinds,
     planted::planted,
+    pool,
     store::{
         attempt::{Ended, Verdict},
         claim::Claimed,
@@ -191,7 +192,8 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
     tracing::info!(worker.id = worker_id, name = program.config.name, "worker registered");
     let (record, results) = mpsc::channel(RECORD_BUFFER);
     let (hand_over, intake) = mpsc::unbounded_channel::<Claimed>();
-    let pool = program.pool.options().clone().connect_lazy_with(named(&program.pool, worker_id));
+    // Handlers are dropped wherever they wait, and begin of their own.
+    let pool = pool::closes_what_is_in_a_transaction(program.pool.options().clone()).connect_lazy_with(named(&program.pool, worker_id));
     let session = Arc::new(Session {
         program: program.clone(),
         worker_id,

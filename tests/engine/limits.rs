@@ -44,7 +44,7 @@ pub async fn enqueue(pool: &PgPool, key: &str, jobs: i64) -> Vec<JobId> {
 
 impl Hand {
     pub async fn admit(&mut self, key: &str) -> i64 {
-        waiting::admit(&mut self.connection, &[key.to_string()]).await.expect("admitted").expect("nobody else admits").jobs
+        waiting::admit(&mut self.connection, &[key.to_string()]).await.expect("admitted").expect("nobody else admits")
     }
 }
 

@@ -7,6 +7,7 @@ mod breaker_workers;
 mod breakers;
 mod bulk;
 mod cancels;
+mod connections;
 mod dead_letters;
 mod deadlines;
 mod depth;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use rand::{RngExt, rngs::StdRng};
 use sandbox::customerio::CustomerIo;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -94,7 +94,7 @@ impl Stage {
         std::fs::create_dir_all(&folder)?;
         let server_logs = LogEnds::of(server.folder())?;
         let database = server.database().await?;
-        let options = || PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(5));
+        let options = || engine::pool_options().max_connections(16).acquire_timeout(Duration::from_secs(5));
         let pool = options().connect(&database.url).await?;
         let pooler = if settings.pooled { Some(Pooler::start(server.port(), &server.data().await).await?) } else { None };
         let behind = pooler.as_ref().map_or_else(|| server.socket(), |pooler| watch::channel(pooler.socket()).1);

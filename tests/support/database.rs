@@ -7,7 +7,7 @@ use std::{
 };
 
 use embedded::Cluster;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 
 /// The server that all tests of this checkout share.
 pub fn cluster() -> &'static Cluster {
@@ -41,7 +41,7 @@ impl Database {
         let mut admin = admin().await;
         let strategy = if clause.is_empty() || !has_strategies(&mut admin).await { "" } else { "strategy file_copy" };
         admin.execute(AssertSqlSafe(format!("create database {name} {clause} {strategy}"))).await.expect("a database can be created");
-        let pool = PgPoolOptions::new()
+        let pool = engine::pool_options()
             .max_connections(20)
             .acquire_timeout(Duration::from_secs(20))
             .connect(&cluster().url(&name))

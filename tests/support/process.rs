@@ -10,7 +10,7 @@ use engine::{
     Worker, WorkerConfig,
     failpoint::{self, Act, Side},
 };
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 
 const DATABASE: &str = "RAWOPS_TEST_WORKER_DATABASE";
@@ -252,7 +252,8 @@ async fn a_process_started_as_a_worker_works() {
     if pooled {
         options = engine::pooler::through(options).await.expect("the translator begins");
     }
-    let pool = PgPoolOptions::new().max_connections(number(POOL) as u32).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(options);
+    let pool =
+        engine::pool_options().max_connections(number(POOL) as u32).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(options);
     let stop = CancellationToken::new();
     let on_term = stop.clone();
     tokio::spawn(async move {

@@ -9,10 +9,7 @@ use engine::{
     schedule::{Config, Misfire, Overlap, Schedule, Scheduler},
 };
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +119,7 @@ pub fn web_config(port: u16) -> workers::web::Config {
 }
 
 async fn pool(orders: &Orders, connections: u32) -> anyhow::Result<PgPool> {
-    let options = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(5));
+    let options = engine::pool_options().max_connections(connections).acquire_timeout(Duration::from_secs(5));
     let there: PgConnectOptions = orders.url.parse()?;
     Ok(options.connect_lazy_with(if orders.pooled { pooler::through(there).await? } else { there }))
 }
