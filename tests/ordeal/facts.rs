@@ -43,7 +43,7 @@ pub struct Facts {
     pub events: HashMap<String, i64>,
     /// What came by the clock.
     pub occurrences: Vec<Occurrence>,
-    /// The workers.
+    /// All workers that ever lived.
     pub workers: Vec<Worker>,
     /// The inbox.
     pub hooks: Vec<Hook>,
@@ -137,7 +137,11 @@ impl Facts {
             .collect(),
             events: pairs(all(pool, "select key, count(*) from engine.event group by key").await?),
             occurrences: all(pool, "select schedule, occurrence, job_id, how from engine.occurrence order by schedule, occurrence").await?,
-            workers: all(pool, "select id, (info ->> 'pid')::bigint as pid, dead_at from engine.worker").await?,
+            workers: all(
+                pool,
+                "select k.id, k.pid, k.dead_at, w.id is null as gone from ordeal.worker k left join engine.worker w using (id)",
+            )
+            .await?,
             hooks: all(pool, "select webhook_id, raw_body, processing_status from raw_ops.webhook_inbox").await?,
             orders: all(pool, "select shopify_order_id::bigint as id, updated_at_shopify as updated_at from raw_ops.orders").await?,
             words,

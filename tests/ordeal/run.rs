@@ -89,7 +89,7 @@ impl Settings {
             targets: Vec::new(),
             rate: 60.0,
             producers: 4,
-            orders: 3.0,
+            orders: 1.5,
             pause: Duration::from_millis(900),
             server_pause: Duration::from_secs(5),
             planted: None,

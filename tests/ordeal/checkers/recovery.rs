@@ -31,7 +31,7 @@ pub fn check(facts: &Facts) -> Finding {
     finding.looks();
     finding.violations.extend(facts.observed.silent.iter().cloned());
     let mut unharmed = Vec::new();
-    for worker in facts.workers.iter().filter(|worker| worker.dead_at.is_some()) {
+    for worker in facts.workers.iter().filter(|worker| worker.dead_at.is_some() && !worker.gone) {
         finding.looks();
         let harmed = facts.lives.iter().any(|life| Some(i64::from(life.pid)) == worker.pid && life.what != "started");
         // A network that is silent for a lease and longer harms whoever is behind it.

@@ -38,7 +38,6 @@ pub fn check(facts: &Facts) -> Finding {
 fn verdicts(facts: &Facts, finding: &mut Finding) {
     let workers: HashMap<i64, &Worker> = facts.workers.iter().map(|worker| (worker.id, worker)).collect();
     for lost in facts.attempts.values().flatten().filter(|attempt| attempt.outcome == "lost") {
-        // A worker that signed off is gone, with what it may have left.
         let Some(worker) = lost.worker_id.and_then(|id| workers.get(&id)) else { continue };
         let (job, number) = (lost.job_id, lost.attempt);
         finding.holds(worker.dead_at.is_some_and(|dead_at| dead_at <= lost.finished_at), || {

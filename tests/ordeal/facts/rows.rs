@@ -148,6 +148,8 @@ pub struct Worker {
     pub pid: Option<i64>,
     /// When it was declared dead.
     pub dead_at: Option<DateTime<Utc>>,
+    /// Whether it signed off, dead or alive: its process ended in good order, or came back as another.
+    pub gone: bool,
 }
 
 /// A webhook in the inbox.

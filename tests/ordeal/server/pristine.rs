@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -9,6 +10,9 @@ use std::{
 use anyhow::{Context, ensure};
 use embedded::{Cluster, Options};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+/// What runs need besides the migrations.
+const STAGE: &str = include_str!("../stage.sql");
 
 /// The programs of the server, and a data folder with the template, which no run writes to.
 pub async fn pristine(folder: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
@@ -34,7 +38,7 @@ async fn migrate(cluster: &Cluster) -> anyhow::Result<()> {
     admin.execute(AssertSqlSafe(format!("create database {template}"))).await?;
     let mut connection = PgConnection::connect(&cluster.url(&template)).await?;
     migrations::run(&mut connection).await?;
-    for statement in include_str!("../stage.sql").split(";\n").filter(|statement| !statement.trim().is_empty()) {
+    for statement in STAGE.split(";\n").filter(|statement| !statement.trim().is_empty()) {
         connection.execute(statement).await.context("the run's own tables")?;
     }
     connection.close().await?;
@@ -42,9 +46,11 @@ async fn migrate(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(admin.close().await?)
 }
 
-/// The name of the template for these migrations.
+/// The name of the template for these migrations and what runs need besides.
 pub fn template() -> String {
-    format!("ordeal_template_{}", migrations::fingerprint())
+    let mut hasher = DefaultHasher::new();
+    STAGE.hash(&mut hasher);
+    format!("ordeal_template_{}_{:x}", migrations::fingerprint(), hasher.finish())
 }
 
 /// Copies a data folder with its owners and modes.
