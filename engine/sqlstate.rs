@@ -25,6 +25,11 @@ pub fn is_deadlock(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| code == "40P01")
 }
 
+/// Whether somebody held a lock for longer than it waits for one: the next try may have it.
+pub fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code == "55P03")
+}
+
 /// Whether the server is there and says no; when it is away, shuts down or has no room, waiting is the cure.
 pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
     code(error).is_some() && !is_in(error, &["08", "53", "57"])

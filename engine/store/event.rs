@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{PgConnection, error::DatabaseError, types::Json};
+use sqlx::{PgConnection, types::Json};
 
 use super::{StoreError, sql};
-use crate::{JobId, failpoint::around, trace};
+use crate::{JobId, failpoint::around, sqlstate, trace};
 
 /// What came of emitting an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -53,7 +53,7 @@ pub async fn meet(connection: &mut PgConnection, name: &str, key: &str) -> Resul
     sqlx::query(sql!("topic/lock_timeout")).execute(&mut *connection).await?;
     match around("topic/touch", sqlx::query(sql!("topic/touch")).bind(name).bind(key).execute(connection)).await {
         Ok(_) => Ok(true),
-        Err(error) if error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("55P03") => Ok(false),
+        Err(error) if sqlstate::is_lock_timeout(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }

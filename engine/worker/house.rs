@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_millis(250);
 const RENEW: Duration = Duration::from_secs(2);
 /// How often the others ask whether there is a leader.
 const ASK: Duration = Duration::from_secs(2);
+/// How often it tries to have a lock that it waits for no longer than a moment, so that others do not wait behind it.
+const TRIES: usize = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 /// How often one that keeps failing is logged.
 const LOG_AGAIN: Duration = Duration::from_mins(1);
 
@@ -108,7 +111,8 @@ impl House {
     async fn attend(&mut self, connection: &mut PgConnection, lead: &Lead, place: usize) -> Result<bool, sqlx::Error> {
         let duty = self.duties[place].duty;
         let begun = Instant::now();
-        match tokio::time::timeout(duty.limit() + Duration::from_secs(5), perform(connection, lead, duty)).await {
+        let performed = self.perform(connection, lead, duty);
+        match tokio::time::timeout(duty.limit() + Duration::from_secs(5), performed).await {
             Err(_) => return Err(patience::no_answer()),
             Ok(Ok(None)) => return Ok(false),
             Ok(Ok(Some(did))) => {
@@ -137,10 +141,21 @@ impl House {
         }
         Ok(true)
     }
+
+    /// Acts, again where a lock was not to be had.
+    async fn perform(&self, connection: &mut PgConnection, lead: &Lead, duty: Duty) -> Result<Option<i64>, sqlx::Error> {
+        for _ in 1..TRIES {
+            match act(connection, lead, duty).await {
+                Err(error) if sqlstate::is_lock_timeout(&error) => patience::pause(&self.session, BETWEEN_TRIES.mul_f64(jitter())).await,
+                acted => return acted,
+            }
+        }
+        act(connection, lead, duty).await
+    }
 }
 
 /// Acts in the leader's term; `None` when it is over.
-async fn perform(connection: &mut PgConnection, lead: &Lead, duty: Duty) -> Result<Option<i64>, sqlx::Error> {
+async fn act(connection: &mut PgConnection, lead: &Lead, duty: Duty) -> Result<Option<i64>, sqlx::Error> {
     let mut tx = connection.begin().await?;
     store::duty::begin(&mut tx, duty.limit()).await?;
     if !leader::still_leads(&mut tx, lead).await? {

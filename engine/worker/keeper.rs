@@ -113,7 +113,7 @@ pub(super) async fn run(session: Arc<Session>) {
 /// What became of a duty: a database that refuses one must not stop the others; a connection that is gone ends them all.
 fn duty(what: &str, result: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
     let Err(error) = result else { return Ok(()) };
-    if sqlstate::code(&error).as_deref() == Some("55P03") {
+    if sqlstate::is_lock_timeout(&error) {
         tracing::debug!(what, "somebody holds what this duty needs: later");
     } else if sqlstate::leaves_connection(&error) {
         tracing::error!(%error, what, "a duty failed; the others go on");

@@ -5,13 +5,15 @@ use std::sync::LazyLock;
 use engine::{JobId, Kinds, trace::TraceParent};
 use jobs::packing::postcode::Postcode;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
-use crate::{Seen, Target, Verdict, input::parts, promise};
+use crate::{Seen, Target, Verdict, input::parts, judge_words, promise};
 
 /// A kind, and arguments.
 pub const ARGUMENTS: Target = Target {
     name: "job_arguments",
-    promise: "arguments decode as their kind or are refused by its name, whatever stands in the column, and a number stays the number",
+    promise: "arguments decode as their kind or are refused by its name, whatever stands in the column, and a number stays the number; \
+              what the door lets in decodes, and what it refuses it refuses in a line without their values",
     words: &[
         "\"_version\":",
         "orders.process_order",
@@ -49,11 +51,21 @@ pub const TRACE_PARENT: Target = Target {
 };
 
 static KINDS: LazyLock<Kinds> = LazyLock::new(jobs::kinds);
+/// How the refusal of a kind that is none begins; it has the name as it came.
+const UNKNOWN: &str = "this program knows no kind";
+/// A text of so many bytes is somebody's, and not by chance a word of the refusal.
+const SOMEBODYS: usize = 24;
 
 fn arguments(input: &[u8]) -> Verdict {
     let [kind, args] = parts(input);
     let (kind, args) = (String::from_utf8_lossy(kind), String::from_utf8_lossy(args));
-    match KINDS.check(&kind, &args) {
+    let decodes = KINDS.check(&kind, &args);
+    match KINDS.fit(&kind, &args) {
+        Ok(()) => promise(decodes.is_ok(), || format!("let in and undecodable: {decodes:?}"))?,
+        Err(words) if !words.starts_with(UNKNOWN) => judge_door(&words, &args)?,
+        Err(_) => (),
+    }
+    match decodes {
         Ok(()) => {
             promise(serde_json::from_str::<IgnoredAny>(&args).is_ok(), || "arguments that are no JSON decode".into())?;
             Ok(Seen::taken(kind))
@@ -61,8 +73,34 @@ fn arguments(input: &[u8]) -> Verdict {
         Err(words) => {
             promise(words.contains(&*kind), || format!("{words:?} does not name the kind"))?;
             promise(words.len() <= kind.len() + args.len() + 300, || format!("{} bytes of refusal", words.len()))?;
-            Ok(Seen::refused(if words.starts_with("this program knows no kind") { "unknown" } else { &words }))
+            Ok(Seen::refused(if words.starts_with(UNKNOWN) { "unknown" } else { &words }))
         }
+    }
+}
+
+/// Judges what a sender of these arguments is told.
+fn judge_door(words: &str, args: &str) -> Result<(), String> {
+    judge_words(words)?;
+    let Ok(args) = serde_json::from_str(args) else { return Ok(()) };
+    let (mut values, mut names) = (Vec::new(), Vec::new());
+    gather(&args, &mut values, &mut names);
+    // A name that a sender made up may stand there.
+    let told = values.into_iter().find(|value| words.contains(value) && !names.iter().any(|name| name.contains(value)));
+    promise(told.is_none(), || format!("{words:?} tells of {told:?}"))
+}
+
+/// The texts of a value that are somebody's, and the names of members.
+fn gather<'a>(value: &'a Value, values: &mut Vec<&'a str>, names: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) if text.len() >= SOMEBODYS => values.push(text),
+        Value::Array(items) => items.iter().for_each(|item| gather(item, values, names)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                names.push(name);
+                gather(member, values, names);
+            }
+        }
+        _ => (),
     }
 }
 
