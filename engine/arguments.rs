@@ -73,7 +73,9 @@ pub(crate) fn todays<J: Job>(args: &str) -> Result<Value, Undecodable> {
     let found = match &stored {
         None => 1,
         Some(version) => {
-            version.as_u64().filter(|version| *version > 0).ok_or_else(|| malformed::<J>(format!("{VERSION} is {version}")))?
+            let version = version.as_u64().filter(|version| *version > 0);
+            // What stands there instead may be anything, and is told to whoever sent it.
+            version.ok_or_else(|| malformed::<J>(format!("{VERSION} is no whole number from 1")))?
         }
     };
     if found > u64::from(J::VERSION) {
