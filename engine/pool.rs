@@ -5,9 +5,7 @@
 //! The connection goes back into the pool with the transaction open: what the next writes on it is answered and not
 //! committed, or everything fails until the connection is closed.
 
-use std::pin::Pin;
-
-use sqlx::{Connection, PgConnection, pool::PoolConnectionMetadata, postgres::PgPoolOptions};
+use sqlx::{Connection, PgConnection, postgres::PgPoolOptions};
 
 /// Options of a pool for what this crate does: a connection that comes back with a transaction open is closed, and what was
 /// written in that transaction is undone. It costs a round trip whenever a connection comes back, while nobody waits.
@@ -24,9 +22,7 @@ pub fn pool_options() -> PgPoolOptions {
 
 /// These options, with what [`pool_options`] has in place of their `after_release`.
 pub(crate) fn closes_what_is_in_a_transaction(options: PgPoolOptions) -> PgPoolOptions {
-    options.after_release(|connection, _: PoolConnectionMetadata| -> Pin<Box<dyn Future<Output = _> + Send + '_>> {
-        Box::pin(is_in_none(connection))
-    })
+    options.after_release(|connection, _| Box::pin(is_in_none(connection)))
 }
 
 /// Whether the server has no transaction open. A begin that does not begin one is refused where there is none.

@@ -3,7 +3,6 @@
 use std::{
     future::{Future, poll_fn},
     task::Poll,
-    time::Duration,
 };
 
 use engine::{Client, Job, JobResult, Kinds, NewJob, Outcome, Run};
@@ -15,15 +14,15 @@ use crate::support::{Database, ledger::count, run_due_on};
 /// More looks than a begin needs.
 const LOOKS: usize = 8;
 
-/// Drops a begin before its so manieth look for an answer, as a timeout does, unless it has begun before.
+/// Drops a begin after its so manieth look for an answer, as a timeout does, unless it has begun before.
 async fn begin_and_give_up(pool: &PgPool, looks: usize) {
-    let mut begin = Box::pin(pool.begin());
-    for _ in 0..looks {
-        if poll_fn(|context| Poll::Ready(begin.as_mut().poll(context).is_ready())).await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let (mut begin, mut looked) = (Box::pin(pool.begin()), 0);
+    let given_up = poll_fn(|context| {
+        looked += 1;
+        let has_begun = begin.as_mut().poll(context).is_ready();
+        if has_begun || looked == looks { Poll::Ready(()) } else { Poll::Pending }
+    });
+    given_up.await;
 }
 
 /// Writes a row as whoever takes the connection next.

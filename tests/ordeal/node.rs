@@ -14,6 +14,8 @@ use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, PgConnection};
 
+use crate::wait::until;
+
 /// How long a server may take to answer after it was started.
 const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(20);
@@ -110,15 +112,12 @@ impl Node {
     /// When it does not end in time.
     pub async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        let begun = Instant::now();
         if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
             // It may have ended by itself.
             let _ = kill_process(pid, signal);
         }
-        while child.try_wait()?.is_none() {
-            ensure!(begun.elapsed() < PATIENCE, "the server of {} does not end", self.data.display());
-            tokio::time::sleep(LOOK).await;
-        }
+        let has_ended = until(PATIENCE, || !matches!(child.try_wait(), Ok(None))).await;
+        ensure!(has_ended, "the server of {} does not end", self.data.display());
         Ok(())
     }
 

@@ -15,13 +15,14 @@ use std::{
 use anyhow::{Context, ensure};
 use tokio::net::UnixStream;
 
+use crate::wait::until_so;
+
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
 /// Part of its socket's name.
 const PORT: u16 = 6432;
 /// Sessions of the server that all processes of a run share: fewer than they would open.
 const SESSIONS: u32 = 30;
 const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(20);
 
 /// A pooler. It ends with this value, and with this process.
 pub struct Pooler {
@@ -98,11 +99,8 @@ impl Pooler {
         command.args(["--pdeathsig", "KILL", PROGRAM, "-q"]).arg(self.folder.join("pgbouncer.ini"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         *self.child() = Some(command.spawn().context("PgBouncer cannot be started")?);
-        let begun = Instant::now();
-        while UnixStream::connect(self.socket()).await.is_err() {
-            ensure!(begun.elapsed() < PATIENCE, "PgBouncer does not answer");
-            tokio::time::sleep(LOOK).await;
-        }
+        let answers = until_so(PATIENCE, || async { anyhow::Ok(UnixStream::connect(self.socket()).await.is_ok()) }).await?;
+        ensure!(answers, "PgBouncer does not answer");
         Ok(())
     }
 

@@ -43,8 +43,8 @@ pub struct Report {
     pub repeated: usize,
     /// Effects outside.
     pub outside: usize,
-    /// From the kill of a worker to the next attempt of each job that it lost then, in order. Only kills while the server and all
-    /// ways to it were well, and jobs lost for the first time: suspects wait on purpose.
+    /// From the kill of a worker to the next attempt of each job that it lost then, in order. Only kills while the server
+    /// was well, and jobs lost for the first time: suspects wait on purpose.
     pub recoveries: Vec<Duration>,
     /// The same from when a worker was cut off from the server.
     pub regained: Vec<Duration>,
@@ -84,8 +84,8 @@ impl Report {
             refused: facts.words.iter().filter(|word| word.what == What::Refused).count(),
             repeated: outside.len() - distinct,
             outside: outside.len(),
-            recoveries: recoveries(facts, "KILL", &[Class::Hang, Class::Partition]),
-            regained: recoveries(facts, "CUT", &[Class::Hang]),
+            recoveries: recoveries(facts, "KILL"),
+            regained: recoveries(facts, "CUT"),
             webhooks: facts.accepted.len(),
             findings,
             coverage,
@@ -124,9 +124,9 @@ fn quantile(times: &[Duration], share: f64) -> Option<Duration> {
     times.get(place).copied()
 }
 
-/// From what befell a worker to the next attempt of each job that it lost then. What faults of these classes and of the server hold up
-/// is theirs.
-fn recoveries(facts: &Facts, what: &str, others: &[Class]) -> Vec<Duration> {
+/// From what befell a worker to the next attempt of each job that it lost then. What the server's faults and its hanging sessions hold
+/// up is theirs.
+fn recoveries(facts: &Facts, what: &str) -> Vec<Duration> {
     let mut begun: HashMap<(i64, i32), i64> = HashMap::new();
     for word in facts.words.iter().filter(|word| matches!(word.what, What::Started(_))) {
         begun.entry((word.job, word.attempt)).or_insert(word.at_us);
@@ -136,7 +136,7 @@ fn recoveries(facts: &Facts, what: &str, others: &[Class]) -> Vec<Duration> {
         struck.entry(i64::from(life.pid)).or_default().push(life);
     }
     let pids: HashMap<i64, i64> = facts.workers.iter().filter_map(|worker| Some((worker.id, worker.pid?))).collect();
-    let holds_up = |class: &str| class.parse().is_ok_and(|class: Class| class.is_of_server() || others.contains(&class));
+    let holds_up = |class: &str| class.parse().is_ok_and(|class: Class| class.is_of_server() || class == Class::Hang);
     let outages: Vec<&Fault> = facts.faults.iter().filter(|fault| fault.note != NOTHING && holds_up(&fault.class)).collect();
     let mut times: Vec<Duration> = facts
         .attempts

@@ -30,7 +30,7 @@ use crate::{
     server::Server,
     stage::{self, Stage, WORKERS},
     tables,
-    wait::until_none_is_left,
+    wait::{until_none_is_left, until_so},
     watch::Seen,
     workload::{mails, operators, producer::Producer, shop, slow, versions},
 };
@@ -39,7 +39,6 @@ use crate::{
 const TEND: Duration = Duration::from_millis(100);
 /// One seed of so many runs through a pooler, where this machine has one.
 const POOLED_OF: u64 = 3;
-const LOOK: Duration = Duration::from_millis(100);
 /// How long a process may take to come up, or to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -228,32 +227,18 @@ async fn now(stage: &Stage) -> anyhow::Result<DateTime<Utc>> {
 }
 
 async fn until_up(stage: &Stage) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    loop {
-        let workers: i64 = sqlx::query_scalar("select count(*) from engine.worker where dead_at is null").fetch_one(&stage.pool).await?;
-        let leads: bool = sqlx::query_scalar("select exists (select from engine.leader)").fetch_one(&stage.pool).await?;
-        if workers >= WORKERS as i64 && leads {
-            return Ok(());
-        }
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "the processes do not come up: see the logs in {}", stage.folder.display());
-        tokio::time::sleep(LOOK).await;
-    }
+    const UP: &str = "select count(*) >= $1 and exists (select from engine.leader) from engine.worker where dead_at is null";
+    let up = until_so(PATIENCE, || sqlx::query_scalar(UP).bind(WORKERS as i64).fetch_one(&stage.pool)).await?;
+    anyhow::ensure!(up, "the processes do not come up: see the logs in {}", stage.folder.display());
+    Ok(())
 }
 
 /// Stops the schedulers when they have dealt with everything that has come; returns when that was.
 async fn stop_schedulers(stage: &Stage) -> anyhow::Result<DateTime<Utc>> {
-    let (begun, ended) = (Instant::now(), now(stage).await?);
-    loop {
-        let behind: bool = sqlx::query_scalar("select exists (select from engine.schedule where done_to < $1 - interval '3 seconds')")
-            .bind(ended)
-            .fetch_one(&stage.pool)
-            .await?;
-        // Schedules that do not catch up are the business of their checker.
-        if !behind || begun.elapsed() > PATIENCE {
-            break;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    const CAUGHT_UP: &str = "select not exists (select from engine.schedule where done_to < $1 - interval '3 seconds')";
+    let ended = now(stage).await?;
+    // Schedules that do not catch up are the business of their checker.
+    until_so(PATIENCE, || sqlx::query_scalar(CAUGHT_UP).bind(ended).fetch_one(&stage.pool)).await?;
     for place in stage.fleet.all(|role| matches!(role, Role::Scheduler(_))) {
         stage.fleet.take(place);
         stage.fleet.signal(place, Signal::TERM, "TERM");

@@ -24,13 +24,28 @@ pub async fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     true
 }
 
+/// Asks until it is so, or for as long as `limit`; returns whether it is.
+///
+/// # Errors
+/// What asking fails with.
+pub async fn until_so<E, F>(limit: Duration, mut ask: impl FnMut() -> F) -> Result<bool, E>
+where
+    F: Future<Output = Result<bool, E>>,
+{
+    let not_yet = || {
+        let asked = ask();
+        async { asked.await.map(|is_so| if is_so { Vec::new() } else { vec![()] }) }
+    };
+    Ok(until_none_is_left(limit, not_yet).await?.is_empty())
+}
+
 /// Looks until nothing is left, or for as long as `limit`; returns what is left then.
 ///
 /// # Errors
 /// What looking fails with.
-pub async fn until_none_is_left<E, F>(limit: Duration, mut look: impl FnMut() -> F) -> Result<Vec<String>, E>
+pub async fn until_none_is_left<T, E, F>(limit: Duration, mut look: impl FnMut() -> F) -> Result<Vec<T>, E>
 where
-    F: Future<Output = Result<Vec<String>, E>>,
+    F: Future<Output = Result<Vec<T>, E>>,
 {
     let begun = Instant::now();
     loop {

@@ -1,10 +1,7 @@
 //! Rows as somebody leaves them who edits the engine's tables by hand: twice, of no job, of no lane, of another attempt, at the
 //! ends of their types. Whatever becomes of the jobs that they were about, all others run, retry and are rescued as ever.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use engine::{Client, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Worker, WorkerConfig};
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
@@ -16,13 +13,13 @@ use super::{Counts, Wrong, text};
 use crate::{
     chance::{Purpose, stream},
     server::Server,
+    wait::until_none_is_left,
 };
 
 /// How many are planted before the others are looked at.
 const ROUND: u64 = 100;
 /// How long the others may take, on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(50);
 /// Short, because some of the others are rescued.
 const LEASE: Duration = Duration::from_secs(2);
 
@@ -176,29 +173,19 @@ async fn judge(pool: &PgPool, n: u64) -> Result<(), String> {
     let made = Client::new(pool.clone()).enqueue_many(&jobs).await.map_err(|error| format!("jobs are refused: {error}"))?;
     let mut ids: Vec<i64> = made.iter().flatten().map(|id| id.0).collect();
     ids.extend(orphans(pool, &sound()?).await?);
-    let begun = Instant::now();
-    loop {
-        let open: Vec<i64> = sqlx::query_scalar(
-            "select u.id from unnest($1::bigint[]) u (id)
-             where not exists (select from engine.attempt a where a.job_id = u.id and a.outcome = 'completed')",
-        )
-        .bind(&ids)
+    const OPEN: &str = "select u.id from unnest($1::bigint[]) u (id)
+        where not exists (select from engine.attempt a where a.job_id = u.id and a.outcome = 'completed')";
+    let open = until_none_is_left::<i64, _, _>(PATIENCE, || sqlx::query_scalar(OPEN).bind(&ids).fetch_all(pool)).await;
+    let open = open.map_err(|error| error.to_string())?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    let states: Vec<String> = sqlx::query_scalar("select state || ' ' || id from engine.job_state where id = any ($1)")
+        .bind(&open)
         .fetch_all(pool)
         .await
         .map_err(|error| error.to_string())?;
-        if open.is_empty() {
-            return Ok(());
-        }
-        if begun.elapsed() > PATIENCE {
-            let states: Vec<String> = sqlx::query_scalar("select state || ' ' || id from engine.job_state where id = any ($1)")
-                .bind(&open)
-                .fetch_all(pool)
-                .await
-                .map_err(|error| error.to_string())?;
-            return Err(format!("{} of {} sound jobs have not run after {PATIENCE:?}: {states:?}", open.len(), ids.len()));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    Err(format!("{} of {} sound jobs have not run after {PATIENCE:?}: {states:?}", open.len(), ids.len()))
 }
 
 /// Jobs of a worker whose lease has run out.

@@ -2,11 +2,7 @@
 //! what it does not take is refused with a reason; a failure can be recorded whatever its words are; and no strange
 //! neighbour holds up a job.
 
-use std::{
-    fmt::Write,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use engine::{Client, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Worker, WorkerConfig};
 use serde::{Deserialize, Serialize};
@@ -18,13 +14,13 @@ use super::{Counts, Wrong, text};
 use crate::{
     chance::{Purpose, stream},
     server::Server,
+    wait::until_none_is_left,
 };
 
 /// How many are on their way at once.
 const WAVE: u64 = 400;
 /// How long a wave may take, on a machine under load.
 const PATIENCE: Duration = Duration::from_mins(3);
-const LOOK: Duration = Duration::from_millis(100);
 
 /// A job that answers with a digest of what it was given, or fails with it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,22 +121,11 @@ async fn by_sql(pool: &PgPool, args: &str) -> Result<JobId, String> {
 /// Every job ended, as it must.
 async fn judge(pool: &PgPool, made: &[(JobId, bool)]) -> Result<(), String> {
     let ids: Vec<i64> = made.iter().map(|(id, _)| id.0).collect();
-    let begun = Instant::now();
-    loop {
-        let open: i64 = sqlx::query_scalar(
-            "select count(*) from unnest($1::bigint[]) u (id) where not exists (select from engine.attempt a where a.job_id = u.id)",
-        )
-        .bind(&ids)
-        .fetch_one(pool)
-        .await
-        .map_err(|error| error.to_string())?;
-        if open == 0 {
-            break;
-        }
-        if begun.elapsed() > PATIENCE {
-            return Err(format!("{open} jobs have not run after {PATIENCE:?}"));
-        }
-        tokio::time::sleep(LOOK).await;
+    const OPEN: &str = "select u.id from unnest($1::bigint[]) u (id) where not exists (select from engine.attempt a where a.job_id = u.id)";
+    let open = until_none_is_left::<i64, _, _>(PATIENCE, || sqlx::query_scalar(OPEN).bind(&ids).fetch_all(pool)).await;
+    let open = open.map_err(|error| error.to_string())?.len();
+    if open > 0 {
+        return Err(format!("{open} jobs have not run after {PATIENCE:?}"));
     }
     for (id, fails) in made {
         let (text, outcome, error, output): (String, String, Option<String>, Option<serde_json::Value>) = sqlx::query_as(
