@@ -20,6 +20,9 @@ use crate::{
 const ROUND: u64 = 100;
 /// How long the others may take, on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Which of these jobs have not run well.
+const OPEN: &str = "select u.id from unnest($1::bigint[]) u (id)
+    where not exists (select from engine.attempt a where a.job_id = u.id and a.outcome = 'completed')";
 /// Short, because some of the others are rescued.
 const LEASE: Duration = Duration::from_secs(2);
 
@@ -173,8 +176,6 @@ async fn judge(pool: &PgPool, n: u64) -> Result<(), String> {
     let made = Client::new(pool.clone()).enqueue_many(&jobs).await.map_err(|error| format!("jobs are refused: {error}"))?;
     let mut ids: Vec<i64> = made.iter().flatten().map(|id| id.0).collect();
     ids.extend(orphans(pool, &sound()?).await?);
-    const OPEN: &str = "select u.id from unnest($1::bigint[]) u (id)
-        where not exists (select from engine.attempt a where a.job_id = u.id and a.outcome = 'completed')";
     let open = until_none_is_left::<i64, _, _>(PATIENCE, || sqlx::query_scalar(OPEN).bind(&ids).fetch_all(pool)).await;
     let open = open.map_err(|error| error.to_string())?;
     if open.is_empty() {

@@ -21,6 +21,8 @@ use crate::{
 const WAVE: u64 = 400;
 /// How long a wave may take, on a machine under load.
 const PATIENCE: Duration = Duration::from_mins(3);
+/// Which of these jobs have not ended.
+const OPEN: &str = "select u.id from unnest($1::bigint[]) u (id) where not exists (select from engine.attempt a where a.job_id = u.id)";
 
 /// A job that answers with a digest of what it was given, or fails with it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,7 +123,6 @@ async fn by_sql(pool: &PgPool, args: &str) -> Result<JobId, String> {
 /// Every job ended, as it must.
 async fn judge(pool: &PgPool, made: &[(JobId, bool)]) -> Result<(), String> {
     let ids: Vec<i64> = made.iter().map(|(id, _)| id.0).collect();
-    const OPEN: &str = "select u.id from unnest($1::bigint[]) u (id) where not exists (select from engine.attempt a where a.job_id = u.id)";
     let open = until_none_is_left::<i64, _, _>(PATIENCE, || sqlx::query_scalar(OPEN).bind(&ids).fetch_all(pool)).await;
     let open = open.map_err(|error| error.to_string())?.len();
     if open > 0 {
