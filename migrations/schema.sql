@@ -4339,9 +4339,18 @@ $$;
 comment on function engine.forget_letters(integer) is 'Forgets dead letters that engine.retention lets go.';
 
 create function engine.give_back(jobs bigint[]) returns integer
-language sql
+language plpgsql
+set enable_seqscan = off
 as $$
-    select engine.give_back($1, array_fill(0::bigint, array[coalesce(cardinality($1), 0)]))
+begin
+    -- The slots of those that stand in line, which are at their own ids there, are nobody's meanwhile.
+    update engine.slot s set job_id = -s.job_id
+    where s.job_id = any (give_back.jobs) and exists (select from engine.waiting w where w.position = s.job_id);
+    if found then
+        jobs := jobs || array(select -u.id from unnest(jobs) u (id));
+    end if;
+    return engine.give_back(jobs, array_fill(0::bigint, array[coalesce(cardinality(jobs), 0)]));
+end
 $$;
 
 create function engine.give_back(jobs bigint[], floors bigint[]) returns integer
@@ -4727,10 +4736,14 @@ begin
             (select j.created_at from engine.job j where j.id = h.job_id) as oldest_at
         from lane l
         left join lateral (
-            select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position > l.floor order by r.position limit 1
+            (select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position < 0 order by r.position limit 1)
+            union all
+            (select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position > l.floor order by r.position limit 1)
+            limit 1
         ) h on true
         cross join lateral (
-            select count(*) as ready from engine.ready r where r.lane_id = l.id and r.position > l.floor and l.whole
+            select (select count(*) from engine.ready r where r.lane_id = l.id and r.position < 0 and l.whole)
+                + (select count(*) from engine.ready r where r.lane_id = l.id and r.position > l.floor and l.whole) as ready
         ) n
     )
     insert into engine.lane_figures as f (lane_id, ready, floor, oldest_at)
@@ -4765,6 +4778,13 @@ begin
 end
 $$;
 comment on function engine.measure_figures(integer) is 'Counts what stands in each lane into engine.lane_figures, unless somebody did so a moment ago.';
+
+create function engine.next_in_front() returns bigint
+language sql
+as $$
+    select nextval('engine.position') - 4611686018427387904
+$$;
+comment on function engine.next_in_front() is 'The next position in front of all new jobs of a lane, behind those that were put there before. It is below zero.';
 
 create function engine.note_retry_policy() returns trigger
 language plpgsql
@@ -10874,6 +10894,7 @@ grant execute on function engine.keys_are_alike(integer) to rawops_operator, raw
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
 grant execute on function engine.limit_of_key(text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.measure_figures(integer) to rawops_ingest, rawops_runtime;
+grant execute on function engine.next_in_front() to rawops_runtime;
 grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.pause_work(text,text,text,text,timestamp with time zone,timestamp with time zone) to rawops_operator;
 grant execute on function engine.put_in_place(bigint,integer,integer,timestamp with time zone,text) to rawops_runtime;

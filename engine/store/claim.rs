@@ -48,6 +48,8 @@ pub struct Wanted<'a> {
     pub with_queues: bool,
     /// How many jobs of a limit key may follow each other on one slot, one a lane; none: nowhere more than one.
     pub runs: Vec<i32>,
+    /// Whether it looks in front of the lanes too, where stand jobs that were given back.
+    pub in_front: bool,
 }
 
 /// A job that this worker holds.
@@ -58,7 +60,7 @@ pub struct Claimed {
     pub claim_id: i64,
     /// Its lane.
     pub lane_id: i32,
-    /// Its position in `ready`; 0 for a suspect, which never stood there.
+    /// Its position in `ready`; below 0 when it stood in front of its lane, 0 for a suspect, which never stood there.
     pub position: i64,
     /// The job.
     pub job_id: JobId,
@@ -154,6 +156,7 @@ pub async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<
         .bind(&wanted.boosts)
         .bind(wanted.with_queues)
         .bind(Some(&wanted.runs).filter(|runs| !runs.is_empty()))
+        .bind(wanted.in_front)
         .fetch_all(connection);
     taken::read(&around("claim/take", taking).await?)
 }

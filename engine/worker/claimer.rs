@@ -33,6 +33,8 @@ const QUICK_POLLS: u32 = 5;
 /// The least time between two claims when the last one got few jobs: lets a trickle gather.
 const BREATH: Duration = Duration::from_millis(1);
 
+/// How often a claimer that always finds something looks in front of the lanes: it may step over dead entries there.
+const IN_FRONT: Duration = Duration::from_millis(100);
 /// How often a claimer looks at all that is ready, whatever it believes.
 const EVERYWHERE: Duration = Duration::from_mins(15);
 
@@ -45,6 +47,7 @@ pub(super) struct Claimer {
     looked_back: Instant,
     back_every: Duration,
     looked_everywhere: Instant,
+    looked_in_front: Instant,
     quiet_polls: u32,
     asleep: bool,
     turn: i32,
@@ -68,6 +71,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         looked_back: now,
         back_every: Duration::from_secs(3),
         looked_everywhere: now,
+        looked_in_front: now,
         quiet_polls: 0,
         asleep: false,
         turn: 0,
@@ -159,6 +163,7 @@ impl Claimer {
             new_lane_quota: asked_of.new_lane as i64,
             turn: self.turn,
             with_queues: trace::is_exported(),
+            in_front: self.looks_in_front(),
         };
         let asked = Instant::now();
         let (snapshot, mut jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;
@@ -180,6 +185,16 @@ impl Claimer {
         let took = jobs.len();
         self.hand_over(jobs, begun);
         Ok(took)
+    }
+
+    /// Whether this claim looks in front of the lanes, for what was given back.
+    fn looks_in_front(&mut self) -> bool {
+        let now = Instant::now();
+        let looks = self.quiet_polls > 0 || now.duration_since(self.looked_in_front) >= IN_FRONT;
+        if looks {
+            self.looked_in_front = now;
+        }
+        looks
     }
 
     fn look(&mut self) -> Look {

@@ -262,7 +262,7 @@ async fn a_probe_whose_worker_died_is_followed_by_another() {
     told(&mut hand, &probes[0], Finding::Nothing).await;
     clock::step(db.pool(), 1.1).await;
     let next = probe(&mut hand).await;
-    assert_eq!(next[0].job_id, jobs[1], "the one that was lost stands behind");
+    assert_eq!((next[0].job_id, next[0].attempt), (jobs[0], 2), "the one that was lost goes first");
     told(&mut hand, &probes[0], Finding::Nothing).await;
     assert_eq!(breaker(db.pool()).await.state, "half_open", "who saw the first one lost and says so late says nothing of the next");
     hand.complete(&[ended(&next[0], done())]).await;

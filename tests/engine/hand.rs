@@ -30,8 +30,15 @@ impl Hand {
     }
 
     pub async fn take(&mut self, limit: i64) -> Vec<Claimed> {
-        let wanted =
-            Wanted { worker_id: self.id, kinds: &self.kinds, queues: &self.queues, limit, new_lane_quota: limit, ..Wanted::default() };
+        let wanted = Wanted {
+            worker_id: self.id,
+            kinds: &self.kinds,
+            queues: &self.queues,
+            limit,
+            new_lane_quota: limit,
+            in_front: true,
+            ..Wanted::default()
+        };
         claim::take(&mut self.connection, &wanted).await.expect("claimed").1
     }
 
@@ -48,6 +55,7 @@ impl Hand {
             quotas: vec![None; lanes.len()],
             boosts: vec![0; lanes.len()],
             runs: vec![run; lanes.len()],
+            in_front: true,
             lanes,
             ..Wanted::default()
         };
@@ -71,6 +79,14 @@ impl Hand {
             .execute(&mut *self.connection)
             .await
             .expect("declared dead");
+    }
+
+    /// Dies, and what it held is given back.
+    pub async fn be_rescued(&mut self) {
+        self.die().await;
+        for orphan in claim::orphans(&mut self.connection, 0, 1000).await.expect("read") {
+            claim::rescue(&mut self.connection, orphan).await.expect("rescued");
+        }
     }
 }
 

@@ -111,10 +111,21 @@ impl Model {
         }
     }
 
-    /// Hands the slot of a job on, to the first that stands behind a position of the line, or to the first of all if none does.
+    /// The number of the slot that a job has.
+    fn slot_of(&mut self, job: JobId) -> Option<usize> {
+        self.key_of(job).slots.iter().find(|(_, holder)| **holder == job).map(|(n, _)| *n)
+    }
+
+    /// Hands the slot of a job on.
     fn give_back(&mut self, job: JobId, behind: i64) {
+        if let Some(n) = self.slot_of(job) {
+            self.hand_on(job, n, behind);
+        }
+    }
+
+    /// Hands a slot of a job's key on, to the first that stands behind a position of the line, or to the first of all if none does.
+    fn hand_on(&mut self, job: JobId, n: usize, behind: i64) {
         let key = self.key_of(job);
-        let Some(n) = key.slots.iter().find(|(_, holder)| **holder == job).map(|(n, _)| *n) else { return };
         key.slots.remove(&n);
         let first = key.queue.range((behind, 1)..).chain(&key.queue).next().map(|(position, _)| *position);
         let next = first.filter(|_| n <= key.cap).and_then(|position| key.queue.remove(&position));
@@ -288,10 +299,11 @@ impl Walk {
                 _ => self.model.put(*job, "scheduled"),
             }
         }
-        let slot = |model: &mut Model, job| model.key_of(job).slots.iter().find(|(_, holder)| **holder == job).map(|(n, _)| *n);
-        in_line.sort_by_cached_key(|job| slot(&mut self.model, *job));
-        for job in in_line {
-            self.model.give_back(job, 0);
+        let mut slots: Vec<(usize, JobId)> = in_line.into_iter().filter_map(|job| Some((self.model.slot_of(job)?, job))).collect();
+        slots.sort_unstable();
+        // One of them may come to the slot of another.
+        for (n, job) in slots {
+            self.model.hand_on(job, n, 0);
         }
     }
 

@@ -17,6 +17,7 @@ mod enqueue_each;
 mod examples;
 mod figures;
 mod hand;
+mod in_front;
 pub mod jobs;
 mod limits;
 mod limits_model;

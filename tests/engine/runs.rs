@@ -57,6 +57,37 @@ async fn a_run_has_one_slot_until_the_last_of_it_ends() {
 }
 
 #[tokio::test]
+async fn what_is_given_back_may_come_to_the_slot_of_another() {
+    for dies in [true, false] {
+        let db = Database::new().await;
+        limit(db.pool(), "two", 2, false).await;
+        let jobs = enqueue(db.pool(), "two", 3).await;
+        let mut hand = Hand::new(db.pool()).await;
+        hand.admit("two").await;
+        let first = hand.take(1).await;
+        hand.complete(&[ended(&first[0], done())]).await;
+        assert_eq!(count(db.pool(), "select job_id - (select min(id) from engine.job) from engine.slot where n = 1").await, 2);
+        limit(db.pool(), "one", 1, false).await;
+        enqueue(db.pool(), "one", 3).await;
+        hand.admit("one").await;
+        let held = hand.take_runs(10, 3).await;
+        assert_eq!(held.len(), 3, "two by themselves, and a run");
+        if dies {
+            hand.be_rescued().await;
+        } else {
+            let given_back = |job| Ended { in_run: true, ..ended(job, Verdict::Released) };
+            let ends: Vec<Ended> = held.iter().flat_map(Claimed::run).map(given_back).collect();
+            hand.settle(&ends).await;
+        }
+        sound(db.pool()).await;
+        let mut again: Vec<JobId> = Hand::new(db.pool()).await.take(10).await.iter().map(|job| job.job_id).collect();
+        again.sort_unstable();
+        assert_eq!(again[..2], jobs[1..]);
+        assert_eq!(again.len(), 3, "and the first of the run");
+    }
+}
+
+#[tokio::test]
 async fn nothing_follows_those_that_a_lowered_cap_finds_above_it() {
     let db = Database::new().await;
     limit(db.pool(), "one", 4, false).await;

@@ -130,6 +130,7 @@ impl Walk {
             queues: &queues,
             limit: limit as i64,
             new_lane_quota: limit as i64,
+            in_front: true,
             ..Wanted::default()
         };
         let mut tx = hand.connection.begin().await.expect("a transaction");

@@ -108,19 +108,13 @@ async fn fault_2_an_overdue_lease_alone_makes_nobody_dead() {
 async fn fault_3_neighbours_of_a_killer_are_not_blamed() {
     let db = Database::new().await;
     let ids = enqueue(db.pool(), 5).await;
-    let rescue_all = async |hand: &mut Hand| {
-        hand.die().await;
-        for orphan in claim::orphans(&mut hand.connection, 0, 10).await.expect("read") {
-            claim::rescue(&mut hand.connection, orphan).await.expect("rescued");
-        }
-    };
     let mut first = Hand::new(db.pool()).await;
     assert_eq!(first.take(10).await.len(), 5);
-    rescue_all(&mut first).await;
+    first.be_rescued().await;
     assert_eq!(count(db.pool(), "select count(*) from engine.ready").await, 5, "lost once: ready again at once");
     let mut second = Hand::new(db.pool()).await;
     assert_eq!(second.take(10).await.len(), 5);
-    rescue_all(&mut second).await;
+    second.be_rescued().await;
     assert_eq!(count(db.pool(), "select count(*) from engine.scheduled where alone").await, 5, "lost twice: they run alone");
     let killer = ids[2];
     for round in 1..=3 {
@@ -132,7 +126,7 @@ async fn fault_3_neighbours_of_a_killer_are_not_blamed() {
             }
             assert!(hand.complete(&[ended(&job, done())]).await.is_empty());
         }
-        rescue_all(&mut hand).await;
+        hand.be_rescued().await;
         assert_eq!(state_of(db.pool(), killer).await, if round < 3 { "scheduled" } else { "dead" });
     }
     let letters: Vec<(JobId, String)> =

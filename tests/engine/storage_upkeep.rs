@@ -180,7 +180,7 @@ async fn fault_15_the_claim_is_an_index_walk_however_deep_the_backlog() {
     let plan = plan(
         &db,
         take,
-        &["1", "'{test.no_op}'", "'{default}'", "100", "'{1}'", "'{0}'", "'{100}'", "100", "0", "'{0}'", "false", "'{32}'"],
+        &["1", "'{test.no_op}'", "'{default}'", "100", "'{1}'", "'{0}'", "'{100}'", "100", "0", "'{0}'", "false", "'{32}'", "true"],
     )
     .await;
     assert!(plan.contains("using ready_pkey on ready"), "{plan}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Category, Client, Enqueued, JobId, NewJob, StoreError, store::claim};
+use engine::{Category, Client, Enqueued, JobId, NewJob, StoreError};
 use sqlx::PgPool;
 
 use super::{
@@ -104,10 +104,7 @@ async fn a_job_that_is_unique_until_it_starts_is_not_tried_again_beside_its_succ
     let running = hand.take(1).await.remove(0);
     assert_eq!(running.job_id, second.id);
     let third = put(db.pool(), until_started(5)).await;
-    hand.die().await;
-    for orphan in claim::orphans(&mut hand.connection, 0, 10).await.expect("read") {
-        claim::rescue(&mut hand.connection, orphan).await.expect("rescued");
-    }
+    hand.be_rescued().await;
     assert_eq!(state_of(db.pool(), second.id).await, "cancelled", "nor after its worker died");
     assert_eq!(state_of(db.pool(), third.id).await, "ready");
 }

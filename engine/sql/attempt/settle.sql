@@ -1,5 +1,5 @@
 -- Record attempts of any outcome and do what follows from it, in one statement:
--- failed -> scheduled by the retry policy, or dead with its letter; snoozed -> scheduled; released -> ready;
+-- failed -> scheduled by the retry policy, or dead with its letter; snoozed -> scheduled; released -> ready, in front;
 -- waiting -> parked, or scheduled while it sleeps, or ready when its event has come; a cancel request turns all four
 -- into cancelled, and so does, but for the last, a newer job that took the unique key over meanwhile. A retry that would
 -- come after the deadline is not made, and the hundred thousandth snooze of a job is its last: both die. The slot of a limit
@@ -119,7 +119,8 @@ slotless as materialized (
 ),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
-    select lane_id, attempt + 1, nextval('engine.position'), job_id from kept
+    select lane_id, attempt + 1, case when outcome = 'released' then engine.next_in_front() else nextval('engine.position') end, job_id
+    from kept
     where goes_on and job_id not in (select job_id from slotless)
 ),
 -- What would go on of a run, or of a key that is held, waits at the head.

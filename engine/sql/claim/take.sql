@@ -4,12 +4,13 @@
 -- priorities each lane counts as more urgent, since claims have not got to it for long. $11: whether the queue of each is wanted.
 -- $12: how long the runs of each lane may be, null for none. A run is a job that holds a slot of its limit key and those of the
 -- key that wait behind it: they follow each other on that slot, which the last of them holds from now on.
+-- $13: whether to look in front of each lane too, where stand those that were claimed before and given back.
 -- Lanes whose queue or kind is limited are left to take_limited.sql, and those of kinds whose system is down are left alone.
 -- A workflow that began anew has the arguments of its history; no job has one in its first attempt, unless it took one over.
 -- The first row carries the snapshot by which the floors are moved, the lanes that were not paused, with the kind and the queue of
 -- each, those that are limited, and the claim, null if there was nothing. The other rows are its jobs, in no order: to sort them here
 -- would cost more.
--- Locks: rows of ready and of waiting, skip locked; slots of what was in ready. Index: ready_pkey from the floor, waiting_turn.
+-- Locks: rows of ready and of waiting, skip locked; slots of what was in ready. Index: ready_pkey in front and from the floor, waiting_turn.
 -- Caller: store/claim.rs
 with known as materialized (
     select l.id, l.kind, l.priority, case when $11 then l.queue end as queue,
@@ -32,11 +33,22 @@ head as materialized (
 chosen as materialized (
     select r.place from head
     cross join lateral (
-        select ctid as place from engine.ready
-        where lane_id = head.id and position > head.floor
-        order by position
+        select f.place from (
+            select ctid as place from engine.ready
+            where $13 and lane_id = head.id and position < 0
+            order by position
+            limit head.quota
+            for update skip locked
+        ) f
+        union all
+        select n.place from (
+            select ctid as place from engine.ready
+            where lane_id = head.id and position > head.floor
+            order by position
+            limit head.quota
+            for update skip locked
+        ) n
         limit head.quota
-        for update skip locked
     ) r
     limit $4
 ),

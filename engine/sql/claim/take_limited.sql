@@ -1,8 +1,8 @@
--- Claim up to $4 ready jobs of lane $2 above position $3 for worker $1, as many as the limits of its queue and its kind
+-- Claim up to $4 ready jobs of lane $2, in front of it or above position $3, for worker $1, as many as the limits of its queue and its kind
 -- leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. The claim
 -- gets permits of each limit that counts, and is charged to each that has a rate. The first row says how long the rates ask
 -- to wait before the first of them; its job columns are null when there is none.
--- Locks: rows of ready, skip locked. Index: ready_pkey from the floor. Caller: store/claim/limited.rs
+-- Locks: rows of ready, skip locked. Index: ready_pkey in front and from the floor. Caller: store/claim/limited.rs
 with clock as materialized (
     select engine.now() as at
 ),
@@ -30,11 +30,22 @@ room as materialized (
     from clock c left join rule r on true
 ),
 chosen as materialized (
-    select ctid as place from engine.ready
-    where lane_id = (select id from lane) and position > $3
-    order by position
+    select f.place from (
+        select ctid as place from engine.ready
+        where lane_id = (select id from lane) and position < 0
+        order by position
+        limit (select most from room)
+        for update skip locked
+    ) f
+    union all
+    select n.place from (
+        select ctid as place from engine.ready
+        where lane_id = (select id from lane) and position > $3
+        order by position
+        limit (select most from room)
+        for update skip locked
+    ) n
     limit (select most from room)
-    for update skip locked
 ),
 picked as (
     delete from engine.ready where ctid = any (array(select place from chosen))
