@@ -122,4 +122,11 @@ pub const BUGS: &[Bug] = &[
             Statement("worker/end_sessions", "application_name = $1", "application_name = $1 and false"),
         ],
     },
+    Bug {
+        id: "R14",
+        like: "B33",
+        provoked_by: Provocation::Kills,
+        what: "claims do not look where what was lost is put",
+        plants: &[Statement("claim/take", "where $13 and lane_id", "where false and lane_id")],
+    },
 ];
