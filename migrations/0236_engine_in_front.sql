@@ -1,17 +1,17 @@
 -- A job whose worker died, and one that a worker gave back, goes on in front of its lane: its turn had come. At the end, where it
 -- stood until now, it waited for the whole backlog once more.
 -- In front means positions below zero, where no claimer's floor is: claims look there besides. Workers from before this migration do
--- not: what only they know is to be run by new ones soon. Should all new ones be taken back, set what stands below zero to
--- nextval('engine.position').
+-- not, so where only they know a kind its jobs wait there until a new one comes. Should all new ones be taken back:
+-- update engine.ready set position = nextval('engine.position') where position < 0.
 -- Locks: none that lasts.
 
-create function engine.next_in_front() returns bigint
+create function engine.position_of_return(attempt integer) returns bigint
 language sql volatile
 as $$
-    select nextval('engine.position') - 4611686018427387904
+    select nextval('engine.position') - case when $1 <= 10 then 4611686018427387904 else 0 end
 $$;
-comment on function engine.next_in_front() is
-    'The next position in front of all new jobs of a lane, behind those that were put there before. It is below zero.';
+comment on function engine.position_of_return(integer) is
+    'Where a job stands in ready that was claimed and given back, and comes to this attempt: below zero, in front of all that was never claimed and behind what came back before. At the end from the eleventh attempt on, so that jobs which come back for ever do not keep all others waiting.';
 
 -- Counts what stands in each lane, unless that was done less than `older_than_ms` ago; false when it was, or when
 -- somebody else counts at this moment. A lane of more than 20,000 jobs, and what is no lane's, is counted again only
@@ -59,15 +59,15 @@ begin
     ),
     counted as (
         select l.id, h.position,
-            case when l.whole then n.ready when h.position is null then 0 else l.ready end as ready,
+            case when l.whole then n.ready when coalesce(f.job_id, h.job_id) is null then 0 else l.ready end as ready,
             greatest(l.floor, least(coalesce(h.position - 1, was.safe_position), was.safe_position)) as floor,
-            (select j.created_at from engine.job j where j.id = h.job_id) as oldest_at
+            (select j.created_at from engine.job j where j.id = coalesce(f.job_id, h.job_id)) as oldest_at
         from lane l
         left join lateral (
-            (select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position < 0 order by r.position limit 1)
-            union all
-            (select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position > l.floor order by r.position limit 1)
-            limit 1
+            select r.job_id from engine.ready r where r.lane_id = l.id and r.position < 0 order by r.position limit 1
+        ) f on true
+        left join lateral (
+            select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position > l.floor order by r.position limit 1
         ) h on true
         cross join lateral (
             select (select count(*) from engine.ready r where r.lane_id = l.id and r.position < 0 and l.whole)

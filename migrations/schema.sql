@@ -4342,6 +4342,9 @@ create function engine.give_back(jobs bigint[]) returns integer
 language plpgsql
 set enable_seqscan = off
 as $$
+declare
+    known bigint[] := jobs;
+    moved integer;
 begin
     -- The slots of those that stand in line, which are at their own ids there, are nobody's meanwhile.
     update engine.slot s set job_id = -s.job_id
@@ -4349,7 +4352,12 @@ begin
     if found then
         jobs := jobs || array(select -u.id from unnest(jobs) u (id));
     end if;
-    return engine.give_back(jobs, array_fill(0::bigint, array[coalesce(cardinality(jobs), 0)]));
+    moved := engine.give_back(jobs, array_fill(0::bigint, array[coalesce(cardinality(jobs), 0)]));
+    if moved > 0 then
+        update engine.ready r set position = engine.position_of_return(r.attempt)
+        where r.job_id = any (known) and r.position <> r.job_id and r.position > 0;
+    end if;
+    return moved;
 end
 $$;
 
@@ -4731,15 +4739,15 @@ begin
     ),
     counted as (
         select l.id, h.position,
-            case when l.whole then n.ready when h.position is null then 0 else l.ready end as ready,
+            case when l.whole then n.ready when coalesce(f.job_id, h.job_id) is null then 0 else l.ready end as ready,
             greatest(l.floor, least(coalesce(h.position - 1, was.safe_position), was.safe_position)) as floor,
-            (select j.created_at from engine.job j where j.id = h.job_id) as oldest_at
+            (select j.created_at from engine.job j where j.id = coalesce(f.job_id, h.job_id)) as oldest_at
         from lane l
         left join lateral (
-            (select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position < 0 order by r.position limit 1)
-            union all
-            (select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position > l.floor order by r.position limit 1)
-            limit 1
+            select r.job_id from engine.ready r where r.lane_id = l.id and r.position < 0 order by r.position limit 1
+        ) f on true
+        left join lateral (
+            select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position > l.floor order by r.position limit 1
         ) h on true
         cross join lateral (
             select (select count(*) from engine.ready r where r.lane_id = l.id and r.position < 0 and l.whole)
@@ -4778,13 +4786,6 @@ begin
 end
 $$;
 comment on function engine.measure_figures(integer) is 'Counts what stands in each lane into engine.lane_figures, unless somebody did so a moment ago.';
-
-create function engine.next_in_front() returns bigint
-language sql
-as $$
-    select nextval('engine.position') - 4611686018427387904
-$$;
-comment on function engine.next_in_front() is 'The next position in front of all new jobs of a lane, behind those that were put there before. It is below zero.';
 
 create function engine.note_retry_policy() returns trigger
 language plpgsql
@@ -4845,6 +4846,13 @@ begin
     return made;
 end
 $$;
+
+create function engine.position_of_return(attempt integer) returns bigint
+language sql
+as $$
+    select nextval('engine.position') - case when $1 <= 10 then 4611686018427387904 else 0 end
+$$;
+comment on function engine.position_of_return(integer) is 'Where a job stands in ready that was claimed and given back, and comes to this attempt: below zero, in front of all that was never claimed and behind what came back before. At the end from the eleventh attempt on, so that jobs which come back for ever do not keep all others waiting.';
 
 create function engine.put_in_place(job_id bigint, lane_id integer, attempt integer, run_at timestamp with time zone, limit_key text) returns void
 language plpgsql
@@ -10894,9 +10902,9 @@ grant execute on function engine.keys_are_alike(integer) to rawops_operator, raw
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
 grant execute on function engine.limit_of_key(text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.measure_figures(integer) to rawops_ingest, rawops_runtime;
-grant execute on function engine.next_in_front() to rawops_runtime;
 grant execute on function engine.now() to rawops_ingest, rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.pause_work(text,text,text,text,timestamp with time zone,timestamp with time zone) to rawops_operator;
+grant execute on function engine.position_of_return(integer) to rawops_runtime;
 grant execute on function engine.put_in_place(bigint,integer,integer,timestamp with time zone,text) to rawops_runtime;
 grant execute on function engine.rate_after(integer,bigint,integer,timestamp with time zone,timestamp with time zone,bigint) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.rate_left(integer,bigint,integer,timestamp with time zone,timestamp with time zone) to rawops_operator, rawops_reader, rawops_runtime;

@@ -62,7 +62,7 @@ pub enum Verdict {
     Snoozed(i64),
     /// A workflow waits: nothing burnt.
     Waiting(Suspension),
-    /// Never ran, or was stopped by a shutdown: ready again, nothing burnt.
+    /// Never ran, or was stopped by a shutdown: ready again, in front, nothing burnt; a suspect stays one.
     Released,
     /// Stopped for good, and no failure.
     Cancelled(String),

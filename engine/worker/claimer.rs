@@ -33,8 +33,10 @@ const QUICK_POLLS: u32 = 5;
 /// The least time between two claims when the last one got few jobs: lets a trickle gather.
 const BREATH: Duration = Duration::from_millis(1);
 
-/// How often a claimer that always finds something looks in front of the lanes: it may step over dead entries there.
+/// How often a claimer that always finds something looks in front of the lanes, where claims are quick.
 const IN_FRONT: Duration = Duration::from_millis(100);
+/// The same where they are slow.
+const LONGEST_IN_FRONT: Duration = Duration::from_secs(1);
 /// How often a claimer looks at all that is ready, whatever it believes.
 const EVERYWHERE: Duration = Duration::from_mins(15);
 
@@ -48,6 +50,7 @@ pub(super) struct Claimer {
     back_every: Duration,
     looked_everywhere: Instant,
     looked_in_front: Instant,
+    in_front_every: Duration,
     quiet_polls: u32,
     asleep: bool,
     turn: i32,
@@ -72,6 +75,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         back_every: Duration::from_secs(3),
         looked_everywhere: now,
         looked_in_front: now,
+        in_front_every: IN_FRONT,
         quiet_polls: 0,
         asleep: false,
         turn: 0,
@@ -135,13 +139,16 @@ impl Claimer {
     }
 
     async fn take(&mut self, connection: &mut PgConnection, room: &Room) -> Result<usize, sqlx::Error> {
-        let look = self.look();
+        let (look, in_front) = (self.look(), self.looks_in_front());
         self.turn = (self.turn + 1) % 101;
         let begun = Instant::now();
         let session = self.session.clone();
         let others_first = self.limited.come_last();
-        let mut limited =
-            if others_first { Vec::new() } else { self.limited.take(&session, &self.floors, connection, (room, look, room.limit)).await? };
+        let mut limited = if others_first {
+            Vec::new()
+        } else {
+            self.limited.take(&session, &self.floors, connection, (room, look, in_front, room.limit)).await?
+        };
         let limit = room.limit.saturating_sub(limited.len());
         if limit == 0 {
             let took = limited.len();
@@ -163,7 +170,7 @@ impl Claimer {
             new_lane_quota: asked_of.new_lane as i64,
             turn: self.turn,
             with_queues: trace::is_exported(),
-            in_front: self.looks_in_front(),
+            in_front,
         };
         let asked = Instant::now();
         let (snapshot, mut jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;
@@ -177,11 +184,15 @@ impl Claimer {
         self.runs.learn(&asked_of, &runs, &jobs);
         let exhausted = asked_of.is_exhausted_by(&jobs, limit);
         if others_first && jobs.len() < limit {
-            limited = self.limited.take(&session, &self.floors, connection, (room, look, limit - jobs.len())).await?;
+            limited = self.limited.take(&session, &self.floors, connection, (room, look, in_front, limit - jobs.len())).await?;
         }
         jobs.extend(limited);
         self.floors.learn(&snapshot, &jobs, exhausted, Instant::now());
         self.limited.learn(snapshot.limited);
+        if in_front {
+            // There, too, it may step over dead entries.
+            self.in_front_every = (begun.elapsed() * 20).clamp(IN_FRONT, LONGEST_IN_FRONT);
+        }
         let took = jobs.len();
         self.hand_over(jobs, begun);
         Ok(took)
@@ -190,7 +201,7 @@ impl Claimer {
     /// Whether this claim looks in front of the lanes, for what was given back.
     fn looks_in_front(&mut self) -> bool {
         let now = Instant::now();
-        let looks = self.quiet_polls > 0 || now.duration_since(self.looked_in_front) >= IN_FRONT;
+        let looks = self.quiet_polls > 0 || now.duration_since(self.looked_in_front) >= self.in_front_every;
         if looks {
             self.looked_in_front = now;
         }

@@ -56,7 +56,7 @@ impl Limited {
         session: &Session,
         floors: &Floors,
         connection: &mut PgConnection,
-        (room, look, most): (&Room, Look, usize),
+        (room, look, in_front, most): (&Room, Look, bool, usize),
     ) -> Result<Vec<Claimed>, sqlx::Error> {
         if self.not_before.is_some_and(|time| Instant::now() < time) {
             return Ok(Vec::new());
@@ -67,7 +67,7 @@ impl Limited {
         if lanes.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted = WantedLimited { worker_id: session.worker_id, limit: most as i64, lanes };
+        let wanted = WantedLimited { worker_id: session.worker_id, limit: most as i64, lanes, in_front };
         let taken = patience::answer(session, store::claim::take_limited(connection, &wanted)).await?;
         // Where nothing was left they are left alone for a moment; after a claim that left no room, the other lanes come first.
         let idle = taken.jobs.is_empty();

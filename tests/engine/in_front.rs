@@ -10,15 +10,16 @@ use engine::{
     },
 };
 
-use super::hand::{Hand, count, ended, enqueue};
+use super::hand::{Hand, count, due_now, ended, enqueue};
 use super::jobs::{Running, of};
 use super::limits;
-use crate::support::{Database, kinds::Sleep, wait};
+use crate::support::{Database, kinds::Sleep, ledger, wait};
 
+/// The jobs in the order in which they stood.
 fn ids(jobs: &[Claimed]) -> Vec<JobId> {
-    let mut ids: Vec<JobId> = jobs.iter().map(|job| job.job_id).collect();
+    let mut ids: Vec<(i64, JobId)> = jobs.iter().map(|job| (job.position, job.job_id)).collect();
     ids.sort_unstable();
-    ids
+    ids.into_iter().map(|(_, id)| id).collect()
 }
 
 #[tokio::test]
@@ -44,6 +45,45 @@ async fn a_job_that_a_worker_gave_back_goes_before_the_backlog() {
 }
 
 #[tokio::test]
+async fn what_is_given_back_for_ever_does_not_keep_the_others_waiting() {
+    let db = Database::new().await;
+    let jobs = enqueue(db.pool(), 2).await;
+    let mut hand = Hand::new(db.pool()).await;
+    let mut given_back = 0;
+    loop {
+        let job = hand.take(1).await.pop().expect("one is ready");
+        if job.job_id == jobs[1] {
+            break;
+        }
+        hand.settle(&[ended(&job, Verdict::Released)]).await;
+        given_back += 1;
+    }
+    assert_eq!(given_back, 10);
+}
+
+#[tokio::test]
+async fn a_suspect_that_was_given_back_is_one_still() {
+    let db = Database::new().await;
+    let job = limits::enqueue(db.pool(), "one", 1).await[0];
+    let mut hand = Hand::new(db.pool()).await;
+    hand.admit("one").await;
+    for _ in 0..2 {
+        let mut dying = Hand::new(db.pool()).await;
+        assert_eq!(ids(&dying.take(5).await), [job]);
+        dying.be_rescued().await;
+    }
+    for _ in 0..2 {
+        due_now(db.pool()).await;
+        assert!(hand.take(5).await.is_empty(), "it runs with no other");
+        let suspect = claim::take_alone(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("claimed").expect("due");
+        assert_eq!(count(db.pool(), "select count(*) from engine.slot").await, 1, "it keeps its slot");
+        hand.settle(&[ended(&suspect, Verdict::Released)]).await;
+        assert_eq!(count(db.pool(), "select count(*) from engine.scheduled where alone and run_at <= engine.now()").await, 1);
+    }
+    ledger::check(db.pool()).await;
+}
+
+#[tokio::test]
 async fn where_a_kind_is_limited_what_was_lost_goes_first_too() {
     let db = Database::new().await;
     sqlx::query("insert into engine.limit_setting (scope, name, cap, changed_by) values ('kind', 'test.no_op', 3, 'a test')")
@@ -54,7 +94,7 @@ async fn where_a_kind_is_limited_what_was_lost_goes_first_too() {
     let lane: i32 = sqlx::query_scalar("select lane_id from engine.ready limit 1").fetch_one(db.pool()).await.expect("a lane");
     let (mut one, mut two) = (Hand::new(db.pool()).await, Hand::new(db.pool()).await);
     let take = async |hand: &mut Hand, floor: i64| {
-        let wanted = WantedLimited { worker_id: hand.id, limit: 10, lanes: vec![(lane, floor, 10)] };
+        let wanted = WantedLimited { worker_id: hand.id, limit: 10, lanes: vec![(lane, floor, 10)], in_front: true };
         claim::take_limited(&mut hand.connection, &wanted).await.expect("claimed").jobs
     };
     assert_eq!(ids(&take(&mut one, 0).await), jobs[..3]);
@@ -63,18 +103,24 @@ async fn where_a_kind_is_limited_what_was_lost_goes_first_too() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_run_that_was_lost_goes_first_too() {
-    let db = Database::new().await;
-    limits::limit(db.pool(), "one", 1, false).await;
-    let keyed = limits::enqueue(db.pool(), "one", 3).await;
-    enqueue(db.pool(), 20).await;
-    let (mut one, mut two) = (Hand::new(db.pool()).await, Hand::new(db.pool()).await);
-    one.admit("one").await;
-    let head = one.take_runs(21, 3).await.into_iter().find(|job| !job.followers.is_empty()).expect("a run");
-    assert_eq!(head.run().map(|job| job.job_id).collect::<Vec<_>>(), keyed);
-    enqueue(db.pool(), 20).await;
-    one.be_rescued().await;
-    assert!(ids(&two.take(21).await).contains(&keyed[0]), "21 were lost, which are all that come before 20 new ones");
+async fn the_head_of_a_run_goes_first_too() {
+    for dies in [true, false] {
+        let db = Database::new().await;
+        limits::limit(db.pool(), "one", 1, false).await;
+        let keyed = limits::enqueue(db.pool(), "one", 3).await;
+        let (mut one, mut two) = (Hand::new(db.pool()).await, Hand::new(db.pool()).await);
+        one.admit("one").await;
+        let head = one.take_runs(1, 3).await.pop().expect("it has the slot");
+        assert_eq!(head.run().map(|job| job.job_id).collect::<Vec<_>>(), keyed);
+        enqueue(db.pool(), 20).await;
+        if dies {
+            one.be_rescued().await;
+        } else {
+            let given_back = |job| Ended { in_run: true, ..ended(job, Verdict::Released) };
+            one.settle(&head.run().map(given_back).collect::<Vec<_>>()).await;
+        }
+        assert_eq!(ids(&two.take(1).await), keyed[..1]);
+    }
 }
 
 #[tokio::test]

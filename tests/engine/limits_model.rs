@@ -172,6 +172,8 @@ struct Walk {
     model: Model,
     hand: Hand,
     held: Vec<Claimed>,
+    /// The claims with runs, whatever of them has ended.
+    with_runs: BTreeSet<i64>,
     /// The most jobs that followed one.
     longest: usize,
 }
@@ -215,6 +217,9 @@ impl Walk {
             assert_eq!(followers, expected[&head.job_id], "what follows {}", head.job_id);
             self.model.seat(head.job_id, &followers);
             self.longest = self.longest.max(followers.len());
+            if !followers.is_empty() {
+                self.with_runs.insert(head.claim_id);
+            }
             for job in head.run() {
                 self.model.put(job.job_id, "running");
             }
@@ -317,13 +322,13 @@ impl Walk {
             claim::rescue(&mut self.hand.connection, Orphan { worker_id: self.hand.id, id }).await.expect("rescued");
         }
         let held = std::mem::take(&mut self.held);
-        let with_runs: BTreeSet<i64> = held.iter().filter(|job| job.in_run).map(|job| job.claim_id).collect();
         let mut by_claim: BTreeMap<i64, Vec<JobId>> = BTreeMap::new();
         for job in held {
             by_claim.entry(job.claim_id).or_default().push(job.job_id);
         }
         for (claim_id, jobs) in by_claim {
-            self.lose(pool, &jobs, with_runs.contains(&claim_id)).await;
+            let with_runs = self.with_runs.contains(&claim_id);
+            self.lose(pool, &jobs, with_runs).await;
         }
         self.hand = Hand::new(pool).await;
         "the worker dies".into()
@@ -342,7 +347,7 @@ async fn random_operations_and_crashes_leave_the_places_and_slots_of_the_model()
     }
     let seed = 20_261_128;
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut walk = Walk { model: Model::new(), hand: Hand::new(db.pool()).await, held: Vec::new(), longest: 0 };
+    let mut walk = Walk { model: Model::new(), hand: Hand::new(db.pool()).await, held: Vec::new(), with_runs: BTreeSet::new(), longest: 0 };
     for step in 0..600 {
         let what = walk.step(db.pool(), &mut rng).await;
         same(db.pool(), &walk.model, &format!("step {step}, {what} (seed {seed})")).await;

@@ -48,7 +48,8 @@ impl Hand {
             .fetch_all(&mut *self.connection)
             .await
             .expect("lanes");
-        let wanted = WantedLimited { worker_id: self.id, limit: most, lanes: lanes.into_iter().map(|lane| (lane, 0, most)).collect() };
+        let lanes = lanes.into_iter().map(|lane| (lane, 0, most)).collect();
+        let wanted = WantedLimited { worker_id: self.id, limit: most, lanes, in_front: true };
         claim::take_limited(&mut self.connection, &wanted).await.expect("claimed")
     }
 }

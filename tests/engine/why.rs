@@ -79,6 +79,12 @@ async fn a_job_in_line_knows_how_many_are_before_it_and_when_its_turn_should_com
     assert_eq!(later.reasons, [Reason::InLine { of_higher_priority: 0, before: 8 }]);
     let wait = later.estimated_start.expect("a pace is known") - later.at;
     assert!((TimeDelta::seconds(17)..TimeDelta::seconds(21)).contains(&wait), "eight at two seconds each, and its own: {wait}");
+    let mut dying = Hand::new(db.pool()).await;
+    assert_eq!(dying.take(1).await.len(), 1);
+    dying.be_rescued().await;
+    let behind = of_job(db.pool(), last).await;
+    assert_eq!(behind.reasons, [Reason::InLine { of_higher_priority: 0, before: 8 }], "one of them in front");
+    assert!(behind.estimated_start.is_some(), "the pace is that of those before");
 }
 
 #[tokio::test]
@@ -161,7 +167,7 @@ async fn of_many_causes_each_is_named_and_what_lasts_longest_comes_first() {
     limit::set(pool, Scope::Kind, "test.no_op", one, "a test").await.expect("set");
     plain(pool).await;
     let lane: i32 = sqlx::query_scalar("select id from engine.lane").fetch_one(pool).await.expect("a lane");
-    let wanted = claim::WantedLimited { worker_id: hand.id, limit: 1, lanes: vec![(lane, 0, 1)] };
+    let wanted = claim::WantedLimited { worker_id: hand.id, limit: 1, lanes: vec![(lane, 0, 1)], in_front: false };
     assert_eq!(claim::take_limited(&mut hand.connection, &wanted).await.expect("claimed").jobs.len(), 1);
     let at = Utc::now() + TimeDelta::days(7);
     let later = Client::new(pool.clone()).enqueue(&of(&NoOp { n: 2 }).run_at(at)).await.expect("enqueued").id;

@@ -1,6 +1,6 @@
 -- Record attempts of any outcome and do what follows from it, in one statement:
 -- failed -> scheduled by the retry policy, or dead with its letter; snoozed -> scheduled; released -> ready, in front;
--- waiting -> parked, or scheduled while it sleeps, or ready when its event has come; a cancel request turns all four
+-- or by itself again if it was a suspect; waiting -> parked, or scheduled while it sleeps, or ready when its event has come; a cancel request turns all four
 -- into cancelled, and so does, but for the last, a newer job that took the unique key over meanwhile. A retry that would
 -- come after the deadline is not made, and the hundred thousandth snooze of a job is its last: both die. The slot of a limit
 -- key is given back, unless the job goes on at once or its limit keeps the order of jobs over retries and waits.
@@ -104,14 +104,19 @@ done as (
     returning job_id, attempt
 ),
 kept as materialized (
-    select v.*, v.outcome = 'released'
+    select v.*, s.is_suspect, (v.outcome = 'released' and not s.is_suspect)
         or (v.outcome = 'waiting' and v.waits_for is not distinct from 'event' and v.job_id not in (select job_id from unmet)) as goes_on
-    from verdict v where (v.job_id, v.attempt) in (select job_id, attempt from done)
+    from verdict v
+    cross join lateral (
+        select v.outcome = 'released' and exists (
+            select from engine.claim c where c.worker_id = $1 and c.alone and v.job_id = any (c.ids)) as is_suspect
+    ) s
+    where (v.job_id, v.attempt) in (select job_id, attempt from done)
 ),
 slotless as materialized (
     select k.job_id, k.lane_id, k.attempt, k.limit_key, k.goes_on from kept k
     cross join lateral engine.limit_of_key(k.limit_key) l
-    where k.limit_key is not null and (not k.goes_on or l.cap = 0 or k.job_id = any ($17))
+    where k.limit_key is not null and not k.is_suspect and (not k.goes_on or l.cap = 0 or k.job_id = any ($17))
       and not (l.in_order and (k.outcome in ('failed', 'snoozed')
           -- A child with the key of the workflow that waits for it could never run, nor one that such a child waits for.
           or (k.outcome = 'waiting' and not k.goes_on and not exists (
@@ -119,9 +124,11 @@ slotless as materialized (
 ),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
-    select lane_id, attempt + 1, case when outcome = 'released' then engine.next_in_front() else nextval('engine.position') end, job_id
+    select lane_id, attempt + 1,
+        case when outcome = 'released' then engine.position_of_return(attempt + 1) else nextval('engine.position') end, job_id
     from kept
     where goes_on and job_id not in (select job_id from slotless)
+    order by job_id
 ),
 -- What would go on of a run, or of a key that is held, waits at the head.
 back_in_line as (
@@ -130,9 +137,10 @@ back_in_line as (
     returning 1
 ),
 later as (
-    insert into engine.scheduled (run_at, job_id, lane_id, attempt, keyed)
-    select case when outcome = 'waiting' then wake_at else run_at end, job_id, lane_id, attempt + 1, limit_key is not null from kept
-    where outcome in ('failed', 'snoozed') or (outcome = 'waiting' and waits_for is null)
+    insert into engine.scheduled (run_at, job_id, lane_id, attempt, alone, keyed)
+    select case when outcome = 'waiting' then wake_at else run_at end, job_id, lane_id, attempt + 1, is_suspect, limit_key is not null
+    from kept
+    where is_suspect or outcome in ('failed', 'snoozed') or (outcome = 'waiting' and waits_for is null)
 ),
 parked as (
     insert into engine.parked (job_id, lane_id, attempt, waits_for, children, parked_at, wake_at)

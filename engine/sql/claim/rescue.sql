@@ -4,7 +4,7 @@
 -- A job that was lost keeps the slot of its limit key: what its worker began may still be going on. Of a claim with runs it goes
 -- back into its line instead, since of a run only the last holds the slot, which goes to the head of the line.
 -- A workflow's count begins anew whenever it got on. The claim goes when every attempt of it is recorded.
--- Returns how many attempts this call ended, and how many jobs went back into a line.
+-- Returns how many attempts this call ended.
 -- Locks: the claim, unless single jobs are named; attempt keys in job order; what engine.give_back locks. Caller: store/claim/rescue.rs
 with held as materialized (
     select c.alone, c.in_runs, c.claimed_at, u.job_id, u.attempt
@@ -54,8 +54,9 @@ slotless as materialized (
 ),
 back as (
     insert into engine.ready (lane_id, attempt, position, job_id)
-    select lane_id, attempt + 1, engine.next_in_front(), job_id from kept
+    select lane_id, attempt + 1, engine.position_of_return(attempt + 1), job_id from kept
     where outcome = 'lost' and lost = 0 and job_id not in (select job_id from slotless)
+    order by job_id
     returning 1
 ),
 -- What was lost of a run, or of a key that is held, waits at the head.
@@ -114,5 +115,4 @@ given_back as materialized (
 woken as (
     select engine.wake() from (select 1 from back limit 1) any_back
 )
-select (select count(*) from done) as ended, (select count(*) from woken) + (select count(*) from given_back) as woken,
-    (select count(*) from back_in_line) as in_line
+select (select count(*) from done) as ended, (select count(*) from woken) + (select count(*) from given_back) as woken

@@ -4,7 +4,8 @@
 -- priorities each lane counts as more urgent, since claims have not got to it for long. $11: whether the queue of each is wanted.
 -- $12: how long the runs of each lane may be, null for none. A run is a job that holds a slot of its limit key and those of the
 -- key that wait behind it: they follow each other on that slot, which the last of them holds from now on.
--- $13: whether to look in front of each lane too, where stand those that were claimed before and given back.
+-- $13: whether to look in front of each lane too, where stand those that were claimed before and given back; of one that claims have
+-- not got to for long they look there in any case.
 -- Lanes whose queue or kind is limited are left to take_limited.sql, and those of kinds whose system is down are left alone.
 -- A workflow that began anew has the arguments of its history; no job has one in its first attempt, unless it took one over.
 -- The first row carries the snapshot by which the floors are moved, the lanes that were not paused, with the kind and the queue of
@@ -24,7 +25,7 @@ with known as materialized (
       and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
 ),
 head as materialized (
-    select row_number() over (order by l.priority - coalesce(f.boost, 0), (l.id + $9) % 101) as rank, l.id, l.kind, l.queue, coalesce(f.floor, 0) as floor, least($4::bigint, coalesce(f.quota, $8)) as quota, coalesce(f.run, 1) as run
+    select row_number() over (order by l.priority - coalesce(f.boost, 0), (l.id + $9) % 101) as rank, l.id, l.kind, l.queue, coalesce(f.floor, 0) as floor, coalesce(f.boost, 0) as boost, least($4::bigint, coalesce(f.quota, $8)) as quota, coalesce(f.run, 1) as run
     from known l
     left join unnest($5::integer[], $6::bigint[], $7::bigint[], $10::integer[], $12::integer[]) f (lane_id, floor, quota, boost, run) on f.lane_id = l.id
     where not l.limited
@@ -35,7 +36,7 @@ chosen as materialized (
     cross join lateral (
         select f.place from (
             select ctid as place from engine.ready
-            where $13 and lane_id = head.id and position < 0
+            where ($13 or head.boost > 0) and lane_id = head.id and position < 0
             order by position
             limit head.quota
             for update skip locked

@@ -1,4 +1,4 @@
--- Claim up to $4 ready jobs of lane $2, in front of it or above position $3, for worker $1, as many as the limits of its queue and its kind
+-- Claim up to $4 ready jobs of lane $2, in front of it if $6 says so or above position $3, for worker $1, as many as the limits of its queue and its kind
 -- leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. The claim
 -- gets permits of each limit that counts, and is charged to each that has a rate. The first row says how long the rates ask
 -- to wait before the first of them; its job columns are null when there is none.
@@ -32,7 +32,7 @@ room as materialized (
 chosen as materialized (
     select f.place from (
         select ctid as place from engine.ready
-        where lane_id = (select id from lane) and position < 0
+        where $6 and lane_id = (select id from lane) and position < 0
         order by position
         limit (select most from room)
         for update skip locked

@@ -2,7 +2,7 @@
 -- first of them: of the last 5,000 jobs that were enqueued before job $3 or, in its lane, before the head of the line.
 -- Index: job_pkey, attempt_pkey, ready_pkey. Caller: store/why.rs
 with head as (
-    select least($3, (select min(position) from engine.ready where lane_id = $1)) as id
+    select least($3, (select min(position) from engine.ready where lane_id = $1 and position > 0)) as id
 ),
 lately as materialized (
     select j.id, j.lane_id, j.limit_key from engine.job j

@@ -21,6 +21,8 @@ pub struct WantedLimited {
     pub limit: i64,
     /// The lanes in order, with the floor and the most jobs of each.
     pub lanes: Vec<(i32, i64, i64)>,
+    /// Whether it looks in front of the lanes too, where stand jobs that were given back.
+    pub in_front: bool,
 }
 
 /// What a claim in limited lanes gave.
@@ -108,7 +110,7 @@ pub async fn take_limited(connection: &mut PgConnection, wanted: &WantedLimited)
         if most <= 0 {
             break;
         }
-        let rows = take_of_lane(&mut tx, wanted.worker_id, (*lane, *floor, most), false).await?;
+        let rows = take_of_lane(&mut tx, wanted.worker_id, (*lane, *floor, most), (false, wanted.in_front)).await?;
         let wait = rows.first().and_then(|row| row.wait_s).filter(|wait| *wait > 0.0).map(Duration::from_secs_f64);
         taken.wait = [taken.wait, wait].into_iter().flatten().min();
         taken.jobs.extend(rows.into_iter().filter_map(Row::claimed));
@@ -128,7 +130,7 @@ pub(crate) async fn take_as_probe(tx: &mut PgConnection, worker_id: i64, lanes: 
         return Ok(None);
     }
     for lane in lanes {
-        let rows = take_of_lane(tx, worker_id, (*lane, 0, 1), true).await?;
+        let rows = take_of_lane(tx, worker_id, (*lane, 0, 1), (true, true)).await?;
         if let Some(job) = rows.into_iter().find_map(Row::claimed) {
             return Ok(Some(Claimed { probe: true, ..job }));
         }
@@ -140,9 +142,9 @@ async fn take_of_lane(
     tx: &mut PgConnection,
     worker_id: i64,
     (lane, floor, most): (i32, i64, i64),
-    probe: bool,
+    (probe, in_front): (bool, bool),
 ) -> Result<Vec<Row>, sqlx::Error> {
-    let taking = sqlx::query_as(sql!("claim/take_limited")).bind(worker_id).bind(lane).bind(floor).bind(most).bind(probe);
+    let taking = sqlx::query_as(sql!("claim/take_limited")).bind(worker_id).bind(lane).bind(floor).bind(most).bind(probe).bind(in_front);
     around("claim/take_limited", taking.fetch_all(tx)).await
 }
 

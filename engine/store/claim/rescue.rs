@@ -96,11 +96,8 @@ pub async fn is_let_go(connection: &mut PgConnection, job_id: JobId) -> Result<b
 }
 
 async fn rescue_jobs(connection: &mut PgConnection, orphan: Orphan, only: Option<&[i64]>) -> Result<i64, sqlx::Error> {
-    let rescuing = sqlx::query_as(sql!("claim/rescue")).bind(orphan.worker_id).bind(orphan.id).bind(only).fetch_one(&mut *connection);
-    let (ended, _woken, in_line): (i64, i64, i64) = around("claim/rescue", rescuing).await?;
-    if in_line > 0 {
-        sqlx::query(sql!("claim/to_front")).bind(orphan.worker_id).bind(orphan.id).execute(connection).await?;
-    }
+    let rescuing = sqlx::query_as(sql!("claim/rescue")).bind(orphan.worker_id).bind(orphan.id).bind(only).fetch_one(connection);
+    let (ended, _woken): (i64, i64) = around("claim/rescue", rescuing).await?;
     Ok(ended)
 }
 

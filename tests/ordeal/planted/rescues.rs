@@ -127,6 +127,6 @@ pub const BUGS: &[Bug] = &[
         like: "B33",
         provoked_by: Provocation::Kills,
         what: "claims do not look where what was lost is put",
-        plants: &[Statement("claim/take", "where $13 and lane_id", "where false and lane_id")],
+        plants: &[Statement("claim/take", "where ($13 or head.boost > 0) and lane_id", "where false and lane_id")],
     },
 ];
