@@ -81,6 +81,10 @@ impl Model {
         for (name, key) in self.keys.iter().filter(|(_, key)| !key.in_order) {
             let of_key = |job: &&Claimed| self.jobs[&job.job_id].1 == *name && !self.returned.contains(&job.job_id);
             let seats: Vec<JobId> = heads.iter().filter(of_key).map(|job| job.job_id).collect();
+            if key.slots.iter().any(|(n, holder)| *n > key.cap && seats.contains(holder)) {
+                // The cap was lowered: what is above it runs out alone.
+                continue;
+            }
             let line = key.queue.values().take(seats.len() * (length - 1)).take_while(|job| !self.returned.contains(job));
             for (job, seat) in line.zip(seats.iter().cycle()) {
                 expected.get_mut(seat).expect("one of the heads").push(*job);
@@ -337,6 +341,12 @@ impl Walk {
 
 #[tokio::test]
 async fn random_operations_and_crashes_leave_the_places_and_slots_of_the_model() {
+    for seed in [20_261_128, 1, 2] {
+        walk(seed).await;
+    }
+}
+
+async fn walk(seed: u64) {
     let db = Database::new().await;
     sqlx::query("update engine.retry_config set max_attempts = 1000, alert_on_attempt = null, escalate_on_attempt = null where error_category = 'conflict'")
         .execute(db.pool())
@@ -345,7 +355,6 @@ async fn random_operations_and_crashes_leave_the_places_and_slots_of_the_model()
     for (name, in_order) in KEYS {
         limit(db.pool(), name, 2, in_order).await;
     }
-    let seed = 20_261_128;
     let mut rng = StdRng::seed_from_u64(seed);
     let mut walk = Walk { model: Model::new(), hand: Hand::new(db.pool()).await, held: Vec::new(), with_runs: BTreeSet::new(), longest: 0 };
     for step in 0..600 {

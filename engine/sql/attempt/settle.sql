@@ -1,9 +1,9 @@
 -- Record attempts of any outcome and do what follows from it, in one statement:
--- failed -> scheduled by the retry policy, or dead with its letter; snoozed -> scheduled; released -> ready, in front;
--- or by itself again if it was a suspect; waiting -> parked, or scheduled while it sleeps, or ready when its event has come; a cancel request turns all four
--- into cancelled, and so does, but for the last, a newer job that took the unique key over meanwhile. A retry that would
--- come after the deadline is not made, and the hundred thousandth snooze of a job is its last: both die. The slot of a limit
--- key is given back, unless the job goes on at once or its limit keeps the order of jobs over retries and waits.
+-- failed -> scheduled by the retry policy, or dead with its letter; snoozed -> scheduled; released -> ready, in front, or, if it was
+-- a suspect, scheduled to run alone; waiting -> parked, or scheduled while it sleeps, or ready when its event has come; a cancel
+-- request turns all four into cancelled, and so does, but for the last, a newer job that took the unique key over meanwhile. A
+-- retry that would come after the deadline is not made, and the hundred thousandth snooze of a job is its last: both die. The slot of
+-- a limit key is given back, unless the job goes on at once, is a suspect or its limit keeps the order of jobs over retries and waits.
 -- $2 jobs, $3 attempts, $4 run time (us), $5 outcomes, $6 categories, $7 errors, $8 delays in ms (snooze, Retry-After),
 -- $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for (null: the time),
 -- $14 the steps that made the children they wait for, $15 those that may have permits of their queue or kind, $16 their claims,
@@ -137,10 +137,9 @@ back_in_line as (
     returning 1
 ),
 later as (
-    insert into engine.scheduled (run_at, job_id, lane_id, attempt, alone, keyed)
-    select case when outcome = 'waiting' then wake_at else run_at end, job_id, lane_id, attempt + 1, is_suspect, limit_key is not null
-    from kept
-    where is_suspect or outcome in ('failed', 'snoozed') or (outcome = 'waiting' and waits_for is null)
+    insert into engine.scheduled (alone, run_at, job_id, lane_id, attempt, keyed)
+    select is_suspect, case when outcome = 'waiting' then wake_at else run_at end, job_id, lane_id, attempt + 1, limit_key is not null from kept
+    where outcome in ('failed', 'snoozed') or (outcome = 'waiting' and waits_for is null) or is_suspect
 ),
 parked as (
     insert into engine.parked (job_id, lane_id, attempt, waits_for, children, parked_at, wake_at)
