@@ -13,6 +13,7 @@ use super::{
     ageing::Ageing,
     complaint,
     floor::{Floors, Look},
+    front::Front,
     lanes::Lanes,
     limited::Limited,
     pace::Room,
@@ -33,10 +34,6 @@ const QUICK_POLLS: u32 = 5;
 /// The least time between two claims when the last one got few jobs: lets a trickle gather.
 const BREATH: Duration = Duration::from_millis(1);
 
-/// How often a claimer that always finds something looks in front of the lanes, where claims are quick.
-const IN_FRONT: Duration = Duration::from_millis(100);
-/// The same where they are slow.
-const LONGEST_IN_FRONT: Duration = Duration::from_secs(1);
 /// How often a claimer looks at all that is ready, whatever it believes.
 const EVERYWHERE: Duration = Duration::from_mins(15);
 
@@ -49,8 +46,7 @@ pub(super) struct Claimer {
     looked_back: Instant,
     back_every: Duration,
     looked_everywhere: Instant,
-    looked_in_front: Instant,
-    in_front_every: Duration,
+    front: Front,
     quiet_polls: u32,
     asleep: bool,
     turn: i32,
@@ -74,8 +70,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         looked_back: now,
         back_every: Duration::from_secs(3),
         looked_everywhere: now,
-        looked_in_front: now,
-        in_front_every: IN_FRONT,
+        front: Front::new(now),
         quiet_polls: 0,
         asleep: false,
         turn: 0,
@@ -139,7 +134,7 @@ impl Claimer {
     }
 
     async fn take(&mut self, connection: &mut PgConnection, room: &Room) -> Result<usize, sqlx::Error> {
-        let (look, in_front) = (self.look(), self.looks_in_front());
+        let (look, in_front) = (self.look(), self.front.looks(self.quiet_polls > 0, Instant::now()));
         self.turn = (self.turn + 1) % 101;
         let begun = Instant::now();
         let session = self.session.clone();
@@ -190,22 +185,11 @@ impl Claimer {
         self.floors.learn(&snapshot, &jobs, exhausted, Instant::now());
         self.limited.learn(snapshot.limited);
         if in_front {
-            // There, too, it may step over dead entries.
-            self.in_front_every = (begun.elapsed() * 20).clamp(IN_FRONT, LONGEST_IN_FRONT);
+            self.front.learn(begun.elapsed());
         }
         let took = jobs.len();
         self.hand_over(jobs, begun);
         Ok(took)
-    }
-
-    /// Whether this claim looks in front of the lanes, for what was given back.
-    fn looks_in_front(&mut self) -> bool {
-        let now = Instant::now();
-        let looks = self.quiet_polls > 0 || now.duration_since(self.looked_in_front) >= self.in_front_every;
-        if looks {
-            self.looked_in_front = now;
-        }
-        looks
     }
 
     fn look(&mut self) -> Look {

@@ -5,6 +5,7 @@
 //! each claimer remembers how far it has come. Positions commit out of order, so a floor may rise only to a
 //! position below which no open transaction can still add one: transactions take their id before their first
 //! position, so once everything below the id counter of a moment has ended, the positions of that moment are final.
+//! What was claimed and given back stands below zero, where no floor is: claims look there besides.
 
 use std::{
     collections::{HashMap, VecDeque},

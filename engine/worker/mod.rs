@@ -16,6 +16,7 @@ mod duty;
 mod execute;
 mod floor;
 mod follow;
+mod front;
 mod house;
 mod keeper;
 mod lanes;

@@ -1,5 +1,5 @@
--- Claim up to $4 ready jobs of lane $2, in front of it if $6 says so or above position $3, for worker $1, as many as the limits of its queue and its kind
--- leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. The claim
+-- Claim up to $4 ready jobs of lane $2, in front of it if $6 says so or above position $3, for worker $1, as many as the limits of
+-- its queue and its kind leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. The claim
 -- gets permits of each limit that counts, and is charged to each that has a rate. The first row says how long the rates ask
 -- to wait before the first of them; its job columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey in front and from the floor. Caller: store/claim/limited.rs

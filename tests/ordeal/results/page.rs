@@ -19,6 +19,7 @@ pub fn page(results: &Results) -> String {
     );
     let figures = Figures::of(results.runs());
     page += &runs(results, &figures);
+    page += &recoveries(results, &figures);
     page += &seeds::table(results);
     page += &invariants(&figures);
     page += &inputs(results);
@@ -55,16 +56,29 @@ fn runs(results: &Results, figures: &Figures) -> String {
     put("effects outside", figures.outside.to_string());
     let per_million = figures.repeated as f64 * 1e6 / figures.outside.max(1) as f64;
     put("— done again, each after an attempt that a fault made void, a million", format!("{per_million:.0}"));
-    for (what, times) in [("killed with -9", &figures.recoveries_ms), ("cut off from the server past its lease", &figures.regained_ms)] {
-        put(&format!("jobs whose worker was {what}"), times.len().to_string());
-        for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
-            let time = quantile(times, share).map_or_else(|| "none".into(), |time| format!("{time:.1} s"));
-            put(&format!("— until their next attempt, {name}"), time);
-        }
-    }
     put("time under load", hours(figures.seconds));
     put("time of the runs, with heal, drain and checks", hours(figures.took_s as f64));
     format!("\n| figure | value |\n|---|---:|\n{}", rows.concat())
+}
+
+/// How long jobs waited whose worker was taken from them: in all runs, and in those of the newest build.
+fn recoveries(results: &Results, figures: &Figures) -> String {
+    let Some(newest) = results.runs().last().map(|ran| &ran.origin.commit) else { return String::new() };
+    let of_newest = Figures::of(results.runs().iter().filter(|ran| ran.origin.commit == *newest));
+    let mut table = String::from(
+        "\n| until the next attempt of a job whose worker was | in the runs of | jobs | p50 | p90 | p99 | p99.9 | max |\n|---|---|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for (builds, figures) in [("all builds", figures), (newest.as_str(), &of_newest)] {
+        for (what, times) in [("killed with -9", &figures.recoveries_ms), ("cut off from the server past its lease", &figures.regained_ms)]
+        {
+            let _ = write!(table, "| {what} | {builds} | {} |", times.len());
+            for share in [0.5, 0.9, 0.99, 0.999, 1.0] {
+                let _ = write!(table, " {} |", quantile(times, share).map_or_else(|| "none".into(), |time| format!("{time:.1} s")));
+            }
+            table.push('\n');
+        }
+    }
+    table
 }
 
 fn hours(seconds: f64) -> String {
@@ -204,11 +218,10 @@ mod tests {
             "| faults | 12 |",
             "| — kill | 12 |",
             "| — done again, each after an attempt that a fault made void, a million | 2000 |",
-            "| jobs whose worker was killed with -9 | 40 |",
-            "| — until their next attempt, p50 | 0.8 s |",
-            "| — until their next attempt, max | 3.0 s |",
+            "| killed with -9 | all builds | 40 | 0.8 s | 2.0 s | 3.0 s | 3.0 s | 3.0 s |",
+            "| killed with -9 | b | 30 | 0.9 s | 2.1 s | 3.0 s | 3.0 s | 3.0 s |",
             "| — with workers in network namespaces | 1 |",
-            "| jobs whose worker was cut off from the server past its lease | 2 |\n| — until their next attempt, p50 | 2.5 s |",
+            "| cut off from the server past its lease | b | 2 | 2.5 s | 4.0 s |",
             "| I1 | no acknowledged job is lost | 40 | 1 |",
             "| a | release | 2 cores | 1970-01-01 | 1 | 1 | 0 |",
             "| b | release | 2 cores | 1970-01-01 | 3 | 0 | 0 |",
