@@ -74,11 +74,12 @@ pub async fn run(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<(
 async fn put(stage: &Stage, id: Uuid, person: u32) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into raw_ops.outbox (id, target, event_type, payload_json)
-         values ($1, 'customerio', 'order_dispatched', jsonb_build_object('to', 'ann' || $2 || '@example.com', 'transactional_message_id', 1))
+         values ($1, 'customerio', 'order_dispatched', jsonb_build_object('to', $2::text, 'transactional_message_id', 1))
          on conflict (id) do nothing",
     )
     .bind(id)
-    .bind(person as i32)
+    // Not in the statement: the server writes down those that fail.
+    .bind(format!("ann{person}@example.com"))
     .execute(&stage.pool)
     .await
     .map(drop)
