@@ -28,7 +28,10 @@ pub async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) 
             tracing::warn!(%error, "the database cannot be asked");
             unready("the database cannot be asked\n")
         }
-        Err(_) => unready("the database does not answer within a second\n"),
+        Err(_) => {
+            tracing::warn!(connections = state.pool.size(), idle = state.pool.num_idle(), "the database does not answer within a second");
+            unready("the database does not answer within a second\n")
+        }
     }
 }
 
