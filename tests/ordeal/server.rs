@@ -28,6 +28,7 @@ use crate::{
     node::{Listen, Node},
     proxy::Proxy,
     stage::free_port,
+    wait::until_so,
 };
 
 /// Part of a socket's name, where nobody comes over a network.
@@ -243,18 +244,9 @@ impl Server {
         let mut connection = PgConnection::connect(&nodes.primary.url("postgres")).await?;
         connection.execute("alter system set synchronous_standby_names = '*'").await?;
         connection.execute("select pg_reload_conf()").await?;
-        let begun = Instant::now();
-        loop {
-            let waits: bool =
-                sqlx::query_scalar("select exists (select from pg_stat_replication where state = 'streaming' and sync_state = 'sync')")
-                    .fetch_one(&mut connection)
-                    .await?;
-            if waits {
-                return Ok(());
-            }
-            ensure!(begun.elapsed() < PATIENCE, "the new standby does not follow");
-            tokio::time::sleep(LOOK).await;
-        }
+        let primary = nodes.primary.url("postgres");
+        ensure!(until_so(PATIENCE, || follows(&primary)).await?, "the new standby does not follow");
+        Ok(())
     }
 
     async fn admin(&self) -> anyhow::Result<PgConnection> {
@@ -267,6 +259,14 @@ impl Server {
             }
         }
     }
+}
+
+/// Whether a standby follows this primary, so that its commits wait for it.
+async fn follows(primary: &str) -> Result<bool, sqlx::Error> {
+    let mut connection = PgConnection::connect(primary).await?;
+    sqlx::query_scalar("select exists (select from pg_stat_replication where state = 'streaming' and sync_state = 'sync')")
+        .fetch_one(&mut connection)
+        .await
 }
 
 /// Namespaces for workers, who may come to the server with these data.

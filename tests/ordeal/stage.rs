@@ -35,8 +35,6 @@ const SCHEDULERS: usize = 2;
 const WEBS: usize = 2;
 /// Of how many programs that need no cancel one is cancelled all the same.
 const CANCELLED_OF: u32 = 40;
-/// And of how many batches.
-const CANCELLED_OF_BATCHES: u32 = 4;
 
 /// A job that robots may cancel.
 struct Cancellable {
@@ -155,9 +153,9 @@ impl Stage {
         self.cancellable().push(Cancellable { key: program.key.clone(), id, one_of: (!must).then_some(CANCELLED_OF) });
     }
 
-    /// Takes note of a batch that was acknowledged: robots may cancel it.
-    pub fn made_batch(&self, callback: &Program, id: i64) {
-        self.cancellable().push(Cancellable { key: callback.key.clone(), id, one_of: Some(CANCELLED_OF_BATCHES) });
+    /// Takes note of a batch that was acknowledged: robots cancel one of so many.
+    pub fn made_batch(&self, callback: &Program, id: i64, one_of: u32) {
+        self.cancellable().push(Cancellable { key: callback.key.clone(), id, one_of: Some(one_of) });
     }
 
     /// Some of those that may be cancelled; all that must be, when it is time.

@@ -57,6 +57,22 @@ where
     }
 }
 
+/// Asks until it is accepted, each time for as long as `patience`; returns the answer, and how often it had to be asked again. No
+/// answer is one more that nobody knows.
+pub async fn until_accepted<T, E, F>(patience: Duration, mut ask: impl FnMut() -> F) -> (T, u32)
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let mut asked_again = 0;
+    loop {
+        if let Ok(Ok(answer)) = tokio::time::timeout(patience, ask()).await {
+            return (answer, asked_again);
+        }
+        asked_again += 1;
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
 /// Asks until the database answers.
 ///
 /// # Errors

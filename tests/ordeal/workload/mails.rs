@@ -18,10 +18,11 @@ use crate::{
     clock,
     ledger::Mail,
     stage::Stage,
+    wait::until_accepted,
 };
 
 const KEY: &str = canaries::MAIL_KEY;
-const AGAIN: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Of each fault, how often it comes by chance.
 const FAULTS: FaultRates = FaultRates { rate_limited: 0.03, failing: 0.03, reset: 0.03, lost_reply: 0.03, garbage: 0.03 };
 
@@ -63,10 +64,8 @@ pub async fn run(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<(
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Ok(());
         }
-        let id = Uuid::from_u128(random.random());
-        while put(&stage, id, random.random_range(0..50)).await.is_err() {
-            tokio::time::sleep(AGAIN).await;
-        }
+        let (id, person) = (Uuid::from_u128(random.random()), random.random_range(0..50));
+        until_accepted(PATIENCE, || put(&stage, id, person)).await;
         stage.ledger.mails.add_synced(&Mail { at_us: clock::now_us(), id })?;
     }
 }

@@ -15,10 +15,9 @@ use crate::{
     ledger::{Ack, Intent},
     program::{Death, LIMITS, Manner, Program},
     stage::Stage,
+    wait::until_accepted,
 };
 
-/// How long a producer waits before it asks again.
-const AGAIN: Duration = Duration::from_millis(30);
 /// How long it waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many programs go together in bulk.
@@ -27,6 +26,8 @@ const BULK: usize = 15;
 const COPIED: usize = 25;
 /// How many at most in a batch that is called back.
 const BATCHED: usize = 9;
+/// Of how many batches robots cancel one.
+const CANCELLED_OF_BATCHES: u32 = 4;
 
 /// One producer.
 pub struct Producer {
@@ -63,7 +64,7 @@ impl Producer {
             match self.random.random_range(0..120) {
                 0..3 => self.bulk().await?,
                 3 | 4 => self.copy().await?,
-                5 | 6 => self.batch().await?,
+                5 | 6 => self.batch(Some(CANCELLED_OF_BATCHES)).await?,
                 7 | 8 => self.burst().await?,
                 9..14 => {
                     let key = self.key();
@@ -112,7 +113,9 @@ impl Producer {
         for program in [draw::poison(self.key(), death), draw::held(self.key()), draw::distant(self.key())] {
             self.enqueue(program).await?;
         }
-        Ok(())
+        // On a slow machine chance may make none of one sort: one that nobody cancels, and one that robots do at once.
+        self.batch(None).await?;
+        self.batch(Some(1)).await
     }
 
     fn key(&mut self) -> String {
@@ -133,16 +136,14 @@ impl Producer {
         let plain = program.manner == Manner::Yields && !program.together;
         let way = if plain && self.random.random_ratio(1, 4) { Way::Sql } else { Way::Client };
         let job = program.job().idempotency_key(format!("producer {}", self.number), &program.key);
-        let mut asked_again = 0;
-        let (id, created) = loop {
-            match tokio::time::timeout(PATIENCE, self.ask(way, &program, &job)).await {
-                Ok(Ok(answer)) => break answer,
-                Ok(Err(error)) if about_data(&error) => return Err(error).context(format!("program {} is refused", program.key)),
-                // No answer is one more that nobody knows.
-                Ok(Err(_)) | Err(_) => asked_again += 1,
+        let asking = until_accepted(PATIENCE, || async {
+            match self.ask(way, &program, &job).await {
+                Err(error) if about_data(&error) => Ok(Err(error)),
+                answer => answer.map(Ok),
             }
-            tokio::time::sleep(AGAIN).await;
-        };
+        });
+        let (answer, asked_again) = asking.await;
+        let (id, created) = answer.with_context(|| format!("program {} is refused", program.key))?;
         let ack = Ack { at_us: clock::now_us(), key: program.key.clone(), jobs: vec![Some(id)], created, asked_again };
         ledger.acks.add_synced(&ack)?;
         self.stage.made(&program, id);
@@ -218,8 +219,8 @@ impl Producer {
         self.acknowledge(&programs, asking.ok().and_then(Result::ok).map(|ids| ids.into_iter().map(Some).collect()))
     }
 
-    /// Some with a program that is called back when they have ended: all are there, or none.
-    async fn batch(&mut self) -> anyhow::Result<()> {
+    /// Some with a program that is called back when they have ended: all are there, or none. Robots cancel one of so many.
+    async fn batch(&mut self, cancelled_of: Option<u32>) -> anyhow::Result<()> {
         let programs = self.keyless(BATCHED);
         let callback = draw::called_back(self.key());
         let jobs = self.mean(&programs, false, Some(&callback))?;
@@ -229,8 +230,8 @@ impl Producer {
         let batched = asking.ok().and_then(Result::ok);
         let id = batched.as_ref().map(|batched| batched.id.0);
         self.acknowledge(&programs, batched.map(|batched| batched.jobs))?;
-        if let Some(id) = id {
-            self.stage.made_batch(&callback, id);
+        if let (Some(id), Some(one_of)) = (id, cancelled_of) {
+            self.stage.made_batch(&callback, id, one_of);
         }
         Ok(())
     }

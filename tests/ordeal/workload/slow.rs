@@ -15,9 +15,9 @@ use crate::{
     ledger::{Ack, Intent},
     program::{Manner, Program},
     stage::Stage,
+    wait::until_accepted,
 };
 
-const AGAIN: Duration = Duration::from_millis(50);
 /// How long it waits for an answer, besides the time that it stays open.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -66,14 +66,7 @@ async fn enqueue(stage: Arc<Stage>, program: Program, held: Duration) -> anyhow:
         callback: None,
     })?;
     let job = program.job().idempotency_key("slow", &program.key);
-    let mut asked_again = 0;
-    let (id, created) = loop {
-        match tokio::time::timeout(held + PATIENCE, ask(&stage, &job, held)).await {
-            Ok(Ok(answer)) => break answer,
-            Ok(Err(_)) | Err(_) => asked_again += 1,
-        }
-        tokio::time::sleep(AGAIN).await;
-    };
+    let ((id, created), asked_again) = until_accepted(held + PATIENCE, || ask(&stage, &job, held)).await;
     let ack = Ack { at_us: clock::now_us(), key: program.key.clone(), jobs: vec![Some(id)], created, asked_again };
     stage.ledger.acks.add_synced(&ack)?;
     stage.made(&program, id);

@@ -12,11 +12,11 @@ use crate::{
     kinds::versions::{Novel, Shape, WiderShape},
     ledger::Shaped,
     stage::Stage,
+    wait::until_accepted,
 };
 
 /// How often one is made.
 const PERIOD: Duration = Duration::from_millis(400);
-const AGAIN: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes them until it is told to stop, and asks again until each is acknowledged.
@@ -35,13 +35,8 @@ pub async fn run(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<(
             _ => (WiderShape::KIND, NewJob::of(&WiderShape { number, twice: 2 * number })?),
         };
         let job = job.idempotency_key("versions", number.to_string());
-        let id = loop {
-            if let Ok(Ok(made)) = tokio::time::timeout(PATIENCE, client.enqueue(&job)).await {
-                break made.id;
-            }
-            tokio::time::sleep(AGAIN).await;
-        };
-        stage.ledger.shaped.add_synced(&Shaped { number, job: id.0, kind: kind.into() })?;
+        let (made, _) = until_accepted(PATIENCE, || client.enqueue(&job)).await;
+        stage.ledger.shaped.add_synced(&Shaped { number, job: made.id.0, kind: kind.into() })?;
     }
     Ok(())
 }
