@@ -30,15 +30,7 @@ impl Hand {
     }
 
     pub async fn take(&mut self, limit: i64) -> Vec<Claimed> {
-        let wanted = Wanted {
-            worker_id: self.id,
-            kinds: &self.kinds,
-            queues: &self.queues,
-            limit,
-            new_lane_quota: limit,
-            in_front: true,
-            ..Wanted::default()
-        };
+        let wanted = wanted(self.id, &self.kinds, &self.queues, limit);
         claim::take(&mut self.connection, &wanted).await.expect("claimed").1
     }
 
@@ -46,18 +38,12 @@ impl Hand {
     pub async fn take_runs(&mut self, limit: i64, run: i32) -> Vec<Claimed> {
         let lanes: Vec<i32> = sqlx::query_scalar("select id from engine.lane").fetch_all(&mut *self.connection).await.expect("the lanes");
         let wanted = Wanted {
-            worker_id: self.id,
-            kinds: &self.kinds,
-            queues: &self.queues,
-            limit,
-            new_lane_quota: limit,
             floors: vec![0; lanes.len()],
             quotas: vec![None; lanes.len()],
             boosts: vec![0; lanes.len()],
             runs: vec![run; lanes.len()],
-            in_front: true,
             lanes,
-            ..Wanted::default()
+            ..wanted(self.id, &self.kinds, &self.queues, limit)
         };
         claim::take(&mut self.connection, &wanted).await.expect("claimed").1
     }
@@ -88,6 +74,11 @@ impl Hand {
             claim::rescue(&mut self.connection, orphan).await.expect("rescued");
         }
     }
+}
+
+/// What a worker asks of a claim that knows no lane yet.
+pub fn wanted<'a>(worker_id: i64, kinds: &'a [String], queues: &'a [String], limit: i64) -> Wanted<'a> {
+    Wanted { worker_id, kinds, queues, limit, new_lane_quota: limit, in_front: true, ..Wanted::default() }
 }
 
 pub fn ended(job: &Claimed, verdict: Verdict) -> Ended {

@@ -9,14 +9,14 @@ use engine::{
     store::{
         attempt::{self, Verdict},
         cancel_request::{self, Cancelled},
-        claim::{self, Claimed, Wanted},
+        claim::{self, Claimed},
         doctor, scheduled,
     },
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::hand::{Hand, done, due_now, ended, enqueue, failed};
+use super::hand::{Hand, done, due_now, ended, enqueue, failed, wanted};
 use crate::support::Database;
 
 const ACTS: usize = 220;
@@ -124,15 +124,7 @@ impl Walk {
         let turn = self.chance.random_range(0..self.workers.len());
         let hand = &mut self.workers[turn];
         let (kinds, queues) = (hand.kinds.clone(), hand.queues.clone());
-        let wanted = Wanted {
-            worker_id: hand.id,
-            kinds: &kinds,
-            queues: &queues,
-            limit: limit as i64,
-            new_lane_quota: limit as i64,
-            in_front: true,
-            ..Wanted::default()
-        };
+        let wanted = wanted(hand.id, &kinds, &queues, limit as i64);
         let mut tx = hand.connection.begin().await.expect("a transaction");
         let (_, jobs) = claim::take(&mut tx, &wanted).await.expect("claimed");
         let ready = self.known.values().filter(|known| known.place == Place::Ready).count();
