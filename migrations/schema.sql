@@ -3789,6 +3789,18 @@ as $$
     select exists (select from asked)
 $$;
 
+create function engine.await_standby() returns void
+language plpgsql
+as $$
+begin
+    -- Without one nothing is waited for, and the log is not made to be flushed.
+    if current_setting('synchronous_standby_names') <> '' then
+        perform pg_logical_emit_message(true, 'rawops', '');
+    end if;
+end
+$$;
+comment on function engine.await_standby() is 'The commit of this transaction waits until the synchronous standby has all that it has read, even if it writes nothing.';
+
 create function engine.cancel_waiting(job_id bigint, words text) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -4091,6 +4103,7 @@ begin
                 raise exception 'idempotency key % was used before for job % with other arguments: use a new key',
                     enqueue.idempotency_key, held_id using errcode = 'RW001';
             end if;
+            perform engine.await_standby();
             return query select held_id, false, depth, age_ms;
             return;
         end if;
@@ -4104,6 +4117,7 @@ begin
         if held_id is not null then
             update engine.enqueue_key k set job_id = held_id
             where k.producer = coalesce(enqueue.producer, '') and k.key = enqueue.idempotency_key;
+            perform engine.await_standby();
             return query select held_id, false, depth, age_ms;
             return;
         end if;
@@ -4186,6 +4200,9 @@ begin
     end if;
     if any_ready then
         perform engine.wake();
+    end if;
+    if made = 0 then
+        perform engine.await_standby();
     end if;
     return made;
 end
@@ -9963,7 +9980,11 @@ begin
     values ('courier', 'tracking/event', 'sha256:' || encode(digest, 'hex'), headers::jsonb, payload::jsonb, body, digest, unfit, true,
             engine.now(), engine.now(), engine.now())
     on conflict (source, shop, webhook_id) do nothing;
-    return case when found then 'enqueued' else 'duplicate' end;
+    if not found then
+        perform engine.await_standby();
+        return 'duplicate';
+    end if;
+    return 'enqueued';
 end
 $$;
 
@@ -9977,7 +9998,11 @@ begin
     values ('packer', 'dispatch/file', 'sha256:' || encode(digest, 'hex'), headers::jsonb, 'null', body, digest, true,
             engine.now(), engine.now(), engine.now())
     on conflict (source, shop, webhook_id) do nothing;
-    return case when found then 'enqueued' else 'duplicate' end;
+    if not found then
+        perform engine.await_standby();
+        return 'duplicate';
+    end if;
+    return 'enqueued';
 end
 $$;
 
@@ -10023,6 +10048,7 @@ begin
     on conflict on constraint seal_webhook_inbox_idempotency_key_key do nothing
     returning s.id into made;
     if made is null then
+        perform engine.await_standby();
         return 'duplicate';
     elsif not is_read then
         perform raw_ops.note_unknown_topic(made, 'Seal', topic);
@@ -10071,6 +10097,9 @@ begin
         replay_of := stored.replay_of;
         return next;
     end loop;
+    if not found then
+        perform engine.await_standby();
+    end if;
 end
 $$;
 comment on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) is 'Stores verified deliveries of Shopify.';
@@ -10088,7 +10117,10 @@ begin
     on conflict (source, shop, webhook_id) do nothing
     returning w.id into inbox_id;
     outcome := case when inbox_id is null then 'duplicate' else 'enqueued' end;
-    inbox_id := coalesce(inbox_id, (select w.id from raw_ops.webhook_inbox w where w.source = 'logger' and w.shop = '' and w.webhook_id = key));
+    if inbox_id is null then
+        select w.id into inbox_id from raw_ops.webhook_inbox w where w.source = 'logger' and w.shop = '' and w.webhook_id = key;
+        perform engine.await_standby();
+    end if;
     return next;
 end
 $$;
@@ -10231,12 +10263,16 @@ begin
     if not is_transactional then
         update raw_ops.lifecycle_events e set customerio_delivery_id = delivery
         where e.customerio_event_id = trigger_event and e.customerio_delivery_id is null;
+        if not found then
+            perform engine.await_standby();
+        end if;
         return 'campaign';
     end if;
     insert into raw_ops.delivery_reports (event_id, delivery_id, metric, reported_at, received_at, recipient, reason)
     values (report_id, delivery, metric, reported_at, engine.now(), lower(person), left(reason, 500))
     on conflict do nothing;
     if not found then
+        perform engine.await_standby();
         return 'duplicate';
     end if;
     select o.id into found_id from raw_ops.outbox o where o.id = mail_id;
@@ -10880,6 +10916,7 @@ grant select on sequence raw_ops.temperature_logger_data_id_seq to rawops_operat
 grant usage, select on sequence raw_ops.temperature_logger_data_id_seq to rawops_runtime;
 grant execute on function engine.args_key(jsonb) to rawops_runtime;
 grant execute on function engine.ask_cancel(bigint,text,text) to rawops_operator;
+grant execute on function engine.await_standby() to rawops_runtime;
 grant execute on function engine.cancel_waiting(bigint,text) to rawops_operator;
 grant execute on function engine.checked_name(text,text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.collapse_snoozes(bigint[]) to rawops_runtime;

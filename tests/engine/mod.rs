@@ -45,6 +45,7 @@ mod trace;
 mod undecided;
 mod uniqueness;
 mod uniqueness_races;
+mod wakes;
 mod why;
 mod workflow_children;
 mod workflow_continue;

@@ -19,6 +19,7 @@ mod pooler;
 mod server_crash;
 mod shutdown;
 mod stalled_runtime;
+mod standby;
 mod stopped_worker;
 mod workflow_zombies;
 mod wrong_clock;

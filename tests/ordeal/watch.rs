@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use sqlx::Executor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{facts::Attempt, stage::Stage};
@@ -40,12 +41,17 @@ impl Seen {
     }
 }
 
+/// What is there and not yet on the standby, as after a crash of the primary, may go with a promotion: it counts once it is on both.
 async fn look(stage: &Stage) -> Result<Vec<Attempt>, sqlx::Error> {
-    sqlx::query_as(
+    let mut tx = stage.pool.begin().await?;
+    let attempts = sqlx::query_as(
         "select job_id, attempt, worker_id, started_at, finished_at, outcome, category, error, output
          from engine.attempt order by finished_at desc limit $1",
     )
     .bind(MOST)
-    .fetch_all(&stage.pool)
-    .await
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.execute("select engine.await_standby()").await?;
+    tx.commit().await?;
+    Ok(attempts)
 }

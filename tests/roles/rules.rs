@@ -124,8 +124,8 @@ pub struct Functions(pub &'static str, pub &'static [&'static str]);
 pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.now", &["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"]),
     Functions(
-        "engine.enqueue engine.enqueue_each engine.give_back engine.put_in_place engine.position_of_return engine.lane_of engine.wake \
-         engine.extend_partitions",
+        "engine.enqueue engine.enqueue_each engine.await_standby engine.give_back engine.put_in_place engine.position_of_return \
+         engine.lane_of engine.wake engine.extend_partitions",
         &["rawops_runtime"],
     ),
     Functions(

@@ -1,0 +1,85 @@
+//! An answer that says of something that it is there already waits for the synchronous standby as the first answer did: it may rest on a
+//! commit that the primary had when it crashed, and the standby never got.
+
+use std::time::Duration;
+
+use engine::{Client, NewJob};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
+use tokio::task::JoinSet;
+
+use crate::support::{kinds::NoOp, ledger::count, private::Private, wait};
+
+/// What can be asked for again: a statement, its first answer, and the next.
+const DOORS: &[(&str, &str, &str)] = &[
+    ("created::text from engine.enqueue('test.no_op', '{}', producer => 'a', idempotency_key => '1')", "true", "false"),
+    ("created::text from engine.enqueue('test.no_op', '{}', unique_key => 'one')", "true", "false"),
+    ("created::text from engine.enqueue('test.no_op', '{}', unique_key => 'hour', unique_for => interval '1 hour')", "true", "false"),
+    ("engine.enqueue_each('test.no_op', 'default', array['{}'::jsonb], array['each'])::text", "1", "0"),
+    ("created::text from engine.emit('paid', 'order 1', '1', 'event 1')", "true", "false"),
+    ("raw_ops.store_courier_event('{}', '{}', 'scan', sha256('scan'), null)", "enqueued", "duplicate"),
+    ("raw_ops.store_dispatch_file('{}', 'file', sha256('file'))", "enqueued", "duplicate"),
+    ("raw_ops.store_seal_webhook('subscription/created', '1', '{}', '{}', 'body', 'key', true, null)", "enqueued", "duplicate"),
+    (
+        "count(*)::text from raw_ops.store_shopify_webhooks(array['1a1a1a1a-0000-4000-8000-000000000001'::uuid], array['a.myshopify.com'],
+             array['orders/create'], array['hook'], array['event'], array[now()], array['{}'], array['{\"id\": 1}'], array['body'::bytea],
+             array[sha256('body')], array[1::bigint], array['1'], array[true], array[null])",
+        "1",
+        "0",
+    ),
+    ("outcome from raw_ops.store_temperature_log('{}', '{}', 'log', sha256('log'))", "enqueued", "duplicate"),
+    (
+        "raw_ops.take_delivery_report('report', 'delivered', now(), 'mail', null, null, 'a@example.com', true, null)",
+        "unmatched",
+        "duplicate",
+    ),
+    ("raw_ops.take_delivery_report('r', 'delivered', now(), 'mail', null, 'event', 'a@example.com', false, null)", "campaign", "campaign"),
+];
+
+async fn ask(url: String, door: &str) -> String {
+    let mut connection = PgConnection::connect(&url).await.expect("the server is there");
+    let asking = sqlx::query_scalar(AssertSqlSafe(format!("select {door}"))).fetch_one(&mut connection);
+    asking.await.unwrap_or_else(|error| panic!("{door}: {error}"))
+}
+
+async fn enqueue_many(pool: PgPool) -> Vec<bool> {
+    let job = NewJob::of(&NoOp { n: 1 }).expect("arguments serialise").unique_key("many");
+    let ids = Client::new(pool).enqueue_many(&[job]).await.expect("enqueued");
+    ids.iter().map(Option::is_some).collect()
+}
+
+/// Names the standbys that commits wait for.
+async fn expect_standby(pool: &PgPool, names: &'static str) {
+    pool.execute(AssertSqlSafe(format!("alter system set synchronous_standby_names = '{names}'"))).await.expect("the user may");
+    pool.execute("select pg_reload_conf()").await.expect("the user may");
+    let is_so = || async { sqlx::query_scalar::<_, String>("show synchronous_standby_names").fetch_one(pool).await.expect("shown") == names };
+    wait::until("the setting is known", Duration::from_secs(10), is_so).await;
+}
+
+async fn until_so_many_wait(pool: &PgPool, many: usize, who: &str) {
+    let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
+    wait::until(who, Duration::from_secs(10), || async { count(pool, waiting).await == many as i64 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_is_answered_when_the_standby_has_it() {
+    let server = Private::start().await;
+    for (door, first, _) in DOORS {
+        assert_eq!(ask(server.url().into(), door).await, *first, "{door}");
+    }
+    assert_eq!(enqueue_many(server.pool().clone()).await, [true]);
+
+    expect_standby(server.pool(), "nobody").await;
+    let mut asked = JoinSet::new();
+    for (place, (door, _, next)) in DOORS.iter().enumerate() {
+        let url = server.url().to_owned();
+        asked.spawn(async move { assert_eq!(ask(url, door).await, *next, "{door}") });
+        until_so_many_wait(server.pool(), place + 1, door).await;
+    }
+    let pool = server.pool().clone();
+    asked.spawn(async move { assert_eq!(enqueue_many(pool).await, [false]) });
+    until_so_many_wait(server.pool(), DOORS.len() + 1, "many at once").await;
+    assert!(asked.try_join_next().is_none(), "nobody has been answered");
+
+    expect_standby(server.pool(), "").await;
+    asked.join_all().await;
+}
