@@ -51,7 +51,8 @@ async fn enqueue_many(pool: PgPool) -> Vec<bool> {
 async fn expect_standby(pool: &PgPool, names: &'static str) {
     pool.execute(AssertSqlSafe(format!("alter system set synchronous_standby_names = '{names}'"))).await.expect("the user may");
     pool.execute("select pg_reload_conf()").await.expect("the user may");
-    let is_so = || async { sqlx::query_scalar::<_, String>("show synchronous_standby_names").fetch_one(pool).await.expect("shown") == names };
+    let is_so =
+        || async { sqlx::query_scalar::<_, String>("show synchronous_standby_names").fetch_one(pool).await.expect("shown") == names };
     wait::until("the setting is known", Duration::from_secs(10), is_so).await;
 }
 

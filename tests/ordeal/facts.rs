@@ -174,6 +174,11 @@ impl Facts {
         self.by_key.get(key).and_then(|places| places.first()).map(|place| &self.jobs[*place])
     }
 
+    /// What the server's clock said, by the clock of all.
+    pub fn by_the_clock_of_all(&self, at: DateTime<Utc>) -> Option<i64> {
+        self.lives.first().and_then(|life| Some(life.at_us + (at - life.at).num_microseconds()?))
+    }
+
     /// The attempts of a job.
     pub fn attempts_of(&self, job: i64) -> &[Attempt] {
         self.attempts.get(&job).map_or(&[], Vec::as_slice)

@@ -88,16 +88,15 @@ fn paused(facts: &Facts, came: &HashMap<(i64, i32), i64>, (from, to): (i64, i64)
     finding.holds(late <= LATE, || format!("{late} jobs began while {what} was paused"));
 }
 
-/// No attempt was there before this: the job was not asked for, or the attempt before it had not begun.
+/// No attempt was there before this: the job was not asked for, or the attempt before it had not ended. (It may begin later than the next
+/// one came: a worker that was stopped, and goes on with what it holds no more.)
 fn when_attempts_came(facts: &Facts, intended: &HashMap<&str, i64>) -> HashMap<(i64, i32), i64> {
-    let mut came = HashMap::new();
-    let mut before: HashMap<i64, &Word> = HashMap::new();
-    for word in facts.words.iter().filter(|word| matches!(word.what, What::Started(_))) {
+    let begun = facts.words.iter().filter(|word| matches!(word.what, What::Started(_)));
+    let came = begun.filter_map(|word| {
         let asked = intended.get(word.program.as_str()).copied();
-        let earlier = before.insert(word.job, word).filter(|earlier| earlier.attempt < word.attempt).map(|earlier| earlier.at_us);
-        if let Some(at) = asked.max(earlier) {
-            came.entry((word.job, word.attempt)).or_insert(at);
-        }
-    }
-    came
+        let before = facts.attempts_of(word.job).iter().find(|attempt| attempt.attempt + 1 == word.attempt);
+        let free = before.and_then(|before| facts.by_the_clock_of_all(before.finished_at)).map(|at| at - TOLERANCE_MS * 1000);
+        asked.max(free).map(|at| ((word.job, word.attempt), at))
+    });
+    came.collect()
 }
