@@ -29,12 +29,17 @@ impl Client {
         enqueue_in(&mut *self.pool.acquire().await?, job).await
     }
 
-    /// How a job ended; `None` while it has not.
+    /// How a job ended; `None` while it has not. An end that is told has reached the synchronous standby, where there is one.
     ///
     /// # Errors
     /// [`StoreError::NoSuchJob`] when there is none of this id; otherwise the database's.
     pub async fn ending(&self, id: JobId) -> Result<Option<Ending>, StoreError> {
-        store::attempt::ending(&self.pool, id).await
+        let ending = store::attempt::ending(&self.pool, id).await?;
+        if ending.is_some() {
+            // Who is told of an end acts on it.
+            store::standby::await_all(&self.pool).await?;
+        }
+        Ok(ending)
     }
 
     /// Waits until a job has ended, for `limit` at most: `None` when it has not by then.

@@ -43,7 +43,7 @@ pub fn install(hook: impl Fn(&'static str, Side) -> Act + Send + Sync + 'static)
 /// The statements that have a place before and after them, by the names of their files or of what they commit; `run/next` is
 /// the step from one job of a run to the next.
 #[cfg(feature = "failpoints")]
-pub const STATEMENTS: [&str; 59] = [
+pub const STATEMENTS: [&str; 60] = [
     "aftermath/settle",
     "attempt/complete",
     "attempt/settle",
@@ -97,6 +97,7 @@ pub const STATEMENTS: [&str; 59] = [
     "topic/touch",
     "waiting/admit",
     "waiting/admit commit",
+    "waiting/take_back_held",
     "worker/declare_dead",
     "worker/end_sessions",
     "worker/leave",

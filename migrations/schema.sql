@@ -3794,12 +3794,12 @@ language plpgsql
 as $$
 begin
     -- Without one nothing is waited for, and the log is not made to be flushed.
-    if current_setting('synchronous_standby_names') <> '' then
+    if current_setting('synchronous_standby_names') <> '' and not pg_is_in_recovery() then
         perform pg_logical_emit_message(true, 'rawops', '');
     end if;
 end
 $$;
-comment on function engine.await_standby() is 'The commit of this transaction waits until the synchronous standby has all that it has read, even if it writes nothing.';
+comment on function engine.await_standby() is 'The commit of this transaction waits as one that wrote would: until the synchronous standby has all that it has read.';
 
 create function engine.cancel_waiting(job_id bigint, words text) returns text
 language plpgsql security definer
@@ -4547,7 +4547,7 @@ begin
         insert into engine.unique_period as p (kind, key, job_id, until)
         values ($1, $2, $3, at + period)
         on conflict on constraint unique_period_pkey do update set job_id = excluded.job_id, until = excluded.until
-        where p.until <= at or p.job_id = replaced_id;
+        where p.until <= at or replaced_id is not null;
         if not found then
             delete from engine.unique_key u where u.kind = $1 and u.key = $2 and u.job_id = $3;
             select p.job_id into held_id from engine.unique_period p where p.kind = $1 and p.key = $2;
@@ -4575,10 +4575,11 @@ begin
     select fresh, s.position, 0, s.kind, s.name, s.begun_at, s.ended_at, s.until, s.key, s.event_id, s.result
     from engine.step s where s.job_id = old and s.position < upto;
     get diagnostics inherited = row_count;
+    -- First: whoever ends one at this moment is waited for, and the next statement sees that end.
+    update engine.child c set parent_id = fresh where c.parent_id = old and c.stays and c.position < upto;
     insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome, category, error, output)
     select fresh, e.position, e.n, e.job_id, e.ended_at, e.outcome, e.category, e.error, e.output
     from engine.child_end e where e.parent_id = old and e.position < upto;
-    update engine.child c set parent_id = fresh where c.parent_id = old and c.stays and c.position < upto;
     insert into engine.compensation (job_id, position, n, queue, kind, priority, max_attempts, args)
     select fresh, c.position, c.n, c.queue, c.kind, c.priority, c.max_attempts, c.args
     from engine.compensation c where c.job_id = old and c.position < upto;
@@ -4649,6 +4650,21 @@ set search_path = pg_catalog, pg_temp
 as $$
     select coalesce((select engine.now() - r.kept from engine.retention r where r.what = $1), '-infinity')
 $$;
+
+create function engine.key_holds_back(suspect bigint) returns boolean
+language sql stable
+as $$
+    select exists (
+        select from engine.slot s
+        cross join lateral engine.limit_of_key(s.limit_key) l
+        join engine.job j on j.id = s.job_id
+        join engine.lane n on n.id = j.lane_id
+        left join engine.limit_setting k on k.scope = 'kind' and k.name = n.kind
+        left join engine.pace p on p.limit_key = s.limit_key
+        where s.job_id = $1 and (l.cap = 0 or (l.rate is not null and not s.charged
+            and engine.rate_left(l.rate, l.per_ms, l.burst, p.free_at, engine.now()) < least(coalesce(k.weight, 1), l.burst))))
+$$;
+comment on function engine.key_holds_back(bigint) is 'Whether the limit key of a suspect is held, or its rate has nothing left for it.';
 
 create function engine.keys_are_alike(top integer) returns boolean
 language sql stable
@@ -4846,19 +4862,11 @@ begin
     values (pause_work.scope, pause_work.name, coalesce(pause_work.starts_at, at), pause_work.ends_at, pause_work.asked_by, pause_work.reason)
     returning id into made;
     if pause_work.scope = 'key' and coalesce(pause_work.starts_at, at) <= at then
-        with back as (
-            delete from engine.ready r using engine.slot s
-            where s.job_id = r.job_id and r.position <> r.job_id
-              and (s.limit_key = pause_work.name
-                   or (right(pause_work.name, 1) = '*' and starts_with(s.limit_key, left(pause_work.name, -1))))
-            returning r.job_id, r.lane_id, r.attempt, s.limit_key
-        ),
-        -- Its own id is a position that nobody else can have, and before all that came later.
-        waits as (
-            insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
-            select b.job_id, b.job_id, b.lane_id, b.attempt, b.limit_key from back b
-        )
-        delete from engine.slot where job_id in (select b.job_id from back b);
+        -- Who takes one of them at this moment is waited for: it is in hand then, or stays.
+        perform from engine.ready r
+        where r.job_id = any (array(select h.job_id from engine.slots_held() h)) and r.position <> r.job_id
+        for update;
+        perform engine.take_back_held();
     end if;
     return made;
 end
@@ -5108,15 +5116,16 @@ begin
     where p.job_id >= low and p.job_id < bound;
     if by_retention then
         execute format($q$
-            select coalesce(array_agg(k.job_id), '{}') from (
+            select coalesce(array_agg(k.job_id), '{}') from (select u.job_id from (
                 select a.job_id from engine.attempt_%1$s a
                 where (a.outcome = 'completed' and a.finished_at >= $2) or (a.outcome = 'cancelled' and a.finished_at >= $3)
                     or (a.outcome = 'dead' and a.finished_at >= $4)
                     or (a.outcome in ('dead', 'cancelled') and engine.is_wanted(a.job_id, a.outcome))
                 union
                 select j.id from engine.job_%1$s j join engine.place p on p.job_id = j.parent_id
-                limit 100001) k
-            where k.job_id <> all ($1)$q$, bound)
+                ) u
+                where u.job_id <> all ($1)
+                limit 100001) k$q$, bound)
             into ended using living, engine.kept_since('completed'), engine.kept_since('cancelled'), engine.kept_since('dead');
         if cardinality(ended) > 100000 then
             return -1;
@@ -5286,6 +5295,17 @@ begin
 end
 $$;
 
+create function engine.slots_held() returns TABLE(job_id bigint, limit_key text)
+language sql stable
+as $$
+    select s.job_id, s.limit_key from engine.paused p join engine.slot s on s.limit_key = p.name
+    where p.scope = 'key'
+    union
+    select s.job_id, s.limit_key from engine.paused p join engine.slot s on starts_with(s.limit_key, left(p.name, -1))
+    where p.scope = 'key' and right(p.name, 1) = '*'
+$$;
+comment on function engine.slots_held() is 'Jobs that have a slot of a limit key that is held. Reads the slots whole where a pause is of all keys that begin alike.';
+
 create function engine.stop_children(parent bigint, most integer) returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -5313,6 +5333,40 @@ begin
     return asked;
 end
 $$;
+
+create function engine.take_back_held(most integer DEFAULT NULL::integer) returns integer
+language plpgsql
+set enable_seqscan = off
+as $$
+declare
+    moved integer;
+begin
+    if not exists (select from engine.paused where scope = 'key') then
+        return 0;
+    end if;
+    with held as materialized (
+        select h.job_id, h.limit_key from engine.slots_held() h
+    ),
+    idle as materialized (
+        select r.ctid as place from engine.ready r
+        where r.job_id = any (array(select h.job_id from held h)) and r.position <> r.job_id
+        limit most
+        for update skip locked
+    ),
+    back as (
+        delete from engine.ready where ctid = any (array(select i.place from idle i)) returning job_id, lane_id, attempt
+    ),
+    -- Its own id is a position that nobody else can have, and before all that came later.
+    waits as (
+        insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
+        select b.job_id, b.job_id, b.lane_id, b.attempt, h.limit_key from back b join held h on h.job_id = b.job_id
+    )
+    delete from engine.slot where job_id in (select b.job_id from back b);
+    get diagnostics moved = row_count;
+    return moved;
+end
+$$;
+comment on function engine.take_back_held(integer) is 'Has up to so many jobs wait again that were let in and have not begun, where their limit key is held. Returns how many.';
 
 create function engine.take_notices(max_rows integer) returns TABLE(level text, queue text, kind text, category text, times integer, jobs bigint[], attempt integer, error text, first_at timestamp with time zone, last_at timestamp with time zone)
 language sql
@@ -5899,12 +5953,14 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('raw_ops.alert ' || clear_alert.key, 0));
     select * into last from raw_ops.alert_log a where a.idempotency_key = clear_alert.key order by a.sent_at desc, a.is_recovery desc limit 1;
     if last.id is null or last.is_recovery then
+        perform engine.await_standby();
         return null;
     end if;
     -- What was only counted is over before anybody was told of it again.
     update raw_ops.alert_log a set idempotency_key = null where a.idempotency_key = clear_alert.key and a.delivery_status = 'suppressed';
     select * into told from raw_ops.alert_log a where a.idempotency_key = clear_alert.key order by a.sent_at desc, a.is_recovery desc limit 1;
     if told.id is null or told.is_recovery then
+        perform engine.await_standby();
         return null;
     end if;
     insert into raw_ops.alert_log as a
@@ -5954,7 +6010,11 @@ begin
     update raw_ops.privacy_requests p
     set closed_at = engine.now(), closed_by = who, answer = close_privacy_request.answer
     where p.id = request_id and p.closed_at is null;
-    return found;
+    if not found then
+        perform engine.await_standby();
+        return false;
+    end if;
+    return true;
 end
 $$;
 
@@ -10916,7 +10976,7 @@ grant select on sequence raw_ops.temperature_logger_data_id_seq to rawops_operat
 grant usage, select on sequence raw_ops.temperature_logger_data_id_seq to rawops_runtime;
 grant execute on function engine.args_key(jsonb) to rawops_runtime;
 grant execute on function engine.ask_cancel(bigint,text,text) to rawops_operator;
-grant execute on function engine.await_standby() to rawops_runtime;
+grant execute on function engine.await_standby() to rawops_ingest, rawops_operator, rawops_runtime;
 grant execute on function engine.cancel_waiting(bigint,text) to rawops_operator;
 grant execute on function engine.checked_name(text,text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.collapse_snoozes(bigint[]) to rawops_runtime;
@@ -10935,6 +10995,7 @@ grant execute on function engine.hold_breaker(text,text,text,text) to rawops_ope
 grant execute on function engine.hold_unique_key(text,text,bigint,boolean,boolean,interval,interval,interval) to rawops_runtime;
 grant execute on function engine.is_running(bigint) to rawops_runtime;
 grant execute on function engine.kept_since(text) to rawops_runtime;
+grant execute on function engine.key_holds_back(bigint) to rawops_runtime;
 grant execute on function engine.keys_are_alike(integer) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.lane_of(text,text,smallint) to rawops_runtime;
 grant execute on function engine.limit_of_key(text) to rawops_operator, rawops_reader, rawops_runtime;
@@ -10957,6 +11018,8 @@ grant execute on function engine.roll_up_attempts() to rawops_runtime;
 grant execute on function engine.run_schedule(text,timestamp with time zone,text,text,text,jsonb,text,smallint,text,smallint,text,timestamp with time zone,boolean,interval,boolean,boolean) to rawops_operator;
 grant execute on function engine.settle_aftermath(integer) to rawops_runtime;
 grant execute on function engine.settle_cancels(integer) to rawops_runtime;
+grant execute on function engine.slots_held() to rawops_runtime;
+grant execute on function engine.take_back_held(integer) to rawops_runtime;
 grant execute on function engine.take_notices(integer) to rawops_runtime;
 grant execute on function engine.trace_parent(text) to rawops_runtime;
 grant execute on function engine.unpark(bigint[]) to rawops_runtime;

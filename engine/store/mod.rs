@@ -30,6 +30,7 @@ pub mod retention;
 pub mod retry_policy;
 pub mod schedule;
 pub mod scheduled;
+pub mod standby;
 pub mod step;
 pub mod unique_period;
 pub mod waiting;

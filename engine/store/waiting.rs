@@ -34,6 +34,32 @@ pub async fn keys(connection: &mut PgConnection, after: &str, limit: i32) -> Res
     sqlx::query_scalar(sql!("waiting/keys")).bind(after).bind(limit).fetch_all(connection).await
 }
 
+/// How many jobs of keys that are held are taken back at once.
+const TAKEN_BACK: i32 = 2000;
+
+/// Has jobs wait again that were let in and have not begun, where their key is held; returns how many. Does nothing while
+/// somebody else does it, or admits.
+///
+/// # Errors
+/// The database's.
+pub async fn take_back_held(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    let mut taken_back = 0;
+    loop {
+        let mut tx = connection.begin().await?;
+        let alone: bool = sqlx::query_scalar(sql!("waiting/lock")).fetch_one(&mut *tx).await?;
+        if !alone {
+            return Ok(taken_back);
+        }
+        let taking = sqlx::query_scalar(sql!("waiting/take_back_held")).bind(TAKEN_BACK).fetch_one(&mut *tx);
+        let some: i32 = around("waiting/take_back_held", taking).await?;
+        tx.commit().await?;
+        taken_back += some;
+        if some < TAKEN_BACK {
+            return Ok(taken_back);
+        }
+    }
+}
+
 /// How many jobs of few keys are let in at once. Each has a slot and takes others along on it: better few with long runs
 /// than all that may stand in `ready`.
 const ADMITTED: i64 = 2000;

@@ -142,7 +142,7 @@ impl Claimer {
         let mut limited = if others_first {
             Vec::new()
         } else {
-            self.limited.take(&session, &self.floors, connection, (room, look, in_front, room.limit)).await?
+            self.limited.take(&session, &mut self.floors, connection, (room, look, in_front, room.limit)).await?
         };
         let limit = room.limit.saturating_sub(limited.len());
         if limit == 0 {
@@ -179,10 +179,10 @@ impl Claimer {
         self.runs.learn(&asked_of, &runs, &jobs);
         let exhausted = asked_of.is_exhausted_by(&jobs, limit);
         if others_first && jobs.len() < limit {
-            limited = self.limited.take(&session, &self.floors, connection, (room, look, in_front, limit - jobs.len())).await?;
+            limited = self.limited.take(&session, &mut self.floors, connection, (room, look, in_front, limit - jobs.len())).await?;
         }
+        self.floors.learn(&snapshot, look, &jobs, exhausted, Instant::now());
         jobs.extend(limited);
-        self.floors.learn(&snapshot, &jobs, exhausted, Instant::now());
         self.limited.learn(snapshot.limited);
         if in_front {
             self.front.learn(begun.elapsed());

@@ -38,6 +38,19 @@ struct Lane {
     hasty: i64,
 }
 
+impl Lane {
+    /// A claim looked from a position and took all up to another, the highest there is where it left nothing.
+    fn rise(&mut self, (from, to): (i64, i64), safe: i64, old: i64) {
+        // A long transaction may have ended: what it added between the two floors was not looked at from the hasty one.
+        if from <= self.safe {
+            self.safe = self.safe.max(to.min(safe));
+        }
+        self.hasty = self.hasty.max(to.min(old));
+        // A look further back may have left more behind what it took, and the next claims go on there.
+        *self = Self { safe: self.safe.min(to), hasty: self.hasty.min(to) };
+    }
+}
+
 /// How far a claimer has come in each lane.
 #[derive(Default)]
 pub(super) struct Floors {
@@ -68,24 +81,41 @@ impl Floors {
         self.lanes.values().any(|lane| lane.hasty > lane.safe)
     }
 
-    /// Learns from one claim: `jobs` in position order per lane; `exhausted` when it got less than it asked of any lane.
-    pub(super) fn learn(&mut self, snapshot: &Snapshot, jobs: &[Claimed], exhausted: bool, now: Instant) {
+    /// Learns from one claim that looked so: how far its jobs go in each lane; `exhausted` when it got less than it asked of any lane.
+    pub(super) fn learn(&mut self, snapshot: &Snapshot, look: Look, jobs: &[Claimed], exhausted: bool, now: Instant) {
+        // Before the checkpoints: those of this claim say nothing of where it began.
+        let mut came = self.come_to(|_| look, jobs);
+        if exhausted {
+            let all = snapshot.lanes.iter().filter(|lane| self.lanes.contains_key(lane) || came.contains_key(lane));
+            let all: Vec<_> = all.map(|lane| (*lane, (self.of(*lane, look), i64::MAX))).collect();
+            came.extend(all);
+        }
         self.advance_checkpoints(snapshot, now);
-        let mut reached: HashMap<i32, i64> = HashMap::new();
-        for job in jobs {
-            let highest = reached.entry(job.lane_id).or_default();
-            *highest = (*highest).max(job.position);
-        }
-        for lane in reached.keys() {
-            self.lanes.entry(*lane).or_default();
-        }
-        for (id, lane) in &mut self.lanes {
-            let come_to = if exhausted && snapshot.lanes.contains(id) { i64::MAX } else { reached.get(id).copied().unwrap_or(0) };
-            let safe = if planted!("a floor passes open transactions") { snapshot.last_position } else { self.safe_position };
-            lane.safe = lane.safe.max(come_to.min(safe));
-            lane.hasty = lane.hasty.max(come_to.min(self.old_position));
-        }
+        let safe = if planted!("a floor passes open transactions") { snapshot.last_position } else { self.safe_position };
+        self.rise(came, safe);
         self.remember(now);
+    }
+
+    /// Learns from a claim in limited lanes, which was made at a snapshot of its own: only what was final before is so for it.
+    pub(super) fn learn_limited(&mut self, look: impl Fn(i32) -> Look, jobs: &[Claimed]) {
+        let came = self.come_to(look, jobs);
+        self.rise(came, self.safe_position);
+    }
+
+    /// Each lane with jobs: where a claim began to look, and the last position that it took.
+    fn come_to(&self, look: impl Fn(i32) -> Look, jobs: &[Claimed]) -> HashMap<i32, (i64, i64)> {
+        let mut came: HashMap<i32, (i64, i64)> = HashMap::new();
+        for job in jobs.iter().filter(|job| job.position > 0) {
+            let (_, last) = came.entry(job.lane_id).or_insert_with(|| (self.of(job.lane_id, look(job.lane_id)), 0));
+            *last = (*last).max(job.position);
+        }
+        came
+    }
+
+    fn rise(&mut self, came: HashMap<i32, (i64, i64)>, safe: i64) {
+        for (lane, (from, to)) in came {
+            self.lanes.entry(lane).or_default().rise((from, to), safe, self.old_position);
+        }
     }
 
     fn remember(&mut self, now: Instant) {
@@ -132,7 +162,7 @@ impl Floors {
 }
 
 /// How far back a claim looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Look {
     /// From where the last claim stopped.
     On,
@@ -160,11 +190,11 @@ mod tests {
     fn a_floor_waits_for_the_transactions_that_may_still_add_below_it() {
         let start = Instant::now();
         let mut floors = Floors::default();
-        floors.learn(&snapshot(100, 105, 50), &[job(50)], false, start);
+        floors.learn(&snapshot(100, 105, 50), Look::On, &[job(50)], false, start);
         assert_eq!(floors.of(7, Look::On), 0, "the first claim has nothing to compare with");
-        floors.learn(&snapshot(100, 110, 60), &[job(60)], false, start);
+        floors.learn(&snapshot(100, 110, 60), Look::On, &[job(60)], false, start);
         assert_eq!(floors.of(7, Look::On), 0, "transaction 100 is still open and may hold position 49");
-        floors.learn(&snapshot(110, 112, 70), &[job(70)], false, start);
+        floors.learn(&snapshot(110, 112, 70), Look::On, &[job(70)], false, start);
         assert_eq!(floors.of(7, Look::On), 50, "all that had positions up to 50 have ended");
     }
 
@@ -173,19 +203,14 @@ mod tests {
         let start = Instant::now();
         let mut floors = Floors::default();
         for turn in 0..4 {
-            floors.learn(&snapshot(100 + turn * 10, 101 + turn * 10, 1000), &[job(10)], false, start);
+            floors.learn(&snapshot(100 + turn * 10, 101 + turn * 10, 1000), Look::On, &[job(10)], false, start);
         }
         assert_eq!(floors.of(7, Look::On), 10);
     }
 
     #[test]
     fn a_long_transaction_makes_floors_hasty_and_looking_again_starts_below_it() {
-        let start = Instant::now();
-        let mut floors = Floors::default();
-        for turn in 0..5_u32 {
-            let now = start + Duration::from_millis(600) * turn;
-            floors.learn(&snapshot(100, 110 + i64::from(turn), 50 + 10 * i64::from(turn)), &[job(50 + 10 * i64::from(turn))], false, now);
-        }
+        let floors = hasty(Instant::now());
         assert_eq!(floors.of(7, Look::Back), 0);
         assert!(floors.is_hasty());
         assert!(floors.of(7, Look::On) >= 60);
@@ -193,13 +218,58 @@ mod tests {
         assert_eq!(floors.of(7, Look::Everywhere), 0);
     }
 
+    /// Floors of claims that went on above the positions of a transaction that is open for longer than a second.
+    fn hasty(start: Instant) -> Floors {
+        let mut floors = Floors::default();
+        for turn in 0..5_i64 {
+            let now = start + Duration::from_millis(600) * turn as u32;
+            floors.learn(&snapshot(100, 110 + turn, 50 + 10 * turn), Look::On, &[job(50 + 10 * turn)], false, now);
+        }
+        floors
+    }
+
+    #[test]
+    fn what_a_long_transaction_added_is_not_passed_when_it_ends_before_anybody_looked_again() {
+        let start = Instant::now();
+        let mut floors = hasty(start);
+        let ended = snapshot(200, 200, 100);
+        floors.learn(&ended, Look::On, &[job(100)], false, start + Duration::from_secs(3));
+        floors.learn(&ended, Look::On, &[], true, start + Duration::from_secs(3));
+        assert_eq!(floors.of(7, Look::Again), 0);
+        floors.learn(&ended, Look::Again, &[], true, start + Duration::from_secs(4));
+        assert_eq!(floors.of(7, Look::Again), 100, "nothing was left there");
+    }
+
+    #[test]
+    fn claims_go_on_where_a_look_further_back_left_more_than_it_took() {
+        let start = Instant::now();
+        for look in [Look::Again, Look::Back, Look::Everywhere] {
+            let mut floors = hasty(start);
+            floors.learn(&snapshot(200, 200, 100), look, &[job(5)], false, start + Duration::from_secs(3));
+            assert_eq!(floors.of(7, Look::On), 5, "{look:?}");
+            floors.learn(&snapshot(200, 200, 100), Look::On, &[job(95)], false, start + Duration::from_secs(3));
+            assert_eq!((floors.of(7, Look::On), floors.is_hasty()), (95, false), "{look:?}");
+        }
+    }
+
+    #[test]
+    fn a_claim_in_limited_lanes_trusts_only_what_was_final_before_it() {
+        let start = Instant::now();
+        let mut floors = hasty(start);
+        floors.learn_limited(|_| Look::Again, &[job(80)]);
+        assert_eq!(floors.of(7, Look::Again), 0, "the long transaction is still open");
+        floors.learn(&snapshot(200, 200, 100), Look::On, &[], false, start + Duration::from_secs(3));
+        floors.learn_limited(|_| Look::Again, &[job(85)]);
+        assert_eq!(floors.of(7, Look::Again), 85);
+    }
+
     #[test]
     fn an_exhausted_lane_rises_to_the_safe_position_without_claims_of_its_own() {
         let start = Instant::now();
         let mut floors = Floors::default();
-        floors.learn(&snapshot(1, 2, 5), &[job(5)], false, start);
+        floors.learn(&snapshot(1, 2, 5), Look::On, &[job(5)], false, start);
         for turn in 1..4 {
-            floors.learn(&snapshot(10 * turn, 10 * turn, 1000), &[], true, start);
+            floors.learn(&snapshot(10 * turn, 10 * turn, 1000), Look::On, &[], true, start);
         }
         assert_eq!(floors.of(7, Look::On), 1000);
     }
@@ -208,10 +278,10 @@ mod tests {
     fn a_paused_lane_keeps_its_floor() {
         let start = Instant::now();
         let mut floors = Floors::default();
-        floors.learn(&snapshot(1, 2, 5), &[job(5)], false, start);
+        floors.learn(&snapshot(1, 2, 5), Look::On, &[job(5)], false, start);
         for turn in 1..4 {
             let paused = Snapshot { lanes: vec![], ..snapshot(10 * turn, 10 * turn, 1000) };
-            floors.learn(&paused, &[], true, start);
+            floors.learn(&paused, Look::On, &[], true, start);
         }
         assert_eq!(floors.of(7, Look::On), 0);
     }
@@ -222,7 +292,7 @@ mod tests {
         let mut floors = Floors::default();
         for second in 0..40 {
             let id = 100 + second;
-            floors.learn(&snapshot(id, id, 10 * second), &[job(10 * second)], false, start + Duration::from_secs(second as u64));
+            floors.learn(&snapshot(id, id, 10 * second), Look::On, &[job(10 * second)], false, start + Duration::from_secs(second as u64));
         }
         let back = floors.of(7, Look::Back);
         assert!((150..=240).contains(&back), "{back}");

@@ -36,6 +36,7 @@ struct Keeper {
     promote_everywhere: Every,
     sweep: Every,
     suspects: Every,
+    held: Every,
     cancels: Every,
     waking: Waking,
 }
@@ -96,6 +97,7 @@ pub(super) async fn run(session: Arc<Session>) {
             promote_everywhere: Every::new(Duration::from_secs(5)),
             sweep: Every::new(session.program.config.lease / 4),
             suspects: Every::new(Duration::from_millis(250)),
+            held: Every::new(Duration::from_millis(500)),
             cancels: Every::new(Duration::from_secs(1)),
             waking: Waking::new(&session),
         };
@@ -134,6 +136,10 @@ impl Keeper {
             if self.sweep.is_due() && !planted!("nobody sweeps") {
                 duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
                 self.rescue(connection).await?;
+            }
+            // Its window has begun, or somebody let jobs in who did not see the pause.
+            if self.held.is_due() {
+                duty("take back what is held", patience::answer(&session, store::waiting::take_back_held(connection)).await.map(drop))?;
             }
             if self.suspects.is_due() {
                 duty("look for suspects", patience::answer(&session, self.look_for_suspects(connection)).await)?;

@@ -1,6 +1,9 @@
 //! The lanes whose queue or kind is limited: what is claimed there is counted under a lock.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use sqlx::PgConnection;
 
@@ -29,6 +32,8 @@ pub(super) struct Limited {
     others_first: bool,
     /// When a rate has something again.
     rate_at: Option<Instant>,
+    /// Looks further back that are still to be made: nobody looks in a lane whose limit leaves no place, or is locked.
+    owed: HashMap<i32, Look>,
 }
 
 impl Limited {
@@ -39,7 +44,17 @@ impl Limited {
 
     /// Takes note of what a claim of the others saw.
     pub(super) fn learn(&mut self, lanes: Vec<i32>) {
+        self.owed.retain(|lane, _| lanes.contains(lane));
         self.lanes = lanes;
+    }
+
+    fn owe(&mut self, look: Look) {
+        if look > Look::On {
+            for lane in &self.lanes {
+                let owed = self.owed.entry(*lane).or_insert(look);
+                *owed = look.max(*owed);
+            }
+        }
     }
 
     /// How long it is until a rate has something again.
@@ -54,21 +69,25 @@ impl Limited {
     pub(super) async fn take(
         &mut self,
         session: &Session,
-        floors: &Floors,
+        floors: &mut Floors,
         connection: &mut PgConnection,
         (room, look, in_front, most): (&Room, Look, bool, usize),
     ) -> Result<Vec<Claimed>, sqlx::Error> {
+        self.owe(look);
         if self.not_before.is_some_and(|time| Instant::now() < time) {
             return Ok(Vec::new());
         }
+        let look = |lane| self.owed.get(&lane).copied().unwrap_or(Look::On);
         let quota = |lane: i32| room.lanes.iter().find(|(id, _)| *id == lane).map_or(room.new_lane, |(_, quota)| *quota) as i64;
-        let lanes = self.lanes.iter().map(|lane| (*lane, floors.of(*lane, look), quota(*lane)));
+        let lanes = self.lanes.iter().map(|lane| (*lane, floors.of(*lane, look(*lane)), quota(*lane)));
         let lanes: Vec<_> = lanes.filter(|(.., quota)| *quota > 0).collect();
         if lanes.is_empty() {
             return Ok(Vec::new());
         }
         let wanted = WantedLimited { worker_id: session.worker_id, limit: most as i64, lanes, in_front };
         let taken = patience::answer(session, store::claim::take_limited(connection, &wanted)).await?;
+        floors.learn_limited(look, &taken.jobs);
+        self.owed.retain(|lane, _| !taken.looked.contains(lane));
         // Where nothing was left they are left alone for a moment; after a claim that left no room, the other lanes come first.
         let idle = taken.jobs.is_empty();
         self.others_first = taken.jobs.len() >= most;

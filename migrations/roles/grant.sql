@@ -127,7 +127,7 @@ grant insert, delete on engine.child, engine.child_end to rawops_runtime;
 grant insert, update, delete on engine.compensation to rawops_runtime;
 grant insert on engine.aftermath to rawops_runtime;
 -- Events are emitted by whoever may call this; it acts with its owner's rights.
-grant execute on function engine.emit to rawops_ingest, rawops_operator;
+grant execute on function engine.emit, engine.await_standby to rawops_ingest, rawops_operator;
 grant insert, update on engine.schedule, engine.duty to rawops_runtime;
 grant insert, delete on engine.occurrence to rawops_runtime;
 -- What persons decide, what drops partitions, and what faces the internet is not the workers' to call.

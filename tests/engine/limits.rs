@@ -199,7 +199,7 @@ async fn a_lost_job_keeps_its_slot_until_it_has_run_again_or_died() {
 }
 
 impl Hand {
-    async fn take_alone(&mut self) -> Vec<Claimed> {
+    pub async fn take_alone(&mut self) -> Vec<Claimed> {
         claim::take_alone(&mut self.connection, self.id, &self.kinds, &self.queues).await.expect("claimed").into_iter().collect()
     }
 }

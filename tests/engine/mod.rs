@@ -19,6 +19,7 @@ mod figures;
 mod hand;
 mod in_front;
 pub mod jobs;
+mod late_commits;
 mod limits;
 mod limits_model;
 mod limits_waits;

@@ -1,20 +1,28 @@
 //! Pauses: what operators hold is not begun, what runs goes on, and a window is over by itself.
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Utc};
 use engine::{
-    Client, JobId, StoreError,
+    Client, JobId, Kinds, Rate, StoreError, WorkerConfig,
     store::{
         attempt::Verdict,
         claim::{self, Orphan},
+        limit::{self, Change},
         pause::{self, Scope, Window},
+        scheduled, waiting,
     },
 };
-use sqlx::PgPool;
+use sqlx::{Executor, PgPool};
 
 use super::hand::{Hand, count, done, due_now, ended, promote};
-use super::jobs::{of, state_of};
-use super::limits::{enqueue, limit};
-use crate::support::{Database, clock, kinds::NoOp, ledger};
+use super::jobs::{Running, of, state_of, until_state};
+use super::limits::{enqueue, limit as cap};
+use crate::support::{
+    Database, clock,
+    kinds::{NoOp, Sleep},
+    ledger,
+};
 
 async fn hold(pool: &PgPool, scope: Scope, name: &str) {
     pause::begin(pool, scope, name, Window::default(), "ann", Some("a move")).await.expect("held");
@@ -61,7 +69,7 @@ async fn a_kind_that_is_held_stays_held_for_a_priority_it_never_had() {
 async fn a_maintenance_window_begins_and_ends_by_itself() {
     let db = Database::new().await;
     clock::own(db.pool()).await;
-    limit(db.pool(), "shop:*", 5, false).await;
+    cap(db.pool(), "shop:*", 5, false).await;
     let mut hand = Hand::new(db.pool()).await;
     let hour = |hours| Some(Utc::now() + TimeDelta::hours(hours));
     let window = Window { from: hour(1), until: hour(2) };
@@ -88,7 +96,7 @@ async fn a_maintenance_window_begins_and_ends_by_itself() {
 #[tokio::test]
 async fn a_key_that_is_held_takes_back_what_had_not_begun_and_keeps_the_order() {
     let db = Database::new().await;
-    limit(db.pool(), "one", 2, false).await;
+    cap(db.pool(), "one", 2, false).await;
     let mut hand = Hand::new(db.pool()).await;
     let jobs = enqueue(db.pool(), "one", 4).await;
     let other = enqueue(db.pool(), "other", 1).await[0];
@@ -112,10 +120,74 @@ async fn a_key_that_is_held_takes_back_what_had_not_begun_and_keeps_the_order() 
     ledger::check(db.pool()).await;
 }
 
+async fn take_back(pool: &PgPool) -> i32 {
+    waiting::take_back_held(&mut pool.acquire().await.expect("a connection")).await.expect("taken back")
+}
+
+#[tokio::test]
+async fn what_was_let_in_before_the_window_of_its_key_waits_through_it() {
+    for name in ["one", "o*"] {
+        let db = Database::new().await;
+        clock::own(db.pool()).await;
+        cap(db.pool(), "one", 2, false).await;
+        let mut hand = Hand::new(db.pool()).await;
+        let jobs = enqueue(db.pool(), "one", 3).await;
+        let other = enqueue(db.pool(), "two", 1).await[0];
+        assert_eq!((hand.admit("one").await, hand.admit("two").await), (2, 1));
+        let hour = |hours| Some(Utc::now() + TimeDelta::hours(hours));
+        pause::begin(db.pool(), Scope::Key, name, Window { from: hour(1), until: hour(2) }, "ann", None).await.expect("planned");
+        assert_eq!(take_back(db.pool()).await, 0, "before it");
+        clock::step(db.pool(), 5400.0).await;
+        assert_eq!(take_back(db.pool()).await, 2, "in it");
+        let taken = hand.take(10).await;
+        assert_eq!(taken.iter().map(|job| job.job_id).collect::<Vec<_>>(), [other], "no other key is held");
+        hand.complete(&[ended(&taken[0], done())]).await;
+        clock::step(db.pool(), 3600.0).await;
+        assert_eq!((take_back(db.pool()).await, hand.admit("one").await), (0, 2), "after it");
+        let taken = hand.take(10).await;
+        assert_eq!(taken.iter().map(|job| job.job_id).collect::<Vec<_>>(), jobs[..2], "in their order");
+        hand.complete(&taken.iter().map(|job| ended(job, done())).collect::<Vec<_>>()).await;
+        ledger::check(db.pool()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_takes_back_what_it_let_in_when_the_window_begins() {
+    let db = Database::new().await;
+    let job = enqueue(db.pool(), "one", 1).await[0];
+    // It lets in jobs of all kinds, and runs none of this one.
+    let worker = Running::with(db.pool(), Kinds::new().with::<Sleep>(), WorkerConfig::default());
+    until_state(db.pool(), job, "ready").await;
+    let window = Window { from: Some(Utc::now() + TimeDelta::milliseconds(300)), until: None };
+    pause::begin(db.pool(), Scope::Key, "one", window, "ann", None).await.expect("planned");
+    until_state(db.pool(), job, "waiting").await;
+    pause::resume(db.pool(), Scope::Key, "one", "ann").await.expect("resumed");
+    until_state(db.pool(), job, "ready").await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_let_in_by_who_did_not_see_the_pause_is_taken_back() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    let jobs = enqueue(db.pool(), "one", 1).await;
+    let mut late = db.pool().begin().await.expect("a transaction");
+    late.execute("set transaction isolation level repeatable read").await.expect("set");
+    late.execute("select from engine.lane").await.expect("this is what it sees");
+    hold(db.pool(), Scope::Key, "one").await;
+    assert_eq!(waiting::admit(&mut late, &["one".into()]).await.expect("admitted"), Some(1));
+    late.commit().await.expect("committed");
+    assert_eq!(state_of(db.pool(), jobs[0]).await, "ready");
+    assert_eq!(take_back(db.pool()).await, 1);
+    assert!(hand.take(10).await.is_empty());
+    pause::resume(db.pool(), Scope::Key, "one", "ann").await.expect("resumed");
+    assert_eq!((hand.admit("one").await, hand.take(10).await.len()), (1, 1));
+}
+
 #[tokio::test]
 async fn nothing_brings_a_job_of_a_held_key_back_into_ready() {
     let db = Database::new().await;
-    limit(db.pool(), "one", 3, true).await;
+    cap(db.pool(), "one", 3, true).await;
     let mut hand = Hand::new(db.pool()).await;
     let jobs = enqueue(db.pool(), "one", 3).await;
     hand.admit("one").await;
@@ -135,6 +207,38 @@ async fn nothing_brings_a_job_of_a_held_key_back_into_ready() {
     assert_eq!(hand.admit("one").await, 3);
     let again = hand.take(10).await;
     assert_eq!(again.iter().map(|job| (job.job_id, job.attempt)).collect::<Vec<_>>(), [(jobs[0], 2), (jobs[1], 2), (jobs[2], 2)]);
+}
+
+#[tokio::test]
+async fn a_suspect_waits_while_its_key_is_held_and_for_its_rate() {
+    let db = Database::new().await;
+    let job = enqueue(db.pool(), "one", 1).await[0];
+    Hand::new(db.pool()).await.admit("one").await;
+    for _ in 0..2 {
+        let mut hand = Hand::new(db.pool()).await;
+        assert_eq!(hand.take(1).await.len(), 1);
+        hand.be_rescued().await;
+    }
+    due_now(db.pool()).await;
+    let mut hand = Hand::new(db.pool()).await;
+    let is_due = async |hand: &mut Hand| {
+        let due = scheduled::suspects_due(&mut hand.connection, &hand.kinds, &hand.queues).await.expect("told");
+        let taken = hand.take_alone().await;
+        assert_eq!(due, taken.iter().any(|suspect| suspect.job_id == job), "a worker that lets all else end for it gets it");
+        due
+    };
+    hold(db.pool(), Scope::Key, "one").await;
+    assert!(!is_due(&mut hand).await, "its key is held");
+    pause::resume(db.pool(), Scope::Key, "one", "ann").await.expect("resumed");
+    let hourly = Change { rate: Some(Rate::new(1, Duration::from_hours(1))), ..Change::default() };
+    limit::set(db.pool(), Scope::Key, "one", hourly, "ann").await.expect("set");
+    sqlx::query("insert into engine.pace (limit_key, free_at) values ('one', engine.now() + interval '1 hour')")
+        .execute(db.pool())
+        .await
+        .expect("as if another had run");
+    assert!(!is_due(&mut hand).await, "the rate of its key has nothing left");
+    sqlx::query("delete from engine.pace").execute(db.pool()).await.expect("an hour later");
+    assert!(is_due(&mut hand).await);
 }
 
 #[tokio::test]

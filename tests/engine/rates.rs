@@ -12,7 +12,7 @@ use engine::{
     },
 };
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::hand::{Hand, count, done, due_now, ended};
@@ -52,6 +52,32 @@ impl Hand {
         let wanted = WantedLimited { worker_id: self.id, limit: most, lanes, in_front: true };
         claim::take_limited(&mut self.connection, &wanted).await.expect("claimed")
     }
+}
+
+/// Charges a run to the rate of its key: whether it has to wait.
+async fn has_to_wait(connection: &mut PgConnection, job: JobId) -> bool {
+    let charging = sqlx::query_scalar::<_, Option<i64>>(include_str!("../../engine/sql/limit/charge.sql")).bind(job);
+    charging.fetch_one(connection).await.expect("charged").is_some_and(|ms| ms > 0)
+}
+
+#[tokio::test]
+async fn of_two_first_runs_of_a_key_at_one_time_one_waits() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    let jobs = enqueue(db.pool(), "shop", 2).await;
+    assert_eq!((hand.admit("shop").await, hand.take(2).await.len()), (2, 2));
+    set(db.pool(), Scope::Key, "shop", rate(1, 3600, 1)).await;
+    let mut first = db.pool().begin().await.expect("a transaction");
+    assert!(!has_to_wait(&mut first, jobs[0]).await);
+    let mut second = db.pool().acquire().await.expect("a connection");
+    let late = jobs[1];
+    let charging = tokio::spawn(async move { has_to_wait(&mut second, late).await });
+    wait::until("the second waits for the first", Duration::from_secs(10), || async {
+        count(db.pool(), "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").await == 1
+    })
+    .await;
+    first.commit().await.expect("committed");
+    assert!(charging.await.expect("no panic"), "the rate has one an hour");
 }
 
 fn ids(jobs: &[Claimed]) -> Vec<JobId> {

@@ -37,6 +37,23 @@ async fn the_same_arguments_make_one_job_however_they_are_written() {
 }
 
 #[tokio::test]
+async fn who_replaces_a_job_is_made_though_the_time_of_the_key_is_that_of_one_that_ended() {
+    let db = Database::new().await;
+    let mut hand = Hand::new(db.pool()).await;
+    let daily = |n| of(&NoOp { n }).unique_key("k").unique_for(Duration::from_hours(24));
+    put(db.pool(), daily(1)).await;
+    let job = hand.take(1).await.remove(0);
+    hand.complete(&[ended(&job, done())]).await;
+    // As a dead letter does that is run again.
+    let again = put(db.pool(), of(&NoOp { n: 1 }).unique_key("k")).await;
+    assert!(again.created);
+    let next = put(db.pool(), daily(2).replace()).await;
+    assert!(next.created, "{next:?}");
+    assert_eq!(state_of(db.pool(), again.id).await, "cancelled");
+    assert_eq!(put(db.pool(), daily(3)).await.id, next.id, "its time is counted from now on");
+}
+
+#[tokio::test]
 async fn a_key_that_is_held_for_a_time_outlives_its_job() {
     let db = Database::new().await;
     clock::own(db.pool()).await;

@@ -1,11 +1,11 @@
-//! Whatever becomes ready wakes the workers that sleep, however it comes.
+//! What is enqueued wakes the workers that sleep, and so does what a worker gives back.
 
 use std::time::Duration;
 
-use engine::{Client, NewJob};
+use engine::{Client, NewJob, store::attempt::Verdict};
 use sqlx::{PgPool, postgres::PgListener};
 
-use super::hand::Hand;
+use super::hand::{Hand, ended};
 use crate::{
     orders::inbox::execute,
     support::{Database, kinds::NoOp},
@@ -32,10 +32,10 @@ async fn is_woken(listener: &mut PgListener, by: &str) {
 }
 
 #[tokio::test]
-async fn every_way_to_enqueue_wakes_a_worker_that_sleeps() {
+async fn every_way_into_ready_wakes_a_worker_that_sleeps() {
     let db = Database::new().await;
     let client = Client::new(db.pool().clone());
-    let (_hand, mut listener) = sleeper(db.pool()).await;
+    let (mut hand, mut listener) = sleeper(db.pool()).await;
 
     client.enqueue(&job()).await.expect("enqueued");
     is_woken(&mut listener, "one job").await;
@@ -49,4 +49,7 @@ async fn every_way_to_enqueue_wakes_a_worker_that_sleeps() {
     is_woken(&mut listener, "jobs by COPY").await;
     execute(db.pool(), "select engine.enqueue_each('test.no_op', 'default', array['{}'::jsonb], array['a'])").await;
     is_woken(&mut listener, "jobs from SQL").await;
+    let held = hand.take(1).await;
+    hand.settle(&[ended(&held[0], Verdict::Released)]).await;
+    is_woken(&mut listener, "a job that was given back").await;
 }

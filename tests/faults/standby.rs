@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use engine::{Client, NewJob};
+use engine::{Client, JobId, NewJob, store::cancel_request};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{kinds::NoOp, ledger::count, private::Private, wait};
 
@@ -15,6 +16,7 @@ const DOORS: &[(&str, &str, &str)] = &[
     ("created::text from engine.enqueue('test.no_op', '{}', unique_key => 'one')", "true", "false"),
     ("created::text from engine.enqueue('test.no_op', '{}', unique_key => 'hour', unique_for => interval '1 hour')", "true", "false"),
     ("engine.enqueue_each('test.no_op', 'default', array['{}'::jsonb], array['each'])::text", "1", "0"),
+    // An event changes the row of its topic in any case.
     ("created::text from engine.emit('paid', 'order 1', '1', 'event 1')", "true", "false"),
     ("raw_ops.store_courier_event('{}', '{}', 'scan', sha256('scan'), null)", "enqueued", "duplicate"),
     ("raw_ops.store_dispatch_file('{}', 'file', sha256('file'))", "enqueued", "duplicate"),
@@ -33,6 +35,8 @@ const DOORS: &[(&str, &str, &str)] = &[
         "duplicate",
     ),
     ("raw_ops.take_delivery_report('r', 'delivered', now(), 'mail', null, 'event', 'a@example.com', false, null)", "campaign", "campaign"),
+    ("coalesce(raw_ops.clear_alert('a key', 'over', 'all is well')::text, 'nothing')", "nothing", "nothing"),
+    ("raw_ops.close_privacy_request('1a1a1a1a-0000-4000-8000-000000000002', 'ann', 'done')::text", "false", "false"),
 ];
 
 async fn ask(url: String, door: &str) -> String {
@@ -51,9 +55,21 @@ async fn enqueue_many(pool: PgPool) -> Vec<bool> {
 async fn expect_standby(pool: &PgPool, names: &'static str) {
     pool.execute(AssertSqlSafe(format!("alter system set synchronous_standby_names = '{names}'"))).await.expect("the user may");
     pool.execute("select pg_reload_conf()").await.expect("the user may");
-    let is_so =
-        || async { sqlx::query_scalar::<_, String>("show synchronous_standby_names").fetch_one(pool).await.expect("shown") == names };
-    wait::until("the setting is known", Duration::from_secs(10), is_so).await;
+}
+
+/// Commits until it is told to end. When the first of its commits waits, all do.
+async fn commit(url: String, end: CancellationToken) {
+    let mut connection = PgConnection::connect(&url).await.expect("the server is there");
+    while !end.is_cancelled() {
+        connection.execute("select pg_logical_emit_message(true, 'a test', '')").await.expect("committed");
+    }
+}
+
+async fn a_job_that_was_cancelled(pool: &PgPool) -> JobId {
+    let job = NewJob::of(&NoOp { n: 1 }).expect("arguments serialise");
+    let id = Client::new(pool.clone()).enqueue(&job).await.expect("enqueued").id;
+    cancel_request::cancel(pool, id, "ann", None).await.expect("cancelled");
+    id
 }
 
 async fn until_so_many_wait(pool: &PgPool, many: usize, who: &str) {
@@ -68,19 +84,28 @@ async fn who_asks_again_is_answered_when_the_standby_has_it() {
         assert_eq!(ask(server.url().into(), door).await, *first, "{door}");
     }
     assert_eq!(enqueue_many(server.pool().clone()).await, [true]);
+    let ended = a_job_that_was_cancelled(server.pool()).await;
 
+    server.pool().execute("delete from engine.unique_key where key = 'hour'").await.expect("as if that job had ended");
+
+    let (mut asked, end) = (JoinSet::new(), CancellationToken::new());
     expect_standby(server.pool(), "nobody").await;
-    let mut asked = JoinSet::new();
+    asked.spawn(commit(server.url().into(), end.clone()));
+    until_so_many_wait(server.pool(), 1, "the setting is known").await;
     for (place, (door, _, next)) in DOORS.iter().enumerate() {
         let url = server.url().to_owned();
         asked.spawn(async move { assert_eq!(ask(url, door).await, *next, "{door}") });
-        until_so_many_wait(server.pool(), place + 1, door).await;
+        until_so_many_wait(server.pool(), place + 2, door).await;
     }
     let pool = server.pool().clone();
     asked.spawn(async move { assert_eq!(enqueue_many(pool).await, [false]) });
-    until_so_many_wait(server.pool(), DOORS.len() + 1, "many at once").await;
+    until_so_many_wait(server.pool(), DOORS.len() + 2, "many at once").await;
+    let client = Client::new(server.pool().clone());
+    asked.spawn(async move { assert!(client.ending(ended).await.expect("told").is_some()) });
+    until_so_many_wait(server.pool(), DOORS.len() + 3, "the end of a job").await;
     assert!(asked.try_join_next().is_none(), "nobody has been answered");
 
+    end.cancel();
     expect_standby(server.pool(), "").await;
     asked.join_all().await;
 }

@@ -194,6 +194,7 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
     }
     let cancelled = facts.jobs.iter().filter(|job| job.is_batch() && facts.is_cancelled(job.id)).count();
     add(Feature::CancelBatch, cancelled);
+    add(Feature::PlanHold, facts.acts.iter().filter(|act| matches!(act.what, Deed::HoldKey(_, Some(_)))).count());
     add(Feature::HoldKey, facts.acts.iter().filter(|act| matches!(act.what, Deed::FreeKey(_))).count());
     used
 }

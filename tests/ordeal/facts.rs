@@ -176,7 +176,8 @@ impl Facts {
 
     /// What the server's clock said, by the clock of all.
     pub fn by_the_clock_of_all(&self, at: DateTime<Utc>) -> Option<i64> {
-        self.lives.first().and_then(|life| Some(life.at_us + (at - life.at).num_microseconds()?))
+        let near = self.lives.iter().min_by_key(|life| (life.at - at).abs())?;
+        Some(near.at_us + (at - near.at).num_microseconds()?)
     }
 
     /// The attempts of a job.

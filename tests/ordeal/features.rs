@@ -51,6 +51,7 @@ pub enum Feature {
     Batch,
     CancelBatch,
     HoldKey,
+    PlanHold,
 }
 
 /// What of the engine it is, where it is drawn, and by what the run is judged.
@@ -69,7 +70,7 @@ const fn line(what: &'static str, workload: &'static str, model: &'static str) -
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::Work,
         Self::Block,
         Self::Files,
@@ -110,6 +111,7 @@ impl Feature {
         Self::Batch,
         Self::CancelBatch,
         Self::HoldKey,
+        Self::PlanHold,
     ];
 
     /// Its line on the page.
@@ -167,6 +169,7 @@ impl Feature {
                 "batch: never called back; model: each part as it must, or cancelled",
             ),
             Self::HoldKey => line("pauses of limit keys", "`operators::hold_keys`", "due: nothing of the key begins; I9"),
+            Self::PlanHold => line("windows of limit keys", "`operators::hold_keys`", "due: nothing that comes in them begins"),
         }
     }
 
@@ -260,7 +263,7 @@ mod tests {
         }
         let used: BTreeSet<Feature> = drawn.iter().flat_map(Feature::of).collect();
         // These are how programs are enqueued and what operators do: a run counts them.
-        let elsewhere = [Feature::Bulk, Feature::Copy, Feature::Batch, Feature::CancelBatch, Feature::HoldKey];
+        let elsewhere = [Feature::Bulk, Feature::Copy, Feature::Batch, Feature::CancelBatch, Feature::HoldKey, Feature::PlanHold];
         let missing: Vec<Feature> =
             Feature::ALL.into_iter().filter(|feature| !used.contains(feature) && !elsewhere.contains(feature)).collect();
         assert!(missing.is_empty(), "nothing draws {missing:?}");

@@ -64,8 +64,8 @@ pub enum Deed {
     Pause,
     /// Let it go on.
     Resume,
-    /// Hold the programs of a limit key.
-    HoldKey(String),
+    /// Hold the programs of a limit key; where that is planned, from when, by the clock of all.
+    HoldKey(String, Option<i64>),
     /// Let them go on.
     FreeKey(String),
 }

@@ -123,9 +123,10 @@ pub struct Functions(pub &'static str, pub &'static [&'static str]);
 /// Functions, by name without arguments; but for those that triggers call, which nobody may hang on a table of his own.
 pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.now", &["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"]),
+    Functions("engine.await_standby", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions(
-        "engine.enqueue engine.enqueue_each engine.await_standby engine.give_back engine.put_in_place engine.position_of_return \
-         engine.lane_of engine.wake engine.extend_partitions",
+        "engine.enqueue engine.enqueue_each engine.give_back engine.slots_held engine.take_back_held engine.key_holds_back \
+         engine.put_in_place engine.position_of_return engine.lane_of engine.wake engine.extend_partitions",
         &["rawops_runtime"],
     ),
     Functions(

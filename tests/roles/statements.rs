@@ -30,6 +30,7 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("queue", "set_limit")
         | ("occurrence", "run_now")
         | ("workflow", "restart") => OPERATE,
+        ("standby", "await") => &["rawops_runtime", "rawops_ingest", "rawops_operator"],
         ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
         ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],
         ("duty", "list") | ("metrics", "attempts" | "breakers" | "places" | "queues") => {

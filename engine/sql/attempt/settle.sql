@@ -129,6 +129,10 @@ back as (
     from kept
     where goes_on and job_id not in (select job_id from slotless)
     order by job_id
+    returning 1
+),
+woken as materialized (
+    select engine.wake() from (select 1 from back limit 1) any_back
 ),
 -- What would go on of a run, or of a key that is held, waits at the head.
 back_in_line as (
@@ -217,4 +221,4 @@ given_back as materialized (
 )
 select job_id, attempt from given
 where (job_id, attempt) not in (select job_id, attempt from done)
-  and (select count(*) from thinned) >= 0 and (select count(*) from given_back) >= 0
+  and (select count(*) from thinned) >= 0 and (select count(*) from woken) >= 0 and (select count(*) from given_back) >= 0

@@ -1,5 +1,5 @@
--- Claim one due suspect for worker $1, which runs nothing else. It has kept the slot of its limit key; a limit of its queue or
--- its kind that leaves no room keeps it out, and those are locked by limit/lock_suspects.sql. So does a system that is down, unless
+-- Claim one due suspect for worker $1, which runs nothing else. It has kept the slot of its limit key, and waits where that is
+-- held or has a rate with nothing left; a limit of its queue or its kind that leaves no room keeps it out, and those are locked by limit/lock_suspects.sql. So does a system that is down, unless
 -- it is of $4, which breaker/lock_due.sql has locked: then it is its probe, since there may be no other job that could be.
 -- Locks: one row of scheduled, skip locked. Index: scheduled_alone. Caller: store/claim/limited.rs
 with clock as materialized (
@@ -22,6 +22,7 @@ picked as (
           and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
           and not exists (select from engine.barred b where b.kind = l.kind and b.system <> all ($4))
           and exists (select from engine.worker w where w.id = $1 and w.dead_at is null)
+          and not engine.key_holds_back(s.job_id)
           and not exists (
               select from rule r
               where r.lane_id = l.id

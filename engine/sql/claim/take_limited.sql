@@ -1,7 +1,7 @@
 -- Claim up to $4 ready jobs of lane $2, in front of it if $6 says so or above position $3, for worker $1, as many as the limits of
 -- its queue and its kind leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. The claim
 -- gets permits of each limit that counts, and is charged to each that has a rate. The first row says how long the rates ask
--- to wait before the first of them; its job columns are null when there is none.
+-- to wait before the first of them, and whether the limits left a place to look for; its job columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey in front and from the floor. Caller: store/claim/limited.rs
 with clock as materialized (
     select engine.now() as at
@@ -69,6 +69,7 @@ charged as (
 )
 select
     (select max(engine.rate_wait(r.rate, r.per_ms, r.burst, r.free_at, c.at, r.weight)) from rule r where r.rate is not null) as wait_s,
+    (select most > 0 from room) as looked,
     h.id as claim_id, p.lane_id, p.position, p.job_id, p.attempt, lane.kind, coalesce(
                case when p.attempt > 1 then (select case when s.kind = 'continue' then s.result -> 'args' end from engine.step s where s.job_id = p.job_id order by s.position limit 1) end,
                j.args)::text as args, j.created_at,

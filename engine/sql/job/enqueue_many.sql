@@ -51,6 +51,6 @@ known as (
 select new.n, case when f.id is null then null else new.id end as id
 from new
 left join fresh f on f.id = new.id
--- Called in any case: a join that gives nothing is left out of the plan.
+-- Called in any case: a left join of which no column is read is left out of the plan.
 where (select count(*) from woken) + (select count(*) from known) >= 0
 order by new.n

@@ -21,6 +21,7 @@ charged as (
 noted as (
     update engine.slot set charged = true where job_id = $1 and exists (select from charged)
 )
+-- Who lost against the first run of the key at this moment does not see its state, and asks again.
 select case when not exists (select from charged) then (
-    select ceil(engine.rate_wait(h.rate, h.per_ms, h.burst, p.free_at, h.at, h.weight) * 1000)::bigint
-    from held h join engine.pace p on p.limit_key = h.limit_key) end as wait_ms
+    select greatest(1, ceil(engine.rate_wait(h.rate, h.per_ms, h.burst, p.free_at, h.at, h.weight) * 1000)::bigint)
+    from held h left join engine.pace p on p.limit_key = h.limit_key) end as wait_ms

@@ -32,12 +32,16 @@ pub struct TakenLimited {
     pub jobs: Vec<Claimed>,
     /// How long to wait before the next, where rates ask for it.
     pub wait: Option<Duration>,
+    /// The lanes in which it looked: their limits left a place.
+    pub looked: Vec<i32>,
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
     #[sqlx(default)]
     wait_s: Option<f64>,
+    #[sqlx(default)]
+    looked: Option<bool>,
     #[sqlx(default)]
     probe_of: Option<String>,
     #[sqlx(flatten)]
@@ -112,6 +116,9 @@ pub async fn take_limited(connection: &mut PgConnection, wanted: &WantedLimited)
         }
         let rows = take_of_lane(&mut tx, wanted.worker_id, (*lane, *floor, most), (false, wanted.in_front)).await?;
         let wait = rows.first().and_then(|row| row.wait_s).filter(|wait| *wait > 0.0).map(Duration::from_secs_f64);
+        if rows.first().and_then(|row| row.looked) == Some(true) {
+            taken.looked.push(*lane);
+        }
         taken.wait = [taken.wait, wait].into_iter().flatten().min();
         taken.jobs.extend(rows.into_iter().filter_map(Row::claimed));
     }

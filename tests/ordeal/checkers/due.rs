@@ -57,7 +57,7 @@ fn pauses(facts: &Facts, intended: &HashMap<&str, i64>, finding: &mut Finding) {
     for act in &facts.acts {
         match (&act.what, act.answered_us) {
             (Deed::Pause, Some(at)) => drop(since.insert(None, at)),
-            (Deed::HoldKey(key), Some(at)) => drop(since.insert(Some(key), at)),
+            (Deed::HoldKey(key, begins), Some(at)) => drop(since.insert(Some(key), begins.map_or(at, |begins| at.max(begins)))),
             (Deed::Resume, None) => {
                 if let Some(from) = since.remove(&None) {
                     paused(facts, &came, (from, act.asked_us), None, finding);
@@ -88,14 +88,15 @@ fn paused(facts: &Facts, came: &HashMap<(i64, i32), i64>, (from, to): (i64, i64)
     finding.holds(late <= LATE, || format!("{late} jobs began while {what} was paused"));
 }
 
-/// No attempt was there before this: the job was not asked for, or the attempt before it had not ended. (It may begin later than the next
-/// one came: a worker that was stopped, and goes on with what it holds no more.)
+/// No attempt was there before this: the job was not asked for, or the attempt before it had not ended. (When that began says nothing: a
+/// worker that was stopped may go on with an attempt that was given up, after the next one came.)
 fn when_attempts_came(facts: &Facts, intended: &HashMap<&str, i64>) -> HashMap<(i64, i32), i64> {
     let begun = facts.words.iter().filter(|word| matches!(word.what, What::Started(_)));
+    // The statement that ends an attempt tells the time, and may have looked for pauses a little earlier.
     let came = begun.filter_map(|word| {
         let asked = intended.get(word.program.as_str()).copied();
         let before = facts.attempts_of(word.job).iter().find(|attempt| attempt.attempt + 1 == word.attempt);
-        let free = before.and_then(|before| facts.by_the_clock_of_all(before.finished_at)).map(|at| at - TOLERANCE_MS * 1000);
+        let free = before.and_then(|before| facts.by_the_clock_of_all(before.finished_at)).map(|at| at - IN_HAND_US);
         asked.max(free).map(|at| ((word.job, word.attempt), at))
     });
     came.collect()

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::Utc;
 use engine::{
     JobId,
     store::{
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use super::draw;
 use crate::{
     chance::{Purpose, stream},
+    clock,
     kinds::{Play, QUEUE},
     ledger::{Act, Deed},
     program::{LIMITS, RATE},
@@ -130,15 +132,21 @@ pub async fn pause_queue(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::
 pub async fn hold_keys(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut random = stream(stage.seed, Purpose::Robot, 3);
     let keys: Vec<&str> = LIMITS.iter().map(|(key, ..)| *key).chain([RATE.0]).collect();
+    let mut turn = 0;
     loop {
         let wait = Duration::from_millis(random.random_range(300..2500));
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return Ok(());
         }
         let key = keys[random.random_range(0..keys.len())];
-        let act = stage.ledger.means(Deed::HoldKey(key.into()))?;
-        until_answered(|| pause::begin(&stage.pool, Scope::Key, key, Window::default(), "robot", None)).await?;
+        // At once, or as work that is planned: every third time, from the second on.
+        turn += 1;
+        let ahead = (turn % 3 == 2).then(|| Duration::from_millis(random.random_range(100..1500)));
+        let window = Window { from: ahead.map(|ahead| Utc::now() + ahead), ..Window::default() };
+        let act = stage.ledger.means(Deed::HoldKey(key.into(), ahead.map(|ahead| clock::now_us() + ahead.as_micros() as i64)))?;
+        until_answered(|| pause::begin(&stage.pool, Scope::Key, key, window, "robot", None)).await?;
         stage.ledger.was_told(act, "done")?;
+        let _ = stop.run_until_cancelled(tokio::time::sleep(ahead.unwrap_or_default())).await;
         moment(&mut random, &stop).await;
         let act = stage.ledger.means(Deed::FreeKey(key.into()))?;
         until_answered(|| pause::resume(&stage.pool, Scope::Key, key, "robot")).await?;
