@@ -7341,6 +7341,16 @@ begin
 end
 $$;
 
+create function raw_ops.may_come_right(category text, attempts integer, received_at timestamp with time zone) returns boolean
+language sql stable
+as $$
+    select case
+        when category = 'not_ready' then received_at > engine.now() - make_interval(days => raw_ops.threshold('webhooks.not_ready_days')::integer)
+        else attempts < raw_ops.threshold('webhooks.max_attempts')
+    end and not exists (select from raw_ops.retry_config c where c.error_category = category and c.max_attempts <= 1)
+$$;
+comment on function raw_ops.may_come_right(text,integer,timestamp with time zone) is 'Whether a webhook that failed so, this often, is tried again by itself.';
+
 create function raw_ops.minutes_since(at timestamp with time zone) returns numeric
 language sql
 as $$ select coalesce(round(extract(epoch from engine.now() - at) / 60, 1), 0) $$;
@@ -8091,6 +8101,13 @@ begin
         outcome := 'updated';
     end if;
     order_id := case when outcome = 'stale' then old.id else raw_ops.apply_shopify_order(inbox, updated_at, old, wanted) end;
+    if outcome = 'stale' and old.status = 'PENDING' and wanted = 'PAID' then
+        -- What it says of the order is old, that the money came is not: a newer document may say how much of it went back.
+        update raw_ops.orders o set status = 'PAID' where o.id = old.id;
+        perform raw_ops.request_allocation(old.id, 'PAID');
+        perform raw_ops.log_event('ORDER', old.id, 'order_updated', format('Order %s was paid, says a document that came late', old.order_number_label),
+            jsonb_build_object('inbox_id', inbox.id, 'status_before', old.status, 'status', 'PAID'), 'shopify', inbox.id);
+    end if;
 
     update raw_ops.webhook_inbox w
     set processing_status = 'success', processed_at = engine.now(), updated_at = engine.now(),
@@ -8821,6 +8838,9 @@ begin
         order_id = coalesce(excluded.order_id, b.order_id),
         error_code = coalesce(excluded.error_code, b.error_code),
         error_message = coalesce(excluded.error_message, b.error_message),
+        amount_pence = case when is_news and raw_ops.attempt_rank(b.status) < 2 then excluded.amount_pence else b.amount_pence end,
+        currency = case when is_news and raw_ops.attempt_rank(b.status) < 2 then excluded.currency else b.currency end,
+        customer_id = coalesce(b.customer_id, excluded.customer_id),
         retry_count = greatest(b.retry_count, excluded.retry_count),
         requires_authentication = excluded.requires_authentication,
         authentication_url = excluded.authentication_url,
@@ -9216,8 +9236,7 @@ as $$
     from raw_ops.seal_webhook_inbox i
     where i.processing_status in ('pending', 'processing', 'failed', 'retrying')
       and greatest(i.received_at, i.processed_at) < (select engine.now()) - interval '5 minutes'
-      and i.processing_attempts < (select raw_ops.threshold('webhooks.max_attempts'))
-      and not exists (select from raw_ops.retry_config c where c.error_category = i.error_category and c.max_attempts <= 1)
+      and raw_ops.may_come_right(i.error_category, i.processing_attempts, i.received_at)
       and not exists (select from engine.unique_key u where u.kind = 'subscriptions.process_event' and u.key = i.id::text)
     order by i.received_at, i.id
     limit max_rows
@@ -10588,8 +10607,7 @@ as $$
     where i.processing_status in ('pending', 'processing', 'failed', 'retrying')
       and raw_ops.webhook_kind(i.source, i.topic) is not null
       and greatest(i.received_at, i.updated_at, i.last_error_at) < (select engine.now()) - interval '5 minutes'
-      and i.processing_attempts < (select raw_ops.threshold('webhooks.max_attempts'))
-      and not exists (select from raw_ops.retry_config c where c.error_category = i.error_category and c.max_attempts <= 1)
+      and raw_ops.may_come_right(i.error_category, i.processing_attempts, i.received_at)
       and not exists (select from engine.unique_key u where u.kind = raw_ops.webhook_kind(i.source, i.topic) and u.key = i.id::text)
     order by i.received_at, i.id
     limit max_rows
@@ -11110,6 +11128,7 @@ grant execute on function raw_ops.mail_of_dispatch(raw_ops.shipments) to rawops_
 grant execute on function raw_ops.mail_of_report(text,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.mail_of_scan(raw_ops.courier_events,raw_ops.shipments,raw_ops.courier_event_mapping) to rawops_runtime;
 grant execute on function raw_ops.mark_sent(uuid,text) to rawops_runtime;
+grant execute on function raw_ops.may_come_right(text,integer,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.minutes_since(timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.missing_stock(uuid) to rawops_runtime;
 grant execute on function raw_ops.monitor_answer(text,text,text,text,json) to rawops_runtime;

@@ -6,6 +6,22 @@ use super::inbox::{count, later, paid, paid_with, process, process_again, receiv
 use crate::support::Database;
 
 #[tokio::test]
+async fn a_payment_that_is_told_of_after_a_partial_refund_is_one() {
+    let db = Database::new().await;
+    let refunded = later(9, json!({ "financial_status": "partially_refunded" }));
+    assert_eq!(process(db.pool(), &refunded).await, Ok("created".into()));
+    assert_eq!(row(db.pool(), "select status from raw_ops.orders").await, json!({ "status": "PENDING" }));
+    assert_eq!(process(db.pool(), &paid()).await, Ok("stale".into()));
+    let order = row(
+        db.pool(),
+        "select o.status, o.notes_json ->> 'financial_status' as newest, q.state
+         from raw_ops.orders o join raw_ops.allocation_queue q on q.order_id = o.id",
+    )
+    .await;
+    assert_eq!(order, json!({ "status": "PAID", "newest": "partially_refunded", "state": "pending" }));
+}
+
+#[tokio::test]
 async fn a_paid_order_becomes_customer_order_lines_and_an_allocation_request() {
     let db = Database::new().await;
     super::inbox::execute(db.pool(), "insert into raw_ops.products (sku, name, kg) values ('RAW-ADULT-1KG', 'Adult', 1)").await;

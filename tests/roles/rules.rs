@@ -264,7 +264,7 @@ pub const FUNCTIONS: &[Functions] = &[
          raw_ops.shopify_named_value raw_ops.shopify_names_tax raw_ops.shopify_notes raw_ops.shopify_object \
          raw_ops.shopify_order_money raw_ops.shopify_order_status raw_ops.shopify_ship_to raw_ops.shopify_tags \
          raw_ops.shopify_tax raw_ops.shopify_text raw_ops.shopify_unit_price_ex_vat raw_ops.shopify_utm \
-         raw_ops.stock_drift raw_ops.uuid_generate_v4 raw_ops.vat_standard_rate raw_ops.wake_waiting_orders raw_ops.watch_allocation_queue raw_ops.webhooks_to_retry \
+         raw_ops.stock_drift raw_ops.uuid_generate_v4 raw_ops.vat_standard_rate raw_ops.wake_waiting_orders raw_ops.watch_allocation_queue raw_ops.webhooks_to_retry raw_ops.may_come_right \
          raw_ops.whole_number raw_ops.xor_block",
         &["rawops_runtime"],
     ),

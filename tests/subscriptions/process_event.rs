@@ -47,6 +47,18 @@ async fn a_new_subscription_is_written_with_its_customer_and_what_is_to_come() {
 }
 
 #[tokio::test]
+async fn what_is_to_come_costs_what_the_subscription_costs_today() {
+    let db = Database::new().await;
+    told(db.pool(), "subscription/created", &subscription(json!({}))).await.expect("it is sound");
+    execute(db.pool(), "update raw_ops.billing_attempts set status = 'failed' where seal_billing_attempt_id = '1'").await;
+    let mut document = subscription(json!({ "total_value": 94.5 }));
+    document["log"] = log("2026-07-26 12:05:00");
+    assert_eq!(told(db.pool(), UPDATED, &document).await, Ok("updated".into()));
+    let attempts = rows(db.pool(), "select seal_billing_attempt_id, status, amount_pence from raw_ops.billing_attempts order by 1").await;
+    assert_eq!(attempts, json!([["1", "failed", 8900], ["2", "scheduled", 9450]]));
+}
+
+#[tokio::test]
 async fn what_happened_is_told_by_the_status_before_and_after_and_not_by_the_topic() {
     let db = Database::new().await;
     told(db.pool(), "subscription/created", &subscription(json!({}))).await.expect("it is sound");

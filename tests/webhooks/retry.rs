@@ -77,6 +77,16 @@ async fn a_webhook_that_is_wrong_for_ever_or_was_tried_often_is_left_to_a_person
 }
 
 #[tokio::test]
+async fn a_webhook_that_waits_for_something_else_is_tried_for_days_however_often() {
+    let db = Database::new().await;
+    let waits = failed(db.pool(), "not_ready").await;
+    let too_long = failed(db.pool(), "not_ready").await;
+    execute(db.pool(), &format!("update raw_ops.webhook_inbox set processing_attempts = 300 where id = '{waits}'")).await;
+    execute(db.pool(), &format!("update raw_ops.webhook_inbox set received_at = now() - interval '73 h' where id = '{too_long}'")).await;
+    assert_eq!(retry(db.pool()).await, [waits]);
+}
+
+#[tokio::test]
 async fn a_webhook_that_never_got_a_job_gets_one_the_oldest_first() {
     let db = Database::new().await;
     let mut tx = db.pool().begin().await.expect("a transaction begins");
