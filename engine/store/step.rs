@@ -51,6 +51,14 @@ pub async fn load(connection: &mut PgConnection, job_id: JobId) -> Result<Vec<Ke
     around("step/load", sqlx::query_as(sql!("step/load")).bind(job_id).fetch_all(connection)).await
 }
 
+/// The job that a step of a workflow was begun for first: another, where a dead letter went on with the step at which it failed.
+///
+/// # Errors
+/// The database's.
+pub async fn first_asked(connection: &mut PgConnection, job_id: JobId, position: i32) -> Result<JobId, sqlx::Error> {
+    sqlx::query_scalar(sql!("step/first_asked")).bind(job_id).bind(position).fetch_one(connection).await
+}
+
 /// Keeps a step that has ended, with its result as JSON.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Longer than any notice takes: a test that waits so long has failed.
-const IN_VAIN: Duration = Duration::from_secs(60);
+const IN_VAIN: Duration = Duration::from_mins(1);
 
 fn job() -> NewJob {
     NewJob::of(&NoOp { n: 1 }).expect("arguments serialise")

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use engine::{Client, Ending, JobId};
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 
 use super::hand::count;
 use super::jobs::{Running, of, state_of, until_state};
@@ -43,6 +44,44 @@ async fn a_step_that_is_done_is_not_done_again_and_returns_what_it_returned() {
     worker.stop().await;
     let done: Vec<(String, i32)> = vec![("one".into(), 1), (key, 1), ("four".into(), 3)];
     assert_eq!(trace(db.pool(), id).await, done);
+}
+
+#[tokio::test]
+async fn what_was_done_outside_is_done_again_under_its_key_by_whoever_runs_the_letter_again() {
+    let db = with_traces().await;
+    let trap = async |sql| sqlx::query(AssertSqlSafe(format!("alter table engine.step {sql}"))).execute(db.pool()).await.expect("altered");
+    trap("add constraint trap check (name <> 'charge')").await;
+    for acts in [vec![Act::Outside("charge".into())], vec![step("one"), Act::Outside("charge".into())]] {
+        let position = acts.len();
+        let first = start(&db, acts).await;
+        let worker = Running::start(db.pool(), 1);
+        let mut last = first;
+        for _ in 0..2 {
+            until_state(db.pool(), last, "dead").await;
+            last = again(&db, last).await;
+        }
+        until_state(db.pool(), last, "dead").await;
+        trap("drop constraint trap").await;
+        last = again(&db, last).await;
+        until_state(db.pool(), last, "completed").await;
+        worker.stop().await;
+        let keys: Vec<String> = sqlx::query_scalar("select distinct name from test_trace where name like '%-%'")
+            .fetch_all(db.pool())
+            .await
+            .expect("the trace can be read");
+        assert_eq!(keys, [format!("{first}-{position}")]);
+        sqlx::query("truncate test_trace").execute(db.pool()).await.expect("empty");
+        trap("add constraint trap check (name <> 'charge') not valid").await;
+    }
+}
+
+/// Runs the dead letter of a job again.
+async fn again(db: &Database, job: JobId) -> JobId {
+    sqlx::query_scalar("select engine.requeue_letter(id, 'ann') from engine.dead_letter_queue where job_id = $1")
+        .bind(job)
+        .fetch_one(db.pool())
+        .await
+        .expect("requeued")
 }
 
 #[tokio::test]

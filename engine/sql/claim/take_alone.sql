@@ -1,6 +1,7 @@
 -- Claim one due suspect for worker $1, which runs nothing else. It has kept the slot of its limit key, and waits where that is
--- held or has a rate with nothing left; a limit of its queue or its kind that leaves no room keeps it out, and those are locked by limit/lock_suspects.sql. So does a system that is down, unless
--- it is of $4, which breaker/lock_due.sql has locked: then it is its probe, since there may be no other job that could be.
+-- held or has a rate with nothing left; a limit of its queue or its kind that leaves no room keeps it out, and those are locked by
+-- limit/lock_suspects.sql. So does a system that is down, unless it is of $4, which breaker/lock_due.sql has locked: then it is
+-- its probe, since there may be no other job that could be.
 -- Locks: one row of scheduled, skip locked. Index: scheduled_alone. Caller: store/claim/limited.rs
 with clock as materialized (
     select engine.now() as at
