@@ -152,6 +152,21 @@ impl NewJob {
         }
     }
 
+    /// What it asks for that a job has not which is only described now, and enqueued by somebody else when its turn comes.
+    pub(crate) const fn asks_beyond_later(&self) -> Option<&'static str> {
+        if self.idempotency_key.is_some() {
+            Some("an idempotency key")
+        } else if self.unique.key.is_some() || self.unique.by_args || self.unique.is_special() {
+            Some("a unique key")
+        } else if self.run_at.is_some() {
+            Some("a time")
+        } else if self.deadline.is_some() {
+            Some("a deadline")
+        } else {
+            None
+        }
+    }
+
     /// Sends it to another queue than its kind's; see [`Job::KIND`] for what is a name.
     #[must_use]
     pub fn queue(mut self, queue: impl Into<String>) -> Self {

@@ -191,10 +191,12 @@ create table engine.compensation (
     args jsonb not null,
     undone_at timestamp with time zone,
     undone_by bigint,
+    limit_key text,
     constraint compensation_pkey primary key (job_id, "position", n)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
 comment on table engine.compensation is 'The jobs that undo what a workflow did, should it die or be cancelled; the last one first.';
 comment on column engine.compensation.undone_by is 'The job that undid it.';
+comment on column engine.compensation.limit_key is 'The key whose limit the job counts against.';
 
 create table engine.duty (
     name text not null,
@@ -3808,6 +3810,8 @@ as $$
 declare
     standing text;
 begin
+    -- Of one that is not parked yet the wait is left to whoever parks it, who would take a locked one for over.
+    perform from engine.event_wait w where w.job_id = $1 and exists (select from engine.parked p where p.job_id = $1) for update of w;
     with place as (
         delete from engine.ready r using engine.job j
         where j.id = $1 and r.job_id = $1 and ((r.lane_id = j.lane_id and r.position = $1) or r.position <> r.job_id)
@@ -4044,7 +4048,10 @@ begin
         return;
     end if;
     with gone as (
-        delete from engine.event_wait w where w.name = emit.name and w.key = emit.key returning w.job_id
+        delete from engine.event_wait w
+        where w.ctid = any (array(
+            select o.ctid from engine.event_wait o where o.name = emit.name and o.key = emit.key order by o.job_id for update))
+        returning w.job_id
     )
     select array_agg(g.job_id) into waiters from gone g;
     return query select made, true, engine.unpark(waiters);
@@ -4580,8 +4587,8 @@ begin
     insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome, category, error, output)
     select fresh, e.position, e.n, e.job_id, e.ended_at, e.outcome, e.category, e.error, e.output
     from engine.child_end e where e.parent_id = old and e.position < upto;
-    insert into engine.compensation (job_id, position, n, queue, kind, priority, max_attempts, args)
-    select fresh, c.position, c.n, c.queue, c.kind, c.priority, c.max_attempts, c.args
+    insert into engine.compensation (job_id, position, n, queue, kind, priority, max_attempts, args, limit_key)
+    select fresh, c.position, c.n, c.queue, c.kind, c.priority, c.max_attempts, c.args, c.limit_key
     from engine.compensation c where c.job_id = old and c.position < upto;
     return inherited;
 end

@@ -24,6 +24,9 @@ pub struct Compensation {
     pub args: String,
     /// A cap on its attempts.
     pub max_attempts: Option<i16>,
+    /// The key whose limit it counts against.
+    #[serde(default)]
+    pub limit_key: Option<String>,
 }
 
 impl Compensation {
@@ -33,7 +36,7 @@ impl Compensation {
     /// When the stored arguments are no JSON, which PostgreSQL rules out.
     pub fn job(&self) -> Result<NewJob, serde_json::Error> {
         let mut job = NewJob::raw(&self.kind, RawValue::from_string(self.args.clone())?).queue(&self.queue).priority(self.priority);
-        job.max_attempts = self.max_attempts;
+        (job.max_attempts, job.limit_key) = (self.max_attempts, self.limit_key.clone());
         Ok(job)
     }
 }
@@ -44,7 +47,7 @@ impl Compensation {
 /// The database's.
 pub async fn add(connection: &mut PgConnection, workflow: JobId, position: i32, n: i32, job: &NewJob) -> Result<(), sqlx::Error> {
     let statement = sqlx::query(sql!("compensation/add")).bind(workflow).bind(position).bind(n).bind(&job.queue).bind(&job.kind);
-    let statement = statement.bind(job.priority).bind(Json(&job.args)).bind(job.max_attempts);
+    let statement = statement.bind(job.priority).bind(Json(&job.args)).bind(job.max_attempts).bind(&job.limit_key);
     around("compensation/add", statement.execute(connection)).await.map(drop)
 }
 

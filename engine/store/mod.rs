@@ -56,6 +56,9 @@ pub enum StoreError {
     /// A batch's callback has no place for the counts.
     #[error("the arguments of a batch's callback are an object, to which the counts are added")]
     CallbackArguments,
+    /// A batch's callback asks for what is not kept until it is called.
+    #[error("the callback of a batch has {0}: it is enqueued once, when all jobs of the batch have ended")]
+    NotForCallback(&'static str),
     /// The payload is larger than an event's may be.
     #[error("the payload is larger than 1 MiB: store it in a table and emit its id")]
     PayloadTooLarge,

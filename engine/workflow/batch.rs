@@ -39,17 +39,23 @@ impl Client {
 /// As [`Client::enqueue_batch`], in the caller's transaction when there is one: all of it or nothing.
 ///
 /// # Errors
-/// [`StoreError::CallbackArguments`] when the callback's arguments are no object; [`StoreError::KeyedInBulk`] when a job has
+/// [`StoreError::CallbackArguments`] when the callback's arguments are no object; [`StoreError::NotForCallback`] when it has a unique or
+/// an idempotency key, a time or a deadline; [`StoreError::KeyedInBulk`] when a job has
 /// an idempotency key; otherwise the database's.
 pub async fn enqueue_batch_in(connection: &mut PgConnection, jobs: &[NewJob], callback: &NewJob) -> Result<Batched, StoreError> {
     if !callback.args.get().trim_start().starts_with('{') {
         return Err(StoreError::CallbackArguments);
+    }
+    if let Some(more) = callback.asks_beyond_later() {
+        return Err(StoreError::NotForCallback(more));
     }
     let mut tx = connection.begin().await?;
     let batch = Batch {
         queue: callback.queue.clone(),
         kind: callback.kind.clone(),
         priority: callback.priority,
+        limit_key: callback.limit_key.clone(),
+        max_attempts: callback.max_attempts,
         args: serde_json::from_str(callback.args.get())?,
     };
     let waiting = NewJob::of(&batch)?.queue(&callback.queue).priority(callback.priority).or_of_trace(callback.trace());
@@ -69,6 +75,10 @@ pub(crate) struct Batch {
     queue: String,
     kind: String,
     priority: i16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<i16>,
     args: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -95,7 +105,8 @@ impl Job for Batch {
         let jobs = run.children(JOBS, &[]).await?;
         let counts = run.join_counts(&jobs).await?;
         let args = RawValue::from_string(self.called_back_with(id, [counts.completed, counts.cancelled, counts.dead]))?;
-        let callback = NewJob::raw(&self.kind, args).queue(&self.queue).priority(self.priority).parent(id);
+        let mut callback = NewJob::raw(&self.kind, args).queue(&self.queue).priority(self.priority).parent(id);
+        (callback.limit_key, callback.max_attempts) = (self.limit_key.clone(), self.max_attempts);
         let called =
             run.step("call back", async move |tx: &mut Tx| Ok(job::enqueue(tx, &callback).await.map_err(Failure::from)?.id)).await?;
         Ok(Outcome::Done(serde_json::json!({ "callback": called, "endings": counts })))

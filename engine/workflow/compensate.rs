@@ -13,7 +13,7 @@ impl Run {
     /// act did not happen.
     ///
     /// # Errors
-    /// `validation` when the job has a unique or an idempotency key; otherwise as [`Run::step`].
+    /// `validation` when the job has a unique or an idempotency key, a time or a deadline; otherwise as [`Run::step`].
     pub async fn compensate_with(&mut self, name: &str, job: &NewJob) -> JobResult<()> {
         let position = match self.meet(Act::Undo, name).await? {
             Met::Known(kept) => return self.known(&kept),
@@ -41,13 +41,13 @@ impl Tx {
     /// noted if, and only if, the step's effects are committed.
     ///
     /// # Errors
-    /// `bug` outside a step; `validation` when the job has a unique or an idempotency key; otherwise the database's.
+    /// `bug` outside a step; `validation` when the job has a unique or an idempotency key, a time or a deadline; otherwise the database's.
     pub async fn compensate_with(&mut self, job: &NewJob) -> JobResult<()> {
         let Some(undoing) = &mut self.undoing else {
             return Err(Failure::bug("only a step of a workflow is compensated for, and this transaction is of none"));
         };
-        if job.unique.key.is_some() || job.unique.by_args || job.idempotency_key.is_some() {
-            return Err(Failure::validation(format!("a compensation of kind {} has a key: it runs once as it is", job.kind)));
+        if let Some(more) = job.asks_beyond_later() {
+            return Err(Failure::validation(format!("a compensation of kind {} has {more}: it runs once, when its turn comes", job.kind)));
         }
         undoing.noted += 1;
         let Undoing { workflow, position, noted } = *undoing;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use engine::{Client, JobId, NewJob, StoreError, store::cancel_request};
 use serde_json::json;
 
@@ -99,11 +100,21 @@ async fn a_child_with_a_key_of_its_own_is_refused() {
         .enqueue_batch(&[of(&NoOp { n: 1 }).idempotency_key("a", "b")], &of(&Flow { acts: Vec::new() }))
         .await;
     assert!(matches!(refused, Err(StoreError::KeyedInBulk(0))), "{refused:?}");
+    let callback = || of(&NoOp { n: 7 });
+    for (asks, more) in [
+        (callback().idempotency_key("a", "b"), "an idempotency key"),
+        (callback().unique_key("k"), "a unique key"),
+        (callback().run_at(Utc::now()), "a time"),
+        (callback().deadline(Utc::now()), "a deadline"),
+    ] {
+        let refused = Client::new(db.pool().clone()).enqueue_batch(&[of(&NoOp { n: 1 })], &asks).await;
+        assert!(matches!(refused, Err(StoreError::NotForCallback(why)) if why == more), "{refused:?}");
+    }
     assert_eq!(count(db.pool(), "select count(*) from engine.job").await, 0);
 }
 
 async fn batch(db: &Database, jobs: &[NewJob]) -> (engine::Batched, JobId) {
-    let callback = of(&NoOp { n: 7 });
+    let callback = of(&NoOp { n: 7 }).limit_key("calls").max_attempts(3);
     let batched = Client::new(db.pool().clone()).enqueue_batch(jobs, &callback).await.expect("enqueued");
     let called = output(db, batched.id).await["callback"].as_str().expect("a job").parse().expect("an id");
     (batched, called)
@@ -126,7 +137,10 @@ async fn a_batch_calls_back_once_when_all_its_jobs_have_ended_and_counts_them() 
     let (_, of_none) = batch(&db, &[]).await;
     until_state(db.pool(), of_none, "completed").await;
     worker.stop().await;
-    assert_eq!(count(db.pool(), "select count(*) from engine.job where args ? 'batch'").await, 2);
+    assert_eq!(
+        count(db.pool(), "select count(*) from engine.job where args ? 'batch' and limit_key = 'calls' and max_attempts = 3").await,
+        2
+    );
 }
 
 #[tokio::test]

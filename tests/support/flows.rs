@@ -200,7 +200,7 @@ fn jobs(flows: &[Flow]) -> JobResult<Vec<NewJob>> {
 
 /// The job that undoes something by writing its name.
 fn undoing(name: &str) -> JobResult<NewJob> {
-    Ok(NewJob::of(&Flow { acts: vec![Act::Step(name.into())] })?)
+    Ok(NewJob::of(&Flow { acts: vec![Act::Step(name.into())] })?.limit_key("undo"))
 }
 
 async fn step(run: &mut Run, name: &str) -> JobResult<Value> {
