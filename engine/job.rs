@@ -153,15 +153,17 @@ impl NewJob {
     }
 
     /// What it asks for that a job has not which is only described now, and enqueued by somebody else when its turn comes.
-    pub(crate) const fn asks_beyond_later(&self) -> Option<&'static str> {
+    pub(crate) fn asks_beyond_later(&self) -> Option<&'static str> {
+        let time = self.run_at.map(|_| "a time");
+        self.key_of_its_own().or(time).or(self.deadline.map(|_| "a deadline"))
+    }
+
+    /// The key by which it is told from others, in words.
+    pub(crate) const fn key_of_its_own(&self) -> Option<&'static str> {
         if self.idempotency_key.is_some() {
             Some("an idempotency key")
         } else if self.unique.key.is_some() || self.unique.by_args || self.unique.is_special() {
             Some("a unique key")
-        } else if self.run_at.is_some() {
-            Some("a time")
-        } else if self.deadline.is_some() {
-            Some("a deadline")
         } else {
             None
         }

@@ -26,6 +26,10 @@ begin
     if not exists (select from engine.paused where scope = 'key') then
         return 0;
     end if;
+    -- Of the workers one at a time looks; a pause takes back its own in any case.
+    if most is not null and not pg_try_advisory_xact_lock(hashtextextended('engine.take_back_held', 0)) then
+        return 0;
+    end if;
     with held as materialized (
         select h.job_id, h.limit_key from engine.slots_held() h
     ),

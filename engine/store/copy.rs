@@ -43,16 +43,8 @@ pub async fn enqueue(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<V
 }
 
 /// The key that keeps a job out of a COPY.
-const fn key_of(job: &NewJob) -> Option<&'static str> {
-    if job.idempotency_key.is_some() {
-        Some("an idempotency key")
-    } else if job.unique.key.is_some() || job.unique.by_args || job.unique.is_special() {
-        Some("a unique key")
-    } else if job.limit_key.is_some() {
-        Some("a limit key")
-    } else {
-        None
-    }
+fn key_of(job: &NewJob) -> Option<&'static str> {
+    job.key_of_its_own().or_else(|| job.limit_key.as_ref().map(|_| "a limit key"))
 }
 
 async fn copy(connection: &mut PgConnection, statement: &str, rows: String) -> Result<(), StoreError> {

@@ -38,21 +38,15 @@ pub async fn keys(connection: &mut PgConnection, after: &str, limit: i32) -> Res
 const TAKEN_BACK: i32 = 2000;
 
 /// Has jobs wait again that were let in and have not begun, where their key is held; returns how many. Does nothing while
-/// somebody else does it, or admits.
+/// somebody else does it.
 ///
 /// # Errors
 /// The database's.
 pub async fn take_back_held(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     let mut taken_back = 0;
     loop {
-        let mut tx = connection.begin().await?;
-        let alone: bool = sqlx::query_scalar(sql!("waiting/lock")).fetch_one(&mut *tx).await?;
-        if !alone {
-            return Ok(taken_back);
-        }
-        let taking = sqlx::query_scalar(sql!("waiting/take_back_held")).bind(TAKEN_BACK).fetch_one(&mut *tx);
+        let taking = sqlx::query_scalar(sql!("waiting/take_back_held")).bind(TAKEN_BACK).fetch_one(&mut *connection);
         let some: i32 = around("waiting/take_back_held", taking).await?;
-        tx.commit().await?;
         taken_back += some;
         if some < TAKEN_BACK {
             return Ok(taken_back);

@@ -6,6 +6,7 @@ use engine::{Client, NewJob, store::attempt::Verdict};
 use sqlx::{PgPool, postgres::PgListener};
 
 use super::hand::{Hand, ended};
+use super::jobs::of;
 use crate::{
     orders::inbox::execute,
     support::{Database, kinds::NoOp},
@@ -15,7 +16,7 @@ use crate::{
 const IN_VAIN: Duration = Duration::from_mins(1);
 
 fn job() -> NewJob {
-    NewJob::of(&NoOp { n: 1 }).expect("arguments serialise")
+    of(&NoOp { n: 1 })
 }
 
 /// Listens as a worker that sleeps does.

@@ -6,7 +6,7 @@ use sqlx::error::DatabaseError;
 
 use super::hand::count;
 use super::jobs::{Running, of, until_state};
-use super::workflows::{LIMIT, output, start, with_traces};
+use super::workflows::{LIMIT, again, output, start, with_traces};
 use crate::support::{
     Database,
     flows::{Act, Flow, trace},
@@ -121,11 +121,7 @@ async fn a_workflow_that_began_anew_is_requeued_as_what_it_was_last() {
     let id = start(&db, vec![step("a"), Act::Continue(vec![step("b"), Act::Die])]).await;
     let worker = Running::start(db.pool(), 1);
     until_state(db.pool(), id, "dead").await;
-    let again: JobId = sqlx::query_scalar("select engine.requeue_letter(id, 'ada') from engine.dead_letter_queue where job_id = $1")
-        .bind(id)
-        .fetch_one(db.pool())
-        .await
-        .expect("requeued");
+    let again = again(&db, id).await;
     until_state(db.pool(), again, "dead").await;
     worker.stop().await;
     assert_eq!((names(&db, id).await, names(&db, again).await.len()), (vec!["a".into(), "b".into()], 0), "it goes on where it failed");

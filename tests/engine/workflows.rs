@@ -76,7 +76,7 @@ async fn what_was_done_outside_is_done_again_under_its_key_by_whoever_runs_the_l
 }
 
 /// Runs the dead letter of a job again.
-async fn again(db: &Database, job: JobId) -> JobId {
+pub async fn again(db: &Database, job: JobId) -> JobId {
     sqlx::query_scalar("select engine.requeue_letter(id, 'ann') from engine.dead_letter_queue where job_id = $1")
         .bind(job)
         .fetch_one(db.pool())

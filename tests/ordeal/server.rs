@@ -28,7 +28,7 @@ use crate::{
     node::{Listen, Node},
     proxy::Proxy,
     stage::free_port,
-    wait::until_so,
+    wait::{until_accepted, until_so},
 };
 
 /// Part of a socket's name, where nobody comes over a network.
@@ -36,7 +36,6 @@ const PORT: u16 = 5432;
 /// How many workers live in namespaces where they can be partitioned; the others are behind the proxy.
 const NAMESPACES: usize = 2;
 const PATIENCE: Duration = Duration::from_mins(2);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The server.
 pub struct Server {
@@ -250,14 +249,9 @@ impl Server {
     }
 
     async fn admin(&self) -> anyhow::Result<PgConnection> {
-        let begun = Instant::now();
-        loop {
-            match PgConnection::connect(&self.front.url("postgres")).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) if begun.elapsed() > PATIENCE => return Err(error.into()),
-                Err(_) => tokio::time::sleep(LOOK).await,
-            }
-        }
+        let url = self.front.url("postgres");
+        let connecting = until_accepted(PATIENCE, || PgConnection::connect(&url));
+        Ok(tokio::time::timeout(PATIENCE, connecting).await.context("the server does not answer")?.0)
     }
 }
 

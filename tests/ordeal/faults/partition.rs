@@ -1,7 +1,10 @@
 //! What a worker and the server send each other vanishes, one way or both, for less than the worker's lease or for longer, and
 //! comes again. The worker still reaches the outside, and goes on with what it must not finish.
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, rngs::StdRng};
@@ -12,12 +15,12 @@ use crate::{
     namespace::{Cut, Namespace},
     process::{Role, child::LEASE},
     stage::Stage,
+    wait::until_so,
 };
 
 /// How long a worker that was cut off may take to be heard of again. Its kernel sends again at ever longer intervals, so it
 /// takes about as long as it was cut off.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) async fn strike(stage: &Stage, random: &mut StdRng) -> anyhow::Result<String> {
     let cut = weighted(random, &[(Cut::Both, 3), (Cut::Requests, 1), (Cut::Answers, 1)]);
@@ -68,17 +71,18 @@ async fn until_heard(stage: &Stage, slot: usize, healed: DateTime<Utc>) -> Strin
         where (info ->> 'pid')::bigint = $1 and dead_at is null and lease_until >= $2)";
     let begun = Instant::now();
     let until = healed + TimeDelta::milliseconds(LEASE.as_millis() as i64);
-    while begun.elapsed() < PATIENCE && !stage.fleet.has_ended(slot) {
+    let is_back = || async {
         let asked = sqlx::query_scalar(RENEWED).bind(stage.fleet.pid(slot).map(i64::from)).bind(until);
         // The server may be away meanwhile.
-        if asked.fetch_one(&stage.pool).await.unwrap_or(false) {
-            stage.fleet.mark(slot, "BACK");
-            return format!("back after {} ms", begun.elapsed().as_millis());
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+        Ok::<_, Infallible>(stage.fleet.has_ended(slot) || asked.fetch_one(&stage.pool).await.unwrap_or(false))
+    };
+    let is_known = until_so(PATIENCE, is_back).await.unwrap_or_default();
     if stage.fleet.has_ended(slot) {
         return "ended by itself".into();
+    }
+    if is_known {
+        stage.fleet.mark(slot, "BACK");
+        return format!("back after {} ms", begun.elapsed().as_millis());
     }
     stage.fleet.mark(slot, "SILENT");
     "not heard of again".into()

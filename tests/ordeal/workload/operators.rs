@@ -120,7 +120,7 @@ pub async fn pause_queue(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::
             return Ok(());
         }
         set_paused(&stage, true).await?;
-        moment(&mut random, &stop).await;
+        moment(&mut random, &stop, Duration::ZERO).await;
         set_paused(&stage, false).await?;
     }
 }
@@ -146,16 +146,16 @@ pub async fn hold_keys(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Re
         let act = stage.ledger.means(Deed::HoldKey(key.into(), ahead.map(|ahead| clock::now_us() + ahead.as_micros() as i64)))?;
         until_answered(|| pause::begin(&stage.pool, Scope::Key, key, window, "robot", None)).await?;
         stage.ledger.was_told(act, "done")?;
-        let _ = stop.run_until_cancelled(tokio::time::sleep(ahead.unwrap_or_default())).await;
-        moment(&mut random, &stop).await;
+        moment(&mut random, &stop, ahead.unwrap_or_default()).await;
         let act = stage.ledger.means(Deed::FreeKey(key.into()))?;
         until_answered(|| pause::resume(&stage.pool, Scope::Key, key, "robot")).await?;
         stage.ledger.was_told(act, "done")?;
     }
 }
 
-async fn moment(random: &mut StdRng, stop: &CancellationToken) {
-    let time = Duration::from_millis(random.random_range(200..2600));
+/// How long something is held, from so far ahead.
+async fn moment(random: &mut StdRng, stop: &CancellationToken, ahead: Duration) {
+    let time = ahead + Duration::from_millis(random.random_range(200..2600));
     let _ = stop.run_until_cancelled(tokio::time::sleep(time)).await;
 }
 
