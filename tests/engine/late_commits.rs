@@ -30,9 +30,9 @@ async fn thousands_of_jobs_of_a_transaction_that_was_open_for_seconds_run_when_i
     }
     late.commit().await.expect("committed");
     wait::until_every(Duration::from_millis(100), "all have run", Duration::from_mins(2), || async {
-        count(db.pool(), "select count(*) from engine.ready").await == 0
+        // Also those that the worker has in hand, which it would give back if it were told to stop.
+        count(db.pool(), "select count(*) from engine.job_state where state <> 'completed'").await == 0
     })
     .await;
     worker.stop().await;
-    assert_eq!(count(db.pool(), "select count(*) from engine.job_state where state <> 'completed'").await, 0);
 }
