@@ -46,7 +46,9 @@ pub struct Report {
     /// From the kill of a worker to the next attempt of each job that it lost then, in order. Only kills while the server
     /// was well, and jobs lost for the first time: suspects wait on purpose.
     pub recoveries: Vec<Duration>,
-    /// The same from when a worker was cut off from the server.
+    /// From the same kills until each of these jobs was given back, in order.
+    pub rescues: Vec<Duration>,
+    /// From where a worker was cut off from the server to the next attempt of each job that it lost.
     pub regained: Vec<Duration>,
     /// Webhooks that were accepted.
     pub webhooks: usize,
@@ -73,6 +75,7 @@ impl Report {
                 _ => None,
             })
             .collect();
+        let killed = Again::of(facts, "KILL");
         let distinct = outside.iter().collect::<std::collections::HashSet<_>>().len();
         Self {
             seed: facts.seed,
@@ -84,8 +87,9 @@ impl Report {
             refused: facts.words.iter().filter(|word| word.what == What::Refused).count(),
             repeated: outside.len() - distinct,
             outside: outside.len(),
-            recoveries: recoveries(facts, "KILL"),
-            regained: recoveries(facts, "CUT"),
+            recoveries: in_order(&killed, |again| again.begun),
+            rescues: in_order(&killed, |again| again.given_back),
+            regained: in_order(&Again::of(facts, "CUT"), |again| again.begun),
             webhooks: facts.accepted.len(),
             findings,
             coverage,
@@ -124,34 +128,43 @@ fn quantile(times: &[Duration], share: f64) -> Option<Duration> {
     times.get(place).copied()
 }
 
-/// From what befell a worker to the next attempt of each job that it lost then. What the server's faults and its hanging sessions hold
-/// up is theirs.
-fn recoveries(facts: &Facts, what: &str) -> Vec<Duration> {
-    let mut begun: HashMap<(i64, i32), i64> = HashMap::new();
-    for word in facts.words.iter().filter(|word| matches!(word.what, What::Started(_))) {
-        begun.entry((word.job, word.attempt)).or_insert(word.at_us);
+/// How long after something befell its worker a job was given back, and its next attempt begun.
+struct Again {
+    given_back: Duration,
+    begun: Duration,
+}
+
+impl Again {
+    /// Each job that a worker lost when something befell it. What the server's faults and its hanging sessions hold up is theirs.
+    fn of(facts: &Facts, what: &str) -> Vec<Self> {
+        let mut begun: HashMap<(i64, i32), i64> = HashMap::new();
+        for word in facts.words.iter().filter(|word| matches!(word.what, What::Started(_))) {
+            begun.entry((word.job, word.attempt)).or_insert(word.at_us);
+        }
+        let mut struck: HashMap<i64, Vec<&Life>> = HashMap::new();
+        for life in facts.lives.iter().filter(|life| life.what == what) {
+            struck.entry(i64::from(life.pid)).or_default().push(life);
+        }
+        let pids: HashMap<i64, i64> = facts.workers.iter().filter_map(|worker| Some((worker.id, worker.pid?))).collect();
+        let holds_up = |class: &str| class.parse().is_ok_and(|class: Class| class.is_of_server() || class == Class::Hang);
+        let outages: Vec<&Fault> = facts.faults.iter().filter(|fault| fault.note != NOTHING && holds_up(&fault.class)).collect();
+        let lost = facts.attempts.values().flatten().filter(|attempt| attempt.outcome == "lost");
+        lost.filter(|lost| is_first_loss(facts, lost.job_id, lost.attempt))
+            .filter_map(|lost| {
+                let of_worker = struck.get(pids.get(&lost.worker_id?)?)?;
+                let blow = of_worker.iter().rev().find(|life| life.at < lost.finished_at)?;
+                let again_us = *begun.get(&(lost.job_id, lost.attempt + 1))?;
+                let calm = !outages.iter().any(|fault| fault.begin_us < again_us && blow.at_us < fault.end_us + AFTERMATH);
+                // One that was lost to a pause before is not the blow's.
+                let begun = Duration::from_micros(u64::try_from(again_us - blow.at_us).ok().filter(|us| calm && *us > 0)?);
+                Some(Self { given_back: (lost.finished_at - blow.at).to_std().ok()?, begun })
+            })
+            .collect()
     }
-    let mut struck: HashMap<i64, Vec<&Life>> = HashMap::new();
-    for life in facts.lives.iter().filter(|life| life.what == what) {
-        struck.entry(i64::from(life.pid)).or_default().push(life);
-    }
-    let pids: HashMap<i64, i64> = facts.workers.iter().filter_map(|worker| Some((worker.id, worker.pid?))).collect();
-    let holds_up = |class: &str| class.parse().is_ok_and(|class: Class| class.is_of_server() || class == Class::Hang);
-    let outages: Vec<&Fault> = facts.faults.iter().filter(|fault| fault.note != NOTHING && holds_up(&fault.class)).collect();
-    let mut times: Vec<Duration> = facts
-        .attempts
-        .values()
-        .flatten()
-        .filter(|attempt| attempt.outcome == "lost" && is_first_loss(facts, attempt.job_id, attempt.attempt))
-        .filter_map(|lost| {
-            let of_worker = struck.get(pids.get(&lost.worker_id?)?)?;
-            let struck_us = of_worker.iter().rev().find(|life| life.at < lost.finished_at)?.at_us;
-            let again_us = *begun.get(&(lost.job_id, lost.attempt + 1))?;
-            let calm = !outages.iter().any(|fault| fault.begin_us < again_us && struck_us < fault.end_us + AFTERMATH);
-            // One that was lost to a pause before is not the blow's.
-            (calm && again_us > struck_us).then(|| Duration::from_micros((again_us - struck_us) as u64))
-        })
-        .collect();
+}
+
+fn in_order(again: &[Again], what: impl Fn(&Again) -> Duration) -> Vec<Duration> {
+    let mut times: Vec<Duration> = again.iter().map(what).collect();
     times.sort_unstable();
     times
 }
@@ -173,10 +186,15 @@ impl fmt::Display for Report {
             self.refused
         )?;
         writeln!(f, "  effects outside: {}, {} of them again", self.outside, self.repeated)?;
-        for (from, times) in [("kill -9", &self.recoveries), ("cut off", &self.regained)] {
+        let spans = [
+            ("kill -9 to where it is given back", &self.rescues),
+            ("kill -9 to the next attempt", &self.recoveries),
+            ("cut off to the next attempt", &self.regained),
+        ];
+        for (from, times) in spans {
             let at = |share| quantile(times, share);
             if let (Some(middle), Some(high), Some(most)) = (at(0.5), at(0.99), at(1.0)) {
-                writeln!(f, "  from {from} to the next attempt: {} jobs, p50 {middle:.1?}, p99 {high:.1?}, max {most:.1?}", times.len())?;
+                writeln!(f, "  from {from}: {} jobs, p50 {middle:.1?}, p99 {high:.1?}, max {most:.1?}", times.len())?;
             }
         }
         for finding in &self.findings {

@@ -21,6 +21,8 @@ pub struct Figures {
     /// In order.
     pub recoveries_ms: Vec<u64>,
     /// In order.
+    pub rescues_ms: Vec<u64>,
+    /// In order.
     pub regained_ms: Vec<u64>,
     pub findings: BTreeMap<String, Judged>,
     pub coverage: Coverage,
@@ -33,6 +35,7 @@ impl Figures {
         let mut figures = Self::default();
         runs.into_iter().for_each(|ran| figures.add(ran));
         figures.recoveries_ms.sort_unstable();
+        figures.rescues_ms.sort_unstable();
         figures.regained_ms.sort_unstable();
         figures
     }
@@ -51,6 +54,7 @@ impl Figures {
         self.repeated += ran.repeated;
         self.outside += ran.outside;
         self.recoveries_ms.extend(&ran.recoveries_ms);
+        self.rescues_ms.extend(&ran.rescues_ms);
         self.regained_ms.extend(&ran.regained_ms);
         for (id, judged) in &ran.findings {
             let sum = self.findings.entry(id.clone()).or_default();

@@ -59,7 +59,10 @@ pub struct Ran {
     pub outside: usize,
     /// From the kill of a worker to the next attempt of each job that it lost, in milliseconds.
     pub recoveries_ms: Vec<u64>,
-    /// The same from when a worker was cut off from the server.
+    /// From the same kills until each of these jobs was given back, which runs of before did not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rescues_ms: Vec<u64>,
+    /// From where a worker was cut off from the server to the next attempt of each job that it lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regained_ms: Vec<u64>,
     /// What each checker looked at and found.
@@ -153,6 +156,7 @@ impl Ran {
             repeated: report.repeated,
             outside: report.outside,
             recoveries_ms: ms(&report.recoveries),
+            rescues_ms: ms(&report.rescues),
             regained_ms: ms(&report.regained),
             findings: report.findings.iter().map(|finding| (finding.id.into(), judged(finding))).collect(),
             places: short(&report.coverage.places),
@@ -178,6 +182,7 @@ impl Ran {
             repeated: 0,
             outside: 0,
             recoveries_ms: Vec::new(),
+            rescues_ms: Vec::new(),
             regained_ms: Vec::new(),
             findings: BTreeMap::new(),
             places: Vec::new(),
