@@ -95,7 +95,7 @@ pub(super) async fn run(session: Arc<Session>) {
             watched: Watched::default(),
             promoted_to: None,
             promote_everywhere: Every::new(Duration::from_secs(5)),
-            sweep: Every::new(session.program.config.lease / 4),
+            sweep: Every::new(session.program.config.lease / 8),
             suspects: Every::new(Duration::from_millis(250)),
             held: Every::new(Duration::from_millis(500)),
             cancels: Every::new(Duration::from_secs(1)),
