@@ -28,9 +28,9 @@ pub async fn run(url: Option<&str>, command: Command) -> anyhow::Result<ExitCode
     let Command::Stopped { order, format } = command;
     let is_news = with_pool(url, async |pool| Ok(::jobs::export::resolve_stopped_order(pool, &order, &who()).await?)).await?;
     if format.json {
-        output::json(&json!({ "order": order, "status": "cancelled", "before": !is_news }))?;
+        output::json(&json!({ "order": order, "status": "ended", "before": !is_news }))?;
     } else if is_news {
-        output::print(format!("order {order} is cancelled and its stock is back"))?;
+        output::print(format!("order {order} was not sent: it has ended and its stock is back"))?;
     } else {
         output::print(format!("order {order} had been stopped before"))?;
     }

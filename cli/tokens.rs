@@ -90,7 +90,11 @@ fn show(tokens: &[Token]) -> anyhow::Result<()> {
         return output::print("no tokens");
     }
     let row = |token: &Token| {
-        let state = if token.revoked_at.is_some() { "revoked" } else { "live" };
+        let state = match token {
+            Token { revoked_at: Some(_), .. } => "revoked",
+            Token { is_expired: true, .. } => "expired",
+            _ => "live",
+        };
         let (expires, used) = (or_blank(token.expires_at.map(moment)), or_blank(token.last_used_at.map(moment)));
         [token.name.clone(), state.into(), token.scopes.join(" "), moment(token.created_at), expires, used]
     };

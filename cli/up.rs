@@ -67,6 +67,9 @@ pub async fn run(url: Option<&str>, args: Args) -> anyhow::Result<ExitCode> {
     let listener = web::bind(settings.web.bind).await?;
     let mut database = Database::open(url, step).await?;
     let guard = database.take_cluster().map(|cluster| Guard::watch(cluster, database.options().clone()));
+    if settings.shop.is_some() {
+        refuse_real_shop(&database).await?;
+    }
     migrate(&database).await?;
 
     let address = settings::reachable(listener.local_addr()?);
@@ -105,6 +108,27 @@ impl Args {
     const fn ends_by_itself(&self) -> bool {
         self.length.is_some() || self.until_orders.is_some()
     }
+}
+
+/// Where a real shop has written nobody plays: its customers' mails would vanish in a sandbox, and a sandbox's packer say that its
+/// orders have left.
+async fn refuse_real_shop(database: &Database) -> anyhow::Result<()> {
+    let mut connection = database.connect().await?;
+    let is_there: bool = sqlx::query_scalar("select to_regclass('raw_ops.webhook_inbox') is not null").fetch_one(&mut connection).await?;
+    if !is_there {
+        return Ok(());
+    }
+    let shop: Option<String> = sqlx::query_scalar(include_str!("sql/up/real_shop.sql"))
+        .bind([settings::SHOP, sandbox::company::SHOP])
+        .fetch_optional(&mut connection)
+        .await?;
+    if let Some(shop) = shop {
+        bail!(
+            "this database has webhooks of {shop}, and beside a sandbox its mails and orders would go nowhere: set \
+             SHOPIFY_WEBHOOK_SECRET and the other settings of that shop, or name another database"
+        );
+    }
+    Ok(())
 }
 
 async fn migrate(database: &Database) -> anyhow::Result<()> {

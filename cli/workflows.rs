@@ -7,7 +7,7 @@ use engine::{
     Client, JobId,
     store::workflow::{self, Act, Shown, Standing},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::{
@@ -97,13 +97,12 @@ async fn answer(pool: &PgPool, command: Command) -> anyhow::Result<()> {
             if format.json { output::json(&emitted) } else { output::print(words) }
         }
         Command::Restart { id, from, format } => {
-            let fresh = workflow::restart(pool, id, from, &who()).await?;
-            let answer = json!({ "job_id": fresh, "restarted_from": id, "from_step": from });
+            let again = workflow::restart(pool, id, from, &who()).await?;
             if format.json {
-                output::json(&answer)
-            } else {
-                output::print(format!("workflow {id} runs again from step {from} as job {fresh}"))
+                return output::json(&again);
             }
+            let why = if again.from_step < from { ", since a child of it was stopped" } else { "" };
+            output::print(format!("workflow {id} runs again from step {}{why} as job {}", again.from_step, again.job_id))
         }
     }
 }

@@ -30,6 +30,11 @@ pub fn is_lock_timeout(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| code == "55P03")
 }
 
+/// Whether a queue has as many jobs as it may: the same job may do later, one of another queue at once.
+pub fn is_queue_full(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code == "RW020")
+}
+
 /// Whether the server is there and says no; when it is away, shuts down or has no room, waiting is the cure.
 pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
     code(error).is_some() && !is_in(error, &["08", "53", "57"])

@@ -4973,7 +4973,8 @@ begin
     end if;
     update engine.dead_letter_queue d
     set resolved = true, resolved_at = engine.now(), resolved_by = $2, requeued_job_id = fresh.id,
-        resolution = case when $3 is null then 'requeued' else 'requeued with other arguments' end
+        -- Only where it goes on does it ask outside systems under the keys of before: what was undone is to be done anew.
+        resolution = case when $3 is not null then 'requeued with other arguments' when goes_on then 'requeued' else 'requeued from the start' end
     where d.id = $1;
     return fresh.id;
 end
@@ -5066,7 +5067,7 @@ begin
         resolution = format('restarted from step %s', from_step)
     where d.job_id = workflow and not d.resolved;
     insert into engine.restart (job_id, restarted_from, from_step, restarted_at, restarted_by)
-    values (fresh.id, workflow, from_step, engine.now(), asked_by);
+    select fresh.id, workflow, least(from_step, 1 + coalesce(max(s.position), 0)), engine.now(), asked_by from engine.step s where s.job_id = fresh.id;
     return fresh.id;
 end
 $$;
@@ -5237,21 +5238,24 @@ $$;
 
 create function engine.settle_aftermath(most integer DEFAULT 500) returns integer
 language plpgsql security definer
+set lock_timeout = 10ms
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     ended record;
     dealt_with integer := 0;
+    waited integer := 0;
 begin
     for ended in
         select a.job_id, a.reached from engine.aftermath a
         where not a.reached
            or not exists (select from engine.child c where c.parent_id = a.job_id and not c.stays)
-        order by a.job_id
+        -- Children are stopped first: what undoes may be refused, by a queue that is full, for as long as that is so.
+        order by a.reached, random()
         limit most
         for update skip locked
     loop
-        exit when dealt_with >= most;
+        exit when dealt_with >= most or waited >= 20;
         begin
             if ended.reached then
                 perform engine.enqueue_unwind(ended.job_id);
@@ -5260,8 +5264,12 @@ begin
             else
                 dealt_with := dealt_with + 1 + engine.stop_children(ended.job_id, most - dealt_with);
             end if;
-        exception when others then
-            raise warning 'what is left after workflow % waits: %', ended.job_id, sqlerrm;
+        exception
+            when lock_not_available then waited := waited + 1;
+            -- Of a queue that is full producers hear.
+            when sqlstate 'RW020' then null;
+            when others then
+                raise warning 'what is left after workflow % waits: %', ended.job_id, sqlerrm;
         end;
     end loop;
     return dealt_with;
@@ -5270,11 +5278,13 @@ $$;
 
 create function engine.settle_cancels(most integer DEFAULT 100) returns integer
 language plpgsql security definer
+set lock_timeout = 10ms
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     asked record;
     settled integer := 0;
+    waited integer := 0;
 begin
     for asked in
         select r.job_id, r.requested_by, r.reason from engine.cancel_request r
@@ -5283,9 +5293,11 @@ begin
               select from engine.claim c, unnest(c.ids, c.attempts) u (job_id, attempt)
               where u.job_id = r.job_id
                 and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt))
-        order by r.job_id
+        -- Those that have to wait keep not the same others from their turn each time.
+        order by random()
         limit most
     loop
+        exit when waited >= 20;
         begin
             if engine.cancel_waiting(asked.job_id,
                     concat_ws(': ', format('cancelled by %s', asked.requested_by), asked.reason)) <> 'running' then
@@ -5294,8 +5306,11 @@ begin
                 delete from engine.cancel_request r where r.job_id = asked.job_id;
                 settled := settled + 1;
             end if;
-        exception when others then
-            raise warning 'the request to cancel job % stands: %', asked.job_id, sqlerrm;
+        exception
+            -- A transaction that goes on holds its place: later.
+            when lock_not_available then waited := waited + 1;
+            when others then
+                raise warning 'the request to cancel job % stands: %', asked.job_id, sqlerrm;
         end;
     end loop;
     return settled;
@@ -5637,7 +5652,9 @@ begin
     if now_status not in ('PAID', 'PARTIALLY_ALLOCATED', 'ALLOCATED') then
         return 'closed';
     elsif not exists (select from raw_ops.order_items i where i.order_id = wanted_order) then
-        return 'no_lines';
+        -- Of one whose request was cancelled a refund left nothing; of another the lines may be to come.
+        return case when exists (select from raw_ops.allocation_queue q where q.order_id = wanted_order and q.state = 'cancelled')
+            then 'closed' else 'no_lines' end;
     elsif not exists (select from raw_ops.order_needs(wanted_order)) then
         return 'allocated';
     elsif exists (select from raw_ops.allocations a join raw_ops.order_items i on i.id = a.order_item_id
@@ -7837,19 +7854,29 @@ as $$
     order by s.created_at desc limit 1
 $$;
 
-create function raw_ops.parcel_of_log(inbox_id uuid, at timestamp with time zone) returns TABLE(shipment_id uuid, left_at timestamp with time zone, arrived_at timestamp with time zone, limit_c numeric, tolerated_minutes integer)
+create function raw_ops.parcel_of_log(inbox_id uuid, first_read timestamp with time zone, last_read timestamp with time zone) returns TABLE(shipment_id uuid, left_at timestamp with time zone, arrived_at timestamp with time zone, limit_c numeric, tolerated_minutes integer)
 language plpgsql
 as $$
 declare
     about jsonb := (select w.raw_payload from raw_ops.webhook_inbox w where w.id = inbox_id);
+    number text := about ->> 'tracking_no';
+    at_start uuid := raw_ops.parcel_of(number, first_read);
     parcel raw_ops.shipments;
 begin
     select * into parcel from raw_ops.shipments s
-    where s.id = coalesce((about ->> 'shipment_id')::uuid, raw_ops.parcel_of(about ->> 'tracking_no', at)) for update;
+    where s.id = coalesce(
+        (about ->> 'shipment_id')::uuid,
+        (select p.id from raw_ops.shipments p where p.id = at_start and (p.delivered_at is null or p.delivered_at >= first_read)),
+        -- The logger lay switched on before the parcel was packed.
+        (select p.id from raw_ops.shipments p
+         where p.tracking_no = number and p.created_at > first_read and p.created_at <= last_read + interval '1 day'
+         order by p.created_at limit 1),
+        at_start) for update;
     return query select parcel.id, parcel.dispatched_at, parcel.delivered_at, raw_ops.threshold('cold_chain.limit_c'),
         raw_ops.threshold('cold_chain.tolerated_minutes')::integer;
 end
 $$;
+comment on function raw_ops.parcel_of_log(uuid,timestamp with time zone,timestamp with time zone) is 'The parcel that had the number while a temperature log was written, and by which rules its way is judged.';
 
 create function raw_ops.parcel_status(word text) returns raw_ops.shipment_status
 language sql immutable parallel safe
@@ -8596,9 +8623,10 @@ begin
         perform raw_ops.free_allocations(paid_order);
         perform raw_ops.give_up_holds(paid_order);
     elsif new_status = 'PAID' then
+        -- A request is cancelled when nothing is left to send; lines may be added again.
         insert into raw_ops.allocation_queue (order_id, created_at)
         select paid_order, engine.now()
-        where not exists (select from raw_ops.allocation_queue q where q.order_id = paid_order);
+        where not exists (select from raw_ops.allocation_queue q where q.order_id = paid_order and q.state <> 'cancelled');
         -- The new request is a job by its own trigger. One that waits already looks again: the lines may be others now.
         if not found and exists (select from raw_ops.allocation_queue q where q.order_id = paid_order and q.state = 'pending') then
             perform raw_ops.enqueue_allocation(paid_order);
@@ -9019,7 +9047,7 @@ begin
         raw_ops.shopify_named_value(l.line -> 'properties', 'pet_name'),
         raw_ops.whole_number(raw_ops.shopify_named_value(l.line -> 'properties', 'daily_grams')),
         raw_ops.shopify_named_value(l.line -> 'properties', 'life_stage')
-    from raw_ops.shopify_live_lines(payload, ended) l
+    from raw_ops.shopify_lines_left(payload, ended) l
     cross join raw_ops.shopify_unit_price_ex_vat(l.line, payload) u (price)
     left join raw_ops.products p on p.sku = raw_ops.shopify_text(l.line, 'sku')
     order by l.line_id
@@ -9050,7 +9078,7 @@ begin
     delete from raw_ops.order_items i
     where i.order_id = saved_order and i.shopify_line_item_id is not null and i.fulfilled_qty = 0
       and not exists (
-          select from raw_ops.shopify_live_lines(payload, ended) l where l.line_id = i.shopify_line_item_id
+          select from raw_ops.shopify_lines_left(payload, ended) l where l.line_id = i.shopify_line_item_id
       );
 end
 $$;
@@ -9567,9 +9595,14 @@ declare
     newest raw_ops.billing_attempts;
 begin
     select * into newest from raw_ops.billing_attempts b
-    where b.subscription_id = sub and b.status in ('success', 'failed') and coalesce(b.error_code, '') <> 'INVOICE_ALREADY_PAID'
+    where b.subscription_id = sub and b.status in ('success', 'failed')
     order by b.scheduled_at desc, b.id limit 1;
-    if newest.status = 'failed' then
+    if newest.status = 'success' or newest.error_code = 'INVOICE_ALREADY_PAID' then
+        update raw_ops.subscriptions s
+        set payment_status = 'healthy', failed_payment_count = 0, dunning_started_at = null, last_error_message = null,
+            dunning_email_day0_sent = false, dunning_email_day3_sent = false, dunning_email_day7_sent = false, dunning_email_day10_sent = false
+        where s.id = sub and (s.payment_status <> 'healthy' or s.dunning_started_at is not null);
+    elsif newest.status = 'failed' then
         update raw_ops.subscriptions s
         set payment_status = case when s.status = 'active' then 'failing' else 'failed' end,
             failed_payment_count = newest.retry_count + 1, last_failed_at = greatest(s.last_failed_at, newest.attempted_at, newest.scheduled_at),
@@ -9578,11 +9611,6 @@ begin
                  where e.subscription_id = sub and e.event_type = 'billing_attempt.failed' and e.payload ->> 'attempt' = newest.seal_billing_attempt_id),
                 s.dunning_started_at, newest.attempted_at, newest.scheduled_at), last_error_message = newest.error_message
         where s.id = sub;
-    elsif newest.status = 'success' then
-        update raw_ops.subscriptions s
-        set payment_status = 'healthy', failed_payment_count = 0, dunning_started_at = null, last_error_message = null,
-            dunning_email_day0_sent = false, dunning_email_day3_sent = false, dunning_email_day7_sent = false, dunning_email_day10_sent = false
-        where s.id = sub and (s.payment_status <> 'healthy' or s.dunning_started_at is not null);
     end if;
 end
 $$;
@@ -9758,17 +9786,18 @@ as $$
     end
 $$;
 
-create function raw_ops.shopify_lines_left(payload jsonb) returns TABLE(line jsonb, line_id text, qty integer)
+create function raw_ops.shopify_lines_left(payload jsonb, ended boolean DEFAULT false) returns TABLE(line jsonb, line_id text, qty integer, fulfilled integer)
 language sql stable
 as $$
-    select l.line, l.line_id, n.qty
-    from raw_ops.shopify_live_lines(payload, false) l
+    select l.line, l.line_id, n.qty, l.fulfilled
+    from raw_ops.shopify_live_lines(payload, ended) l
     cross join lateral (
-        select greatest(l.fulfilled, least(l.qty, (l.line ->> 'quantity')::integer
-            - raw_ops.cancelled_units((payload ->> 'id')::bigint, l.line_id, null))) as qty
+        select case when ended then l.qty else greatest(l.fulfilled, least(l.qty, (l.line ->> 'quantity')::integer
+            - raw_ops.cancelled_units((payload ->> 'id')::bigint, l.line_id, null))) end as qty
     ) n
     where n.qty > 0
 $$;
+comment on function raw_ops.shopify_lines_left(jsonb,boolean) is 'The lines of an order document without the units that refunds cancelled, whichever came first; all of them once the order has ended.';
 
 create function raw_ops.shopify_list(doc jsonb, field text) returns jsonb
 language sql immutable parallel safe
@@ -9977,8 +10006,11 @@ begin
             delete from raw_ops.order_items i where i.id = line.id;
         end if;
     end loop;
+    if not exists (select from raw_ops.order_items i where i.order_id = refunded.id) then
+        update raw_ops.allocation_queue q set state = 'cancelled', completed_at = engine.now(), last_error = 'a refund left nothing to send'
+        where q.order_id = refunded.id and q.state = 'pending';
     -- What is left may be complete now: the allocator looks, and says so.
-    if refunded.status in ('PAID', 'PARTIALLY_ALLOCATED') then
+    elsif refunded.status in ('PAID', 'PARTIALLY_ALLOCATED') then
         perform raw_ops.enqueue_allocation(refunded.id)
         where exists (select from raw_ops.allocation_queue q where q.order_id = refunded.id and q.state = 'pending');
     end if;
@@ -10214,6 +10246,43 @@ begin
     return next;
 end
 $$;
+
+create function raw_ops.store_untold_parts(since timestamp with time zone, until timestamp with time zone) returns integer
+language plpgsql
+as $$
+declare
+    made integer;
+begin
+    insert into raw_ops.webhook_inbox
+        (source, shop, topic, webhook_id, raw_headers, raw_payload, shopify_order_id, shopify_order_number, received_at, created_at, updated_at)
+    select distinct on (d.topic, d.payload ->> 'id') 'shopify', i.shop, d.topic,
+        concat_ws(':', 'reconciled', d.topic, d.payload ->> 'id', coalesce(d.payload ->> 'updated_at', d.payload ->> 'created_at')),
+        '{"reconciled": true}', jsonb_build_object('order_id', i.shopify_order_id) || d.payload, i.shopify_order_id, i.shopify_order_number,
+        engine.now(), engine.now(), engine.now()
+    from raw_ops.webhook_inbox i
+    cross join lateral (
+        select 'refunds/create', r from jsonb_array_elements(raw_ops.shopify_list(i.raw_payload, 'refunds')) r
+        union all select 'fulfillments/update', f from jsonb_array_elements(raw_ops.shopify_list(i.raw_payload, 'fulfillments')) f
+    ) d (topic, payload)
+    where i.received_at > since and i.received_at <= until
+      and i.source = 'shopify' and i.topic like 'orders/%' and i.processing_status = 'success' and i.shopify_order_id is not null
+      and d.payload ->> 'id' is not null
+      and not exists (
+          select from raw_ops.webhook_inbox k
+          where k.shopify_order_id = i.shopify_order_id and k.source = 'shopify'
+            and split_part(k.topic, '/', 1) = split_part(d.topic, '/', 1) and k.raw_payload ->> 'id' = d.payload ->> 'id')
+      -- One that has not been processed does not say yet whose it is.
+      and not exists (
+          select from raw_ops.webhook_inbox k
+          where k.processing_status in ('pending', 'processing', 'retrying', 'failed') and k.source = 'shopify'
+            and split_part(k.topic, '/', 1) = split_part(d.topic, '/', 1) and k.raw_payload ->> 'id' = d.payload ->> 'id')
+    order by d.topic, d.payload ->> 'id', i.received_at desc
+    on conflict on constraint webhook_inbox_delivery_key do nothing;
+    get diagnostics made = row_count;
+    return made;
+end
+$$;
+comment on function raw_ops.store_untold_parts(timestamp with time zone,timestamp with time zone) is 'Lays refunds and fulfilments into the inbox that order documents of a span list and no webhook told of; how many.';
 
 create function raw_ops.subscription_figures(customer uuid) returns TABLE(active_subscriptions bigint, subscription_id uuid, subscription_status text, box_size text, frequency_weeks integer, next_billing_date date, payment_status text)
 language sql stable
@@ -11165,7 +11234,7 @@ grant execute on function raw_ops.owed_to_older(uuid,uuid) to rawops_runtime;
 grant execute on function raw_ops.pack_check(bigint) to rawops_runtime;
 grant execute on function raw_ops.packing_rules() to rawops_runtime;
 grant execute on function raw_ops.parcel_of(text,timestamp with time zone) to rawops_runtime;
-grant execute on function raw_ops.parcel_of_log(uuid,timestamp with time zone) to rawops_runtime;
+grant execute on function raw_ops.parcel_of_log(uuid,timestamp with time zone,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.parcel_status(text) to rawops_runtime;
 grant execute on function raw_ops.parcel_to_pack(uuid) to rawops_runtime;
 grant execute on function raw_ops.privacy_task(text) to rawops_runtime;
@@ -11236,7 +11305,7 @@ grant execute on function raw_ops.shopify_is_subscription(jsonb) to rawops_runti
 grant execute on function raw_ops.shopify_item_changes(jsonb,uuid) to rawops_runtime;
 grant execute on function raw_ops.shopify_line_net(jsonb) to rawops_runtime;
 grant execute on function raw_ops.shopify_line_vat_rate(jsonb,jsonb) to rawops_runtime;
-grant execute on function raw_ops.shopify_lines_left(jsonb) to rawops_runtime;
+grant execute on function raw_ops.shopify_lines_left(jsonb,boolean) to rawops_runtime;
 grant execute on function raw_ops.shopify_list(jsonb,text) to rawops_runtime;
 grant execute on function raw_ops.shopify_live_lines(jsonb,boolean) to rawops_runtime;
 grant execute on function raw_ops.shopify_marketing(jsonb) to rawops_runtime;
@@ -11263,6 +11332,7 @@ grant execute on function raw_ops.store_missed_order(text,text) to rawops_runtim
 grant execute on function raw_ops.store_seal_webhook(text,text,text,text,bytea,text,boolean,text) to rawops_ingest;
 grant execute on function raw_ops.store_shopify_webhooks(uuid[],text[],text[],text[],text[],timestamp with time zone[],text[],text[],bytea[],bytea[],bigint[],text[],boolean[],text[]) to rawops_ingest;
 grant execute on function raw_ops.store_temperature_log(text,text,bytea,bytea) to rawops_ingest;
+grant execute on function raw_ops.store_untold_parts(timestamp with time zone,timestamp with time zone) to rawops_runtime;
 grant execute on function raw_ops.subscription_figures(uuid) to rawops_runtime;
 grant execute on function raw_ops.sweep_address_changes(integer) to rawops_runtime;
 grant execute on function raw_ops.sweep_messages(integer) to rawops_runtime;

@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -33,6 +34,8 @@ pub(crate) struct Limits {
     pub headers: usize,
     /// Connections at a time; more wait to be accepted.
     pub connections: usize,
+    /// For what was sent and is not acknowledged, or not read.
+    pub unread_timeout: Duration,
     /// For requests in progress when the process is asked to stop.
     pub drain_timeout: Duration,
 }
@@ -43,6 +46,7 @@ impl Limits {
         head_bytes: 64 * 1024,
         headers: 100,
         connections: 768,
+        unread_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(10),
     };
 }
@@ -107,7 +111,7 @@ pub(crate) async fn run_within(limits: Limits, listener: TcpListener, router: Ro
     let graceful = GracefulShutdown::new();
     let protocol = protocol(limits);
     let service = TowerToHyperService::new(router);
-    while let Some(stream) = shutdown.run_until_cancelled(accept(&listener)).await {
+    while let Some(stream) = shutdown.run_until_cancelled(accept(&listener, limits)).await {
         let Some(Ok(permit)) = shutdown.run_until_cancelled(Arc::clone(&connections).acquire_owned()).await else {
             break;
         };
@@ -136,12 +140,16 @@ fn protocol(limits: Limits) -> http1::Builder {
     protocol
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener, limits: Limits) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY not set");
+                }
+                // Who asks and never reads the answers would keep his connection, since only a head has a limit of time.
+                if let Err(error) = sockopt::set_tcp_user_timeout(&stream, limits.unread_timeout.as_millis() as u32) {
+                    tracing::debug!(%error, "TCP_USER_TIMEOUT not set");
                 }
                 return stream;
             }

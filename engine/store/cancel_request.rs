@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 
 use super::{StoreError, sql};
-use crate::{JobId, failpoint::around};
+use crate::{JobId, failpoint::around, sqlstate};
 
 /// What came of asking a job to stop.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -28,8 +28,11 @@ pub async fn cancel(pool: &PgPool, id: JobId, by: &str, reason: Option<&str>) ->
     let asked: bool = around("cancel_request/ask", asking).await?;
     let reason = reason.map_or_else(|| format!("cancelled by {by}"), |reason| format!("cancelled by {by}: {reason}"));
     for _ in 0..50 {
-        let removing = sqlx::query_scalar(sql!("cancel_request/remove")).bind(id).bind(&reason).fetch_one(pool);
-        let standing: Option<String> = around("cancel_request/remove", removing).await?;
+        let standing = match remove(pool, id, &reason).await {
+            // A transaction that goes on holds its place, as that of somebody who emits: a keeper looks at the request again.
+            Err(error) if sqlstate::is_lock_timeout(&error) => return Ok(Cancelled::Requested),
+            standing => standing?,
+        };
         match standing.as_deref() {
             Some("cancelled") => return Ok(Cancelled::Cancelled),
             Some("running") => return Ok(Cancelled::Requested),
@@ -40,6 +43,16 @@ pub async fn cancel(pool: &PgPool, id: JobId, by: &str, reason: Option<&str>) ->
         }
     }
     Ok(Cancelled::Requested)
+}
+
+/// Takes it out of its place and ends it; returns where it stands.
+async fn remove(pool: &PgPool, id: JobId, words: &str) -> Result<Option<String>, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query(sql!("cancel_request/lock_timeout")).execute(&mut *tx).await?;
+    let removing = sqlx::query_scalar(sql!("cancel_request/remove")).bind(id).bind(words).fetch_one(&mut *tx);
+    let standing = around("cancel_request/remove", removing).await?;
+    tx.commit().await?;
+    Ok(standing)
 }
 
 /// Deals with up to `limit` requests that stand beside a job which does not run; returns how many.

@@ -79,6 +79,14 @@ pub async fn load(pool: &PgPool, names: &[&str]) -> Result<Vec<Row>, sqlx::Error
     sqlx::query_as(sql!("schedule/load")).bind(names).fetch_all(pool).await
 }
 
+/// Lets this transaction wait for locks for a moment only.
+///
+/// # Errors
+/// The database's.
+pub async fn wait_briefly(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("schedule/lock_timeout")).execute(connection).await.map(drop)
+}
+
 /// Locks a schedule until the transaction ends; `None` when it is not known.
 ///
 /// # Errors

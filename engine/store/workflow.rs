@@ -120,20 +120,32 @@ pub async fn show(pool: &PgPool, id: JobId) -> Result<Shown, StoreError> {
     Ok(Shown { standing, timeline })
 }
 
+/// A workflow that runs again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Restarted {
+    /// The new job.
+    pub job_id: JobId,
+    /// The old one.
+    pub restarted_from: JobId,
+    /// From which step: an earlier one than was asked for, where a child of it was stopped.
+    pub from_step: i32,
+}
+
 /// Runs a workflow that has ended again, as a new job that takes over what it did before step `from`; 1 begins anew. The
-/// old one stays as it is.
+/// old one stays as it is. A child that was stopped with it has no end to take over: then it runs again from there.
 ///
 /// # Errors
 /// [`StoreError::NoSuchWorkflow`]; [`StoreError::NoRestart`] when it has not ended, did not come so far, or was undone;
 /// [`StoreError::QueueFull`]; otherwise the database's.
-pub async fn restart(pool: &PgPool, id: JobId, from: i32, by: &str) -> Result<JobId, StoreError> {
-    let restarted = sqlx::query_scalar(sql!("workflow/restart")).bind(id).bind(from).bind(by).fetch_one(pool).await;
-    restarted.map_err(|error| {
+pub async fn restart(pool: &PgPool, id: JobId, from: i32, by: &str) -> Result<Restarted, StoreError> {
+    let restarted: Result<JobId, _> = sqlx::query_scalar(sql!("workflow/restart")).bind(id).bind(from).bind(by).fetch_one(pool).await;
+    let fresh = restarted.map_err(|error| {
         let refusal = error.as_database_error().and_then(|database| Some((database.code()?.into_owned(), database.message().to_string())));
         match refusal {
             Some((code, _)) if code == "RW024" => StoreError::NoSuchWorkflow(id),
             Some((code, why)) if matches!(code.as_str(), "RW012" | "RW021" | "RW022" | "RW023") => StoreError::NoRestart(why),
             _ => job::refused(error),
         }
-    })
+    })?;
+    Ok(sqlx::query_as(sql!("workflow/restarted")).bind(fresh).fetch_one(pool).await?)
 }

@@ -66,22 +66,24 @@ impl Job for Unwind {
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let workflow = self.workflow;
+        // Which they are is kept, and not what they have for arguments: a step keeps no more than a MiB.
         let undone = run.step("list", async move |tx: &mut Tx| Ok(compensation::open(tx, workflow).await?)).await?;
-        for undo in &undone {
-            let job = undo.job()?;
-            let child = run.child(&undo.kind, &job).await?;
+        let all = compensation::all(&run.pool, workflow).await?;
+        for place in undone.iter().copied() {
+            let undo = all.get(&place).ok_or_else(|| Failure::bug(format!("what undoes step {} is gone", place.position)))?;
+            let child = run.child(&undo.kind, &undo.job()?).await?;
             let ending = run.join(&child).await?;
             if !matches!(ending, Ending::Completed(_)) {
                 return Err(Failure::business_rule(format!(
                     "step {} of workflow {workflow} is not undone: job {} of kind {} did not complete. Requeue this letter when \
                      the reason is mended; what was undone before stays so",
-                    undo.position,
+                    place.position,
                     child.job_id(),
                     undo.kind
                 )));
             }
             let by = child.job_id();
-            run.step("undone", async move |tx: &mut Tx| Ok(compensation::done(tx, workflow, undo, by).await?)).await?;
+            run.step("undone", async move |tx: &mut Tx| Ok(compensation::done(tx, workflow, place, by).await?)).await?;
         }
         Ok(Outcome::Done(serde_json::json!({ "undone": undone.len() })))
     }

@@ -76,17 +76,18 @@ impl Run {
         let open = match self.meet(Act::Wait, name).await? {
             Met::Known(kept) if kept.key.as_deref() != key => return Err(other_key(&kept, key.unwrap_or_default())),
             Met::Known(kept) if kept.ended => {
+                // It is passed whatever its payload is: as it was when it came.
                 let first = match &kept.result {
-                    None => First::Late,
-                    Some(payload) if kept.event_id.is_some() => First::Event(expected(name, key.unwrap_or_default(), payload)?),
+                    None => Ok(First::Late),
+                    Some(payload) if kept.event_id.is_some() => expected(name, key.unwrap_or_default(), payload).map(First::Event),
                     Some(ended) => {
                         let Ended { child } = serde_json::from_str(ended)?;
                         let (place, ending) = self.end_of(name, child, children).await?;
-                        First::Child(place, ending)
+                        Ok(First::Child(place, ending))
                     }
                 };
                 self.course.pass(None);
-                return Ok(first);
+                return first;
             }
             Met::Known(kept) => Ok(kept),
             Met::New(position) => Err((position, timeout.map(millis))),

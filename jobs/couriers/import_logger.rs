@@ -78,11 +78,12 @@ impl ImportLogger {
         temperature_log::parse(&body).map_err(|refusal| Failure::validation(refusal.to_string()))
     }
 
-    /// The parcel that had the number when the log began.
+    /// The parcel that had the number while the log was written.
     async fn parcel(&self, tx: &mut Tx, readings: &[Reading]) -> JobResult<Parcel> {
-        let parcel = sqlx::query_as("select * from raw_ops.parcel_of_log($1, $2)")
+        let parcel = sqlx::query_as("select * from raw_ops.parcel_of_log($1, $2, $3)")
             .bind(self.inbox_id)
             .bind(readings.first().map(|reading| reading.at))
+            .bind(readings.last().map(|reading| reading.at))
             .fetch_one(&mut **tx)
             .await?;
         Ok(parcel)

@@ -1,6 +1,7 @@
 //! Find orders that changed at Shopify and that no webhook told of.
 //!
 //! Shopify: which orders changed -> those that are not here as new -> the whole of each -> inbox, as if its webhook had come
+//! inbox: what order documents list -> refunds and fulfilments that no webhook told of -> inbox
 //!
 //! Started by  schedules, every fifteen minutes, as `reconcile-shopify-orders`
 //! Unique by   schedule
@@ -46,7 +47,8 @@ impl Job for ReconcileOrders {
             return Ok(Outcome::Done(json!({ "skipped": "SHOPIFY_ADMIN_TOKEN is not set" })));
         };
         let (since, until) = span(run).await?;
-        let (mut looked_at, mut missed, mut after) = (0, 0, None);
+        let (mut looked_at, mut missed, mut after) = (0, store_parts(run, since, until).await?, None);
+        let mut untold = missed;
         for _ in 0..PAGES {
             let page = shopify.changed_orders(since, until, after.as_deref(), run).await?;
             looked_at += page.orders.len();
@@ -54,7 +56,7 @@ impl Job for ReconcileOrders {
             let mut tx = run.begin().await?;
             missed += store(&mut tx, shop, &documents).await?;
             let reached = page.orders.last().map(|order| order.at).filter(|_| page.next.is_some()).unwrap_or(until);
-            settle(&mut tx, reached, documents.len()).await?;
+            settle(&mut tx, reached, std::mem::take(&mut untold) + documents.len()).await?;
             if page.next.is_none() {
                 return run.complete_in(tx, json!({ "looked_at": looked_at, "missed": missed })).await;
             }
@@ -75,6 +77,14 @@ async fn span(run: &Run) -> JobResult<(DateTime<Utc>, DateTime<Utc>)> {
     .await?;
     tx.commit().await?;
     Ok(span)
+}
+
+/// Lays refunds and fulfilments into the inbox of which only their order's documents tell.
+async fn store_parts(run: &Run, since: DateTime<Utc>, until: DateTime<Utc>) -> JobResult<usize> {
+    let mut tx = run.begin().await?;
+    let made: i32 = sqlx::query_scalar("select raw_ops.store_untold_parts($1, $2)").bind(since).bind(until).fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(usize::try_from(made).unwrap_or_default())
 }
 
 /// The whole of each order of a page that is not here as new.

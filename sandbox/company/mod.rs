@@ -49,6 +49,7 @@ use book::Known;
 use calendar::Calendar;
 use draws::Draws;
 use telling::{Chapter, Telling};
+pub use webhooks::SHOP;
 
 /// Tables of the registry that are not filled, and why.
 pub const LEFT_EMPTY: [(&str, &str); 8] = [

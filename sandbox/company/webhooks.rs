@@ -17,7 +17,8 @@ use crate::shopify::story::Version;
 
 /// Days that webhooks are kept.
 const KEPT: i64 = 2;
-const SHOP: &str = "raw-company.myshopify.com";
+/// The shop that its webhooks say they are of.
+pub const SHOP: &str = "raw-company.myshopify.com";
 
 impl Book<'_> {
     /// The webhooks of an order: its creation, and what ended it.

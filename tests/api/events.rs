@@ -24,6 +24,23 @@ async fn an_event_is_emitted_once_a_key_by_whoever_may() {
     assert!(refusal(api.post("/v1/events", &json!({ "name": "", "key": "" })).await, 422).starts_with("name:"));
     refusal(api.post("/v1/events", &json!({ "name": "n", "key": "", "payload": "\0" })).await, 422);
     refusal(api.post("/v1/events", &json!({ "name": "n" })).await, 422);
+    // Another producer may number its requests alike.
+    let other = web::api::tokens::create(api.edge.pool(), "other", &[Scope::EventsWrite], "ada", None).await.expect("a token");
+    let event = json!({ "name": "approval", "key": "order 7", "payload": { "by": "eve" } });
+    let request = reqwest::Client::new().post(api.edge.url("/v1/events")).bearer_auth(other).header("Idempotency-Key", "a").json(&event);
+    assert_eq!(answer(request).await.0, 201);
+
     let others = Api::start(&[Scope::JobsWrite]).await;
     refusal(others.post("/v1/events", &json!({ "name": "n", "key": "" })).await, 403);
+}
+
+#[tokio::test]
+async fn who_asks_for_what_an_open_transaction_holds_is_told_to_come_again() {
+    let api = Api::start(&[Scope::EventsWrite, Scope::JobsWrite]).await;
+    let mut open = api.edge.pool().begin().await.expect("a transaction");
+    engine::emit_in(&mut open, "approval", "7", &1, None).await.expect("emitted");
+    let event = json!({ "name": "approval", "key": "7" });
+    assert!(refusal(api.post("/v1/events", &event).await, 503).starts_with("a transaction that is still open"));
+    open.rollback().await.expect("rolled back");
+    assert_eq!(api.post("/v1/events", &event).await.0, 201);
 }

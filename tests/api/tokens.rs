@@ -68,4 +68,12 @@ async fn operators_make_list_and_revoke_tokens_that_are_never_kept() {
     assert!(rawops(&["tokens", "revoke", "shop"]).await.refusal(1).starts_with("there is no live token called shop"));
     assert!(rawops(&["tokens", "list"]).await.ok().out.contains("revoked"));
     rawops(&["tokens", "create", "shop", "--scope", "jobs:read"]).await.ok();
+    rawops(&["tokens", "create", "ci", "--scope", "jobs:read", "--days", "1"]).await.ok();
+    sqlx::query("update raw_ops.api_tokens set expires_at = now() where name = 'ci'")
+        .execute(api.edge.pool())
+        .await
+        .expect("its day is over");
+    let listed = rawops(&["tokens", "list"]).await.ok().out;
+    let state = |name: &str| listed.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_whitespace().nth(1));
+    assert_eq!((state("ci"), state("shop")), (Some("expired"), Some("live")), "{listed}");
 }

@@ -16,7 +16,7 @@ async fn an_order_that_the_packer_stopped_is_ended_on_the_command_line() {
     let said = rawops(&db.url(), &stop).await.refusal(1);
     assert!(said.contains("order PR#1 was not sent, and Shopify has not ended it: cancel it there first"), "{said}");
     execute(db.pool(), "update raw_ops.orders set notes_json = '{\"financial_status\": \"voided\"}'").await;
-    assert_eq!(rawops(&db.url(), &stop).await.ok().out, "order PR#1 is cancelled and its stock is back\n");
+    assert_eq!(rawops(&db.url(), &stop).await.ok().out, "order PR#1 was not sent: it has ended and its stock is back\n");
     assert_eq!(stands(&db).await, serde_json::json!([["#1", "CANCELLED", "stopped"]]));
     assert_eq!(rawops(&db.url(), &["orders", "stopped", "#1"]).await.ok().out, "order #1 had been stopped before\n");
     assert_eq!(rawops(&db.url(), &["orders", "stopped", "#1", "--json"]).await.ok().json()["before"], true);

@@ -110,6 +110,17 @@ async fn with_a_real_shop_there_is_no_sandbox() {
     assert!(!answer.out.contains("sandbox") && answer.out.ends_with("doctor found no fault\n"), "{answer:?}");
 }
 
+#[tokio::test]
+async fn where_a_real_shop_has_written_nobody_plays() {
+    let db = Database::new().await;
+    crate::orders::inbox::receive(db.pool(), "orders/paid", &crate::orders::inbox::paid()).await;
+    crate::orders::inbox::execute(db.pool(), "update raw_ops.webhook_inbox set shop = 'raw.myshopify.com'").await;
+    let mut up = command(&["up", "--for", "100ms"]);
+    up.env("DATABASE_URL", db.url()).env("BIND", "127.0.0.1:0");
+    assert!(answer(up).await.refusal(1).starts_with("this database has webhooks of raw.myshopify.com, and beside a sandbox"));
+    assert_eq!(count(db.pool(), "select count(*) from raw_ops.webhook_inbox").await, 1);
+}
+
 /// What the packer needs to know of each order that has its stock, as a person would say it.
 const INSTRUCTED: &str = "
     insert into raw_ops.packing_instructions

@@ -91,6 +91,23 @@ async fn the_way_is_judged_and_each_logger_of_a_box_has_its_column() {
 }
 
 #[tokio::test]
+async fn a_logger_that_was_switched_on_days_before_its_parcel_left_finds_it_and_not_an_older_one() {
+    let (db, outside) = (Database::new().await, Outside::start().await);
+    delivered(db.pool()).await;
+    let older = format!(
+        "insert into raw_ops.shipments (order_id, tracking_no, status, courier, created_at, dispatched_at, delivered_at)
+         select id, '{NUMBER}', 'DELIVERED', 'DPD', '2025-12-01 12:00Z', '2025-12-02 07:00Z', '2025-12-02 09:00Z' from raw_ops.orders"
+    );
+    execute(db.pool(), &older).await;
+    let days_before = log(&COLD).replacen("2026-01-15 07:00:00", "2026-01-12 20:00:00,-18.4\n2026-01-15 07:00:00", 1);
+    store(db.pool(), &about("core"), &days_before).await;
+    run_all(&db, outside.kinds()).await;
+    let told = "select s.dispatched_at = '2026-01-15 07:00Z', d.cold_chain_intact, d.trip_duration_hours::float8
+                from raw_ops.temperature_logger_data d join raw_ops.shipments s on s.id = d.shipment_id";
+    assert_eq!(rows(db.pool(), told).await, json!([[true, true, 2]]));
+}
+
+#[tokio::test]
 async fn what_is_tolerated_is_a_setting_and_a_way_that_is_not_in_the_log_is_looked_at() {
     let (db, outside) = (Database::new().await, Outside::start().await);
     delivered(db.pool()).await;

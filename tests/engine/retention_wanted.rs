@@ -141,7 +141,7 @@ async fn a_dead_workflow_that_is_restarted_needs_nobody_to_requeue_it() {
     let refused = workflow::restart(db.pool(), JobId(i64::MAX), 1, "ann").await.expect_err("there is none");
     assert!(matches!(refused, StoreError::NoSuchWorkflow(_)), "{refused}");
     sqlx::query("delete from engine.queue").execute(db.pool()).await.expect("it takes jobs again");
-    let again = workflow::restart(db.pool(), id, 2, "ann").await.expect("restarted");
+    let again = workflow::restart(db.pool(), id, 2, "ann").await.expect("restarted").job_id;
     let shown = dead_letter::show(db.pool(), dead).await.expect("it is kept");
     assert_eq!((shown.resolved, shown.requeued_job_id), (true, Some(again)));
     let refused = dead_letter::requeue(db.pool(), dead, "bob", None).await.expect_err("it runs already").to_string();

@@ -289,6 +289,22 @@ async fn one_bad_schedule_does_not_keep_the_others_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_schedule_whose_unique_key_an_open_transaction_holds_does_not_keep_the_others() {
+    const KEYED: Schedule = Schedule { name: "keyed", job: || Ok(NewJob::of(&Tick {})?.unique_key("one")), ..HOURLY };
+    let db = database().await;
+    let job = NewJob::of(&Tick {}).expect("it serialises");
+    // The lane is there already: who makes it holds up all that enqueue into it.
+    engine::Client::new(db.pool().clone()).enqueue(&job).await.expect("enqueued");
+    let mut open = db.pool().begin().await.expect("a transaction");
+    engine::enqueue_in(&mut open, &job.unique_key("one")).await.expect("enqueued");
+    let mut scheduler = scheduler(&db, &[KEYED, HOURLY]);
+    let at = half_past(1);
+    assert_eq!(look(&mut scheduler, at).await, Counts { fired: 1, failed: 1, ..LEADS });
+    open.rollback().await.expect("rolled back");
+    assert_eq!(look(&mut scheduler, at + TimeDelta::minutes(5)).await, Counts { fired: 1, ..LEADS }, "it is made good");
+}
+
+#[tokio::test]
 async fn old_occurrences_are_forgotten_and_the_last_one_stays() {
     let db = database().await;
     look(&mut scheduler(&db, &[HOURLY]), now(db.pool()).await).await;

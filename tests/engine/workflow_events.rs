@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::hand::count;
 use super::jobs::{Running, until_state};
-use super::workflows::{output, start, with_traces};
+use super::workflows::{LIMIT, output, start, with_traces};
 use crate::support::{Database, flows::Act, wait};
 
 fn wait_for(name: &str, key: &str) -> Act {
@@ -160,5 +160,48 @@ async fn workflows_talk_to_each_other_through_events() {
     let worker = Running::start(db.pool(), 2);
     assert_eq!(output(&db, asks).await, json!([null, answers.to_string()]));
     assert_eq!(output(&db, answers).await, json!([asks.to_string(), null]));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_what_is_expected_is_passed_over_by_a_handler_that_says_so() {
+    let db = with_traces().await;
+    let id = start(&db, vec![Act::WaitForNumber("number".into()), Act::Sleep(1), Act::Step("after".into())]).await;
+    let worker = Running::start(db.pool(), 1);
+    until_parked(&db, id).await;
+    let client = Client::new(db.pool().clone());
+    client.emit("number", "", &"seven", None).await.expect("emitted");
+    client.emit("number", "", &json!({}), None).await.expect("emitted");
+    // It has come to the third wait, and after it sleeps, which replays them all.
+    wait::until("both were received", LIMIT, || async {
+        count(db.pool(), "select count(*) from engine.step where event_id is not null").await == 2
+    })
+    .await;
+    until_parked(&db, id).await;
+    client.emit("number", "", &7, None).await.expect("emitted");
+    assert_eq!(output(&db, id).await[0], 7);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_open_transaction_of_an_emitter_stops_nobody_who_cancels_and_no_keeper() {
+    let db = with_traces().await;
+    let id = start(&db, vec![wait_for("go", "a")]).await;
+    let worker = Running::start(db.pool(), 1);
+    until_parked(&db, id).await;
+    let mut open = db.pool().begin().await.expect("a transaction");
+    emit_in(&mut open, "go", "a", &1, None).await.expect("emitted");
+    assert_eq!(cancel_request::cancel(db.pool(), id, "ann", None).await.expect("asked"), Cancelled::Requested);
+    sqlx::query("update engine.cancel_request set requested_at = requested_at - interval '2 seconds'")
+        .execute(db.pool())
+        .await
+        .expect("aged");
+    let mut keeper = db.pool().begin().await.expect("a transaction");
+    sqlx::query("set local statement_timeout = '5s'").execute(&mut *keeper).await.expect("set");
+    let settled: i32 = sqlx::query_scalar("select engine.settle_cancels(100)").fetch_one(&mut *keeper).await.expect("it does not wait");
+    assert_eq!(settled, 0);
+    keeper.commit().await.expect("committed");
+    open.rollback().await.expect("rolled back");
+    until_state(db.pool(), id, "cancelled").await;
     worker.stop().await;
 }

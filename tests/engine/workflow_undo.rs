@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::hand::count;
 use super::jobs::{Running, until_state};
-use super::workflows::{LIMIT, output, start, with_traces};
+use super::workflows::{LIMIT, again, output, start, with_traces};
 use crate::support::{
     Database,
     flows::{Act, Flow},
@@ -109,4 +109,43 @@ async fn a_patch_sends_workflows_the_way_that_they_began() {
     assert_eq!(woken_with(vec![patch(), nap()], vec![patch(), nap()]).await, json!([true, null]));
     // A patch that was taken out when nobody of the old way was left.
     assert_eq!(woken_with(vec![patch(), step("a"), nap()], vec![step("a"), nap()]).await, json!([1, null]));
+}
+
+#[tokio::test]
+async fn what_undoes_a_workflow_may_be_larger_than_a_step_keeps() {
+    let db = with_traces().await;
+    let mut acts: Vec<Act> = ["a", "b", "c"].map(|name| Act::UndoLarge(name.into(), 40_000)).into();
+    acts.push(Act::Die);
+    let id = start(&db, acts).await;
+    let worker = Running::start(db.pool(), 2);
+    until_state(db.pool(), id, "dead").await;
+    until_undone(&db, id).await;
+    worker.stop().await;
+    assert_eq!(written(&db).await, ["c", "b", "a"]);
+    assert!(count(db.pool(), "select sum(length(args::text)) from engine.compensation").await > 1 << 20);
+}
+
+#[tokio::test]
+async fn a_letter_of_what_is_undone_asks_outside_under_a_new_key() {
+    let db = with_traces().await;
+    let id = start(&db, vec![Act::Undo("undo".into()), Act::Fail(1), Act::Outside("charge".into())]).await;
+    // It dies at the charge, of which nobody knows whether it was made.
+    sqlx::query("alter table engine.step add constraint trap check (name <> 'charge')").execute(db.pool()).await.expect("a trap");
+    let worker = Running::start(db.pool(), 2);
+    until_state(db.pool(), id, "dead").await;
+    until_undone(&db, id).await;
+    sqlx::query("alter table engine.step drop constraint trap").execute(db.pool()).await.expect("mended");
+    let fresh = again(&db, id).await;
+    output(&db, fresh).await;
+    worker.stop().await;
+    let keys: Vec<String> = sqlx::query_scalar("select distinct name from test_trace where name like '%-2' order by 1")
+        .fetch_all(db.pool())
+        .await
+        .expect("the trace can be read");
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    let resolution: String = sqlx::query_scalar("select resolution from engine.dead_letter_queue where topic = 'test.flow'")
+        .fetch_one(db.pool())
+        .await
+        .expect("a letter");
+    assert_eq!(resolution, "requeued from the start");
 }

@@ -75,6 +75,20 @@ async fn what_was_done_outside_is_done_again_under_its_key_by_whoever_runs_the_l
     }
 }
 
+#[tokio::test]
+async fn a_step_that_is_repeated_since_a_child_before_it_was_stopped_has_its_key_again() {
+    let db = with_traces().await;
+    let forever = Flow { acts: vec![Act::Wait("never".into(), String::new(), None)] };
+    let id = start(&db, vec![Act::Leave(vec![forever], false), Act::Outside("charge".into()), Act::Die]).await;
+    let worker = Running::start(db.pool(), 2);
+    until_state(db.pool(), id, "dead").await;
+    let fresh = again(&db, id).await;
+    until_state(db.pool(), fresh, "dead").await;
+    worker.stop().await;
+    let keys: Vec<String> = sqlx::query_scalar("select name from test_trace").fetch_all(db.pool()).await.expect("the trace can be read");
+    assert_eq!(keys, [format!("{id}-2"), format!("{id}-2")]);
+}
+
 /// Runs the dead letter of a job again.
 pub async fn again(db: &Database, job: JobId) -> JobId {
     sqlx::query_scalar("select engine.requeue_letter(id, 'ann') from engine.dead_letter_queue where job_id = $1")

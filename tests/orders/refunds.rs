@@ -100,6 +100,38 @@ async fn a_refund_that_comes_after_the_document_which_shows_it_shrinks_nothing_a
 }
 
 #[tokio::test]
+async fn a_document_from_before_a_refund_makes_no_line_grow_back() {
+    let db = Database::new().await;
+    process(db.pool(), &paid()).await.expect("the order is sound");
+    assert_eq!(outcome(db.pool(), &refund(1, 1, "7.50")).await, "recorded");
+    let mut from_before = later(2, json!({}));
+    from_before["line_items"][0]["current_quantity"] = json!(4);
+    process(db.pool(), &from_before).await.expect("the document is sound");
+    assert_eq!(count(db.pool(), "raw_ops.order_items where qty = 3 and quantity = 3").await, 1);
+    assert_eq!(outcome(db.pool(), &refund(2, 3, "22.50")).await, "recorded");
+    let mut newer = later(4, json!({}));
+    newer["line_items"][0]["current_quantity"] = json!(4);
+    process(db.pool(), &newer).await.expect("the document is sound");
+    assert_eq!(count(db.pool(), &format!("raw_ops.order_items where shopify_line_item_id = '{LINE}'")).await, 0);
+}
+
+#[tokio::test]
+async fn an_order_of_which_a_refund_leaves_nothing_waits_for_no_stock_until_it_has_lines_again() {
+    let db = Database::new().await;
+    product(db.pool(), "RAW-ADULT-1KG").await;
+    receive(db.pool(), "orders/paid", &paid()).await;
+    run_all(&db, jobs::kinds()).await;
+    execute(db.pool(), "delete from raw_ops.order_items where sku is null").await;
+    let requests = "select state, last_error is not null from raw_ops.allocation_queue order by state";
+    assert_eq!(rows(db.pool(), requests).await, json!([["pending", true]]));
+    receive(db.pool(), "refunds/create", &refund(1, 4, "30.00")).await;
+    run_all(&db, jobs::kinds()).await;
+    assert_eq!(rows(db.pool(), requests).await, json!([["cancelled", true]]));
+    process(db.pool(), &later(9, json!({}))).await.expect("the document is sound");
+    assert_eq!(rows(db.pool(), requests).await, json!([["cancelled", true], ["pending", false]]));
+}
+
+#[tokio::test]
 async fn an_order_whose_money_is_all_given_back_has_ended_and_holds_no_stock() {
     let db = Database::new().await;
     stocked(&db).await;

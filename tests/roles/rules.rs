@@ -218,7 +218,7 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     // What webhooks missed.
     Functions(
-        "raw_ops.orders_behind raw_ops.orders_reconciled_until raw_ops.settle_reconciliation raw_ops.store_missed_order",
+        "raw_ops.orders_behind raw_ops.orders_reconciled_until raw_ops.settle_reconciliation raw_ops.store_missed_order raw_ops.store_untold_parts",
         &["rawops_runtime"],
     ),
     // Stock that is held for unpaid orders.

@@ -29,7 +29,7 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("retention", "put")
         | ("queue", "set_limit")
         | ("occurrence", "run_now")
-        | ("workflow", "restart") => OPERATE,
+        | ("workflow", "restart" | "restarted") => OPERATE,
         ("standby", "await") => &["rawops_runtime", "rawops_ingest", "rawops_operator"],
         ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
         ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],

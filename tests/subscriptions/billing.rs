@@ -84,6 +84,18 @@ async fn a_failure_that_was_paid_already_is_none() {
 }
 
 #[tokio::test]
+async fn a_cycle_that_turns_out_to_be_paid_ends_the_dunning_that_its_failure_began() {
+    let db = Database::new().await;
+    told(db.pool(), FAILED, &failed(1)).await.expect("it is sound");
+    assert_eq!(count(db.pool(), "raw_ops.subscriptions where payment_status = 'failing'").await, 1);
+    let mut paid = failed(2);
+    paid["billing_attempts"][0]["error_code"] = json!("INVOICE_ALREADY_PAID");
+    told(db.pool(), FAILED, &paid).await.expect("it is sound");
+    let healthy = "raw_ops.subscriptions where payment_status = 'healthy' and dunning_started_at is null and failed_payment_count = 0";
+    assert_eq!(count(db.pool(), healthy).await, 1);
+}
+
+#[tokio::test]
 async fn a_subscription_that_is_cancelled_unpaid_has_failed() {
     let db = Database::new().await;
     told(db.pool(), FAILED, &failed(4)).await.expect("it is sound");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Child, Failure, First, Job, JobResult, NewJob, Outcome, Run, Tx};
+use engine::{Category, Child, Failure, First, Job, JobResult, NewJob, Outcome, Run, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -31,6 +31,10 @@ pub enum Act {
     Sleep(u64),
     /// A wait for an event of this name and key, perhaps with a timeout in milliseconds.
     Wait(String, String, Option<u64>),
+    /// A wait for an event of this name whose payload is a number; one that has none is passed over.
+    WaitForNumber(String),
+    /// A job that writes this to the trace when the workflow is undone, and has some ten bytes of arguments so many times.
+    UndoLarge(String, usize),
     /// An event of this name and key, with the job's id as its payload.
     Emit(String, String),
     /// A failure of category network, in the runs up to this one.
@@ -117,6 +121,17 @@ impl Act {
             Self::Wait(name, key, timeout) => {
                 let event: Option<Value> = run.wait_event(name, key, timeout.map(Duration::from_millis)).await?;
                 Ok(json!(event))
+            }
+            Self::WaitForNumber(name) => loop {
+                match run.wait_event::<i64>(name, "", None).await {
+                    Err(failure) if failure.category == Category::Validation => (),
+                    number => return Ok(json!(number?)),
+                }
+            },
+            Self::UndoLarge(name, times) => {
+                let nothing = std::iter::repeat_n(Act::Fail(0), *times);
+                let undo = NewJob::of(&Flow { acts: std::iter::once(Act::Step(name.clone())).chain(nothing).collect() })?;
+                run.compensate_with(name, &undo).await.map(|()| Value::Null)
             }
             Self::Emit(name, key) => run.emit(name, key, &run.job_id()).await.map(|()| Value::Null),
             Self::Fail(until) if run.attempt() <= *until => Err(Failure::network("failed on purpose")),

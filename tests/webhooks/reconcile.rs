@@ -111,6 +111,41 @@ async fn an_order_that_no_webhook_told_of_is_found_with_its_refunds_and_fulfilme
 }
 
 #[tokio::test]
+async fn a_refund_and_a_fulfilment_of_which_only_their_order_tells_are_found_once() {
+    let (db, shop) = (Database::new().await, Shop::start().await);
+    let (mut told, mut refund) =
+        (order(1, 60), json!({ "id": 7, "order_id": 1, "created_at": "2026-03-29T02:00:05+01:00", "transactions": [] }));
+    process(db.pool(), &told).await.expect("the order is sound");
+    crate::orders::inbox::receive(db.pool(), "refunds/create", &refund).await;
+    run_all(&db, shop.kinds()).await;
+    let known = refund.clone();
+    refund["id"] = json!(5);
+    refund["transactions"] = json!([{ "kind": "refund", "status": "success", "amount": "5.00", "currency": "GBP" }]);
+    told["refunds"] = json!([known, refund]);
+    told["fulfillments"] =
+        json!([{ "id": 6, "status": "success", "updated_at": "2026-03-30T09:00:00Z", "line_items": [{ "id": 10, "quantity": 4 }] }]);
+    told["updated_at"] = json!(ago(50).to_rfc3339_opts(SecondsFormat::Secs, true));
+    process(db.pool(), &told).await.expect("the order is sound");
+    assert_eq!(reconcile(&db, shop.kinds()).await["missed"], 0, "their webhooks may be on their way");
+    execute(db.pool(), "update raw_ops.webhook_inbox set received_at = now() - interval '11 minutes'").await;
+    execute(
+        db.pool(),
+        "update raw_ops.system_config set value = (now() - interval '1 hour')::text where key = 'shopify.orders_reconciled_until'",
+    )
+    .await;
+    assert_eq!(reconcile(&db, shop.kinds()).await["missed"], 2);
+    let written = "select r.shopify_refund_id, r.amount_gbp::text, i.fulfilled_qty from raw_ops.orders o
+        join raw_ops.refunds r on r.order_id = o.id join raw_ops.order_items i on i.order_id = o.id and i.fulfilled_qty > 0";
+    assert_eq!(rows(db.pool(), written).await, json!([["5", "5.00", 4]]));
+    execute(
+        db.pool(),
+        "update raw_ops.system_config set value = (now() - interval '1 hour')::text where key = 'shopify.orders_reconciled_until'",
+    )
+    .await;
+    assert_eq!(reconcile(&db, shop.kinds()).await["missed"], 0, "they are known now");
+}
+
+#[tokio::test]
 async fn a_change_is_missed_only_where_nothing_newer_is_here_or_waits() {
     let (db, shop) = (Database::new().await, Shop::start().await);
     for id in 1..=4 {

@@ -264,3 +264,24 @@ async fn metrics_show_deliveries_and_the_queue() {
     }
     edge.take_jobs().await;
 }
+
+#[tokio::test]
+async fn a_full_queue_refuses_its_own_webhooks_and_no_others() {
+    let edge = Edge::start().await;
+    assert_eq!(edge.deliver("orders/updated", "first", r#"{"id":1000}"#).await, 200);
+    for statement in [
+        "insert into engine.queue (name, depth_limit) values ('orders', 1) on conflict (name) do update set depth_limit = 1",
+        "select engine.measure_figures()",
+    ] {
+        sqlx::query(statement).execute(edge.pool()).await.expect("it is full");
+    }
+    let mut sent = JoinSet::new();
+    for n in 0..40 {
+        let topic = if n % 2 == 0 { "orders/updated" } else { "customers/update" };
+        let request = edge.delivery(topic, &format!("w-{n}"), format!("{{\"id\":{n}}}"));
+        sent.spawn(async move { (topic, request.send().await.expect("the process answers").status().as_u16()) });
+    }
+    let answers = sent.join_all().await;
+    let of = |wanted: &str| answers.iter().filter(|(topic, _)| *topic == wanted).map(|(_, status)| *status).collect::<BTreeSet<_>>();
+    assert_eq!((of("orders/updated"), of("customers/update")), (BTreeSet::from([503]), BTreeSet::from([200])));
+}

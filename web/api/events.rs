@@ -2,16 +2,16 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use engine::Client;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::jobs::{idempotency_key, parse};
 use super::problem::Problem;
+use super::tokens::Caller;
 use crate::AppState;
 use crate::webhooks::body;
 
@@ -50,15 +50,27 @@ pub(super) fn answer_schema() -> Value {
 }
 
 /// `POST /v1/events`
-pub(super) async fn emit(State(state): State<AppState>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub(super) async fn emit(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     let bytes = body::read(&headers, body).await?;
-    let key = idempotency_key(&headers)?;
+    let key = idempotency_key(&headers)?.map(|key| of_caller(&caller, &key));
     let event: EventRequest = parse(&bytes)?;
     if event.name.is_empty() || event.name.chars().count() > 200 || event.key.chars().count() > 500 {
         return Err(Problem::invalid("name: 1 to 200 characters, and key: 500 at most"));
     }
-    let emitted = Client::new(state.pool.clone()).emit(&event.name, &event.key, &event.payload, key.as_deref()).await?;
+    let mut tx = super::begin(&state).await?;
+    let emitted = engine::emit_in(&mut tx, &event.name, &event.key, &event.payload, key.as_deref()).await?;
+    tx.commit().await?;
     let status = if emitted.created { StatusCode::CREATED } else { StatusCode::OK };
     let answer = EventAnswer { id: emitted.id.to_string(), created: emitted.created, woken: emitted.woken };
     Ok((status, Json(answer)).into_response())
+}
+
+/// A key is its producer's own: another may number its requests alike. No header holds the sign between.
+fn of_caller(caller: &Caller, key: &str) -> String {
+    format!("{key} · {}", caller.0)
 }

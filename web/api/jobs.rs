@@ -175,7 +175,7 @@ async fn enqueue_all(state: &AppState, caller: &Caller, jobs: Vec<JobRequest>, k
             None => job,
         });
     }
-    let mut tx = state.pool.begin().await?;
+    let mut tx = super::begin(state).await?;
     let mut enqueued = Vec::with_capacity(described.len());
     for (place, job) in described.iter().enumerate() {
         let made = engine::enqueue_in(&mut tx, job).await.map_err(Problem::from);

@@ -96,3 +96,9 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         router.route(operation.path, route)
     })
 }
+
+/// A transaction that waits for locks for a moment only: webhooks need the connections too, and who enqueues or emits in a long
+/// transaction of his own holds what others ask for.
+async fn begin(state: &AppState) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+    state.pool.begin_with("begin; set local lock_timeout = '2s'").await
+}

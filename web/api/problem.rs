@@ -122,6 +122,12 @@ impl From<&sqlx::Error> for Problem {
             tracing::error!(%error, "{}", crate::rights::CURE);
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "this process may not serve /v1: its log says what it lacks");
         }
+        if sqlstate::is_lock_timeout(error) {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "a transaction that is still open holds the key that this asks for: try again",
+            );
+        }
         tracing::error!(%error, "a request of the API met the database's error");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be asked: try again")
     }

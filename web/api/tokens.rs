@@ -65,6 +65,8 @@ pub struct Token {
     pub created_by: String,
     /// Until when it serves; `None`: until it is revoked.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Whether that is over.
+    pub is_expired: bool,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
     /// When it was last used, to the minute.

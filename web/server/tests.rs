@@ -99,6 +99,23 @@ async fn connections_over_the_limit_wait_for_a_place() {
 }
 
 #[tokio::test]
+async fn who_reads_no_answers_does_not_keep_a_place() {
+    let limits = Limits { connections: 1, unread_timeout: Duration::from_millis(300), ..SHORT };
+    let router = Router::new().route("/healthz", get(async || "x".repeat(1 << 20)));
+    let server = start(limits, router).await;
+    let mut deaf = server.connect().await;
+    deaf.write_all(&REQUEST.repeat(64)).await.expect("requests go out");
+    let mut other = server.connect().await;
+    other.write_all(REQUEST).await.expect("a request goes out");
+    let mut status = [0; 12];
+    let read = tokio::time::timeout(Duration::from_secs(30), other.read_exact(&mut status)).await;
+    assert!(read.is_ok_and(|read| read.is_ok()), "the place stays taken");
+    assert_eq!(&status, b"HTTP/1.1 200");
+    drop(deaf);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_in_progress_is_answered_before_the_server_ends() {
     let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (at, go) = (Arc::clone(&arrived), Arc::clone(&release));

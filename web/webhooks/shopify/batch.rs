@@ -49,10 +49,16 @@ pub(super) async fn commit(connection: &mut PgConnection, rows: &[Row<'_>]) -> R
     Ok(rows.iter().map(|row| outcome(row, &replay_of)).collect())
 }
 
-/// Whether the database refused a row, and not its service.
+/// Whether the database refused a row, and not its service: each alone may do.
 pub(super) fn is_refusal(error: &StoreError) -> bool {
-    let StoreError::Database(error) = error else { return false };
-    sqlstate::is_deadlock(error) || sqlstate::is_of_value(error)
+    let StoreError::Database(refusal) = error else { return false };
+    // A full queue is one topic's.
+    is_of_body(error) || sqlstate::is_deadlock(refusal) || sqlstate::is_queue_full(refusal)
+}
+
+/// Whether it refused what a row says.
+pub(super) fn is_of_body(error: &StoreError) -> bool {
+    matches!(error, StoreError::Database(error) if sqlstate::is_of_value(error))
 }
 
 /// Opens the transaction in one round trip.

@@ -93,7 +93,7 @@ impl Writer {
     /// in without the parsed body.
     async fn store_alone(&self, mut row: Row<'_>) -> Result<Stored, StoreError> {
         let stored = match self.commit(std::slice::from_ref(&row)).await {
-            Err(error) if batch::is_refusal(&error) && row.unfit.is_none() => {
+            Err(error) if batch::is_of_body(&error) && row.unfit.is_none() => {
                 row.unfit = Some(format!("the body does not fit jsonb: {error}"));
                 self.commit(&[row]).await
             }
