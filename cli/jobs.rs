@@ -94,7 +94,7 @@ pub fn who() -> String {
 fn said(id: JobId, answer: &Cancelled) -> String {
     match answer {
         Cancelled::Cancelled => format!("job {id} is cancelled"),
-        Cancelled::Requested => format!("job {id} runs; its worker was asked to stop it"),
+        Cancelled::Requested => format!("job {id} was asked to stop"),
         Cancelled::Already(state) => format!("job {id} had ended before: {state}"),
     }
 }

@@ -150,7 +150,8 @@ begin
         -- A request is cancelled when nothing is left to send; lines may be added again.
         insert into raw_ops.allocation_queue (order_id, created_at)
         select paid_order, engine.now()
-        where not exists (select from raw_ops.allocation_queue q where q.order_id = paid_order and q.state <> 'cancelled');
+        where not exists (select from raw_ops.allocation_queue q where q.order_id = paid_order and (
+            q.state <> 'cancelled' or not exists (select from raw_ops.order_items i where i.order_id = paid_order)));
         -- The new request is a job by its own trigger. One that waits already looks again: the lines may be others now.
         if not found and exists (select from raw_ops.allocation_queue q where q.order_id = paid_order and q.state = 'pending') then
             perform raw_ops.enqueue_allocation(paid_order);
@@ -188,7 +189,8 @@ $$;
 
 drop function raw_ops.parcel_of_log(uuid, timestamptz);
 
-create function raw_ops.parcel_of_log(inbox_id uuid, first_read timestamptz, last_read timestamptz)
+-- Programs of before ask with two arguments.
+create function raw_ops.parcel_of_log(inbox_id uuid, first_read timestamptz, last_read timestamptz default null)
 returns table (shipment_id uuid, left_at timestamptz, arrived_at timestamptz, limit_c numeric, tolerated_minutes integer)
 language plpgsql
 as $$
@@ -204,7 +206,7 @@ begin
         (select p.id from raw_ops.shipments p where p.id = at_start and (p.delivered_at is null or p.delivered_at >= first_read)),
         -- The logger lay switched on before the parcel was packed.
         (select p.id from raw_ops.shipments p
-         where p.tracking_no = number and p.created_at > first_read and p.created_at <= last_read + interval '1 day'
+         where p.tracking_no = number and p.created_at > first_read and p.created_at <= coalesce(last_read, first_read) + interval '1 day'
          order by p.created_at limit 1),
         at_start) for update;
     return query select parcel.id, parcel.dispatched_at, parcel.delivered_at, raw_ops.threshold('cold_chain.limit_c'),

@@ -178,3 +178,39 @@ begin
     return fresh.id;
 end
 $$;
+
+create or replace function engine.stop_children(parent bigint, most integer) returns integer
+language plpgsql security definer
+set lock_timeout = '10ms'
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    open record;
+    asked integer := 0;
+    few integer := least(most, 50);
+    words text := format('its workflow %s was cancelled or died', parent);
+begin
+    for open in
+        select c.job_id from engine.child c
+        where c.parent_id = parent and not c.stays and not exists (select from engine.cancel_request r where r.job_id = c.job_id)
+        order by c.job_id
+        -- Each is a subtransaction, so they are not many at a time.
+        limit few
+    loop
+        insert into engine.cancel_request (job_id, requested_by, reason) values (open.job_id, 'the engine', words)
+        on conflict do nothing;
+        -- What is between two places at this moment, or runs, meets the request later.
+        begin
+            perform engine.cancel_waiting(open.job_id, words);
+        exception
+            -- Nor does one whose place a transaction that goes on holds, and it keeps its siblings from no end of theirs.
+            when lock_not_available then null;
+        end;
+        asked := asked + 1;
+    end loop;
+    if asked < few then
+        update engine.aftermath a set reached = true where a.job_id = parent;
+    end if;
+    return asked;
+end
+$$;

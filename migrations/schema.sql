@@ -5330,26 +5330,34 @@ comment on function engine.slots_held() is 'Jobs that have a slot of a limit key
 
 create function engine.stop_children(parent bigint, most integer) returns integer
 language plpgsql security definer
+set lock_timeout = 10ms
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     open record;
     asked integer := 0;
+    few integer := least(most, 50);
     words text := format('its workflow %s was cancelled or died', parent);
 begin
     for open in
         select c.job_id from engine.child c
         where c.parent_id = parent and not c.stays and not exists (select from engine.cancel_request r where r.job_id = c.job_id)
         order by c.job_id
-        limit most
+        -- Each is a subtransaction, so they are not many at a time.
+        limit few
     loop
         insert into engine.cancel_request (job_id, requested_by, reason) values (open.job_id, 'the engine', words)
         on conflict do nothing;
         -- What is between two places at this moment, or runs, meets the request later.
-        perform engine.cancel_waiting(open.job_id, words);
+        begin
+            perform engine.cancel_waiting(open.job_id, words);
+        exception
+            -- Nor does one whose place a transaction that goes on holds, and it keeps its siblings from no end of theirs.
+            when lock_not_available then null;
+        end;
         asked := asked + 1;
     end loop;
-    if asked < most then
+    if asked < few then
         update engine.aftermath a set reached = true where a.job_id = parent;
     end if;
     return asked;
@@ -7854,7 +7862,7 @@ as $$
     order by s.created_at desc limit 1
 $$;
 
-create function raw_ops.parcel_of_log(inbox_id uuid, first_read timestamp with time zone, last_read timestamp with time zone) returns TABLE(shipment_id uuid, left_at timestamp with time zone, arrived_at timestamp with time zone, limit_c numeric, tolerated_minutes integer)
+create function raw_ops.parcel_of_log(inbox_id uuid, first_read timestamp with time zone, last_read timestamp with time zone DEFAULT NULL::timestamp with time zone) returns TABLE(shipment_id uuid, left_at timestamp with time zone, arrived_at timestamp with time zone, limit_c numeric, tolerated_minutes integer)
 language plpgsql
 as $$
 declare
@@ -7869,7 +7877,7 @@ begin
         (select p.id from raw_ops.shipments p where p.id = at_start and (p.delivered_at is null or p.delivered_at >= first_read)),
         -- The logger lay switched on before the parcel was packed.
         (select p.id from raw_ops.shipments p
-         where p.tracking_no = number and p.created_at > first_read and p.created_at <= last_read + interval '1 day'
+         where p.tracking_no = number and p.created_at > first_read and p.created_at <= coalesce(last_read, first_read) + interval '1 day'
          order by p.created_at limit 1),
         at_start) for update;
     return query select parcel.id, parcel.dispatched_at, parcel.delivered_at, raw_ops.threshold('cold_chain.limit_c'),
@@ -8626,7 +8634,8 @@ begin
         -- A request is cancelled when nothing is left to send; lines may be added again.
         insert into raw_ops.allocation_queue (order_id, created_at)
         select paid_order, engine.now()
-        where not exists (select from raw_ops.allocation_queue q where q.order_id = paid_order and q.state <> 'cancelled');
+        where not exists (select from raw_ops.allocation_queue q where q.order_id = paid_order and (
+            q.state <> 'cancelled' or not exists (select from raw_ops.order_items i where i.order_id = paid_order)));
         -- The new request is a job by its own trigger. One that waits already looks again: the lines may be others now.
         if not found and exists (select from raw_ops.allocation_queue q where q.order_id = paid_order and q.state = 'pending') then
             perform raw_ops.enqueue_allocation(paid_order);
@@ -10251,38 +10260,45 @@ create function raw_ops.store_untold_parts(since timestamp with time zone, until
 language plpgsql
 as $$
 declare
-    made integer;
+    orders integer;
 begin
-    insert into raw_ops.webhook_inbox
-        (source, shop, topic, webhook_id, raw_headers, raw_payload, shopify_order_id, shopify_order_number, received_at, created_at, updated_at)
-    select distinct on (d.topic, d.payload ->> 'id') 'shopify', i.shop, d.topic,
-        concat_ws(':', 'reconciled', d.topic, d.payload ->> 'id', coalesce(d.payload ->> 'updated_at', d.payload ->> 'created_at')),
-        '{"reconciled": true}', jsonb_build_object('order_id', i.shopify_order_id) || d.payload, i.shopify_order_id, i.shopify_order_number,
-        engine.now(), engine.now(), engine.now()
-    from raw_ops.webhook_inbox i
-    cross join lateral (
-        select 'refunds/create', r from jsonb_array_elements(raw_ops.shopify_list(i.raw_payload, 'refunds')) r
-        union all select 'fulfillments/update', f from jsonb_array_elements(raw_ops.shopify_list(i.raw_payload, 'fulfillments')) f
-    ) d (topic, payload)
-    where i.received_at > since and i.received_at <= until
-      and i.source = 'shopify' and i.topic like 'orders/%' and i.processing_status = 'success' and i.shopify_order_id is not null
-      and d.payload ->> 'id' is not null
-      and not exists (
-          select from raw_ops.webhook_inbox k
-          where k.shopify_order_id = i.shopify_order_id and k.source = 'shopify'
-            and split_part(k.topic, '/', 1) = split_part(d.topic, '/', 1) and k.raw_payload ->> 'id' = d.payload ->> 'id')
-      -- One that has not been processed does not say yet whose it is.
-      and not exists (
-          select from raw_ops.webhook_inbox k
-          where k.processing_status in ('pending', 'processing', 'retrying', 'failed') and k.source = 'shopify'
-            and split_part(k.topic, '/', 1) = split_part(d.topic, '/', 1) and k.raw_payload ->> 'id' = d.payload ->> 'id')
-    order by d.topic, d.payload ->> 'id', i.received_at desc
-    on conflict on constraint webhook_inbox_delivery_key do nothing;
-    get diagnostics made = row_count;
-    return made;
+    with made as (
+        insert into raw_ops.webhook_inbox
+            (source, shop, topic, webhook_id, raw_headers, raw_payload, shopify_order_id, shopify_order_number, received_at, created_at,
+             updated_at)
+        select distinct on (d.topic, d.payload ->> 'id') 'shopify', i.shop, d.topic,
+            concat_ws(':', 'reconciled', d.topic, d.payload ->> 'id', coalesce(d.payload ->> 'updated_at', d.payload ->> 'created_at')),
+            '{"reconciled": true}', jsonb_build_object('order_id', i.shopify_order_id) || d.payload, i.shopify_order_id,
+            i.shopify_order_number, engine.now(), engine.now(), engine.now()
+        from raw_ops.webhook_inbox i
+        cross join lateral (
+            select 'refunds/create', r from jsonb_array_elements(raw_ops.shopify_list(i.raw_payload, 'refunds')) r
+            union all select 'fulfillments/update', f from jsonb_array_elements(raw_ops.shopify_list(i.raw_payload, 'fulfillments')) f
+        ) d (topic, payload)
+        where i.processing_status = 'success' and i.processed_at > since and i.processed_at <= until
+          and i.source = 'shopify' and i.topic like 'orders/%' and i.shopify_order_id is not null and d.payload ->> 'id' is not null
+          and not exists (
+              select from raw_ops.webhook_inbox k
+              where k.shopify_order_id = i.shopify_order_id and k.source = 'shopify'
+                and split_part(k.topic, '/', 1) = split_part(d.topic, '/', 1) and k.raw_payload ->> 'id' = d.payload ->> 'id')
+          -- One that has not been processed does not say yet whose it is.
+          and not exists (
+              select from raw_ops.webhook_inbox k
+              where k.processing_status in ('pending', 'processing', 'retrying', 'failed') and k.source = 'shopify'
+                and split_part(k.topic, '/', 1) = split_part(d.topic, '/', 1) and k.raw_payload ->> 'id' = d.payload ->> 'id')
+        order by d.topic, d.payload ->> 'id', i.received_at desc
+        on conflict on constraint webhook_inbox_delivery_key do nothing
+        returning shopify_order_id
+    )
+    select count(distinct shopify_order_id) into orders from made;
+    return orders;
+exception when data_exception or integrity_constraint_violation then
+    perform raw_ops.log_event('WEBHOOK', gen_random_uuid(), 'ORDER_NOT_RECONCILED', 'What orders of Shopify list cannot be kept: ' || sqlerrm,
+        jsonb_build_object('since', since, 'until', until), 'shopify', null);
+    return 0;
 end
 $$;
-comment on function raw_ops.store_untold_parts(timestamp with time zone,timestamp with time zone) is 'Lays refunds and fulfilments into the inbox that order documents of a span list and no webhook told of; how many.';
+comment on function raw_ops.store_untold_parts(timestamp with time zone,timestamp with time zone) is 'Lays refunds and fulfilments into the inbox that order documents processed in a span list and no webhook told of; of how many orders.';
 
 create function raw_ops.subscription_figures(customer uuid) returns TABLE(active_subscriptions bigint, subscription_id uuid, subscription_status text, box_size text, frequency_weeks integer, next_billing_date date, payment_status text)
 language sql stable

@@ -13,7 +13,8 @@ use crate::{JobId, failpoint::around, sqlstate};
 pub enum Cancelled {
     /// It had not started and will not.
     Cancelled,
-    /// It runs; its worker stops it at the next renewal of its lease.
+    /// It runs, and its worker stops it at the next renewal of its lease; or an open transaction holds its place, and it is cancelled
+    /// when that has ended.
     Requested,
     /// It had ended already, in this state.
     Already(String),

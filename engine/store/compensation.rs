@@ -1,7 +1,5 @@
 //! What undoes the steps of workflows.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, types::Json};
@@ -9,18 +7,13 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use super::sql;
 use crate::{JobId, NewJob, failpoint::around};
 
-/// Which compensation of a workflow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::FromRow)]
-pub struct Place {
-    /// The step that it undoes.
+/// A job that undoes something.
+#[derive(Debug, Clone, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Compensation {
+    /// The step that did it.
     pub position: i32,
     /// Its number among those of the step, from 1.
     pub n: i32,
-}
-
-/// A job that undoes something.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct Compensation {
     /// The queue of the job.
     pub queue: String,
     /// Its kind.
@@ -32,6 +25,7 @@ pub struct Compensation {
     /// A cap on its attempts.
     pub max_attempts: Option<i16>,
     /// The key whose limit it counts against.
+    #[serde(default)]
     pub limit_key: Option<String>,
 }
 
@@ -61,7 +55,7 @@ pub async fn add(connection: &mut PgConnection, workflow: JobId, position: i32, 
 ///
 /// # Errors
 /// The database's.
-pub async fn open(connection: &mut PgConnection, workflow: JobId) -> Result<Vec<Place>, sqlx::Error> {
+pub async fn open(connection: &mut PgConnection, workflow: JobId) -> Result<Vec<Compensation>, sqlx::Error> {
     sqlx::query_as(sql!("compensation/open")).bind(workflow).fetch_all(connection).await
 }
 
@@ -69,24 +63,15 @@ pub async fn open(connection: &mut PgConnection, workflow: JobId) -> Result<Vec<
 ///
 /// # Errors
 /// The database's.
-pub async fn all(pool: &PgPool, workflow: JobId) -> Result<HashMap<Place, Compensation>, sqlx::Error> {
-    let rows: Vec<Placed> = sqlx::query_as(sql!("compensation/all")).bind(workflow).fetch_all(pool).await?;
-    Ok(rows.into_iter().map(|row| (row.place, row.compensation)).collect())
-}
-
-#[derive(sqlx::FromRow)]
-struct Placed {
-    #[sqlx(flatten)]
-    place: Place,
-    #[sqlx(flatten)]
-    compensation: Compensation,
+pub async fn all(pool: &PgPool, workflow: JobId) -> Result<Vec<Compensation>, sqlx::Error> {
+    sqlx::query_as(sql!("compensation/all")).bind(workflow).fetch_all(pool).await
 }
 
 /// Takes note that a job undid one.
 ///
 /// # Errors
 /// The database's.
-pub async fn done(connection: &mut PgConnection, workflow: JobId, undone: Place, by: JobId) -> Result<(), sqlx::Error> {
+pub async fn done(connection: &mut PgConnection, workflow: JobId, undone: &Compensation, by: JobId) -> Result<(), sqlx::Error> {
     let statement = sqlx::query(sql!("compensation/done")).bind(workflow).bind(undone.position).bind(undone.n).bind(by);
     around("compensation/done", statement.execute(connection)).await.map(drop)
 }

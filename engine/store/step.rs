@@ -51,12 +51,12 @@ pub async fn load(connection: &mut PgConnection, job_id: JobId) -> Result<Vec<Ke
     around("step/load", sqlx::query_as(sql!("step/load")).bind(job_id).fetch_all(connection)).await
 }
 
-/// The job that a step of a workflow was begun for first: another, where a dead letter went on with the step at which it failed.
+/// The job that a step of a workflow was begun for first: another, where a dead letter went on and has that step to do, or to repeat.
 ///
 /// # Errors
 /// The database's.
-pub async fn first_asked(connection: &mut PgConnection, job_id: JobId, position: i32) -> Result<JobId, sqlx::Error> {
-    sqlx::query_scalar(sql!("step/first_asked")).bind(job_id).bind(position).fetch_one(connection).await
+pub async fn first_asked(connection: &mut PgConnection, job_id: JobId, position: i32, name: &str) -> Result<JobId, sqlx::Error> {
+    sqlx::query_scalar(sql!("step/first_asked")).bind(job_id).bind(position).bind(name).fetch_one(connection).await
 }
 
 /// Keeps a step that has ended, with its result as JSON.

@@ -138,7 +138,8 @@ pub struct Restarted {
 /// [`StoreError::NoSuchWorkflow`]; [`StoreError::NoRestart`] when it has not ended, did not come so far, or was undone;
 /// [`StoreError::QueueFull`]; otherwise the database's.
 pub async fn restart(pool: &PgPool, id: JobId, from: i32, by: &str) -> Result<Restarted, StoreError> {
-    let restarted: Result<JobId, _> = sqlx::query_scalar(sql!("workflow/restart")).bind(id).bind(from).bind(by).fetch_one(pool).await;
+    let mut tx = pool.begin().await?;
+    let restarted: Result<JobId, _> = sqlx::query_scalar(sql!("workflow/restart")).bind(id).bind(from).bind(by).fetch_one(&mut *tx).await;
     let fresh = restarted.map_err(|error| {
         let refusal = error.as_database_error().and_then(|database| Some((database.code()?.into_owned(), database.message().to_string())));
         match refusal {
@@ -147,5 +148,7 @@ pub async fn restart(pool: &PgPool, id: JobId, from: i32, by: &str) -> Result<Re
             _ => job::refused(error),
         }
     })?;
-    Ok(sqlx::query_as(sql!("workflow/restarted")).bind(fresh).fetch_one(pool).await?)
+    let restarted = sqlx::query_as(sql!("workflow/restarted")).bind(fresh).fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(restarted)
 }

@@ -1,11 +1,15 @@
 //! Compensation: what undoes the steps of a workflow that is cancelled or fails for good.
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 
 use super::course::{Act, Met};
-use crate::{Ending, Failure, Job, JobId, JobResult, NewJob, Outcome, Run, Tx, store::compensation};
+use crate::{
+    Ending, Failure, Job, JobId, JobResult, NewJob, Outcome, Run, Tx,
+    store::compensation::{self, Compensation},
+};
 
 impl Run {
     /// Takes note of a job that undoes what follows, should the workflow be cancelled or fail for good: then these jobs
@@ -61,29 +65,64 @@ pub(crate) struct Unwind {
     workflow: JobId,
 }
 
+/// Bytes of arguments that the list of what is to be undone is kept with: a step keeps a MiB, and in it each quote takes two bytes.
+const LISTED_BYTES: usize = 256 * 1024;
+/// And so many jobs.
+const LISTED: usize = 1000;
+
+/// What is to be undone, as a step keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Listed {
+    /// All of it.
+    Whole(Vec<Compensation>),
+    /// Step and number of each, where all of it would be too much.
+    Places(Vec<(i32, i32)>),
+}
+
+impl Listed {
+    fn of(undone: Vec<Compensation>) -> Self {
+        let bytes: usize = undone.iter().map(|undo| undo.args.len()).sum();
+        if bytes <= LISTED_BYTES && undone.len() <= LISTED {
+            return Self::Whole(undone);
+        }
+        Self::Places(undone.iter().map(|undo| (undo.position, undo.n)).collect())
+    }
+
+    async fn compensations(self, pool: &PgPool, workflow: JobId) -> JobResult<Vec<Compensation>> {
+        let places = match self {
+            Self::Whole(undone) => return Ok(undone),
+            Self::Places(places) => places,
+        };
+        let mut all: HashMap<_, _> =
+            compensation::all(pool, workflow).await?.into_iter().map(|undo| ((undo.position, undo.n), undo)).collect();
+        let found: Option<Vec<_>> = places.iter().map(|place| all.remove(place)).collect();
+        found.ok_or_else(|| Failure::bug("what is to be undone is not there any more"))
+    }
+}
+
 impl Job for Unwind {
     const KIND: &'static str = "engine.unwind";
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let workflow = self.workflow;
-        // Which they are is kept, and not what they have for arguments: a step keeps no more than a MiB.
-        let undone = run.step("list", async move |tx: &mut Tx| Ok(compensation::open(tx, workflow).await?)).await?;
-        let all = compensation::all(&run.pool, workflow).await?;
-        for place in undone.iter().copied() {
-            let undo = all.get(&place).ok_or_else(|| Failure::bug(format!("what undoes step {} is gone", place.position)))?;
-            let child = run.child(&undo.kind, &undo.job()?).await?;
+        let listed = run.step("list", async move |tx: &mut Tx| Ok(Listed::of(compensation::open(tx, workflow).await?))).await?;
+        let undone = listed.compensations(run.pool(), workflow).await?;
+        for undo in &undone {
+            let job = undo.job()?;
+            let child = run.child(&undo.kind, &job).await?;
             let ending = run.join(&child).await?;
             if !matches!(ending, Ending::Completed(_)) {
                 return Err(Failure::business_rule(format!(
                     "step {} of workflow {workflow} is not undone: job {} of kind {} did not complete. Requeue this letter when \
                      the reason is mended; what was undone before stays so",
-                    place.position,
+                    undo.position,
                     child.job_id(),
                     undo.kind
                 )));
             }
             let by = child.job_id();
-            run.step("undone", async move |tx: &mut Tx| Ok(compensation::done(tx, workflow, place, by).await?)).await?;
+            run.step("undone", async move |tx: &mut Tx| Ok(compensation::done(tx, workflow, undo, by).await?)).await?;
         }
         Ok(Outcome::Done(serde_json::json!({ "undone": undone.len() })))
     }

@@ -46,8 +46,8 @@ impl Run {
     /// Does something outside the database, without a transaction, and then keeps its result.
     ///
     /// When the worker dies between the two it is done again; `work` is given a key that is the same each time, for the
-    /// other side to know the repetition by. It is the same, too, when the workflow's dead letter is run again and goes on with this
-    /// step; with other arguments, or from another step, it is another.
+    /// other side to know the repetition by. It is the same, too, when the workflow's dead letter is run again and goes on, with this step
+    /// or with one before it; with other arguments, or after the workflow was undone or restarted, it is another.
     ///
     /// # Errors
     /// As [`Run::step`].
@@ -60,7 +60,7 @@ impl Run {
             Met::New(position) => position,
         };
         let begun = Instant::now();
-        let first = step::first_asked(&mut *self.pool.acquire().await?, self.job_id, position).await?;
+        let first = step::first_asked(&mut *self.pool.acquire().await?, self.job_id, position, name).await?;
         let value = work(format!("{first}-{position}")).await?;
         self.heard.answered();
         let tx = self.begin().await?;

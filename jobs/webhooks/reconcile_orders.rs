@@ -47,16 +47,17 @@ impl Job for ReconcileOrders {
             return Ok(Outcome::Done(json!({ "skipped": "SHOPIFY_ADMIN_TOKEN is not set" })));
         };
         let (since, until) = span(run).await?;
-        let (mut looked_at, mut missed, mut after) = (0, store_parts(run, since, until).await?, None);
-        let mut untold = missed;
+        let (mut looked_at, mut missed, mut after) = (0, 0, None);
         for _ in 0..PAGES {
             let page = shopify.changed_orders(since, until, after.as_deref(), run).await?;
             looked_at += page.orders.len();
             let documents = fetch(shopify, &page, run).await?;
             let mut tx = run.begin().await?;
-            missed += store(&mut tx, shop, &documents).await?;
+            // Beside the alert of the first page: a try that fails later finds them known.
+            let untold = if after.is_none() { store_parts(&mut tx, since, until).await? } else { 0 };
+            missed += untold + store(&mut tx, shop, &documents).await?;
             let reached = page.orders.last().map(|order| order.at).filter(|_| page.next.is_some()).unwrap_or(until);
-            settle(&mut tx, reached, std::mem::take(&mut untold) + documents.len()).await?;
+            settle(&mut tx, reached, untold + documents.len()).await?;
             if page.next.is_none() {
                 return run.complete_in(tx, json!({ "looked_at": looked_at, "missed": missed })).await;
             }
@@ -79,12 +80,10 @@ async fn span(run: &Run) -> JobResult<(DateTime<Utc>, DateTime<Utc>)> {
     Ok(span)
 }
 
-/// Lays refunds and fulfilments into the inbox of which only their order's documents tell.
-async fn store_parts(run: &Run, since: DateTime<Utc>, until: DateTime<Utc>) -> JobResult<usize> {
-    let mut tx = run.begin().await?;
-    let made: i32 = sqlx::query_scalar("select raw_ops.store_untold_parts($1, $2)").bind(since).bind(until).fetch_one(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(usize::try_from(made).unwrap_or_default())
+/// Lays refunds and fulfilments into the inbox of which only their order's documents tell. Returns of how many orders.
+async fn store_parts(tx: &mut Tx, since: DateTime<Utc>, until: DateTime<Utc>) -> JobResult<usize> {
+    let orders: i32 = sqlx::query_scalar("select raw_ops.store_untold_parts($1, $2)").bind(since).bind(until).fetch_one(&mut **tx).await?;
+    Ok(usize::try_from(orders).unwrap_or_default())
 }
 
 /// The whole of each order of a page that is not here as new.

@@ -11,7 +11,11 @@ use serde_json::json;
 use super::hand::count;
 use super::jobs::{Running, until_state};
 use super::workflows::{LIMIT, output, start, with_traces};
-use crate::support::{Database, flows::Act, wait};
+use crate::support::{
+    Database,
+    flows::{Act, Flow},
+    wait,
+};
 
 fn wait_for(name: &str, key: &str) -> Act {
     Act::Wait(name.into(), key.into(), None)
@@ -203,5 +207,22 @@ async fn an_open_transaction_of_an_emitter_stops_nobody_who_cancels_and_no_keepe
     keeper.commit().await.expect("committed");
     open.rollback().await.expect("rolled back");
     until_state(db.pool(), id, "cancelled").await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_child_that_an_open_transaction_holds_keeps_its_siblings_from_no_end() {
+    let db = with_traces().await;
+    let child = |key: &str| Flow { acts: vec![wait_for("go", key)] };
+    let id = start(&db, vec![Act::Children(vec![child("held"), child("free"), child("free")])]).await;
+    let worker = Running::start(db.pool(), 4);
+    wait::until("all wait", LIMIT, || async { count(db.pool(), "select count(*) from engine.parked").await == 4 }).await;
+    let mut open = db.pool().begin().await.expect("a transaction");
+    emit_in(&mut open, "go", "held", &1, None).await.expect("emitted");
+    cancel_request::cancel(db.pool(), id, "ann", None).await.expect("asked");
+    let stopped = "select count(*) from engine.job_state where parent_id is not null and state = 'cancelled'";
+    wait::until("the others have stopped", LIMIT, || async { count(db.pool(), stopped).await == 2 }).await;
+    open.rollback().await.expect("rolled back");
+    wait::until("all have stopped", LIMIT, || async { count(db.pool(), stopped).await == 3 }).await;
     worker.stop().await;
 }

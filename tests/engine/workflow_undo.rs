@@ -135,7 +135,16 @@ async fn a_letter_of_what_is_undone_asks_outside_under_a_new_key() {
     until_state(db.pool(), id, "dead").await;
     until_undone(&db, id).await;
     sqlx::query("alter table engine.step drop constraint trap").execute(db.pool()).await.expect("mended");
+    worker.stop().await;
     let fresh = again(&db, id).await;
+    let resolution: String = sqlx::query_scalar("select resolution from engine.dead_letter_queue where topic = 'test.flow'")
+        .fetch_one(db.pool())
+        .await
+        .expect("a letter");
+    assert_eq!(resolution, "requeued from the start");
+    // As before 0246, which letters of then still say.
+    sqlx::query("update engine.dead_letter_queue set resolution = 'requeued'").execute(db.pool()).await.expect("a letter of before");
+    let worker = Running::start(db.pool(), 2);
     output(&db, fresh).await;
     worker.stop().await;
     let keys: Vec<String> = sqlx::query_scalar("select distinct name from test_trace where name like '%-2' order by 1")
@@ -143,9 +152,4 @@ async fn a_letter_of_what_is_undone_asks_outside_under_a_new_key() {
         .await
         .expect("the trace can be read");
     assert_eq!(keys.len(), 2, "{keys:?}");
-    let resolution: String = sqlx::query_scalar("select resolution from engine.dead_letter_queue where topic = 'test.flow'")
-        .fetch_one(db.pool())
-        .await
-        .expect("a letter");
-    assert_eq!(resolution, "requeued from the start");
 }

@@ -127,13 +127,13 @@ async fn a_refund_and_a_fulfilment_of_which_only_their_order_tells_are_found_onc
     told["updated_at"] = json!(ago(50).to_rfc3339_opts(SecondsFormat::Secs, true));
     process(db.pool(), &told).await.expect("the order is sound");
     assert_eq!(reconcile(&db, shop.kinds()).await["missed"], 0, "their webhooks may be on their way");
-    execute(db.pool(), "update raw_ops.webhook_inbox set received_at = now() - interval '11 minutes'").await;
+    execute(db.pool(), "update raw_ops.webhook_inbox set processed_at = now() - interval '11 minutes'").await;
     execute(
         db.pool(),
         "update raw_ops.system_config set value = (now() - interval '1 hour')::text where key = 'shopify.orders_reconciled_until'",
     )
     .await;
-    assert_eq!(reconcile(&db, shop.kinds()).await["missed"], 2);
+    assert_eq!(reconcile(&db, shop.kinds()).await["missed"], 1);
     let written = "select r.shopify_refund_id, r.amount_gbp::text, i.fulfilled_qty from raw_ops.orders o
         join raw_ops.refunds r on r.order_id = o.id join raw_ops.order_items i on i.order_id = o.id and i.fulfilled_qty > 0";
     assert_eq!(rows(db.pool(), written).await, json!([["5", "5.00", 4]]));

@@ -49,11 +49,14 @@ pub(super) async fn commit(connection: &mut PgConnection, rows: &[Row<'_>]) -> R
     Ok(rows.iter().map(|row| outcome(row, &replay_of)).collect())
 }
 
-/// Whether the database refused a row, and not its service: each alone may do.
+/// Whether the database refused a row, and not its service.
 pub(super) fn is_refusal(error: &StoreError) -> bool {
-    let StoreError::Database(refusal) = error else { return false };
-    // A full queue is one topic's.
-    is_of_body(error) || sqlstate::is_deadlock(refusal) || sqlstate::is_queue_full(refusal)
+    is_of_body(error) || matches!(error, StoreError::Database(error) if sqlstate::is_deadlock(error))
+}
+
+/// Whether the queue of one topic is full.
+pub(super) fn is_of_topic(error: &StoreError) -> bool {
+    matches!(error, StoreError::Database(error) if sqlstate::is_queue_full(error))
 }
 
 /// Whether it refused what a row says.

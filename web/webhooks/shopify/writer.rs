@@ -1,6 +1,6 @@
 //! The tasks that write deliveries: what waits together is committed together.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,11 +71,30 @@ impl Writer {
         }
     }
 
-    /// Stores a batch in one commit. When the database refuses the batch for
-    /// the sake of one, each is stored alone: one bad row stops no other.
+    /// Stores a batch in one commit. When a queue is full, each topic has a commit of its own: a full one stops no other.
     async fn store(&self, deliveries: &[Delivery]) -> Vec<Result<Stored, StoreError>> {
         let rows: Vec<Row> = deliveries.iter().map(Row::of).collect();
         match self.commit(&rows).await {
+            Err(error) if batch::is_of_topic(&error) => (),
+            stored => return self.unless_refused(rows, stored).await,
+        }
+        let mut topics: BTreeMap<&str, (Vec<usize>, Vec<Row>)> = BTreeMap::new();
+        for (place, row) in rows.into_iter().enumerate() {
+            let (places, of_topic) = topics.entry(deliveries[place].topic.as_str()).or_default();
+            places.push(place);
+            of_topic.push(row);
+        }
+        let mut results = BTreeMap::new();
+        for (places, rows) in topics.into_values() {
+            let stored = self.commit(&rows).await;
+            results.extend(places.into_iter().zip(self.unless_refused(rows, stored).await));
+        }
+        results.into_values().collect()
+    }
+
+    /// What came of a commit. When the database refused the batch for the sake of one, each is stored alone: one bad row stops no other.
+    async fn unless_refused(&self, rows: Vec<Row<'_>>, stored: Result<Vec<Stored>, StoreError>) -> Vec<Result<Stored, StoreError>> {
+        match stored {
             Ok(stored) => stored.into_iter().map(Ok).collect(),
             Err(error) if batch::is_refusal(&error) => {
                 tracing::warn!(%error, rows = rows.len(), "a batch of webhooks was refused, each is stored alone");
