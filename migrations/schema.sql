@@ -5390,10 +5390,11 @@ begin
     back as (
         delete from engine.ready where ctid = any (array(select i.place from idle i)) returning job_id, lane_id, attempt
     ),
-    -- Its own id is a position that nobody else can have, and before all that came later.
+    -- Its own id is a position that nobody else can have, and before all that came later; so far below zero, before all there is.
     waits as (
         insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
-        select b.job_id, b.job_id, b.lane_id, b.attempt, h.limit_key from back b join held h on h.job_id = b.job_id
+        select case when b.attempt > 1 then b.job_id - (2::bigint ^ 62)::bigint else b.job_id end, b.job_id, b.lane_id, b.attempt, h.limit_key
+        from back b join held h on h.job_id = b.job_id
     )
     delete from engine.slot where job_id in (select b.job_id from back b);
     get diagnostics moved = row_count;
