@@ -4370,9 +4370,10 @@ declare
     known bigint[] := jobs;
     moved integer;
 begin
-    -- The slots of those that stand in line, which are at their own ids there, are nobody's meanwhile.
+    -- The slots of those that went back into their line are nobody's meanwhile. Programs of before put them at their own ids.
     update engine.slot s set job_id = -s.job_id
-    where s.job_id = any (give_back.jobs) and exists (select from engine.waiting w where w.position = s.job_id);
+    where s.job_id = any (give_back.jobs) and exists (
+        select from engine.waiting w where w.position in (s.job_id, engine.head_of_line(s.job_id)));
     if found then
         jobs := jobs || array(select -u.id from unnest(jobs) u (id));
     end if;
@@ -4403,7 +4404,9 @@ begin
         select not engine.keys_are_alike((select max(n) from freed)) as some_are
     ),
     usable as materialized (
-        select f.limit_key, count(*) as places, case when bool_and(f.floor > 0) then max(f.floor) else 0 end as floor
+        select f.limit_key, count(*) as places,
+            -- None is below the head of the line.
+            case when bool_and(f.floor > 0) then max(f.floor) else -9223372036854775807 end as floor
         from freed f
         left join lateral (select * from engine.limit_of_key(f.limit_key) where (select some_are from special)) l on true
         where l.cap is null or (l.rate is null and f.n <= l.cap)
@@ -4459,6 +4462,11 @@ begin
 end
 $$;
 comment on function engine.give_back(bigint[],bigint[]) is 'Hands the slots of these jobs to the next of their keys. Floors: above which position of its line each key is looked at first; 0 for none.';
+
+create function engine.head_of_line(job_id bigint) returns bigint
+language sql immutable parallel safe
+as $$ select $1 - 4611686018427387904 $$;
+comment on function engine.head_of_line(bigint) is 'Where a job that had begun stands in the line of its key: before all that have not, and among its like in the order of their ids.';
 
 create function engine.hold_breaker(system text, held text, asked_by text, reason text DEFAULT NULL::text) returns boolean
 language plpgsql security definer
@@ -5390,10 +5398,10 @@ begin
     back as (
         delete from engine.ready where ctid = any (array(select i.place from idle i)) returning job_id, lane_id, attempt
     ),
-    -- Its own id is a position that nobody else can have, and before all that came later; so far below zero, before all there is.
+    -- Its own id is a position that nobody else can have, and before all that came later.
     waits as (
         insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
-        select case when b.attempt > 1 then b.job_id - (2::bigint ^ 62)::bigint else b.job_id end, b.job_id, b.lane_id, b.attempt, h.limit_key
+        select case when b.attempt > 1 then engine.head_of_line(b.job_id) else b.job_id end, b.job_id, b.lane_id, b.attempt, h.limit_key
         from back b join held h on h.job_id = b.job_id
     )
     delete from engine.slot where job_id in (select b.job_id from back b);
@@ -5464,7 +5472,7 @@ begin
         if gone.limit_key is not null and exists (select from engine.slot s where s.job_id = gone.job_id)
             and (select l.cap = 0 from engine.limit_of_key(gone.limit_key) l) then
             insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
-            values (gone.job_id, gone.job_id, gone.lane_id, gone.attempt, gone.limit_key);
+            values (engine.head_of_line(gone.job_id), gone.job_id, gone.lane_id, gone.attempt, gone.limit_key);
             held := held || gone.job_id;
         else
             perform engine.put_in_place(gone.job_id, gone.lane_id, gone.attempt, null, gone.limit_key);
@@ -11106,6 +11114,7 @@ grant execute on function engine.forget_ended(integer) to rawops_runtime;
 grant execute on function engine.forget_letters(integer) to rawops_runtime;
 grant execute on function engine.give_back(bigint[]) to rawops_runtime;
 grant execute on function engine.give_back(bigint[],bigint[]) to rawops_runtime;
+grant execute on function engine.head_of_line(bigint) to rawops_runtime;
 grant execute on function engine.hold_breaker(text,text,text,text) to rawops_operator;
 grant execute on function engine.hold_unique_key(text,text,bigint,boolean,boolean,interval,interval,interval) to rawops_runtime;
 grant execute on function engine.is_running(bigint) to rawops_runtime;

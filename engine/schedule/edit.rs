@@ -193,8 +193,7 @@ fn between_seconds(moment: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 async fn begin(pool: &PgPool, schedule: &Schedule) -> Result<(Transaction<'static, Postgres>, Row), sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    schedule::wait_briefly(&mut tx).await?;
+    let mut tx = schedule::begin(pool).await?;
     schedule::ensure(&mut tx, schedule.name, &line(schedule)).await?;
     let row = schedule::lock(&mut tx, schedule.name).await?;
     Ok((tx, row.ok_or(sqlx::Error::RowNotFound)?))

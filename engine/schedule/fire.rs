@@ -68,8 +68,7 @@ pub(super) struct Hand<'a> {
 impl Hand<'_> {
     /// A transaction in which this leader leads and the schedule is as it was read.
     async fn begin(&self) -> Result<Option<(Transaction<'static, Postgres>, Row)>, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
-        schedule::wait_briefly(&mut tx).await?;
+        let mut tx = schedule::begin(self.pool).await?;
         if !leader::still_leads(&mut tx, self.lead).await? {
             return Ok(None);
         }

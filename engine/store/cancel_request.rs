@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 
-use super::{StoreError, sql};
+use super::{StoreError, brief, sql};
 use crate::{JobId, failpoint::around, sqlstate};
+
+/// For its place, which somebody may hold.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What came of asking a job to stop.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -48,8 +51,7 @@ pub async fn cancel(pool: &PgPool, id: JobId, by: &str, reason: Option<&str>) ->
 
 /// Takes it out of its place and ends it; returns where it stands.
 async fn remove(pool: &PgPool, id: JobId, words: &str) -> Result<Option<String>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    sqlx::query(sql!("cancel_request/lock_timeout")).execute(&mut *tx).await?;
+    let mut tx = brief::begin(pool, PATIENCE).await?;
     let removing = sqlx::query_scalar(sql!("cancel_request/remove")).bind(id).bind(words).fetch_one(&mut *tx);
     let standing = around("cancel_request/remove", removing).await?;
     tx.commit().await?;

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod breaker;
+pub mod brief;
 pub mod cancel_request;
 pub mod child;
 pub mod claim;

@@ -1,9 +1,11 @@
 //! Schedules: what operators changed of them, and how far each has been dealt with.
 
-use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use std::time::Duration;
 
-use super::{sql, storable};
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+use super::{brief, sql, storable};
 
 /// A schedule as the database has it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -79,12 +81,13 @@ pub async fn load(pool: &PgPool, names: &[&str]) -> Result<Vec<Row>, sqlx::Error
     sqlx::query_as(sql!("schedule/load")).bind(names).fetch_all(pool).await
 }
 
-/// Lets this transaction wait for locks for a moment only.
+/// Begins a transaction of a schedule. It waits for locks for a moment only: what somebody holds, such as a unique key, all other
+/// schedules would wait for with it.
 ///
 /// # Errors
 /// The database's.
-pub async fn wait_briefly(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("schedule/lock_timeout")).execute(connection).await.map(drop)
+pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    brief::begin(pool, Duration::from_millis(200)).await
 }
 
 /// Locks a schedule until the transaction ends; `None` when it is not known.

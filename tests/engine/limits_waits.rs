@@ -81,6 +81,11 @@ async fn a_workflow_that_sleeps_or_waits_is_overtaken_only_where_the_order_does_
 async fn one_that_wakes_while_its_key_is_held_goes_first_when_it_is_let_go() {
     let db = with_traces().await;
     limit(db.pool(), "one", 1, true).await;
+    // One of an older id is committed later; the lane is there already.
+    let nothing = start(&db, Vec::new()).await;
+    let mut late = db.pool().begin().await.expect("a transaction");
+    let older = of(&Flow { acts: vec![step("older")] }).limit_key("one");
+    let older = engine::enqueue_in(&mut late, &older).await.expect("enqueued").id;
     let first = start(&db, vec![step("a"), Act::Wait("go".into(), String::new(), None), step("b")]).await;
     let second = start(&db, vec![step("c")]).await;
     let worker = Running::start(db.pool(), 2);
@@ -89,10 +94,11 @@ async fn one_that_wakes_while_its_key_is_held_goes_first_when_it_is_let_go() {
     emit(&db).await;
     assert_eq!(state_of(db.pool(), first).await, "waiting");
     assert_eq!(count(db.pool(), "select count(*) from engine.slot").await, 0);
+    late.commit().await.expect("committed");
     pause::resume(db.pool(), pause::Scope::Key, "one", "ann").await.expect("let go");
-    until_ended(&db, &[first, second]).await;
+    until_ended(&db, &[nothing, first, older, second]).await;
     worker.stop().await;
-    assert_eq!(written(&db).await, ["a", "b", "c"]);
+    assert_eq!(written(&db).await, ["a", "b", "older", "c"]);
 }
 
 #[tokio::test]

@@ -95,33 +95,45 @@ async fn a_maintenance_window_begins_and_ends_by_itself() {
 
 #[tokio::test]
 async fn what_had_begun_before_its_key_was_held_goes_on_before_an_older_job_that_came_late() {
-    let db = Database::new().await;
-    cap(db.pool(), "one", 1, true).await;
-    let mut hand = Hand::new(db.pool()).await;
-    // The lane is there already: who makes it holds up all that enqueue into it.
-    plain(db.pool()).await;
-    let first = hand.take(1).await;
-    hand.complete(&[ended(&first[0], done())]).await;
-    let mut late = db.pool().begin().await.expect("a transaction");
-    let older = engine::enqueue_in(&mut late, &of(&NoOp { n: 1 }).limit_key("one")).await.expect("enqueued").id;
-    let begun = enqueue(db.pool(), "one", 1).await[0];
-    hand.admit("one").await;
-    let running = hand.take(1).await;
-    hand.settle(&[ended(&running[0], Verdict::Snoozed(0))]).await;
-    due_now(db.pool()).await;
-    promote(&mut hand.connection).await;
-    assert_eq!(state_of(db.pool(), begun).await, "ready");
-    hold(db.pool(), Scope::Key, "one").await;
-    assert_eq!(state_of(db.pool(), begun).await, "waiting");
-    late.commit().await.expect("committed");
-    pause::resume(db.pool(), Scope::Key, "one", "ann").await.expect("resumed");
-    assert_eq!(hand.admit("one").await, 1);
-    for next in [begun, older] {
-        let taken = hand.take(10).await;
-        assert_eq!(taken.iter().map(|job| job.job_id).collect::<Vec<_>>(), [next]);
-        hand.complete(&[ended(&taken[0], done())]).await;
+    for way in ["came back before", "came due meanwhile", "was lost meanwhile"] {
+        let db = Database::new().await;
+        cap(db.pool(), "one", 1, true).await;
+        let mut hand = Hand::new(db.pool()).await;
+        // The lane is there already: who makes it holds up all that enqueue into it.
+        plain(db.pool()).await;
+        let first = hand.take(1).await;
+        hand.complete(&[ended(&first[0], done())]).await;
+        let mut late = db.pool().begin().await.expect("a transaction");
+        let older = engine::enqueue_in(&mut late, &of(&NoOp { n: 1 }).limit_key("one")).await.expect("enqueued").id;
+        let begun = enqueue(db.pool(), "one", 1).await[0];
+        hand.admit("one").await;
+        let running = hand.take(1).await;
+        if way != "was lost meanwhile" {
+            hand.settle(&[ended(&running[0], Verdict::Snoozed(0))]).await;
+            due_now(db.pool()).await;
+        }
+        if way == "came back before" {
+            promote(&mut hand.connection).await;
+            assert_eq!(state_of(db.pool(), begun).await, "ready");
+        }
+        hold(db.pool(), Scope::Key, "one").await;
+        match way {
+            "came due meanwhile" => promote(&mut hand.connection).await,
+            "was lost meanwhile" => hand.be_rescued().await,
+            _ => (),
+        }
+        assert_eq!(state_of(db.pool(), begun).await, "waiting", "{way}");
+        late.commit().await.expect("committed");
+        pause::resume(db.pool(), Scope::Key, "one", "ann").await.expect("resumed");
+        let mut hand = Hand::new(db.pool()).await;
+        assert_eq!(hand.admit("one").await, 1);
+        for next in [begun, older] {
+            let taken = hand.take(10).await;
+            assert_eq!(taken.iter().map(|job| job.job_id).collect::<Vec<_>>(), [next], "{way}");
+            hand.complete(&[ended(&taken[0], done())]).await;
+        }
+        ledger::check(db.pool()).await;
     }
-    ledger::check(db.pool()).await;
 }
 
 #[tokio::test]

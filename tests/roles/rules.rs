@@ -126,7 +126,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.await_standby", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions(
         "engine.enqueue engine.enqueue_each engine.give_back engine.slots_held engine.take_back_held engine.key_holds_back \
-         engine.put_in_place engine.position_of_return engine.lane_of engine.wake engine.extend_partitions",
+         engine.put_in_place engine.position_of_return engine.head_of_line engine.lane_of engine.wake engine.extend_partitions",
         &["rawops_runtime"],
     ),
     Functions(

@@ -18,6 +18,8 @@ mod openapi;
 pub(crate) mod problem;
 pub mod tokens;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
@@ -97,8 +99,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
     })
 }
 
-/// A transaction that waits for locks for a moment only: webhooks need the connections too, and who enqueues or emits in a long
-/// transaction of his own holds what others ask for.
+/// A transaction that waits for locks for a moment only: webhooks need the connections too.
 async fn begin(state: &AppState) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
-    state.pool.begin_with("begin; set local lock_timeout = '2s'").await
+    engine::store::brief::begin(&state.pool, Duration::from_secs(2)).await
 }

@@ -137,7 +137,7 @@ woken as materialized (
 -- What would go on of a run, or of a key that is held, waits at the head.
 back_in_line as (
     insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
-    select job_id, job_id, lane_id, attempt + 1, limit_key from slotless where goes_on
+    select engine.head_of_line(job_id), job_id, lane_id, attempt + 1, limit_key from slotless where goes_on
     returning 1
 ),
 later as (

@@ -62,7 +62,7 @@ back as (
 -- What was lost of a run, or of a key that is held, waits at the head.
 back_in_line as (
     insert into engine.waiting (position, job_id, lane_id, attempt, limit_key)
-    select job_id, job_id, lane_id, attempt + 1, limit_key from slotless where outcome = 'lost'
+    select engine.head_of_line(job_id), job_id, lane_id, attempt + 1, limit_key from slotless where outcome = 'lost'
     returning 1
 ),
 suspects as (

@@ -41,7 +41,7 @@ followed as (
 going as materialized (
     select d.lane_id, d.attempt, d.job_id,
         -- One that kept its slot needs no other; of a key that is held it goes before those that wait.
-        case when k.holds and k.paused then d.job_id else nextval('engine.position') end as position,
+        case when k.holds and k.paused then engine.head_of_line(d.job_id) else nextval('engine.position') end as position,
         case when not k.holds or k.paused then k.limit_key end as limit_key
     from (select * from due order by run_at, job_id) d
     left join lateral (
@@ -68,7 +68,7 @@ queued as (
 slotless as materialized (
     select job_id from stopped where keyed is distinct from false
     union all
-    select job_id from going where limit_key is not null and position = job_id
+    select job_id from going where limit_key is not null and position = engine.head_of_line(job_id)
 ),
 given_back as materialized (
     select engine.give_back(array(select job_id from slotless)) where exists (select from slotless)
