@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     Category, Failure, JobId, JobResult, Kinds, Outcome, Run,
-    run::{Heard, Stop},
+    run::{self, Heard, Stop},
     trace::TraceParent,
     tx::Undecided,
     worker::panic_trace,
@@ -130,7 +130,7 @@ fn run_of(&Order { worker_id, job_id, attempt, trace, .. }: &Order, kinds: &Kind
         attempt,
         trace,
         started: Instant::now(),
-        settled: Arc::default(),
+        fate: run::Fate::default(),
         isolated: true,
         shared: kinds.shared.clone(),
         stop: Stop::default(),

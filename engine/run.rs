@@ -30,7 +30,7 @@ pub struct Run {
     pub(crate) attempt: i32,
     pub(crate) trace: Option<TraceParent>,
     pub(crate) started: std::time::Instant,
-    pub(crate) settled: Arc<AtomicBool>,
+    pub(crate) fate: Fate,
     /// In a process of its own, without a database.
     pub(crate) isolated: bool,
     pub(crate) shared: Shared,
@@ -38,6 +38,40 @@ pub struct Run {
     pub(crate) course: Course,
     pub(crate) heard: Heard,
     pub(crate) undecided: Undecided,
+}
+
+/// What the transactions of an attempt were told of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fate(Arc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    settled: AtomicBool,
+    refused: AtomicBool,
+}
+
+impl Fate {
+    /// One of them recorded its end.
+    fn settle(&self) {
+        self.0.settled.store(true, Ordering::Release);
+    }
+
+    /// One was refused: the attempt is somebody else's.
+    fn refuse(&self) -> Failure {
+        self.0.refused.store(true, Ordering::Release);
+        Failure::lease_lost()
+    }
+
+    /// Whether its end is recorded.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.0.settled.load(Ordering::Acquire)
+    }
+
+    /// Whether it is somebody else's, so that nothing counts that the handler makes of it. The server that said so may since have been
+    /// replaced by a standby that never had the verdict, where it still is this worker's and has to be given back.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.0.refused.load(Ordering::Acquire)
+    }
 }
 
 /// What a handler said of the outside system that it called.
@@ -161,7 +195,8 @@ impl Run {
         self.heard.say(Said::NoCall);
     }
 
-    /// Begins a transaction, fenced: it fails when this attempt was rescued, cancelled or has ended.
+    /// Begins a transaction, fenced: it fails when this attempt was rescued, cancelled or has ended. It has ended then, whatever the
+    /// handler returns.
     ///
     /// # Errors
     /// A failure of category `conflict` when the attempt is no longer this worker's; of category `bug` in an isolated job.
@@ -172,7 +207,7 @@ impl Run {
         let mut tx = self.pool.begin().await?;
         let trace = self.trace_parent().map(|trace| trace.to_string());
         if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt, trace.as_deref()).await? {
-            return Err(Failure::lease_lost());
+            return Err(self.fate.refuse());
         }
         Ok(Tx::proven(tx, self.undecided.clone()))
     }
@@ -218,10 +253,10 @@ impl Run {
         let late =
             store::attempt::complete_one(&mut tx, self.worker_id, self.claim_id, (self.job_id, self.attempt), run_us, &output).await?;
         if late && !crate::planted::planted!("a late completion commits its effects") {
-            return Err(Failure::lease_lost());
+            return Err(self.fate.refuse());
         }
         tx.decide("run/complete commit").await?;
-        self.settled.store(true, Ordering::Release);
+        self.fate.settle();
         Ok(Outcome::Done(output))
     }
 }

@@ -366,6 +366,18 @@ create table engine.log_line (
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 comment on table engine.log_line is 'The last lines that each job logged.';
 
+create table engine.lookout (
+    lease_ms bigint not null,
+    since timestamp with time zone not null,
+    seen_at timestamp with time zone not null,
+    server_started timestamp with time zone not null,
+    constraint lookout_pkey primary key (lease_ms),
+    constraint lookout_lease_ms_check check (lease_ms > 0)
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
+comment on table engine.lookout is 'Since when workers whose lease lasts so many milliseconds have looked at the leases of all, with no break longer than half of theirs.';
+comment on column engine.lookout.seen_at is 'When one of them looked last.';
+comment on column engine.lookout.server_started is 'When the server had started that answered: its absence is a break, however short.';
+
 create table engine.measured (
     one boolean default true not null,
     measured_at timestamp with time zone,
@@ -5495,6 +5507,15 @@ begin
     end if;
 end
 $$;
+
+create function engine.watched_since(lease_ms bigint) returns timestamp with time zone
+language sql stable
+as $$
+    select l.since from engine.lookout l
+    where l.lease_ms = watched_since.lease_ms and l.server_started = pg_postmaster_start_time()
+      and abs(extract(epoch from engine.now() - l.seen_at)) * 2000 <= l.lease_ms
+$$;
+comment on function engine.watched_since(bigint) is 'Since when leases are watched without a break by workers with leases of so many milliseconds; null where none has looked for half of that. A step of the clock is a break.';
 
 create function raw_ops.address_of(customer raw_ops.customers) returns jsonb
 language sql immutable
@@ -10792,6 +10813,8 @@ grant select, insert, update on engine.limit_setting to rawops_runtime;
 grant select, insert, update, delete on engine.limit_setting to rawops_operator;
 grant select on engine.log_line to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.log_line to rawops_runtime;
+grant select on engine.lookout to rawops_operator, rawops_reader;
+grant select, insert, update on engine.lookout to rawops_runtime;
 grant select on engine.measured to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.notice to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.notice to rawops_runtime;
@@ -11148,6 +11171,7 @@ grant execute on function engine.take_notices(integer) to rawops_runtime;
 grant execute on function engine.trace_parent(text) to rawops_runtime;
 grant execute on function engine.unpark(bigint[]) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
+grant execute on function engine.watched_since(bigint) to rawops_runtime;
 grant execute on function raw_ops.address_of(raw_ops.customers) to rawops_runtime;
 grant execute on function raw_ops.address_state(raw_ops.address_changes,text) to rawops_runtime;
 grant execute on function raw_ops.addresses_before(uuid,text) to rawops_runtime;

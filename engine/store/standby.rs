@@ -1,6 +1,6 @@
 //! What a synchronous standby has.
 
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use super::sql;
 
@@ -8,6 +8,6 @@ use super::sql;
 ///
 /// # Errors
 /// The database's.
-pub async fn await_all(pool: &PgPool) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("standby/await")).execute(pool).await.map(drop)
+pub async fn await_all(executor: impl PgExecutor<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("standby/await")).execute(executor).await.map(drop)
 }

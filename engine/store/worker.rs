@@ -22,33 +22,33 @@ pub async fn renew(connection: &mut PgConnection, worker_id: i64, lease_ms: i64)
     around("worker/renew", sqlx::query_scalar(sql!("worker/renew")).bind(worker_id).bind(lease_ms).fetch_optional(connection)).await
 }
 
-/// One worker's lease as a sweeper sees it.
+/// A lease that ran out while somebody watched it all the time.
 #[derive(Debug, Clone, Copy, sqlx::FromRow)]
-pub struct Lease {
+pub struct RunOut {
     /// The worker.
     pub id: i64,
-    /// Until when, by the database's clock.
+    /// Until when it lasted, by the database's clock.
     pub lease_until: DateTime<Utc>,
-    /// Whether that has passed.
-    pub overdue: bool,
-    /// How long its leases last.
-    pub lease_ms: i64,
+    /// Since when leases are watched without a break.
+    pub watched_since: DateTime<Utc>,
 }
 
-/// The leases of all workers not declared dead.
+/// Looks at the leases of all others for a worker whose own lasts `lease_ms`; returns those that prove a death.
 ///
 /// # Errors
 /// The database's.
-pub async fn leases(connection: &mut PgConnection) -> Result<Vec<Lease>, sqlx::Error> {
-    sqlx::query_as(sql!("worker/leases")).fetch_all(connection).await
+pub async fn look_out(connection: &mut PgConnection, worker_id: i64, lease_ms: i64) -> Result<Vec<RunOut>, sqlx::Error> {
+    sqlx::query_as(sql!("worker/look_out")).bind(worker_id).bind(lease_ms).fetch_all(connection).await
 }
 
-/// Declares a worker dead, if its lease is still the one that was watched; true when this call did it.
+/// Declares a worker dead, if its lease is still the one that was watched, and workers whose own lasts `lease_ms` have watched since;
+/// true when this call did it.
 ///
 /// # Errors
 /// The database's.
-pub async fn declare_dead(connection: &mut PgConnection, lease: Lease) -> Result<bool, sqlx::Error> {
-    let declaring = sqlx::query_scalar(sql!("worker/declare_dead")).bind(lease.id).bind(lease.lease_until).fetch_optional(connection);
+pub async fn declare_dead(connection: &mut PgConnection, lease: RunOut, lease_ms: i64) -> Result<bool, sqlx::Error> {
+    let declaring = sqlx::query_scalar(sql!("worker/declare_dead")).bind(lease.id).bind(lease.lease_until).bind(lease_ms);
+    let declaring = declaring.bind(lease.watched_since).fetch_optional(connection);
     let declared: Option<i64> = around("worker/declare_dead", declaring).await?;
     Ok(declared.is_some())
 }

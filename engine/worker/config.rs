@@ -15,8 +15,8 @@ pub struct WorkerConfig {
     pub concurrency: usize,
     /// The most jobs one claim takes.
     pub batch: usize,
-    /// How long the lease lasts. It is renewed four times in that time; a rescue waits until it was seen
-    /// unchanged for at least as long.
+    /// How long the lease lasts. It is renewed four times in that time; a rescue waits until it has run out
+    /// while workers looked at it without a break for at least as long.
     pub lease: Duration,
     /// The longest an idle worker sleeps while it can be notified.
     pub poll_interval: Duration,

@@ -87,7 +87,7 @@ async fn attempt(
     if let Some(kept) = charge(session, job).await {
         return Some(kept);
     }
-    let settled = Arc::new(AtomicBool::new(false));
+    let fate = run::Fate::default();
     let asked = run::Stop::default();
     let course = Course::default();
     let trace = span.place();
@@ -99,7 +99,7 @@ async fn attempt(
         attempt: job.attempt,
         trace,
         started,
-        settled: settled.clone(),
+        fate: fate.clone(),
         isolated: false,
         shared: session.program.kinds.shared.clone(),
         stop: asked.clone(),
@@ -131,7 +131,11 @@ async fn attempt(
                     session.replan.ask(&session.pool);
                 }
             }
-            return Some(if settled.load(Ordering::Acquire) { Verdict::Settled } else { verdict_of_task(end, &course) });
+            return Some(match () {
+                () if fate.is_settled() => Verdict::Settled,
+                () if fate.is_refused() => Verdict::Released,
+                () => verdict_of_task(end, &course),
+            });
         }
         why = stop_reason(&mut stopped) => why,
         () = tokio::time::sleep(kind.timeout) => Stop::Timeout,
@@ -140,7 +144,7 @@ async fn attempt(
     if asked.heard.load(Ordering::Acquire)
         && let Ok(end) = tokio::time::timeout(LAST_WORDS, &mut handler).await
     {
-        return if settled.load(Ordering::Acquire) { Some(Verdict::Settled) } else { last_word(end, stop, kind.timeout) };
+        return if fate.is_settled() { Some(Verdict::Settled) } else { last_word(end, stop, kind.timeout) };
     }
     handler.abort();
     if tokio::time::timeout(YIELD, &mut handler).await.is_err() {
@@ -151,7 +155,7 @@ async fn attempt(
         }
         let _ = handler.await;
     }
-    if settled.load(Ordering::Acquire) {
+    if fate.is_settled() {
         return Some(Verdict::Settled);
     }
     verdict_of_stop(stop, kind.timeout)

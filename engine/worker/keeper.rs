@@ -2,7 +2,6 @@
 //! beside each other.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -12,11 +11,7 @@ use rand::RngExt;
 use sqlx::PgConnection;
 
 use super::{complaint, patience, session::Session, waking::Waking};
-use crate::{
-    planted::planted,
-    sqlstate,
-    store::{self, worker::Lease},
-};
+use crate::{planted::planted, sqlstate, store};
 
 const TICK: Duration = Duration::from_millis(50);
 const PROMOTE_BATCH: i64 = 2000;
@@ -31,7 +26,6 @@ const PROMOTE_MARGIN: TimeDelta = TimeDelta::seconds(5);
 
 struct Keeper {
     session: Arc<Session>,
-    watched: Watched,
     promoted_to: Option<DateTime<Utc>>,
     promote_everywhere: Every,
     sweep: Every,
@@ -61,38 +55,11 @@ impl Every {
     }
 }
 
-/// Leases as one unbroken connection has seen them. A worker is declared dead only after its lease was seen
-/// unchanged for a whole lease, so an outage of the database makes nobody dead: it breaks the connection.
-#[derive(Default)]
-struct Watched {
-    since: HashMap<i64, (DateTime<Utc>, Instant)>,
-}
-
-impl Watched {
-    /// Those whose lease ran out and was seen unchanged for `lease`.
-    fn dead(&mut self, leases: &[Lease], lease: Duration, now: Instant) -> Vec<Lease> {
-        self.since.retain(|id, _| leases.iter().any(|seen| seen.id == *id));
-        leases
-            .iter()
-            .filter(|seen| {
-                let entry = self.since.entry(seen.id).or_insert((seen.lease_until, now));
-                if entry.0 != seen.lease_until {
-                    *entry = (seen.lease_until, now);
-                }
-                let long_enough = now.duration_since(entry.1) >= lease.max(Duration::from_millis(seen.lease_ms.max(0) as u64));
-                seen.overdue && (long_enough || planted!("a lease that ran out is proof of death"))
-            })
-            .copied()
-            .collect()
-    }
-}
-
-/// Keeps until the session is over; a lost connection is opened anew, and what was watched on it is forgotten.
+/// Keeps until the session is over; a lost connection is opened anew.
 pub(super) async fn run(session: Arc<Session>) {
     while !session.is_over() {
         let mut keeper = Keeper {
             session: session.clone(),
-            watched: Watched::default(),
             promoted_to: None,
             promote_everywhere: Every::new(Duration::from_secs(5)),
             sweep: Every::new(session.program.config.lease / 8),
@@ -180,11 +147,10 @@ impl Keeper {
         Ok(())
     }
 
-    async fn declare_dead(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let leases = store::worker::leases(connection).await?;
-        let lease = self.session.program.config.lease;
-        for dead in self.watched.dead(&leases, lease, Instant::now()) {
-            if dead.id != self.session.worker_id && store::worker::declare_dead(connection, dead).await? {
+    async fn declare_dead(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let lease_ms = self.session.program.config.lease_ms();
+        for dead in store::worker::look_out(connection, self.session.worker_id, lease_ms).await? {
+            if store::worker::declare_dead(connection, dead, lease_ms).await? {
                 let ended = store::worker::end_sessions(connection, dead.id).await.unwrap_or(0);
                 tracing::warn!(worker.id = dead.id, sessions_ended = ended, "worker declared dead");
             }
@@ -234,23 +200,4 @@ async fn admit(session: &Session, connection: &mut PgConnection) -> Result<(), s
         session.nudge.notify_one();
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lease(id: i64, second: i64, overdue: bool) -> Lease {
-        Lease { id, lease_until: DateTime::from_timestamp(second, 0).expect("a small number of seconds"), overdue, lease_ms: 0 }
-    }
-
-    #[test]
-    fn a_worker_is_dead_only_after_its_lease_was_seen_unchanged_for_a_whole_lease() {
-        let (mut watched, start, span) = (Watched::default(), Instant::now(), Duration::from_secs(2));
-        assert!(watched.dead(&[lease(1, 10, true)], span, start).is_empty(), "first sight after an outage");
-        assert!(watched.dead(&[lease(1, 10, true)], span, start + Duration::from_secs(1)).is_empty());
-        assert!(watched.dead(&[lease(1, 11, true)], span, start + Duration::from_secs(2)).is_empty(), "it was renewed");
-        assert_eq!(watched.dead(&[lease(1, 11, true)], span, start + Duration::from_secs(4)).len(), 1);
-        assert!(watched.dead(&[lease(1, 11, false)], span, start + Duration::from_secs(9)).is_empty(), "not overdue");
-    }
 }

@@ -6,7 +6,11 @@ use serde::Deserialize;
 
 use crate::{
     Failure, JobResult, Run,
-    store::{parked::Suspension, step::Kept},
+    store::{
+        parked::Suspension,
+        standby,
+        step::{self, Kept},
+    },
 };
 
 /// The kinds of act, as they are stored.
@@ -51,6 +55,8 @@ pub(crate) struct Course(Arc<Mutex<State>>);
 struct State {
     /// What is kept, loaded at the first act; `None` also when a commit's outcome is unknown.
     memo: Option<Vec<Kept>>,
+    /// Whether the outcome of a commit is unknown, so that what is there may not stay.
+    doubted: bool,
     /// The position where it last began anew; 0: never.
     base: i32,
     /// The events that it had before that.
@@ -110,13 +116,23 @@ impl Course {
             let Beginning { heard } = serde_json::from_str(first.result.as_deref().unwrap_or("null"))?;
             (state.base, state.heard) = (first.position, heard);
         }
-        state.memo = Some(kept);
+        (state.memo, state.doubted) = (Some(kept), false);
         Ok(())
     }
 
-    /// Takes note that a commit failed in an unknown way: what is kept is to be read anew.
-    pub(super) fn doubt(&self) {
+    /// What is kept is to be read anew.
+    pub(super) fn forget(&self) {
         self.state().memo = None;
+    }
+
+    /// Takes note that a commit failed in an unknown way.
+    pub(super) fn doubt(&self) {
+        self.forget();
+        self.state().doubted = true;
+    }
+
+    fn is_doubted(&self) -> bool {
+        self.state().doubted
     }
 
     /// What is kept where the code stands, which is at an act of this kind and name.
@@ -223,10 +239,19 @@ impl Run {
     }
 
     async fn remember(&self) -> JobResult<()> {
-        if !self.course.is_loaded() {
-            let mut connection = self.pool.acquire().await?;
-            self.course.load(crate::store::step::load(&mut connection, self.job_id).await?)?;
+        if self.course.is_loaded() {
+            return Ok(());
         }
-        Ok(())
+        // A commit that was never answered may be there and wait for the standby, which may take over without it.
+        let kept = if self.course.is_doubted() {
+            let mut tx = self.pool.begin().await?;
+            let kept = step::load(&mut tx, self.job_id).await?;
+            standby::await_all(&mut *tx).await?;
+            tx.commit().await?;
+            kept
+        } else {
+            step::load(&mut *self.pool.acquire().await?, self.job_id).await?
+        };
+        self.course.load(kept)
     }
 }

@@ -46,7 +46,7 @@ impl Run {
                 let until = step::sleep(&mut tx, self.at(position, name), ms, until).await?;
                 self.commit_or_doubt(tx).await?;
                 // Passed only when it is over: should the question fail, this act may be tried again in this attempt.
-                self.course.doubt();
+                self.course.forget();
                 self.unless_passed(until).await?;
                 self.course.pass(None);
                 return Ok(());

@@ -51,7 +51,7 @@ pub fn of<J: Job>(job: &J) -> NewJob {
     NewJob::of(job).expect("test arguments serialise")
 }
 
-async fn outcomes(pool: &PgPool, id: JobId) -> Vec<String> {
+pub async fn outcomes(pool: &PgPool, id: JobId) -> Vec<String> {
     sqlx::query_scalar("select outcome from engine.attempt where job_id = $1 order by attempt")
         .bind(id)
         .fetch_all(pool)

@@ -19,6 +19,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::hand::{Hand, count, done, due_now, ended, enqueue, failed, promote};
 use super::jobs::{Running, of, state_of, until_state};
+use super::lookout::{declare_dead, look_out, watched};
 use crate::support::{
     Database,
     kinds::{Fail, NoOp},
@@ -96,11 +97,12 @@ async fn fault_2_an_overdue_lease_alone_makes_nobody_dead() {
         .execute(db.pool())
         .await
         .expect("expired, as after an outage");
-    assert!(claim::orphans(&mut hand.connection, 0, 10).await.expect("read").is_empty(), "nobody has watched the lease yet");
-    let seen = worker::leases(&mut hand.connection).await.expect("read").remove(0);
-    assert!(seen.overdue);
+    let mut other = Hand::new(db.pool()).await;
+    assert!(look_out(&mut other).await.is_empty(), "nobody has watched the lease yet");
+    assert!(claim::orphans(&mut hand.connection, 0, 10).await.expect("read").is_empty());
+    let seen = watched(db.pool(), &mut other).await;
     assert!(worker::renew(&mut hand.connection, hand.id, 2000).await.expect("renewed").is_some(), "it renews after the outage");
-    assert!(!worker::declare_dead(&mut hand.connection, seen).await.expect("answered"), "the lease is no longer the one that was watched");
+    assert!(!declare_dead(&mut other, seen).await, "the lease is no longer the one that was watched");
     assert!(hand.complete(&[ended(&job, done())]).await.is_empty(), "its result counts");
 }
 

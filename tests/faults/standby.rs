@@ -1,11 +1,15 @@
 //! An answer that says of something that it is there already waits for the synchronous standby as the first answer did: it may rest on a
 //! commit that the primary had when it crashed, and the standby never got.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use engine::{Client, JobId, NewJob, store::cancel_request};
+use engine::{Client, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Worker, WorkerConfig, store::cancel_request};
+use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{kinds::NoOp, ledger::count, private::Private, wait};
@@ -108,4 +112,70 @@ async fn who_asks_again_is_answered_when_the_standby_has_it() {
     end.cancel();
     expect_standby(server.pool(), "").await;
     asked.join_all().await;
+}
+
+static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
+static IS_IN_DOUBT: AtomicBool = AtomicBool::new(false);
+static WENT_ON: AtomicBool = AtomicBool::new(false);
+static GO_ON: Notify = Notify::const_new();
+
+/// A workflow that tries a step again in the same attempt when it does not know whether it was kept.
+#[derive(Serialize, Deserialize)]
+struct Persistent {}
+
+impl Job for Persistent {
+    const KIND: &'static str = "test.persistent";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        HAS_BEGUN.store(true, Ordering::Release);
+        GO_ON.notified().await;
+        while run.random("drawn").await.is_err() {
+            IS_IN_DOUBT.store(true, Ordering::Release);
+            GO_ON.notified().await;
+        }
+        WENT_ON.store(true, Ordering::Release);
+        Ok(Outcome::done())
+    }
+}
+
+/// Ends the sessions of workers in which a commit waits for the standby.
+const END_COMMITS: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+    where wait_event = 'SyncRep' and query ilike 'commit%' and application_name like 'rawops worker %'";
+const COMMITS: &str = "select count(*) from pg_stat_activity
+    where wait_event = 'SyncRep' and query ilike 'commit%' and application_name like 'rawops worker %'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_goes_on_from_a_step_of_an_unanswered_commit_when_the_standby_has_it() {
+    let server = Private::start().await;
+    let limit = Duration::from_secs(20);
+    let is = |flag: &'static AtomicBool| async { flag.load(Ordering::Acquire) };
+    let id =
+        Client::new(server.pool().clone()).enqueue(&NewJob::of(&Persistent {}).expect("arguments serialise")).await.expect("enqueued").id;
+    let (stop, config) = (CancellationToken::new(), WorkerConfig { queues: vec!["default".into()], ..WorkerConfig::default() });
+    let worker = tokio::spawn(Worker::new(server.pool().clone(), Kinds::new().with::<Persistent>(), config).run(stop.clone()));
+    wait::until("it runs", limit, || is(&HAS_BEGUN)).await;
+
+    expect_standby(server.pool(), "nobody").await;
+    let mut probe = JoinSet::new();
+    let end = CancellationToken::new();
+    probe.spawn(commit(server.url().into(), end.clone()));
+    wait::until("the setting is known", limit, || async {
+        count(server.pool(), "select count(*) from pg_stat_activity where wait_event = 'SyncRep'").await > 0
+    })
+    .await;
+    GO_ON.notify_one();
+    wait::until("its commit is not answered", limit, || async { count(server.pool(), END_COMMITS).await == 0 && is(&IS_IN_DOUBT).await })
+        .await;
+    GO_ON.notify_one();
+    wait::until("it waits for the standby, or goes on", limit, || async { is(&WENT_ON).await || count(server.pool(), COMMITS).await > 0 })
+        .await;
+    assert!(!is(&WENT_ON).await, "the standby has not got the step");
+
+    end.cancel();
+    expect_standby(server.pool(), "").await;
+    probe.join_all().await;
+    Client::new(server.pool().clone()).wait_for_end(id, limit).await.expect("the job exists").expect("it ends in time");
+    assert_eq!(count(server.pool(), "select count(*) from engine.attempt").await, 1, "all in one attempt");
+    stop.cancel();
+    worker.await.expect("no panic").expect("the worker ends well");
 }

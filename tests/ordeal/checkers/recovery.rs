@@ -53,7 +53,7 @@ pub fn check(facts: &Facts) -> Finding {
 }
 
 /// After the server was away every lease has run out, which proves nothing: nobody is declared dead before somebody has
-/// watched for a whole lease, on a connection that is younger than the server's start.
+/// watched for a whole lease since the server's start.
 fn hasty_verdicts(facts: &Facts, finding: &mut Finding) {
     let lease = TimeDelta::milliseconds(LEASE.as_millis() as i64);
     for start in &facts.starts {

@@ -95,7 +95,15 @@ pub const BUGS: &[Bug] = &[
         like: "B18",
         provoked_by: Provocation::Outages,
         what: "a lease that ran out is proof of death",
-        plants: &[Branch("a lease that ran out is proof of death")],
+        plants: &[
+            Statement(
+                "worker/look_out",
+                "\n  and look.since + greatest($2, coalesce((w.info ->> 'lease_ms')::bigint, 0)) * interval '1 millisecond' <= look.at",
+                "",
+            ),
+            Statement("worker/look_out", "look.since as watched_since", "look.at as watched_since"),
+            Statement("worker/declare_dead", " and engine.watched_since($3) = $4", " and $3 is not null and $4 is not null"),
+        ],
     },
     Bug { id: "R10", like: "B56", provoked_by: Provocation::Kills, what: "nobody sweeps", plants: &[Branch("nobody sweeps")] },
     Bug {
