@@ -189,6 +189,7 @@ impl From<crate::StoreError> for Failure {
     fn from(error: crate::StoreError) -> Self {
         match error {
             crate::StoreError::Database(error) => error.into(),
+            full @ crate::StoreError::QueueFull(_) => Self::not_ready(full.to_string()),
             other => Self::validation(other.to_string()),
         }
     }

@@ -3,15 +3,19 @@
 //!
 //! The worker starts its own program again, which calls [`serve`] first thing in `main`; the job goes in over standard
 //! input and its answer comes out over standard output. The child has limits of memory and time, nothing of the
-//! environment but where programs and temporary files are, and no database: what it finds it returns.
+//! environment but where programs and temporary files are, and no database: what it finds it returns. What it starts itself
+//! is in its process group, and ends with it.
 
 use std::{
     io::{self, Write},
+    pin::pin,
     process::{ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures_util::future::{Either, select};
+use rustix::process::{Pid, Signal, getpid, kill_process_group};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -35,6 +39,8 @@ const CHILD: &str = "RAWOPS_ISOLATED_JOB";
 const PRINTED: usize = 4 << 20;
 /// How much of its last words on standard error a failure keeps.
 const LAST_WORDS: usize = 4096;
+/// How much longer than a child its pipes are read.
+const READ_AFTER: Duration = Duration::from_secs(1);
 /// What a child keeps of its worker's environment.
 const KEPT: [&str; 6] = ["PATH", "HOME", "TMPDIR", "TZ", "LANG", "RUST_BACKTRACE"];
 
@@ -93,6 +99,7 @@ async fn run_order(kinds: &Kinds) -> io::Result<()> {
     // The worker keeps its end open for as long as it lives and wants the answer.
     std::thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        end_group(getpid());
         std::process::exit(1);
     });
     limit(order.limits)?;
@@ -137,6 +144,7 @@ fn run_of(&Order { worker_id, job_id, attempt, trace, .. }: &Order, kinds: &Kind
         course: Course::default(),
         heard: Heard::default(),
         undecided: Undecided::default(),
+        telling: tokio::sync::Mutex::default(),
     }
 }
 
@@ -170,26 +178,28 @@ impl From<Answer> for JobResult {
     }
 }
 
-/// Runs a job in a child, which ends with this future, or with this process.
+/// Runs a job in a child, which ends with this future, or with this process; so does all that it started.
 pub(crate) async fn run(order: Order, arguments: Arc<[String]>) -> JobResult {
     let mark = uuid::Uuid::new_v4().to_string();
     let mut child = start(&arguments).map_err(|error| Failure::unknown(format!("no process can be started for the job: {error}")))?;
-    let (mut input, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let group = Group::of(&child);
+    let mut input = child.stdin.take();
     let told = format!("{}\n", serde_json::to_string(&(&mark, &order))?);
     if let Some(input) = &mut input {
         // A child that has ended already says why below.
         let _ = input.write_all(told.as_bytes()).await;
     }
-    let (printed, words) = tokio::join!(printed(out, &mut child), last_words(err));
-    let status = child.wait().await.map_err(|error| Failure::unknown(format!("the job's process cannot be waited for: {error}")))?;
+    let (mut printed, mut words) = (Vec::new(), Vec::new());
+    let ended = until_end(child, group, &mut printed, &mut words).await;
+    let status = ended.map_err(|error| Failure::unknown(format!("the job's process cannot be waited for: {error}")))?;
     drop(input);
-    let Some(printed) = printed else {
+    if printed.len() > PRINTED {
         return Err(Failure::bug(format!("the handler printed more than {PRINTED} bytes")));
-    };
+    }
     let text = String::from_utf8_lossy(&printed);
     match text.lines().rev().find_map(|line| line.strip_prefix(&mark)) {
         Some(answer) => serde_json::from_str::<Answer>(answer)?.into(),
-        None => Err(without_answer(status, order.limits, &words)),
+        None => Err(without_answer(status, order.limits, String::from_utf8_lossy(&words).trim())),
     }
 }
 
@@ -204,39 +214,73 @@ fn start(arguments: &[String]) -> io::Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
 }
 
-/// What a child printed; `None`, and its end, when that is too much.
-async fn printed(out: Option<impl AsyncRead + Unpin>, child: &mut Child) -> Option<Vec<u8>> {
-    let mut printed = Vec::new();
-    if let Some(out) = out {
-        // What is lost with a broken pipe was no answer.
-        let _ = out.take(PRINTED as u64 + 1).read_to_end(&mut printed).await;
+/// The process group of a child, which leads it. Whoever is in it ends with this.
+struct Group(Pid);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id as i32)).expect("a child has a number until it was waited for"))
     }
-    if printed.len() > PRINTED {
-        let _ = child.start_kill();
-        return None;
-    }
-    Some(printed)
 }
 
-async fn last_words(err: Option<impl AsyncRead + Unpin>) -> String {
-    let (mut words, mut piece) = (Vec::new(), [0; 4096]);
+impl Drop for Group {
+    fn drop(&mut self) {
+        end_group(self.0);
+    }
+}
+
+fn end_group(leader: Pid) {
+    // Gone already is what is wanted.
+    let _ = kill_process_group(leader, Signal::KILL);
+}
+
+/// Waits for the end of a child, and keeps what it said.
+async fn until_end(mut child: Child, group: Group, printed: &mut Vec<u8>, words: &mut Vec<u8>) -> io::Result<ExitStatus> {
+    let (out, err, leader) = (child.stdout.take(), child.stderr.take(), group.0);
+    let reading = pin!(async { tokio::join!(read_printed(out, printed, leader), read_words(err, words)) });
+    let waiting = pin!(child.wait());
+    match select(waiting, reading).await {
+        Either::Left((status, reading)) => {
+            drop(group);
+            // Somebody who has left the group may hold the pipes for ever.
+            let _ = tokio::time::timeout(READ_AFTER, reading).await;
+            status
+        }
+        Either::Right((_, waiting)) => waiting.await,
+    }
+}
+
+/// Reads what a child prints; when that is too much, it is the end of it.
+async fn read_printed(out: Option<impl AsyncRead + Unpin>, printed: &mut Vec<u8>, leader: Pid) {
+    if let Some(out) = out {
+        // What is lost with a broken pipe was no answer.
+        let _ = out.take(PRINTED as u64 + 1).read_to_end(printed).await;
+    }
+    if printed.len() > PRINTED {
+        end_group(leader);
+    }
+}
+
+/// Reads the last that a child says.
+async fn read_words(err: Option<impl AsyncRead + Unpin>, words: &mut Vec<u8>) {
+    let mut piece = [0; 4096];
     if let Some(mut err) = err {
         while let Ok(read @ 1..) = err.read(&mut piece).await {
             words.extend_from_slice(&piece[..read]);
             words.drain(..words.len().saturating_sub(LAST_WORDS));
         }
     }
-    String::from_utf8_lossy(&words).trim().to_string()
 }
 
 /// Why a child that gave no answer ended.
 fn without_answer(status: ExitStatus, limits: Isolation, words: &str) -> Failure {
     use std::os::unix::process::ExitStatusExt;
-    const OUT_OF_TIME: i32 = rustix::process::Signal::XCPU.as_raw();
+    const OUT_OF_TIME: i32 = Signal::XCPU.as_raw();
     let said = if words.is_empty() { String::new() } else { format!("\n{words}") };
     match (status.signal(), status.code()) {
         (Some(OUT_OF_TIME), _) => Failure::timeout(format!("the handler used {} s of processor time{said}", limits.cpu_seconds)),

@@ -15,6 +15,7 @@ mod failpoint;
 mod failure;
 pub mod isolated;
 mod job;
+mod jsonb;
 mod kinds;
 mod limit;
 pub mod metrics;

@@ -121,8 +121,12 @@ impl Limit {
     /// A job that failed, snoozes, or waits in a workflow keeps its place until it ends: with one job at once, none overtakes it,
     /// however long it sleeps. So what it waits for must not come from a later job of its key. A workflow with an open child makes
     /// way: the child, or what that waits for, may be of the key and could never run.
+    ///
+    /// # Panics
+    /// Where it limits no key: a mistake in the program, found when it is compiled.
     #[must_use]
     pub const fn in_order(mut self) -> Self {
+        assert!(matches!(self.scope.as_bytes(), b"key"), "keys have an order");
         self.in_order = true;
         self
     }

@@ -38,6 +38,8 @@ pub struct Run {
     pub(crate) course: Course,
     pub(crate) heard: Heard,
     pub(crate) undecided: Undecided,
+    /// Held while something is written down that the job tells: the next place in its log is read before it is taken.
+    pub(crate) telling: tokio::sync::Mutex<()>,
 }
 
 /// What the transactions of an attempt were told of it.
@@ -226,6 +228,7 @@ impl Run {
     /// # Errors
     /// As [`Run::begin`].
     pub async fn progress(&self, done: u64, total: impl Into<Option<u64>>, note: Option<&str>) -> JobResult<()> {
+        let _turn = self.telling.lock().await;
         let mut tx = self.begin().await?;
         store::note::progress(&mut tx, self.job_id, self.attempt, done, total.into(), note).await?;
         tx.decide("run/commit").await
@@ -236,6 +239,7 @@ impl Run {
     /// # Errors
     /// As [`Run::begin`].
     pub async fn log(&self, text: &str) -> JobResult<()> {
+        let _turn = self.telling.lock().await;
         let mut tx = self.begin().await?;
         store::note::log(&mut tx, self.job_id, self.attempt, text).await?;
         tx.decide("run/commit").await

@@ -68,6 +68,8 @@ pub(crate) fn category(code: &str) -> Category {
         // The right is missing, not the table.
         "42501" => Category::Auth,
         "P0004" => Category::Bug,
+        // A queue is full, and will not be for ever.
+        "RW020" => Category::NotReady,
         _ if OF_VALUE.iter().any(|class| code.starts_with(class)) => Category::Validation,
         _ => match code.get(..2).unwrap_or("") {
             // The connection, the server's resources, its operator, its disk.
@@ -105,6 +107,7 @@ mod tests {
             ("22003 23505 44000 54000 54001 54023", Category::Validation),
             ("28P01 42501", Category::Auth),
             ("P0001 RW002", Category::BusinessRule),
+            ("RW020", Category::NotReady),
             ("42601 42P01 42703 55000 55P02 P0004 0A000 03000 09000 0B000 0F000 0L000 0P000 0Z000 10608 20000 21000 24000", Category::Bug),
             ("25P02 25001 27000 2B000 2D000 2F000 34000 38000 39000 3B000 3D000 3F000", Category::Bug),
             ("XX000 HV000 F0000 99999 5 ", Category::Unknown),

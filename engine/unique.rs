@@ -47,14 +47,15 @@ impl NewJob {
     }
 
     /// The key is held only until the job starts: another may be made while it runs. Should it fail then, it is not
-    /// tried again, since the other one comes after it.
+    /// tried again, since the other one comes after it. Who is told that one waits keeps it from starting until he commits, so that it
+    /// sees what he wrote.
     #[must_use]
     pub const fn unique_until_started(mut self) -> Self {
         self.unique.until_started = true;
         self
     }
 
-    /// A job that holds the key and has not started is cancelled, and this one takes its place.
+    /// A job that holds the key and does not run is cancelled, and this one takes its place; a workflow that has begun is not.
     #[must_use]
     pub const fn replace(mut self) -> Self {
         self.unique.replaces = true;

@@ -341,6 +341,7 @@ create table engine.limit_setting (
     constraint limit_setting_pkey primary key (id),
     constraint limit_setting_scope_name_key unique (scope, name),
     constraint limit_setting_cap_check check (cap >= 1 and cap <= 10000),
+    constraint limit_setting_in_order_check check (not in_order or scope = 'key'::text),
     constraint limit_setting_name_check check (name <> ''::text and octet_length(name) <= 500),
     constraint limit_setting_rate_check check (rate is null and per_ms is null and burst is null or rate >= 1 and rate <= 1000000 and per_ms >= 100 and per_ms <= '31536000000'::bigint and burst >= 1 and burst <= rate and rate is not null and per_ms is not null and burst is not null),
     constraint limit_setting_scope_check check (scope = any (array['queue'::text, 'kind'::text, 'key'::text])),
@@ -368,15 +369,15 @@ comment on table engine.log_line is 'The last lines that each job logged.';
 
 create table engine.lookout (
     lease_ms bigint not null,
-    since timestamp with time zone not null,
     seen_at timestamp with time zone not null,
-    server_started timestamp with time zone not null,
+    gap_ms bigint not null,
+    gap_at timestamp with time zone not null,
     constraint lookout_pkey primary key (lease_ms),
     constraint lookout_lease_ms_check check (lease_ms > 0)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
-comment on table engine.lookout is 'Since when workers whose lease lasts so many milliseconds have looked at the leases of all, with no break longer than half of theirs.';
-comment on column engine.lookout.seen_at is 'When one of them looked last.';
-comment on column engine.lookout.server_started is 'When the server had started that answered: its absence is a break, however short.';
+comment on table engine.lookout is 'When workers whose lease lasts so many milliseconds last looked at the leases of all. While nobody looked nobody may have been able to renew.';
+comment on column engine.lookout.gap_ms is 'The longest time between two looks of late.';
+comment on column engine.lookout.gap_at is 'When that ended. A lease and a half later it no longer counts.';
 
 create table engine.measured (
     one boolean default true not null,
@@ -637,7 +638,7 @@ create table engine.slot (
     constraint slot_n_check check (n > 0)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, fillfactor = 70, vacuum_truncate = off);
 comment on table engine.slot is 'One row a job that stands in ready or runs and has a limit key; also kept until the retry where the limit says in_order.';
-comment on column engine.slot.charged is 'Whether its run was counted against the rate of its key.';
+comment on column engine.slot.charged is 'Whether its run was counted against the rate of its key; of a suspect, the run that comes next.';
 
 create table engine.step (
     job_id bigint not null,
@@ -3965,6 +3966,42 @@ begin
 end
 $$;
 
+create function engine.count_permits(setting integer DEFAULT NULL::integer) returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    changed integer;
+begin
+    -- Two at one time would count the same jobs twice.
+    perform pg_advisory_xact_lock(hashtextextended('engine.count_permits', 0));
+    insert into engine.permit (claim_id, setting_id, jobs)
+    select c.id, s.id, r.jobs - p.jobs
+    from engine.limit_setting s
+    -- Who does not see the limit yet may commit a claim a moment after it.
+    join engine.claim c on c.claimed_at < s.changed_at + interval '10 seconds'
+    cross join lateral (
+        select count(*)::integer as jobs
+        from unnest(c.ids, c.attempts) u (job_id, attempt)
+        cross join lateral (select lane_id from engine.job where id = u.job_id offset 0) j
+        join engine.lane l on l.id = j.lane_id
+        where s.name = case s.scope when 'queue' then l.queue else l.kind end
+          and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt)
+    ) r
+    cross join lateral (
+        select coalesce(sum(jobs), 0)::integer as jobs from engine.permit where claim_id = c.id and setting_id = s.id
+    ) p
+    where s.scope in ('queue', 'kind') and s.cap is not null and (setting is null or s.id = setting) and r.jobs <> p.jobs;
+    get diagnostics changed = row_count;
+    if setting is null then
+        -- Who closed a claim at the moment at which it was counted did not see these.
+        delete from engine.permit p where not exists (select from engine.claim c where c.id = p.claim_id);
+    end if;
+    return changed;
+end
+$$;
+comment on function engine.count_permits(integer) is 'Counts what runs under limits of queues and kinds, or under one, of claims that began before the limit was changed: their workers know of no permits and give none back. Returns how many counts were wrong.';
+
 create function engine.discard_letter(letter uuid, asked_by text, reason text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -4022,6 +4059,9 @@ begin
             perform engine.forget_ended_in(format('attempt_%s', bound), 10000);
         elsif engine.retire_partition(bound, true) >= 0 then
             return bound;
+        elsif not swept then
+            -- More is kept than may be moved, such as deaths: what need not be kept goes row by row.
+            swept := engine.forget_ended_in(format('attempt_%s', bound), 10000) > 0;
         end if;
     end loop;
     return null;
@@ -4347,6 +4387,8 @@ begin
     delete from engine.child_end e where e.parent_id = any (past);
     delete from engine.compensation c where c.job_id = any (past);
     delete from engine.restart r where r.job_id = any (past);
+    delete from engine.progress p where p.job_id = any (past);
+    delete from engine.log_line l where l.job_id = any (past);
     return cardinality(past);
 end
 $$;
@@ -4406,23 +4448,33 @@ declare
     moved integer;
 begin
     with freed as materialized (
-        select s.ctid as slot, s.limit_key, s.n, s.floor, row_number() over (partition by s.limit_key order by s.n) as turn
+        select s.ctid as slot, s.limit_key, s.n, s.floor, row_number() over (partition by s.limit_key order by s.n) as turn,
+            count(*) over (partition by s.limit_key) as number
         from (select s.ctid, s.limit_key, s.n, u.floor
               from unnest(give_back.jobs, give_back.floors) u (job_id, floor)
               join engine.slot s on s.job_id = u.job_id
               for update of s) s
     ),
     special as materialized (
-        select not engine.keys_are_alike((select max(n) from freed)) as some_are
+        select not engine.keys_are_alike(coalesce(
+            -- Those that run above a cap which was lowered are told by their slots alone: the last of each key, where there is a cap at all.
+            case when exists (select from engine.limit_setting c where c.scope = 'key' and c.cap is not null) then (
+                select max(top.n) from (select distinct f.limit_key from freed f) k
+                cross join lateral (select s.n from engine.slot s where s.limit_key = k.limit_key order by s.n desc limit 1) top) end,
+            (select max(n) from freed))) as some_are
     ),
     usable as materialized (
-        select f.limit_key, count(*) as places,
+        select f.limit_key,
+            -- Beside slots above a cap that was lowered, only as many go on as the others leave.
+            case when l.cap is not null and exists (select from engine.slot s where s.limit_key = f.limit_key and s.n > l.cap)
+                then greatest(0, least(count(*), l.cap + f.number - (select count(*) from engine.slot s where s.limit_key = f.limit_key)))
+                else count(*) end as places,
             -- None is below the head of the line.
             case when bool_and(f.floor > 0) then max(f.floor) else -9223372036854775807 end as floor
         from freed f
         left join lateral (select * from engine.limit_of_key(f.limit_key) where (select some_are from special)) l on true
         where l.cap is null or (l.rate is null and f.n <= l.cap)
-        group by f.limit_key
+        group by f.limit_key, f.number, l.cap
     ),
     heads as materialized (
         select u.limit_key, h.place, h.position, h.job_id, h.lane_id, h.attempt,
@@ -4475,6 +4527,44 @@ end
 $$;
 comment on function engine.give_back(bigint[],bigint[]) is 'Hands the slots of these jobs to the next of their keys. Floors: above which position of its line each key is looked at first; 0 for none.';
 
+create function engine.give_back_kept(most integer) returns integer
+language plpgsql
+set enable_seqscan = off
+as $$
+declare
+    kept bigint[];
+begin
+    with resting as materialized (
+        select s.job_id, s.limit_key from engine.slot s
+        where exists (select from engine.scheduled d where d.job_id = s.job_id and not d.alone offset 0)
+           or exists (select from engine.parked p where p.job_id = s.job_id offset 0)
+    )
+    select array(
+        select r.job_id from resting r
+        where not (select l.in_order from engine.limit_of_key(r.limit_key) l)
+        limit most)
+    into kept;
+    if cardinality(kept) = 0 then
+        return 0;
+    end if;
+    -- A promotion that began before would take a row along with a slot that it still sees, but not one that was changed since. Who wakes
+    -- one that is parked looks for its slot when it has the row.
+    with later as (
+        update engine.scheduled d set keyed = true
+        where d.ctid = any (array(
+            select o.ctid from engine.scheduled o where o.job_id = any (kept) and not o.alone for update skip locked))
+        returning d.job_id
+    ),
+    still as materialized (
+        select p.job_id from engine.parked p where p.job_id = any (kept) for update skip locked
+    )
+    select array(select l.job_id from later l union all select p.job_id from still p) into kept;
+    perform engine.give_back(kept);
+    return cardinality(kept);
+end
+$$;
+comment on function engine.give_back_kept(integer) is 'Gives back up to so many slots that jobs kept for a retry or a wait, of keys that keep no order any more; not those of suspects. Returns how many.';
+
 create function engine.head_of_line(job_id bigint) returns bigint
 language sql immutable parallel safe
 as $$ select $1 - 4611686018427387904 $$;
@@ -4500,6 +4590,7 @@ begin
         state = case when hold_breaker.held is not null or b.held is null then b.state when b.held = 'open' then 'open' else 'closed' end,
         since = case when hold_breaker.held is null and b.held is not null then at else b.since end,
         closings = b.closings + case when hold_breaker.held is null and b.held is not null then 1 else 0 end,
+        openings = case when hold_breaker.held is null and b.held = 'closed' then 0 else b.openings end,
         probe_at = case when hold_breaker.held is null and (b.held = 'open' or b.state = 'open') then at else b.probe_at end
     where b.system = hold_breaker.system;
     if not found then
@@ -4509,6 +4600,29 @@ begin
     return true;
 end
 $$;
+
+create function engine.hold_in_place(job_id bigint) returns boolean
+language plpgsql
+as $$
+begin
+    perform from engine.ready r join engine.job j on j.id = $1
+    where r.job_id = $1 and ((r.lane_id = j.lane_id and r.position = $1) or r.position <> r.job_id) for key share of r;
+    if found then
+        return true;
+    end if;
+    perform from engine.scheduled s where s.job_id = $1 for key share;
+    if found then
+        return true;
+    end if;
+    perform from engine.waiting w where w.job_id = $1 and (w.position = $1 or w.position <> w.job_id) for key share;
+    if found then
+        return true;
+    end if;
+    perform from engine.parked p where p.job_id = $1 for key share;
+    return found;
+end
+$$;
+comment on function engine.hold_in_place(bigint) is 'Whether a job stands where it waits to run, and keeps it there until the transaction ends. Who takes jobs passes over it.';
 
 create function engine.hold_unique_key(kind text, key text, new_id bigint, until_started boolean, replaces boolean, wait interval, at_most interval, period interval, OUT held_id bigint, OUT run_at timestamp with time zone) returns record
 language plpgsql security definer
@@ -4545,22 +4659,23 @@ begin
 
         if wait is not null and holder.since + at_most <= at then
             standing := 'overdue';
+        elsif replaces and exists (select from engine.step s where s.job_id = held_id) then
+            standing := 'begun';
         elsif replaces then
             standing := engine.cancel_waiting(held_id, format('replaced by job %s', new_id));
         else
             standing := case
                 when engine.is_running(held_id) then 'running'
-                when not exists (
-                    select from engine.attempt a where a.job_id = held_id and a.outcome in ('completed', 'cancelled', 'dead')) then 'pending'
+                when engine.hold_in_place(held_id) then 'pending'
             end;
         end if;
         case
             when standing = 'cancelled' then
                 chain := holder.since;
                 replaced_id := held_id;
-            when standing = 'pending' or (standing = 'running' and not until_started) then
+            when standing = 'pending' or (standing in ('running', 'begun') and not until_started) then
                 return;
-            when standing in ('running', 'overdue') then
+            when standing in ('running', 'begun', 'overdue') then
                 exit when engine.take_over_unique_key($1, $2, held_id, new_id, case when wait is not null then at end, standing = 'running');
             else
                 -- It moves between two places at this moment, or its end is about to free the key.
@@ -4588,14 +4703,16 @@ language plpgsql
 as $$
 declare
     ended timestamptz;
+    -- Nobody stops the children of one that completed.
+    completed boolean;
     upto integer;
     inherited integer;
     base integer := coalesce((select s.position from engine.step s where s.job_id = old and s.kind = 'continue'), 0);
 begin
-    select a.finished_at into ended from engine.attempt a
+    select a.finished_at, a.outcome = 'completed' into ended, completed from engine.attempt a
     where a.job_id = old and a.outcome in ('completed', 'cancelled', 'dead');
     select least(before,
-        (select min(c.position) from engine.child c where c.parent_id = old and not c.stays and c.position > base),
+        (select min(c.position) from engine.child c where c.parent_id = old and not (c.stays or completed) and c.position > base),
         (select min(e.position) from engine.child_end e where e.parent_id = old and e.position > base and e.outcome = 'cancelled' and e.ended_at >= ended))
     into upto;
     insert into engine.step (job_id, position, attempt, kind, name, begun_at, ended_at, until, key, event_id, result)
@@ -4603,7 +4720,7 @@ begin
     from engine.step s where s.job_id = old and s.position < upto;
     get diagnostics inherited = row_count;
     -- First: whoever ends one at this moment is waited for, and the next statement sees that end.
-    update engine.child c set parent_id = fresh where c.parent_id = old and c.stays and c.position < upto;
+    update engine.child c set parent_id = fresh where c.parent_id = old and (c.stays or completed) and c.position < upto;
     insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome, category, error, output)
     select fresh, e.position, e.n, e.job_id, e.ended_at, e.outcome, e.category, e.error, e.output
     from engine.child_end e where e.parent_id = old and e.position < upto;
@@ -4688,7 +4805,7 @@ as $$
         join engine.lane n on n.id = j.lane_id
         left join engine.limit_setting k on k.scope = 'kind' and k.name = n.kind
         left join engine.pace p on p.limit_key = s.limit_key
-        where s.job_id = $1 and (l.cap = 0 or (l.rate is not null and not s.charged
+        where s.job_id = $1 and (l.cap = 0 or (l.rate is not null
             and engine.rate_left(l.rate, l.per_ms, l.burst, p.free_at, engine.now()) < least(coalesce(k.weight, 1), l.burst))))
 $$;
 comment on function engine.key_holds_back(bigint) is 'Whether the limit key of a suspect is held, or its rate has nothing left for it.';
@@ -5187,6 +5304,8 @@ select case
         then format('max_attempts is %s and must be from 1 to 1000', coalesce(max_attempts::text, 'null'))
     when coalesce(cardinality(backoff_seconds), 0) not between 1 and 1000 or array_ndims(backoff_seconds) <> 1
         then format('backoff_seconds is %s and must be a list of 1 to 1000 delays', coalesce(left(backoff_seconds::text, 100), 'null'))
+    when array_lower(backoff_seconds, 1) <> 1
+        then format('backoff_seconds is %s and its delays must be numbered from 1', left(backoff_seconds::text, 100))
     when exists (select from unnest(backoff_seconds) s (seconds) where coalesce(seconds, -1) not between 0 and 315360000)
         then format('backoff_seconds is %s and each delay must be from 0 to 315360000 seconds, ten years', left(backoff_seconds::text, 100))
     when alert_on_attempt not between 1 and max_attempts
@@ -5507,15 +5626,6 @@ begin
     end if;
 end
 $$;
-
-create function engine.watched_since(lease_ms bigint) returns timestamp with time zone
-language sql stable
-as $$
-    select l.since from engine.lookout l
-    where l.lease_ms = watched_since.lease_ms and l.server_started = pg_postmaster_start_time()
-      and abs(extract(epoch from engine.now() - l.seen_at)) * 2000 <= l.lease_ms
-$$;
-comment on function engine.watched_since(bigint) is 'Since when leases are watched without a break by workers with leases of so many milliseconds; null where none has looked for half of that. A step of the clock is a break.';
 
 create function raw_ops.address_of(customer raw_ops.customers) returns jsonb
 language sql immutable
@@ -11126,6 +11236,7 @@ grant execute on function engine.await_standby() to rawops_ingest, rawops_operat
 grant execute on function engine.cancel_waiting(bigint,text) to rawops_operator;
 grant execute on function engine.checked_name(text,text) to rawops_operator, rawops_reader, rawops_runtime;
 grant execute on function engine.collapse_snoozes(bigint[]) to rawops_runtime;
+grant execute on function engine.count_permits(integer) to rawops_operator, rawops_runtime;
 grant execute on function engine.discard_letter(uuid,text,text) to rawops_operator;
 grant execute on function engine.drop_expired_partition() to rawops_runtime;
 grant execute on function engine.emit(text,text,jsonb,text) to rawops_ingest, rawops_operator, rawops_runtime;
@@ -11137,8 +11248,10 @@ grant execute on function engine.forget_ended(integer) to rawops_runtime;
 grant execute on function engine.forget_letters(integer) to rawops_runtime;
 grant execute on function engine.give_back(bigint[]) to rawops_runtime;
 grant execute on function engine.give_back(bigint[],bigint[]) to rawops_runtime;
+grant execute on function engine.give_back_kept(integer) to rawops_runtime;
 grant execute on function engine.head_of_line(bigint) to rawops_runtime;
 grant execute on function engine.hold_breaker(text,text,text,text) to rawops_operator;
+grant execute on function engine.hold_in_place(bigint) to rawops_runtime;
 grant execute on function engine.hold_unique_key(text,text,bigint,boolean,boolean,interval,interval,interval) to rawops_runtime;
 grant execute on function engine.is_running(bigint) to rawops_runtime;
 grant execute on function engine.kept_since(text) to rawops_runtime;
@@ -11171,7 +11284,6 @@ grant execute on function engine.take_notices(integer) to rawops_runtime;
 grant execute on function engine.trace_parent(text) to rawops_runtime;
 grant execute on function engine.unpark(bigint[]) to rawops_runtime;
 grant execute on function engine.wake() to rawops_runtime;
-grant execute on function engine.watched_since(bigint) to rawops_runtime;
 grant execute on function raw_ops.address_of(raw_ops.customers) to rawops_runtime;
 grant execute on function raw_ops.address_state(raw_ops.address_changes,text) to rawops_runtime;
 grant execute on function raw_ops.addresses_before(uuid,text) to rawops_runtime;

@@ -83,6 +83,7 @@ impl Draft {
 pub async fn set(pool: &PgPool, by: &str, category: &str, kind: Option<&str>, draft: &Draft) -> Result<Policy, PolicyError> {
     known(pool, category).await?;
     let mut tx = pool.begin().await?;
+    retry_policy::lock(&mut tx).await?;
     retry_policy::act_as(&mut tx, by).await?;
     let today = retry_policy::deciding(&mut tx, category, kind).await?;
     retry_policy::put(&mut tx, &draft.over(&today, category, kind)).await?;
@@ -97,6 +98,7 @@ pub async fn set(pool: &PgPool, by: &str, category: &str, kind: Option<&str>, dr
 /// [`PolicyError::NoOverride`]; otherwise the database's.
 pub async fn unset(pool: &PgPool, by: &str, category: &str, kind: &str) -> Result<Policy, PolicyError> {
     let mut tx = pool.begin().await?;
+    retry_policy::lock(&mut tx).await?;
     retry_policy::act_as(&mut tx, by).await?;
     if !retry_policy::remove_override(&mut tx, category, kind).await? {
         return Err(PolicyError::NoOverride(category.into(), kind.into()));
@@ -117,13 +119,9 @@ pub async fn deciding(pool: &PgPool, category: &str, kind: Option<&str>) -> Resu
 
 /// Refuses a category that no failure has and no row names.
 async fn known(pool: &PgPool, category: &str) -> Result<(), PolicyError> {
-    let mut names: Vec<String> = crate::Category::ALL.iter().map(ToString::to_string).collect();
-    let rows = retry_policy::list(pool, None, None).await?;
-    names.extend(rows.into_iter().map(|row| row.category));
+    let names = retry_policy::categories(pool).await?;
     if names.iter().any(|name| name == category) {
         return Ok(());
     }
-    names.sort_unstable();
-    names.dedup();
     Err(PolicyError::NoCategory(category.into(), names.join(", ")))
 }

@@ -5,12 +5,14 @@ use std::borrow::Borrow;
 use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::{StoreError, parked::Suspension, sql, storable};
-use crate::{Category, Ending, JobId, failpoint::around};
+use crate::{Category, Ending, JobId, failpoint::around, jsonb};
 
 /// The most bytes of an error text that the ledger keeps.
 const ERROR_LIMIT: usize = 16 * 1024;
 /// The most bytes of an output that the ledger keeps.
 const OUTPUT_LIMIT: usize = 1024 * 1024;
+/// How long ends wait for a lock that somebody's open transaction holds, of their unique keys above all.
+const PATIENCE: &str = "200ms";
 
 /// How one attempt ended, as the worker saw it.
 #[derive(Debug, Clone)]
@@ -87,20 +89,25 @@ impl Verdict {
 /// Attempts that somebody else ended first.
 pub type Late = Vec<(JobId, i32)>;
 
-fn storable_output(job_id: JobId, output: &serde_json::Value) -> Option<Json<serde_json::Value>> {
+/// An output that the ledger takes, and how many bytes it has: the handler's own, or what is said in its place.
+pub(crate) fn storable_output(job_id: JobId, output: serde_json::Value) -> (serde_json::Value, usize) {
     if output.is_null() {
-        return None;
+        return (output, 0);
     }
     let text = output.to_string();
     if text.len() > OUTPUT_LIMIT {
         tracing::warn!(job.id = %job_id, bytes = text.len(), limit = OUTPUT_LIMIT, "the output is not kept: it is too large");
-        return Some(Json(serde_json::json!({ "cut": format!("the output had {} bytes, {OUTPUT_LIMIT} are kept at most", text.len()) })));
+        return (serde_json::json!({ "cut": format!("the output had {} bytes, {OUTPUT_LIMIT} are kept at most", text.len()) }), 0);
     }
-    // jsonb takes no NUL, which serde writes as \u0000.
-    if text.contains("\\u0000") {
-        return Some(Json(serde_json::json!({ "refused": "the output holds a NUL character, which jsonb cannot store" })));
+    if jsonb::holds_nul(&text) {
+        return (serde_json::json!({ "refused": "the output holds a NUL character, which jsonb cannot store" }), 0);
     }
-    Some(Json(output.clone()))
+    (output, text.len())
+}
+
+/// An output as the ledger stores it.
+fn stored(output: &serde_json::Value) -> Option<Json<&serde_json::Value>> {
+    (!output.is_null()).then_some(Json(output))
 }
 
 /// How a job ended; `None` while it has not.
@@ -119,10 +126,10 @@ pub async fn ending(pool: &PgPool, job_id: JobId) -> Result<Option<Ending>, Stor
     })
 }
 
-/// Records attempts that completed, and drops the claims in `closing`.
+/// Records attempts that completed, with outputs that the ledger takes, and drops the claims in `closing`.
 ///
 /// # Errors
-/// The database's.
+/// The database's, also when somebody holds a lock for longer than ends wait.
 pub async fn complete(
     connection: &mut PgConnection,
     worker_id: i64,
@@ -130,10 +137,20 @@ pub async fn complete(
     closing: &[i64],
 ) -> Result<Late, sqlx::Error> {
     let ended: Vec<&Ended> = ended.iter().map(Borrow::borrow).collect();
-    let outputs: Vec<Option<Json<serde_json::Value>>> = ended
+    complete_within(connection, worker_id, &ended, closing, Some(PATIENCE)).await
+}
+
+async fn complete_within(
+    connection: &mut PgConnection,
+    worker_id: i64,
+    ended: &[&Ended],
+    closing: &[i64],
+    patience: Option<&str>,
+) -> Result<Late, sqlx::Error> {
+    let outputs: Vec<Option<Json<&serde_json::Value>>> = ended
         .iter()
         .map(|end| match &end.verdict {
-            Verdict::Completed(output) => storable_output(end.job_id, output),
+            Verdict::Completed(output) => stored(output),
             _ => None,
         })
         .collect();
@@ -150,6 +167,7 @@ pub async fn complete(
         .bind(ended.iter().filter(|end| end.permitted).map(|end| end.job_id).collect::<Vec<_>>())
         .bind(ended.iter().filter(|end| end.permitted).map(|end| end.claim_id).collect::<Vec<_>>())
         .bind(ended.iter().filter(|end| end.limited).map(|end| end.taken_to).collect::<Vec<_>>())
+        .bind(patience)
         .fetch_all(connection);
     around("attempt/complete", completing).await
 }
@@ -178,15 +196,15 @@ pub async fn complete_one(
         permitted: true,
         in_run: false,
         taken_to: 0,
-        verdict: Verdict::Completed(output.clone()),
+        verdict: Verdict::Completed(storable_output(job_id, output.clone()).0),
     };
-    Ok(!complete(connection, worker_id, &[ended], &[]).await?.is_empty())
+    Ok(!complete_within(connection, worker_id, &[&ended], &[], None).await?.is_empty())
 }
 
 /// Records attempts of any outcome and does what follows from it; `jitter` is drawn from 0..1 for each.
 ///
 /// # Errors
-/// The database's.
+/// The database's, also when somebody holds a lock for longer than ends wait.
 pub async fn settle(
     connection: &mut PgConnection,
     worker_id: i64,
@@ -207,7 +225,7 @@ pub async fn settle(
             Verdict::Snoozed(delay) => (None, None, Some(*delay), None),
             Verdict::Cancelled(reason) => (None, Some(storable(reason, ERROR_LIMIT)), None, None),
             Verdict::Stale => (Some("deadline"), Some("its deadline had passed when it came up".into()), None, None),
-            Verdict::Completed(output) => (None, None, None, storable_output(end.job_id, output)),
+            Verdict::Completed(output) => (None, None, None, stored(output)),
             Verdict::Released | Verdict::Waiting(_) | Verdict::Settled => (None, None, None, None),
         };
         categories.push(category);
@@ -240,6 +258,7 @@ pub async fn settle(
         .bind(ended.iter().filter(|end| end.permitted).map(|end| end.job_id).collect::<Vec<_>>())
         .bind(ended.iter().filter(|end| end.permitted).map(|end| end.claim_id).collect::<Vec<_>>())
         .bind(ended.iter().filter(|end| end.in_run).map(|end| end.job_id).collect::<Vec<_>>())
+        .bind(PATIENCE)
         .fetch_all(connection);
     around("attempt/settle", settling).await
 }

@@ -1,6 +1,7 @@
 //! Circuit breakers: whether an outside system is called at this moment, and why.
 
 mod heard;
+mod rule;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -14,6 +15,7 @@ use super::{
 use crate::{JobId, failpoint::around};
 
 pub use heard::{Ends, Finding, Probed};
+pub use rule::{Rule, set};
 
 /// The most bytes of an error text that a breaker keeps.
 const ERROR_LIMIT: usize = 1000;
@@ -251,40 +253,4 @@ impl Held {
 pub async fn hold(pool: &PgPool, system: &str, held: Option<Held>, by: &str, reason: Option<&str>) -> Result<bool, StoreError> {
     let holding = sqlx::query_scalar(sql!("breaker/hold")).bind(system).bind(held.map(Held::as_str)).bind(by).bind(reason);
     Ok(holding.fetch_one(pool).await?)
-}
-
-/// What an operator sets of a breaker's rule; what is `None` stays as it is.
-#[derive(Debug, Clone, Default)]
-pub struct Rule {
-    /// See [`Breaker::share`].
-    pub share: Option<f64>,
-    /// See [`Breaker::at_least`].
-    pub at_least: Option<i32>,
-    /// See [`Breaker::window_ms`].
-    pub window_ms: Option<i32>,
-    /// See [`Breaker::categories`].
-    pub categories: Option<Vec<String>>,
-    /// See [`Breaker::cooldown_ms`].
-    pub cooldown_ms: Option<i32>,
-    /// See [`Breaker::cooldown_most_ms`].
-    pub cooldown_most_ms: Option<i32>,
-}
-
-/// Changes by which rule a breaker opens; in force at once. False: there is no breaker of this system.
-///
-/// # Errors
-/// [`StoreError::Refused`] for nonsense; otherwise the database's.
-pub async fn set(pool: &PgPool, system: &str, rule: &Rule, by: &str) -> Result<bool, StoreError> {
-    let setting = sqlx::query(sql!("breaker/set"))
-        .bind(system)
-        .bind(rule.share)
-        .bind(rule.at_least)
-        .bind(rule.window_ms)
-        .bind(&rule.categories)
-        .bind(rule.cooldown_ms)
-        .bind(rule.cooldown_most_ms)
-        .bind(by)
-        .fetch_optional(pool)
-        .await;
-    setting.map(|row| row.is_some()).map_err(StoreError::of_refusal)
 }

@@ -88,6 +88,8 @@ pub struct Claimed {
     pub permitted: bool,
     /// Whether it is to find out how the system is that its kind calls.
     pub probe: bool,
+    /// Whether it is a suspect, which runs with nothing beside it.
+    pub alone: bool,
     /// When the claim began, by this process's clock.
     pub taken: Option<Instant>,
     /// Jobs of its limit key that follow it on its slot, in their order.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 
 use super::{StoreError, pause::Scope, sql};
 use crate::{JobId, Limit, Rate};
@@ -12,7 +12,8 @@ use crate::{JobId, Limit, Rate};
 /// # Errors
 /// The database's.
 pub async fn declare(connection: &mut PgConnection, limit: &Limit) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("limit/declare"))
+    let mut tx = connection.begin().await?;
+    let changed: Option<i32> = sqlx::query_scalar(sql!("limit/declare"))
         .bind(limit.scope)
         .bind(limit.name)
         .bind(limit.cap)
@@ -21,9 +22,12 @@ pub async fn declare(connection: &mut PgConnection, limit: &Limit) -> Result<(),
         .bind(limit.rate.map(|rate| rate.per_ms))
         .bind(limit.rate.map(|rate| rate.burst))
         .bind(limit.weight)
-        .execute(connection)
-        .await
-        .map(drop)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if let Some(setting) = changed {
+        count_permits(&mut tx, Some(setting)).await?;
+    }
+    tx.commit().await
 }
 
 /// A limit as it is in force.
@@ -77,12 +81,13 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Setting>, StoreError> {
 }
 
 /// Sets the limit of a queue, a kind or a key, or of all keys that begin with what stands before a final `*`; in force at
-/// once.
+/// once, and what runs already counts.
 ///
 /// # Errors
 /// [`StoreError::Refused`] for nonsense; otherwise the database's.
 pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change, by: &str) -> Result<(), StoreError> {
-    sqlx::query(sql!("limit/set"))
+    let mut tx = pool.begin().await?;
+    let setting: i32 = sqlx::query_scalar(sql!("limit/set"))
         .bind(scope.as_str())
         .bind(name)
         .bind(change.cap)
@@ -92,10 +97,11 @@ pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change, by: &s
         .bind(change.rate.map(|rate| rate.burst))
         .bind(change.weight)
         .bind(by)
-        .execute(pool)
+        .fetch_one(&mut *tx)
         .await
-        .map(drop)
-        .map_err(StoreError::of_refusal)
+        .map_err(StoreError::of_refusal)?;
+    count_permits(&mut tx, Some(setting)).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Takes back what operators set: true when what a program declared is in force again, false when there is no limit of
@@ -104,7 +110,22 @@ pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change, by: &s
 /// # Errors
 /// The database's.
 pub async fn unset(pool: &PgPool, scope: Scope, name: &str) -> Result<Option<bool>, StoreError> {
-    Ok(sqlx::query_scalar(sql!("limit/unset")).bind(scope.as_str()).bind(name).fetch_optional(pool).await?)
+    let mut tx = pool.begin().await?;
+    let unset: Option<(bool, i32)> = sqlx::query_as(sql!("limit/unset")).bind(scope.as_str()).bind(name).fetch_optional(&mut *tx).await?;
+    if let Some((true, setting)) = unset {
+        count_permits(&mut tx, Some(setting)).await?;
+    }
+    tx.commit().await?;
+    Ok(unset.map(|(declared, _)| declared))
+}
+
+/// Counts what runs under limits of queues and kinds, or under one, of claims that began before the limit was changed. Returns how
+/// many counts were wrong.
+///
+/// # Errors
+/// The database's.
+pub async fn count_permits(connection: &mut PgConnection, setting: Option<i32>) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar(sql!("limit/count_permits")).bind(setting).fetch_one(connection).await
 }
 
 /// Counts the run of a job against the rate of its key, if that has one. `None`: it may run; otherwise it has to wait so many

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::{look, sql, storable};
-use crate::JobId;
+use crate::{Category, JobId};
 
 /// One row of the policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -87,6 +87,18 @@ pub async fn list(pool: &PgPool, category: Option<&str>, kind: Option<&str>) -> 
     sqlx::query_as(sql!("retry_policy/list")).bind(category).bind(kind).fetch_all(pool).await
 }
 
+/// The error categories that failures have, and those that rows of the policy name, in the order of their names.
+///
+/// # Errors
+/// The database's.
+pub async fn categories(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
+    let mut names: Vec<String> = Category::ALL.iter().map(ToString::to_string).collect();
+    names.extend(list(pool, None, None).await?.into_iter().map(|row| row.category));
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// The row that decides about a failure.
 ///
 /// # Errors
@@ -107,6 +119,14 @@ pub async fn fault(pool: &PgPool, policy: &Policy) -> Result<Option<String>, sql
         .bind(policy.escalate_on_attempt)
         .fetch_one(pool)
         .await
+}
+
+/// Keeps other edits of the policy out until the transaction ends: it has to be taken before what is edited is read.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(sql!("retry_policy/lock")).execute(connection).await.map(drop)
 }
 
 /// Says who acts, for the history of the policy.

@@ -54,6 +54,14 @@ pub async fn take_back_held(connection: &mut PgConnection) -> Result<i32, sqlx::
     }
 }
 
+/// Gives back up to `most` slots that jobs kept for a retry or a wait, of keys that keep no order any more; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn give_back_kept(connection: &mut PgConnection, most: i32) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar(sql!("waiting/give_back_kept")).bind(most).fetch_one(connection).await
+}
+
 /// How many jobs of few keys are let in at once. Each has a slot and takes others along on it: better few with long runs
 /// than all that may stand in `ready`.
 const ADMITTED: i64 = 2000;

@@ -22,15 +22,15 @@ pub async fn renew(connection: &mut PgConnection, worker_id: i64, lease_ms: i64)
     around("worker/renew", sqlx::query_scalar(sql!("worker/renew")).bind(worker_id).bind(lease_ms).fetch_optional(connection)).await
 }
 
-/// A lease that ran out while somebody watched it all the time.
+/// A lease that has run out, which proves a death.
 #[derive(Debug, Clone, Copy, sqlx::FromRow)]
 pub struct RunOut {
     /// The worker.
     pub id: i64,
     /// Until when it lasted, by the database's clock.
     pub lease_until: DateTime<Utc>,
-    /// Since when leases are watched without a break.
-    pub watched_since: DateTime<Utc>,
+    /// When somebody looked.
+    pub looked_at: DateTime<Utc>,
 }
 
 /// Looks at the leases of all others for a worker whose own lasts `lease_ms`; returns those that prove a death.
@@ -41,14 +41,14 @@ pub async fn look_out(connection: &mut PgConnection, worker_id: i64, lease_ms: i
     sqlx::query_as(sql!("worker/look_out")).bind(worker_id).bind(lease_ms).fetch_all(connection).await
 }
 
-/// Declares a worker dead, if its lease is still the one that was watched, and workers whose own lasts `lease_ms` have watched since;
-/// true when this call did it.
+/// Declares a worker dead, if its lease is still the one that had run out and that was seen just now, by a worker whose own lasts
+/// `lease_ms`; true when this call did it.
 ///
 /// # Errors
 /// The database's.
 pub async fn declare_dead(connection: &mut PgConnection, lease: RunOut, lease_ms: i64) -> Result<bool, sqlx::Error> {
     let declaring = sqlx::query_scalar(sql!("worker/declare_dead")).bind(lease.id).bind(lease.lease_until).bind(lease_ms);
-    let declaring = declaring.bind(lease.watched_since).fetch_optional(connection);
+    let declaring = declaring.bind(lease.looked_at).fetch_optional(connection);
     let declared: Option<i64> = around("worker/declare_dead", declaring).await?;
     Ok(declared.is_some())
 }

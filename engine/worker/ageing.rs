@@ -37,15 +37,20 @@ impl Ageing {
     pub(super) fn learn(&mut self, lanes: &[i32], jobs: &[Claimed], filled: bool, now: Instant) {
         let last = lanes.iter().rposition(|lane| jobs.iter().any(|job| job.lane_id == *lane));
         let reached = if filled { last.map_or(0, |last| last + 1) } else { lanes.len() };
-        for lane in &lanes[..reached] {
+        self.reached(&lanes[..reached], &lanes[reached..], now);
+    }
+
+    /// Learns which lanes were looked at, and which were not.
+    pub(super) fn reached(&mut self, reached: &[i32], others: &[i32], now: Instant) {
+        for lane in reached {
             self.since.remove(lane);
         }
-        for lane in &lanes[reached..] {
+        for lane in others {
             self.since.entry(*lane).or_insert(now);
         }
         // A lane that is paused or gone waits for nothing: only those that were not reached stand here.
-        if self.since.len() > lanes.len() - reached {
-            self.since.retain(|lane, _| lanes.contains(lane));
+        if self.since.len() > others.len() {
+            self.since.retain(|lane, _| others.contains(lane));
         }
     }
 }

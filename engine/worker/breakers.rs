@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod tests;
+mod untold;
 
 use std::{
     collections::HashMap,
@@ -20,6 +21,7 @@ use rand::RngExt;
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 
+use self::untold::Untold;
 use super::session::Session;
 use crate::{
     Failure, Kinds,
@@ -230,46 +232,40 @@ impl Breakers {
 
     /// True when something was decided by it.
     async fn tell(&self, connection: &mut PgConnection, lost: &[Probed]) -> Result<bool, sqlx::Error> {
-        let (ends, mut probed) = {
-            let mut known = self.known();
-            let decides = !lost.is_empty() || !known.probed.is_empty() || known.ends.iter().any(|end| end.category.is_some());
-            if !decides && (known.ends.is_empty() || known.told.is_some_and(|told| told.elapsed() < TELL)) {
-                return Ok(false);
-            }
-            known.told = Some(Instant::now());
-            (std::mem::take(&mut known.ends), std::mem::take(&mut known.probed))
-        };
-        let failed: Vec<(&'static str, i64)> =
-            ends.iter().filter(|end| end.category.is_some()).map(|end| (end.system, end.ended)).collect();
-        let decides = !lost.is_empty() || !probed.is_empty() || !failed.is_empty();
-        // What this worker has to say of a probe itself comes before.
-        let untold: Vec<_> = lost.iter().filter(|lost| probed.iter().all(|own| own.system != lost.system)).cloned().collect();
-        probed.extend(untold);
-        let told = if decides {
+        let Some(untold) = self.untold(lost) else { return Ok(false) };
+        let decides = !untold.probed.is_empty() || untold.has_failures();
+        let changes = if decides {
             let jitter = rand::rng().random_range(0.75..1.25);
-            breaker::report(connection, &ends, &probed, jitter).await
+            let Some(changes) = breaker::report(connection, &untold.ends, &untold.probed, jitter).await? else { return Ok(false) };
+            changes
         } else {
-            breaker::count(connection, &ends).await.map(|()| Some(Vec::new()))
+            breaker::count(connection, &untold.ends).await?;
+            Vec::new()
         };
-        match told {
-            Ok(Some(changes)) => self.forget(&failed, &changes),
-            untold => {
-                let mut known = self.known();
-                for end in ends {
-                    add(&mut known.ends, end);
-                }
-                known.probed.extend(probed);
-                drop(known);
-                return untold.map(|_| false);
-            }
-        }
+        untold.arrived(&changes);
         Ok(decides)
     }
 
-    fn forget(&self, failed: &[(&'static str, i64)], changes: &[Change]) {
-        for (system, failures) in failed {
-            if let Some(of) = self.known().systems.get_mut(system) {
-                of.failures -= failures;
+    /// Takes out what is to be told, if it is time; lost probes among it.
+    fn untold(&self, lost: &[Probed]) -> Option<Untold<'_>> {
+        let mut known = self.known();
+        let decides = !lost.is_empty() || !known.probed.is_empty() || known.ends.iter().any(|end| end.category.is_some());
+        if !decides && (known.ends.is_empty() || known.told.is_some_and(|told| told.elapsed() < TELL)) {
+            return None;
+        }
+        known.told = Some(Instant::now());
+        let (ends, mut probed) = (std::mem::take(&mut known.ends), std::mem::take(&mut known.probed));
+        // What this worker has to say of a probe itself comes before.
+        let others: Vec<_> = lost.iter().filter(|lost| probed.iter().all(|own| own.system != lost.system)).cloned().collect();
+        probed.extend(others);
+        Some(Untold::new(self, ends, probed))
+    }
+
+    /// These ends were told.
+    fn forget(&self, told: &[Ends], changes: &[Change]) {
+        for end in told.iter().filter(|end| end.category.is_some()) {
+            if let Some(of) = self.known().systems.get_mut(end.system) {
+                of.failures -= end.ended;
             }
         }
         for change in changes {

@@ -76,7 +76,7 @@ pub(super) async fn run(session: Arc<Session>, hand_over: UnboundedSender<Claime
         turn: 0,
         strays: Strays::default(),
         turns: Turns::new(session.program.config.lease, now),
-        limited: Limited::default(),
+        limited: Limited::new(session.program.config.ageing),
         runs: Runs::new(session.program.config.run_time),
         refused: 0,
     };
@@ -151,7 +151,9 @@ impl Claimer {
             return Ok(took);
         }
         let (asked_of, runs) = self.runs.plan(room, |lane| session.pace.undisturbed(lane));
-        let lanes = Lanes::of(&asked_of, &runs, self.ageing.boosts(Instant::now()));
+        let mut boosts = self.ageing.boosts(begun);
+        boosts.extend(self.limited.boosts(begun));
+        let lanes = Lanes::of(&asked_of, &runs, boosts);
         let wanted = store::claim::Wanted {
             worker_id: session.worker_id,
             kinds: &session.program.kind_names,

@@ -16,7 +16,7 @@ pub struct WorkerConfig {
     /// The most jobs one claim takes.
     pub batch: usize,
     /// How long the lease lasts. It is renewed four times in that time; a rescue waits until it has run out
-    /// while workers looked at it without a break for at least as long.
+    /// while workers looked at it.
     pub lease: Duration,
     /// The longest an idle worker sleeps while it can be notified.
     pub poll_interval: Duration,

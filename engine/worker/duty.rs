@@ -28,6 +28,8 @@ pub(super) enum Duty {
     DropPartitions,
     /// Drop claims whose attempts are all recorded.
     CloseClaims,
+    /// Count what runs under limits that are newer, and give back slots that were kept for an order which is no more.
+    FollowLimits,
     /// Forget ended jobs that no partition takes along.
     ForgetEnded,
     /// Forget dead letters that are past their time.
@@ -48,10 +50,11 @@ pub(super) enum Duty {
 
 impl Duty {
     /// In the order in which they are done when all are due.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Measure,
         Self::MakePartitions,
         Self::CloseClaims,
+        Self::FollowLimits,
         Self::RollUpAttempts,
         Self::ForgetWorkers,
         Self::ForgetNotes,
@@ -71,6 +74,7 @@ impl Duty {
             Self::MakePartitions => "make_partitions",
             Self::DropPartitions => "drop_partitions",
             Self::CloseClaims => "close_claims",
+            Self::FollowLimits => "follow_limits",
             Self::ForgetEnded => "forget_ended",
             Self::ForgetLetters => "forget_letters",
             Self::ForgetNotes => "forget_notes",
@@ -85,7 +89,7 @@ impl Duty {
     pub(super) const fn period(self) -> Duration {
         match self {
             Self::Measure => Duration::from_secs(1),
-            Self::RollUpAttempts => Duration::from_secs(5),
+            Self::RollUpAttempts | Self::FollowLimits => Duration::from_secs(5),
             Self::MakePartitions | Self::CloseClaims | Self::ForgetNotes => Duration::from_secs(30),
             Self::ForgetWorkers
             | Self::ForgetKeys
@@ -118,7 +122,8 @@ impl Duty {
             | Self::ForgetEvents
             | Self::ForgetRates
             | Self::ForgetEnded
-            | Self::ForgetLetters => did >= BATCH,
+            | Self::ForgetLetters
+            | Self::FollowLimits => did >= BATCH,
             Self::DropPartitions => did > 0,
             _ => false,
         }
@@ -134,6 +139,10 @@ impl Duty {
             Self::ForgetEnded => store::retention::forget_ended(tx, BATCH as i32).await,
             Self::ForgetLetters => store::retention::forget_letters(tx, BATCH as i32).await,
             Self::CloseClaims => store::claim::close_finished(tx, CLAIM_AGE_MS).await.map(|gone| gone as i64),
+            Self::FollowLimits => {
+                let counted = store::limit::count_permits(tx, None).await?;
+                Ok(store::waiting::give_back_kept(tx, BATCH as i32).await?.max(counted).into())
+            }
             Self::ForgetNotes => store::note::prune(tx, BATCH).await,
             Self::ForgetWorkers => store::worker::prune(tx).await.map(|gone| gone as i64),
             Self::ForgetSteps => Ok(store::step::prune(tx, BATCH).await? as i64 + store::child::prune(tx, BATCH).await?),

@@ -106,6 +106,7 @@ async fn attempt(
         course: course.clone(),
         heard: heard.clone(),
         undecided: undecided.clone(),
+        telling: tokio::sync::Mutex::default(),
     };
     if planted!("a job is recorded before it runs") {
         tokio::spawn((kind.handler)(args, run));
@@ -195,6 +196,8 @@ async fn charge(session: &Session, job: &Claimed) -> Option<Verdict> {
         return None;
     }
     match Box::pin(store::limit::charge(&session.pool, job.job_id)).await {
+        // It stays a suspect, and keeps its slot; nobody takes it before the rate has something for it.
+        Ok(Some(_)) if job.alone => Some(Verdict::Released),
         Ok(wait_ms) => wait_ms.map(Verdict::Snoozed),
         Err(error) => {
             tracing::warn!(job.id = %job.job_id, %error, "the rate of its key cannot be asked: the job is released");

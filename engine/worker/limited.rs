@@ -8,6 +8,7 @@ use std::{
 use sqlx::PgConnection;
 
 use super::{
+    ageing::Ageing,
     floor::{Floors, Look},
     pace::Room,
     patience,
@@ -24,9 +25,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(250);
 
 /// What one claimer knows of them.
-#[derive(Default)]
 pub(super) struct Limited {
     lanes: Vec<i32>,
+    /// Of several lanes under one limit each has its turn.
+    ageing: Ageing,
     not_before: Option<Instant>,
     /// They took all the room there was the last time.
     others_first: bool,
@@ -37,6 +39,16 @@ pub(super) struct Limited {
 }
 
 impl Limited {
+    pub(super) fn new(step: Duration) -> Self {
+        let ageing = Ageing::new(step);
+        Self { lanes: Vec::new(), ageing, not_before: None, others_first: false, rate_at: None, owed: HashMap::new() }
+    }
+
+    /// The lanes that count as more urgent now, and by how many priorities.
+    pub(super) fn boosts(&self, now: Instant) -> HashMap<i32, i32> {
+        self.ageing.boosts(now)
+    }
+
     /// Whether the other lanes have their turn first, this time.
     pub(super) fn come_last(&mut self) -> bool {
         std::mem::take(&mut self.others_first)
@@ -88,6 +100,9 @@ impl Limited {
         let taken = patience::answer(session, store::claim::take_limited(connection, &wanted)).await?;
         floors.learn_limited(look, &taken.jobs);
         self.owed.retain(|lane, _| !taken.looked.contains(lane));
+        let (reached, left): (Vec<i32>, Vec<i32>) =
+            wanted.lanes.iter().map(|(lane, ..)| *lane).partition(|lane| taken.looked.contains(lane));
+        self.ageing.reached(&reached, &left, Instant::now());
         // Where nothing was left they are left alone for a moment; after a claim that left no room, the other lanes come first.
         let idle = taken.jobs.is_empty();
         self.others_first = taken.jobs.len() >= most;

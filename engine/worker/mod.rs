@@ -29,6 +29,7 @@ mod pulse;
 mod recorder;
 mod register;
 mod replan;
+mod results;
 mod runs;
 mod session;
 mod stop;

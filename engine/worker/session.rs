@@ -27,6 +27,7 @@ use super::{
     recorder,
     register::{named, register},
     replan::Replan,
+    results::{self, Results},
     stop::{Stop, StopSender, stopper},
     wakeup,
 };
@@ -43,8 +44,6 @@ use crate::{
 
 /// How long a session's end waits for a farewell that nobody needs.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How many recorded-to-be results may wait before handlers wait too.
-const RECORD_BUFFER: usize = 8192;
 
 /// What all lives of a worker share.
 pub(super) struct Program {
@@ -99,7 +98,7 @@ pub(super) struct Session {
     pub(super) breakers: Breakers,
     pub(super) replan: Replan,
     pub(super) pulse: Arc<Pulse>,
-    pub(super) record: mpsc::Sender<Ended>,
+    results: Results,
 }
 
 impl Session {
@@ -158,8 +157,7 @@ impl Session {
     /// Takes note of one job's end and makes room for the next.
     pub(super) async fn ended(&self, ended: Ended) {
         let lane = ended.lane_id;
-        // The recorder ends only after every job has, or when the worker is dead and nothing may be written.
-        let _ = self.record.send(ended).await;
+        self.results.send(ended).await;
         self.pace.ended(lane);
         self.in_hand.fetch_sub(1, Ordering::AcqRel);
         self.nudge.notify_one();
@@ -190,7 +188,7 @@ impl Session {
 pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) -> Result<(), WorkerError> {
     let Some(worker_id) = register(program, shutdown).await? else { return Ok(()) };
     tracing::info!(worker.id = worker_id, name = program.config.name, "worker registered");
-    let (record, results) = mpsc::channel(RECORD_BUFFER);
+    let (results, source) = results::channel();
     let (hand_over, intake) = mpsc::unbounded_channel::<Claimed>();
     // Handlers are dropped wherever they wait, and begin of their own.
     let pool = pool::closes_what_is_in_a_transaction(program.pool.options().clone()).connect_lazy_with(named(&program.pool, worker_id));
@@ -212,12 +210,12 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         breakers: Breakers::of(&program.kinds),
         replan: Replan::default(),
         pulse: Pulse::new(),
-        record,
+        results,
     });
 
     let pulse = session.pulse.start();
     let lease = lease::spawn(&session)?;
-    let recorder = tokio::spawn(guarded(session.lost.clone(), recorder::run(session.clone(), results)));
+    let recorder = tokio::spawn(guarded(session.lost.clone(), recorder::run(session.clone(), source)));
     let helpers = [
         tokio::spawn(guarded(session.lost.clone(), claimer::run(session.clone(), hand_over))),
         tokio::spawn(guarded(session.lost.clone(), keeper::run(session.clone()))),
@@ -263,14 +261,17 @@ async fn finish(session: Arc<Session>, recorder: tokio::task::JoinHandle<()>, le
     let pool = session.program.pool.clone();
     let abort = recorder.abort_handle();
     let flushed = async {
-        recorder::close(&session).await;
+        session.results.close().await;
         recorder.await
     };
     if planted!("a shutdown does not wait for the recorder") {
         abort.abort();
     }
     if tokio::time::timeout(session.program.config.grace, flushed).await.is_err() {
-        tracing::error!(worker.id = worker_id, "the database is away: results are given up, their jobs will run again");
+        tracing::error!(
+            worker.id = worker_id,
+            "the database is away, or a transaction keeps results from being recorded: they are given up, their jobs will run again"
+        );
         abort.abort();
     }
     lease.stop().await;

@@ -64,7 +64,9 @@ pub async fn enqueue_batch_in(connection: &mut PgConnection, jobs: &[NewJob], ca
     let made = if parts.is_empty() { Vec::new() } else { job::enqueue_many(&mut tx, &parts).await? };
     let own: Vec<JobId> = made.iter().flatten().copied().collect();
     child::add(&mut tx, id, 1, &own, &vec![false; own.len()]).await?;
-    step::keep(&mut tx, At { job_id: id, attempt: 0, position: 1, name: JOBS }, "child", 0, &serde_json::to_value(&own)?).await?;
+    // Which they are is known by the rows above: a list of a hundred thousand is more than a step keeps.
+    let none = serde_json::json!([]);
+    step::keep(&mut tx, At { job_id: id, attempt: 0, position: 1, name: JOBS }, "child", 0, &none).await?;
     tx.commit().await?;
     Ok(Batched { id, jobs: made })
 }
@@ -102,7 +104,12 @@ impl Job for Batch {
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let id = run.job_id();
-        let jobs = run.children(JOBS, &[]).await?;
+        // A batch that is run again takes over no jobs that were stopped with it, and to call back would say that all is done.
+        let Some(jobs) = run.children_made(JOBS).await? else {
+            return Err(Failure::validation(
+                "the jobs of this batch were stopped, or it was restarted from its first step: enqueue the batch anew",
+            ));
+        };
         let counts = run.join_counts(&jobs).await?;
         let args = RawValue::from_string(self.called_back_with(id, [counts.completed, counts.cancelled, counts.dead]))?;
         let mut callback = NewJob::raw(&self.kind, args).queue(&self.queue).priority(self.priority).parent(id);

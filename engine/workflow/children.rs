@@ -14,6 +14,7 @@ use crate::{
         child::{self, Endings},
         job,
         parked::Suspension,
+        step::Kept,
     },
 };
 
@@ -75,11 +76,7 @@ impl Run {
     /// `validation` when a job has an idempotency key, which this act does not need; otherwise as [`Run::step`].
     pub async fn children(&mut self, name: &str, jobs: &[NewJob]) -> JobResult<Children> {
         let position = match self.meet(Act::Child, name).await? {
-            Met::Known(kept) => {
-                let position = kept.position;
-                let Made(jobs) = self.known(&kept)?;
-                return Ok(Children { name: name.into(), position, jobs });
-            }
+            Met::Known(kept) => return self.made(name, &kept),
             Met::New(position) => position,
         };
         let begun = Instant::now();
@@ -88,6 +85,19 @@ impl Run {
         let made = make(&mut tx, self.job_id, position, &jobs).await?;
         self.keep(tx, Act::Child, position, name, begun, &made).await?;
         Ok(Children { name: name.into(), position, jobs: made.0 })
+    }
+
+    /// The children that were made where the code stands, by whoever enqueued the workflow; `None` when that is not kept.
+    pub(super) async fn children_made(&self, name: &str) -> JobResult<Option<Children>> {
+        match self.meet(Act::Child, name).await? {
+            Met::Known(kept) => self.made(name, &kept).map(Some),
+            Met::New(_) => Ok(None),
+        }
+    }
+
+    fn made(&self, name: &str, kept: &Kept) -> JobResult<Children> {
+        let Made(jobs) = self.known(kept)?;
+        Ok(Children { name: name.into(), position: kept.position, jobs })
     }
 
     /// Waits until a child has ended, and says how.

@@ -9,7 +9,7 @@ use super::{
     course::{Act, Met},
 };
 use crate::{
-    Failure, JobResult, Run, Tx,
+    Failure, JobResult, Run, Tx, jsonb,
     store::{
         clock,
         step::{self, At, Kept},
@@ -169,8 +169,7 @@ fn storable<T: Serialize>(name: &str, value: &T) -> JobResult<serde_json::Value>
             "the result of `{name}` has {size} bytes, and 1 MiB is kept at most: store it and return its id"
         )));
     }
-    // jsonb takes no NUL, which serde writes as \u0000.
-    if text.contains("\\u0000") {
+    if jsonb::holds_nul(&text) {
         return Err(Failure::validation(format!("the result of `{name}` holds a NUL character, which cannot be stored")));
     }
     Ok(result)

@@ -42,5 +42,7 @@ async fn the_rule_of_a_breaker_is_changed_and_nonsense_refused() {
     assert_eq!(said, "breaker mail opens when 80 % of 3 or more attempts within 30s fail (network, auth), for 10s to 10m from now on\n");
     let refused = rawops(&url, &["breakers", "set", "mail", "--cooldown", "20m"]).await.refusal(1);
     assert!(refused.contains("violates check constraint"), "longer than its longest: {refused}");
+    let refused = rawops(&url, &["breakers", "set", "mail", "--categories", "network,netwrok"]).await.refusal(1);
+    assert!(refused.starts_with("there is no error category netwrok: there are auth, bug, business_rule, "), "{refused}");
     assert_eq!(rawops(&url, &["breakers", "set", "mail"]).await.code, 2, "nothing to change");
 }

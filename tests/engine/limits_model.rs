@@ -127,12 +127,14 @@ impl Model {
         }
     }
 
-    /// Hands a slot of a job's key on, to the first that stands behind a position of the line, or to the first of all if none does.
+    /// Hands a slot of a job's key on, to the first that stands behind a position of the line, or to the first of all if none does; unless
+    /// the cap was lowered, and as many have one as may.
     fn hand_on(&mut self, job: JobId, n: usize, behind: i64) {
         let key = self.key_of(job);
         key.slots.remove(&n);
         let first = key.queue.range((behind, 1)..).chain(&key.queue).next().map(|(position, _)| *position);
-        let next = first.filter(|_| n <= key.cap).and_then(|position| key.queue.remove(&position));
+        let fits = n <= key.cap && key.slots.len() < key.cap;
+        let next = first.filter(|_| fits).and_then(|position| key.queue.remove(&position));
         if let Some(next) = next {
             key.slots.insert(n, next);
             self.put(next, "ready");
@@ -310,6 +312,10 @@ impl Walk {
         }
         let mut slots: Vec<(usize, JobId)> = in_line.into_iter().filter_map(|job| Some((self.model.slot_of(job)?, job))).collect();
         slots.sort_unstable();
+        // All are free before the first is handed on.
+        for (n, job) in &slots {
+            self.model.key_of(*job).slots.remove(n);
+        }
         // One of them may come to the slot of another.
         for (n, job) in slots {
             self.model.hand_on(job, n, 0);

@@ -102,6 +102,24 @@ async fn one_that_wakes_while_its_key_is_held_goes_first_when_it_is_let_go() {
 }
 
 #[tokio::test]
+async fn one_that_waits_makes_way_when_its_key_keeps_its_order_no_more() {
+    let db = with_traces().await;
+    limit(db.pool(), "one", 1, true).await;
+    let first = start(&db, vec![step("a"), Act::Wait("go".into(), String::new(), None), step("b")]).await;
+    let second = start(&db, vec![step("c")]).await;
+    let worker = Running::start(db.pool(), 2);
+    until_state(db.pool(), first, "parked").await;
+    assert_eq!(state_of(db.pool(), second).await, "waiting");
+    limit(db.pool(), "one", 1, false).await;
+    until_ended(&db, &[second]).await;
+    emit(&db).await;
+    until_ended(&db, &[first]).await;
+    worker.stop().await;
+    assert_eq!(written(&db).await, ["a", "c", "b"]);
+    ledger::check(db.pool()).await;
+}
+
+#[tokio::test]
 async fn a_workflow_makes_way_for_a_child_of_its_own_key_and_for_a_child_of_a_child() {
     let child = |key: &str, acts| Act::Keyful(key.into(), Box::new(Flow { acts }));
     for between in [child("one", vec![step("b")]), child("two", vec![child("one", vec![step("b")])])] {

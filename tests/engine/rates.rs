@@ -24,15 +24,15 @@ use crate::support::{
     ledger, wait,
 };
 
-fn at_once(cap: i32) -> Change {
+pub fn at_once(cap: i32) -> Change {
     Change { cap: Some(cap), ..Change::default() }
 }
 
-fn rate(jobs: u32, seconds: u64, burst: u32) -> Change {
+pub fn rate(jobs: u32, seconds: u64, burst: u32) -> Change {
     Change { rate: Some(Rate::new(jobs, Duration::from_secs(seconds)).burst(burst)), ..Change::default() }
 }
 
-async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change) {
+pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change) {
     limit::set(pool, scope, name, change, "a test").await.expect("the limit is sound");
 }
 
@@ -42,7 +42,7 @@ async fn plain(pool: &PgPool, jobs: usize) -> Vec<JobId> {
 }
 
 impl Hand {
-    async fn take_limited(&mut self, most: i64) -> TakenLimited {
+    pub async fn take_limited(&mut self, most: i64) -> TakenLimited {
         let lanes: Vec<i32> = sqlx::query_scalar("select id from engine.lane where kind = any ($1) order by priority, id")
             .bind(&self.kinds)
             .fetch_all(&mut *self.connection)
@@ -55,7 +55,7 @@ impl Hand {
 }
 
 /// Charges a run to the rate of its key: whether it has to wait.
-async fn has_to_wait(connection: &mut PgConnection, job: JobId) -> bool {
+pub async fn has_to_wait(connection: &mut PgConnection, job: JobId) -> bool {
     let charging = sqlx::query_scalar::<_, Option<i64>>(include_str!("../../engine/sql/limit/charge.sql")).bind(job);
     charging.fetch_one(connection).await.expect("charged").is_some_and(|ms| ms > 0)
 }

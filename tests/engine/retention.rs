@@ -150,6 +150,8 @@ async fn in_a_quiet_house_ended_jobs_go_one_by_one_and_nothing_else() {
             "insert into engine.step (job_id, position, attempt, kind, name, begun_at) values ($1, 1, 1, 'step', 'find', engine.now())",
             "insert into engine.child_end (parent_id, position, n, job_id, ended_at, outcome) values ($1, 1, 1, 1, engine.now(), 'completed')",
             "insert into engine.compensation (job_id, position, n, queue, kind, priority, args) values ($1, 1, 1, 'default', 'test.no_op', 4, '{}')",
+            "insert into engine.progress (job_id, attempt, done, updated_at) values ($1, 1, 1, engine.now())",
+            "insert into engine.log_line (job_id, position, attempt, logged_at, line) values ($1, 1, 1, engine.now(), 'found')",
         ] {
             sqlx::query(kept).bind(id).execute(pool).await.unwrap_or_else(|error| panic!("{kept}: {error}"));
         }
@@ -169,9 +171,10 @@ async fn in_a_quiet_house_ended_jobs_go_one_by_one_and_nothing_else() {
         .expect("narrowed");
     assert_eq!((forget().await, forget().await), (1, 0));
     assert!(!aged.known(aged.completed).await && aged.known(aged.dead).await);
-    let left = "select array[(select count(*) from engine.step), (select count(*) from engine.child_end), (select count(*) from engine.compensation)]";
+    let left = "select array[(select count(*) from engine.step), (select count(*) from engine.child_end),
+        (select count(*) from engine.compensation), (select count(*) from engine.progress), (select count(*) from engine.log_line)]";
     let left: Vec<i64> = sqlx::query_scalar(left).fetch_one(pool).await.expect("counted");
-    assert_eq!(left, [1, 1, 1], "what a workflow did goes with it");
+    assert_eq!(left, [1; 5], "what a workflow did and what a job said go with it");
     assert_eq!(dropped(pool).await, None);
 }
 

@@ -10,7 +10,7 @@ use engine::{
 use sqlx::PgPool;
 
 use super::hand::{Hand, ended, enqueue};
-use crate::support::{Database, ledger::count};
+use crate::support::{Database, ledger::count, wait};
 
 /// Runs a statement that must be refused, and returns the sentence.
 async fn refused(pool: &PgPool, statement: &str) -> String {
@@ -37,6 +37,7 @@ async fn nonsense_is_refused_with_a_sentence() {
         ("max_attempts = 1001", "max_attempts is 1001 and must be from 1 to 1000"),
         ("backoff_seconds = '{}'", "backoff_seconds is {} and must be a list of 1 to 1000 delays"),
         ("backoff_seconds = '{{1,2},{3,4}}'", "backoff_seconds is {{1,2},{3,4}} and must be a list of 1 to 1000 delays"),
+        ("backoff_seconds = '[0:1]={1,2}'", "backoff_seconds is [0:1]={1,2} and its delays must be numbered from 1"),
         ("backoff_seconds = '{1,-1}'", "backoff_seconds is {1,-1} and each delay must be from 0 to 315360000 seconds, ten years"),
         ("backoff_seconds = '{1,null}'", "backoff_seconds is {1,NULL} and each delay must be from 0 to 315360000 seconds, ten years"),
         ("backoff_seconds = '{315360001}'", "backoff_seconds is {315360001} and each delay must be from 0 to 315360000 seconds, ten years"),
@@ -114,6 +115,25 @@ async fn every_edit_has_a_number_and_stays_in_the_history() {
     .await
     .expect("the history can be read");
     assert_eq!(rows, [10, 4, 4]);
+}
+
+#[tokio::test]
+async fn of_two_edits_at_one_time_none_is_lost() {
+    let db = Database::new().await;
+    let mut first = db.pool().begin().await.expect("a transaction");
+    retry_policy::lock(&mut first).await.expect("nobody else edits");
+    let edit = "update engine.retry_config set max_attempts = 4 where error_category = 'network'";
+    sqlx::query(edit).execute(&mut *first).await.expect("set");
+    let pool = db.pool().clone();
+    let draft = Draft { backoff_seconds: Some(vec![7]), ..Draft::default() };
+    let second = tokio::spawn(async move { retry::set(&pool, "ada", "network", None, &draft).await });
+    wait::until("the second waits for the first", Duration::from_secs(10), || async {
+        count(db.pool(), "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").await == 1
+    })
+    .await;
+    first.commit().await.expect("committed");
+    let policy = second.await.expect("no panic").expect("it is taken");
+    assert_eq!((policy.max_attempts, policy.backoff_seconds), (4, vec![7]));
 }
 
 #[tokio::test]

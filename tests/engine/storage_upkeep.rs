@@ -195,6 +195,19 @@ async fn fault_15_the_claim_is_an_index_walk_however_deep_the_backlog() {
 }
 
 #[tokio::test]
+async fn fault_15_what_is_forgotten_of_gone_jobs_is_found_by_their_ids_and_not_by_looking_for_every_job() {
+    let db = Database::new().await;
+    for (statement, tables) in [
+        (include_str!("../../engine/sql/note/prune.sql"), ["progress", "log_line"]),
+        (include_str!("../../engine/sql/child/prune.sql"), ["child_end", "compensation"]),
+    ] {
+        let plan = plan(&db, statement, &["2000"]).await;
+        assert!(tables.iter().all(|table| plan.contains(&format!("{table}_pkey"))), "{plan}");
+        assert!(!plan.contains("job_10000000"), "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn fault_16_long_jobs_are_not_hoarded() {
     let db = Database::new().await;
     let jobs: Vec<NewJob> = (0..40).map(|_| of(&kinds::Sleep { ms: 400 })).collect();

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use engine::{Client, Ending, JobId, StoreError, store::job};
+use engine::{
+    Client, Ending, Job, JobId, JobResult, Kinds, Outcome, Run, StoreError, WorkerConfig,
+    store::{job, note, partition},
+};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    hand::{count, enqueue},
-    jobs::{Running, of, until_state},
+    hand::{Hand, count, done, ended, enqueue},
+    jobs::{Running, of, outcomes, until_state},
 };
 use crate::support::{
     Database,
@@ -42,16 +46,47 @@ async fn a_job_says_how_far_it_is_and_keeps_the_last_lines_of_its_log() {
     assert_eq!((lines.len(), lines[0], lines[99]), (100, "line 31", "line 130"));
 }
 
+/// Says two things at once, again and again.
+#[derive(Serialize, Deserialize)]
+struct Chorus {}
+
+impl Job for Chorus {
+    const KIND: &'static str = "test.chorus";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        for done in 1..=20 {
+            tokio::try_join!(run.log("one"), run.log("other\nand more"), run.progress(done, None, None))?;
+        }
+        Ok(Outcome::done())
+    }
+}
+
+#[tokio::test]
+async fn what_a_job_says_at_once_is_said_one_after_another() {
+    let db = Database::new().await;
+    let id = Client::new(db.pool().clone()).enqueue(&of(&Chorus {})).await.expect("enqueued").id;
+    let worker = Running::with(db.pool(), Kinds::new().with::<Chorus>(), WorkerConfig::default());
+    Client::new(db.pool().clone()).wait_for_end(id, Duration::from_mins(2)).await.expect("it exists").expect("it ends");
+    worker.stop().await;
+    assert_eq!(outcomes(db.pool(), id).await, ["completed"]);
+    let shown = job::show(db.pool(), id).await.expect("it exists");
+    let lines = |line: &str| shown.log.iter().filter(|logged| logged.line == line).count();
+    assert_eq!((lines("one"), lines("other"), lines("and more"), shown.progress.map(|progress| progress.done)), (20, 20, 20, Some(20)));
+}
+
 #[tokio::test]
 async fn what_was_said_goes_with_the_job() {
     let db = Database::new().await;
-    let id = enqueue(db.pool(), 1).await[0];
-    let said =
-        "with p as (insert into engine.progress values ($1, 1, 1, null, null, engine.now()), ($1 + 1, 1, 1, null, null, engine.now()))
-        insert into engine.log_line values ($1, 1, 1, engine.now(), 'stays'), ($1 + 1, 1, 1, engine.now(), 'goes')";
-    sqlx::query(said).bind(id).execute(db.pool()).await.expect("written");
-    let mut connection = db.pool().acquire().await.expect("a connection");
-    assert_eq!(engine::store::note::prune(&mut connection, 10).await.expect("pruned"), 2);
+    let mut hand = Hand::new(db.pool()).await;
+    enqueue(db.pool(), 2).await;
+    let goes = hand.take(1).await.remove(0);
+    let said = "with p as (insert into engine.progress select id, 1, 1, null, null, engine.now() from engine.job)
+        insert into engine.log_line select id, 1, 1, engine.now(), case id when $1 then 'goes' else 'stays' end from engine.job";
+    sqlx::query(said).bind(goes.job_id).execute(db.pool()).await.expect("written");
+    hand.complete(&[ended(&goes, done())]).await;
+    assert_eq!(note::prune(&mut hand.connection, 10).await.expect("pruned"), 0, "it is there");
+    assert_eq!(partition::retire(db.pool(), 10_000_000).await.expect("retired"), 1, "the other one lives");
+    assert_eq!(note::prune(&mut hand.connection, 10).await.expect("pruned"), 2);
     assert_eq!(count(db.pool(), "select count(*) from engine.progress").await, 1);
     assert_eq!(count(db.pool(), "select count(*) from engine.log_line where line = 'stays'").await, 1);
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use engine::{Client, JobId, NewJob, StoreError, store::cancel_request};
+use engine::{
+    Client, JobId, NewJob, StoreError,
+    store::{cancel_request, workflow},
+};
 use serde_json::json;
 
 use super::hand::count;
 use super::jobs::{Running, of, state_of, until_state};
-use super::workflows::{LIMIT, output, start, with_traces};
+use super::workflows::{LIMIT, again, output, start, with_traces};
 use crate::support::{
     Database,
     flows::{Act, Flow},
@@ -157,6 +160,40 @@ async fn a_cancelled_batch_cancels_its_jobs_and_does_not_call_back() {
     worker.stop().await;
     assert_eq!(state_of(db.pool(), batched.id).await, "cancelled");
     assert_eq!(count(db.pool(), "select count(*) from engine.job").await, 4);
+}
+
+#[tokio::test]
+async fn a_batch_whose_jobs_were_stopped_does_not_call_back_when_it_is_run_again() {
+    let db = with_traces().await;
+    let sleepers: Vec<NewJob> = (0..3).map(|_| of(&flow(vec![Act::Sleep(86_400_000)]))).collect();
+    let batched = Client::new(db.pool().clone()).enqueue_batch(&sleepers, &of(&NoOp { n: 1 })).await.expect("enqueued");
+    let worker = Running::start(db.pool(), 2);
+    until_state(db.pool(), batched.id, "parked").await;
+    cancel_request::cancel(db.pool(), batched.id, "ann", None).await.expect("asked");
+    wait::until("its jobs are stopped", LIMIT, || async { count(db.pool(), "select count(*) from engine.child").await == 0 }).await;
+    let from_first = workflow::restart(db.pool(), batched.id, 1, "ann").await.expect("restarted").job_id;
+    let from_second = workflow::restart(db.pool(), batched.id, 2, "ann").await.expect("restarted").job_id;
+    until_state(db.pool(), from_second, "dead").await;
+    let requeued = again(&db, from_second).await;
+    for id in [from_first, from_second, requeued] {
+        until_state(db.pool(), id, "dead").await;
+        let why: (String, String) =
+            sqlx::query_as("select category, error from engine.job_state where id = $1").bind(id).fetch_one(db.pool()).await.expect("why");
+        assert!(why.0 == "validation" && why.1.contains("the jobs of this batch were stopped"), "{why:?}");
+    }
+    worker.stop().await;
+    assert_eq!(count(db.pool(), "select count(*) from engine.job where args ? 'batch'").await, 0, "nothing was called back");
+}
+
+#[tokio::test]
+async fn a_batch_of_a_hundred_thousand_jobs_is_enqueued() {
+    let db = Database::new().await;
+    // As in a house that has been open for a while: their ids have seven digits.
+    sqlx::query("select setval('engine.position', 5000000)").execute(db.pool()).await.expect("set");
+    let jobs: Vec<NewJob> = (0..100_000).map(|n| of(&NoOp { n })).collect();
+    let batched = Client::new(db.pool().clone()).enqueue_batch(&jobs, &of(&NoOp { n: -1 })).await.expect("enqueued");
+    assert_eq!(batched.jobs.iter().flatten().count(), 100_000);
+    assert_eq!(count(db.pool(), "select count(*) from engine.child").await, 100_000);
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! Handlers that would take the worker with them, in processes of their own: each fails by itself, and says how.
 
-use std::time::Duration;
+use std::{
+    io::Write as _,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use engine::{
     Category, Client, Failure, Isolation, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, WorkerConfig, store::cancel_request,
@@ -40,8 +46,9 @@ impl Job for Caged {
                 (0..10).for_each(|_| println!("{page}"));
                 Ok(Outcome::done())
             }
+            "leave" => Ok(Outcome::Done(json!(start_sleep()))),
             pid_file => {
-                std::fs::write(pid_file, std::process::id().to_string()).expect("a file can be written");
+                std::fs::write(pid_file, format!("{} {}", std::process::id(), start_sleep())).expect("a file can be written");
                 std::future::pending().await
             }
         }
@@ -64,9 +71,16 @@ fn devour() -> usize {
     }
 }
 
+/// Starts a process that nobody waits for and that holds what it inherits; its number.
+fn start_sleep() -> u32 {
+    tokio::process::Command::new("sleep").arg("600").spawn().expect("it can be started").id().expect("it runs")
+}
+
+/// The arguments with which this program does the job of a child.
+const CHILD: [&str; 4] = ["faults::isolated::a_process_started_for_a_job_runs_it_and_ends", "--exact", "--nocapture", "--test-threads=1"];
+
 fn kinds() -> Kinds {
-    let child = ["faults::isolated::a_process_started_for_a_job_runs_it_and_ends", "--exact", "--nocapture", "--test-threads=1"];
-    Kinds::new().with::<Caged>().with::<NoOp>().isolated_with(child)
+    Kinds::new().with::<Caged>().with::<NoOp>().isolated_with(CHILD)
 }
 
 /// What this test binary does when a worker starts it again for a job; of itself, nothing.
@@ -144,18 +158,73 @@ async fn an_isolated_job_answers_and_knows_no_secret_of_its_worker() {
     assert_eq!(output, json!({ "job": id.to_string(), "url": null }));
 }
 
+/// A file for a handler to write numbers of processes into.
+fn pid_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pid"))
+}
+
+/// What a handler wrote there: its process, and the one that it started. The file is removed.
+async fn pids_in(pid_file: &Path) -> Vec<u32> {
+    wait::until("it runs", Duration::from_secs(20), || async { std::fs::read_to_string(pid_file).is_ok_and(|pid| !pid.is_empty()) }).await;
+    let pids = std::fs::read_to_string(pid_file).expect("their numbers");
+    std::fs::remove_file(pid_file).expect("the file can be removed");
+    pids.split(' ').map(|pid| pid.parse().expect("a number")).collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+async fn until_gone(pids: &[u32]) {
+    wait::until("the processes are gone", Duration::from_secs(5), || async { !pids.iter().any(|pid| is_alive(*pid)) }).await;
+}
+
 #[tokio::test]
-async fn the_process_of_a_cancelled_job_is_gone() {
+async fn a_process_that_a_handler_leaves_behind_ends_with_its_answer_and_holds_nothing_up() {
     let db = Database::new().await;
-    let pid_file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.pid", db.name()));
+    let id = Client::new(db.pool().clone()).enqueue(&caged("leave")).await.expect("enqueued").id;
+    let worker = worker(&db).await;
+    until_state(db.pool(), id, "completed").await;
+    worker.stop().await;
+    let left: Value =
+        sqlx::query_scalar("select output from engine.job_state where id = $1").bind(id).fetch_one(db.pool()).await.expect("its output");
+    until_gone(&[left.as_u64().expect("a number") as u32]).await;
+}
+
+#[tokio::test]
+async fn what_a_handler_started_does_not_outlive_the_worker() {
+    let pid_file = pid_file(&format!("orphan_{}", std::process::id()));
+    let args = json!({ "how": pid_file }).to_string();
+    let limits = Caged::ISOLATED.expect("it is isolated");
+    let order = json!(["mark", {
+        "kind": Caged::KIND, "args": args, "worker_id": 1, "job_id": JobId(1), "attempt": 1, "trace": null, "limits": limits
+    }]);
+    let mut child = Command::new(std::env::current_exe().expect("a running program has a path"))
+        .args(CHILD)
+        .env("RAWOPS_ISOLATED_JOB", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("this program can be started again");
+    let mut worker = child.stdin.take().expect("it is piped");
+    writeln!(worker, "{order}").expect("it reads");
+    let pids = pids_in(&pid_file).await;
+    drop(worker);
+    child.wait().expect("it ends");
+    until_gone(&pids).await;
+}
+
+#[tokio::test]
+async fn the_process_of_a_cancelled_job_is_gone_with_what_it_started() {
+    let db = Database::new().await;
+    let pid_file = pid_file(db.name());
     let id = Client::new(db.pool().clone()).enqueue(&caged(&pid_file.display().to_string())).await.expect("enqueued").id;
     let worker = worker(&db).await;
-    wait::until("it runs", Duration::from_secs(20), || async { std::fs::read_to_string(&pid_file).is_ok_and(|pid| !pid.is_empty()) }).await;
-    let pid = std::fs::read_to_string(&pid_file).expect("its number");
+    let pids = pids_in(&pid_file).await;
     cancel_request::cancel(db.pool(), id, "ann", None).await.expect("asked");
     until_state(db.pool(), id, "cancelled").await;
-    let alive = || std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
-    wait::until("its process is gone", Duration::from_secs(5), || async { !alive() }).await;
+    until_gone(&pids).await;
     worker.stop().await;
-    std::fs::remove_file(&pid_file).expect("the file can be removed");
 }

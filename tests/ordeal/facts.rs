@@ -1,5 +1,6 @@
 //! All that is known of a run when it has ended: the database on one side, the ledger and the witnesses on the other.
 
+mod harms;
 mod pauses;
 mod rows;
 
@@ -18,10 +19,12 @@ use crate::{
     witness::Word,
 };
 
+pub use harms::Harm;
 pub use pauses::Pause;
-pub use rows::{Attempt, Effect, Hook, Job, Letter, Observed, Occurrence, Order, Outgoing, Worker};
+pub use rows::{Attempt, Effect, Hook, Job, Letter, Notice, Observed, Occurrence, Order, Outgoing, Worker};
 
 /// All that is known.
+#[derive(Default)]
 pub struct Facts {
     /// The seed.
     pub seed: u64,
@@ -33,8 +36,12 @@ pub struct Facts {
     pub attempts: HashMap<i64, Vec<Attempt>>,
     /// The letters.
     pub letters: Vec<Letter>,
+    /// What somebody is to be told of.
+    pub notices: Vec<Notice>,
     /// The rows of each program.
     pub effects: HashMap<String, Vec<Effect>>,
+    /// How many steps of each workflow are kept.
+    pub steps: HashMap<i64, i64>,
     /// How far each job said that it is.
     pub progress: HashMap<i64, i64>,
     /// What each job wrote into its log.
@@ -127,6 +134,8 @@ impl Facts {
             )
             .await?,
             effects: grouped(effects, |effect| effect.program.clone()),
+            notices: all(pool, "select job_id, attempt, category from engine.notice").await?,
+            steps: pairs(all(pool, "select job_id, count(*) from engine.step group by job_id").await?),
             progress: pairs(all(pool, "select job_id, done from engine.progress").await?),
             lines: grouped(
                 all(pool, "select job_id, line from engine.log_line order by job_id, position").await?,
@@ -137,12 +146,8 @@ impl Facts {
             .collect(),
             events: pairs(all(pool, "select key, count(*) from engine.event group by key").await?),
             occurrences: all(pool, "select schedule, occurrence, job_id, how from engine.occurrence order by schedule, occurrence").await?,
-            workers: all(
-                pool,
-                "select k.id, k.pid, k.dead_at, w.id is null as gone from ordeal.worker k left join engine.worker w using (id)",
-            )
-            .await?,
-            hooks: all(pool, "select webhook_id, raw_body, processing_status from raw_ops.webhook_inbox").await?,
+            workers: all(pool, "select id, pid, dead_at, lease_until from ordeal.worker").await?,
+            hooks: all(pool, "select id, webhook_id, raw_body, processing_status from raw_ops.webhook_inbox").await?,
             orders: all(pool, "select shopify_order_id::bigint as id, updated_at_shopify as updated_at from raw_ops.orders").await?,
             words,
             programs: programs(&intents, &acts),

@@ -5,7 +5,12 @@ use std::{io, path::Path};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{clock, journal::Journal, program::Program};
+use crate::{
+    clock,
+    faults::{Class, NOTHING},
+    journal::Journal,
+    program::Program,
+};
 
 /// Something that a producer means to do; on the disk before it does it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -118,6 +123,13 @@ pub struct Fault {
     pub end: DateTime<Utc>,
     /// What it struck, and how.
     pub note: String,
+}
+
+impl Fault {
+    /// Whether it struck anything, and is of such a class.
+    pub fn struck(&self, is_such: impl FnOnce(Class) -> bool) -> bool {
+        self.note != NOTHING && self.class.parse::<Class>().is_ok_and(is_such)
+    }
 }
 
 /// A run's ledger, to write to.

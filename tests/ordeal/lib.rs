@@ -23,6 +23,7 @@ pub mod inputs;
 pub mod journal;
 pub mod kinds;
 pub mod ledger;
+mod leftovers;
 pub mod model;
 pub mod namespace;
 pub mod nemesis;

@@ -1,5 +1,5 @@
 //! The nemesis: strikes as the seed says. Two hands strike processes, one the server, and one the wires of workers that
-//! have their own, each by its own plan, so that faults begin and heal in any order.
+//! have their own, each by its own plan, so that faults begin and heal in any order. The server is left alone for a while at first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +30,8 @@ pub struct Plan {
     pub pause: Duration,
     /// The same of the server, and of the wires.
     pub server_pause: Duration,
+    /// For so long from the beginning nothing strikes the server or the way to it: what that excuses can be judged then.
+    pub calm: Duration,
 }
 
 /// Strikes until it is told to stop; every fault has been healed when this returns.
@@ -55,9 +57,10 @@ async fn strike(stage: Arc<Stage>, place: u64, hand: Hand, plan: Arc<Plan>, stop
         return Ok(());
     }
     let pause = if hand == Hand::Processes { plan.pause } else { plan.server_pause };
+    let mut calm = if hand == Hand::Server { plan.calm } else { Duration::ZERO };
     let mut random = stream(stage.seed, Purpose::Nemesis, place);
     loop {
-        let wait = pause.mul_f64(random.random_range(0.3..1.7));
+        let wait = pause.mul_f64(random.random_range(0.3..1.7)).max(std::mem::take(&mut calm));
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return Ok(());
         }

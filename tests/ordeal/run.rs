@@ -23,9 +23,10 @@ use crate::{
     facts::{Facts, Observed},
     faults::Class,
     kinds::{Probe, probe_queue},
+    leftovers,
     nemesis::{self, Plan},
     pooler,
-    process::{Role, held, place::Target},
+    process::{Role, place::Target},
     report::Report,
     server::Server,
     stage::{self, Stage, WORKERS},
@@ -39,6 +40,8 @@ use crate::{
 const TEND: Duration = Duration::from_millis(100);
 /// One seed of so many runs through a pooler, where this machine has one.
 const POOLED_OF: u64 = 3;
+/// For so long at most the server is left alone at first: a quarter of a run as short as a gate's.
+const CALM: Duration = Duration::from_secs(6);
 /// How long a process may take to come up, or to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -128,7 +131,7 @@ pub async fn run(settings: &Settings, server: &Arc<Server>) -> anyhow::Result<Re
         pooler.end();
     }
     (facts.observed.seen, facts.observed.revised) = seen.compare(&facts.attempts);
-    facts.observed.left_over.extend(left_over(&stage).await?);
+    facts.observed.left_over.extend(leftovers::of_processes(&stage.pool).await?);
     facts.observed.canaries = Search::of(&stage, &facts.observed.figures).await?;
     let findings = checkers::check(&facts);
     let report = Report::of(&facts, findings, Coverage::of(&facts), begun.elapsed());
@@ -157,6 +160,7 @@ async fn act(settings: &Settings, stage: &Arc<Stage>) -> anyhow::Result<(Observe
         targets: settings.targets.clone(),
         pause: settings.pause,
         server_pause: settings.server_pause,
+        calm: (settings.time / 4).min(CALM),
     };
     let nemesis = tokio::spawn(nemesis::run(stage.clone(), plan, striking.clone()));
     let mut askers = ask(settings, stage, &asking);
@@ -185,7 +189,8 @@ async fn act(settings: &Settings, stage: &Arc<Stage>) -> anyhow::Result<(Observe
         observed.silent = probe(stage, settings.drain).await?;
     }
     observed.figures = figures(stage).await?;
-    observed.left_over = held::too_much(&stage.fleet).await;
+    let has_ended = observed.stuck.is_empty() && observed.silent.is_empty();
+    observed.left_over = leftovers::of_idle(stage, has_ended).await?;
     watching.cancel();
     let seen = watcher.await?;
     observed.doctor = examine(stage).await?;
@@ -293,17 +298,4 @@ async fn examine(stage: &Stage) -> anyhow::Result<Vec<String>> {
     let findings = doctor::examine(&stage.pool).await?;
     let faults = findings.into_iter().filter(|finding| finding.severity == Severity::Fault);
     Ok(faults.map(|finding| format!("{}: job {:?}, {}", finding.check, finding.job_id, finding.detail)).take(20).collect())
-}
-
-/// Sessions and locks.
-const LEFT_OVER: &str = "
-    select 'session ' || application_name || ', ' || state || ': ' || left(query, 80) from pg_stat_activity
-    where datname = current_database() and backend_type = 'client backend' and application_name like 'rawops%'
-    union all
-    select 'advisory lock ' || objid from pg_locks where locktype = 'advisory'
-        and database = (select oid from pg_database where datname = current_database())";
-
-/// What is left when every process has ended. What is left of jobs is the doctor's.
-async fn left_over(stage: &Stage) -> anyhow::Result<Vec<String>> {
-    Ok(until_none_is_left(PATIENCE, || sqlx::query_scalar(LEFT_OVER).fetch_all(&stage.pool)).await?)
 }

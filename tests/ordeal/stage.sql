@@ -9,10 +9,10 @@ create table ordeal.effect (
     at timestamptz not null default clock_timestamp()
 );
 create index on ordeal.effect (program);
--- Every worker that ever lived, and the verdict on it: one that comes back takes its row away.
-create table ordeal.worker (id bigint primary key, pid bigint, dead_at timestamptz);
+-- Every worker that ever lived, and the verdict on it with the lease it had then: one that comes back takes its row away.
+create table ordeal.worker (id bigint primary key, pid bigint, dead_at timestamptz, lease_until timestamptz not null);
 create function ordeal.keep_worker() returns trigger language plpgsql security definer as
     $$ begin
-        insert into ordeal.worker values (new.id, (new.info ->> 'pid')::bigint, new.dead_at)
-        on conflict (id) do update set dead_at = excluded.dead_at; return null; end $$;
+        insert into ordeal.worker values (new.id, (new.info ->> 'pid')::bigint, new.dead_at, new.lease_until)
+        on conflict (id) do update set dead_at = excluded.dead_at, lease_until = excluded.lease_until; return null; end $$;
 create trigger keep_worker after insert or update of dead_at on engine.worker for each row execute function ordeal.keep_worker();

@@ -2,6 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
+use futures_util::future::join_all;
+use tokio::sync::Mutex;
+
 use crate::{
     inputs::{self, Counts, Wrong, webhooks},
     results::{Line, Origin, Results, Tried},
@@ -38,28 +41,35 @@ pub fn webhooks(seed: u64, times: u64, pages: Option<&Path>) -> anyhow::Result<(
     Ok(())
 }
 
-/// Tries bad inputs of every kind that needs a server; parts that the journal has are left out.
+/// Tries bad inputs of every kind that needs a server, the kinds beside each other; parts that the journal has are left out.
 ///
 /// # Errors
 /// The first of each kind that was judged wrongly, once all were tried; or the server's and the file system's.
 pub async fn inputs(server: &Arc<Server>, seed: u64, times: u64, pages: Option<&Path>) -> anyhow::Result<()> {
-    let mut results = pages.map(Results::read).transpose()?;
-    let mut wrong = Vec::new();
-    for (seed, times) in parts(seed, times, PART) {
-        for kind in KINDS {
-            if results.as_ref().is_some_and(|results| results.has_tried(kind, seed, times)) {
-                continue;
+    let results = Mutex::new(pages.map(Results::read).transpose()?);
+    let of_kind = async |kind| {
+        let mut wrong = Vec::new();
+        for (seed, times) in parts(seed, times, PART) {
+            let is_known = |results: &Results| results.has_tried(kind, seed, times);
+            if !results.lock().await.as_ref().is_some_and(is_known) {
+                let came = part(server, kind, seed, times).await;
+                wrong.extend(note(results.lock().await.as_mut(), kind, seed, came).err());
             }
-            let came = match kind {
-                "rows" => inputs::rows::try_all(server, seed, times).await,
-                "values" => inputs::values::try_all(server, seed, times).await,
-                "SQL" => inputs::sql::try_all(server, seed, times).await,
-                _ => inputs::api::try_all(server, seed, times).await,
-            };
-            wrong.extend(note(results.as_mut(), kind, seed, came).err());
         }
+        wrong
+    };
+    let wrong = join_all(KINDS.map(of_kind)).await;
+    wrong.into_iter().flatten().next().map_or(Ok(()), Err)
+}
+
+/// Tries one part.
+async fn part(server: &Arc<Server>, kind: &str, seed: u64, times: u64) -> Result<Counts, Wrong> {
+    match kind {
+        "rows" => inputs::rows::try_all(server, seed, times).await,
+        "values" => inputs::values::try_all(server, seed, times).await,
+        "SQL" => inputs::sql::try_all(server, seed, times).await,
+        _ => inputs::api::try_all(server, seed, times).await,
     }
-    wrong.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Says what a part came to, and adds it to the journal.

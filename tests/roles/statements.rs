@@ -31,7 +31,7 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("occurrence", "run_now")
         | ("workflow", "restart" | "restarted") => OPERATE,
         ("standby", "await") => &["rawops_runtime", "rawops_ingest", "rawops_operator"],
-        ("schedule", "lock") => &["rawops_runtime", "rawops_operator"],
+        ("schedule", "lock") | ("limit", "count_permits") => &["rawops_runtime", "rawops_operator"],
         ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],
         ("duty", "list") | ("metrics", "attempts" | "breakers" | "places" | "queues") => {
             &["rawops_runtime", "rawops_ingest", "rawops_reader", "rawops_operator"]

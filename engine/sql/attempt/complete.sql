@@ -2,13 +2,14 @@
 -- $6 are the jobs among them that hold a unique key, $7 the claims whose jobs are now all finished, $8 the jobs made on
 -- behalf of another, among them children of workflows, $9 those that hold a slot of their limit key, which goes to the next
 -- job of the key. $10 are those that may have permits of their queue or kind, and $11 their claims. $12: up to which position
--- the line of each of $9 was taken, 0 where nobody knows.
+-- the line of each of $9 was taken, 0 where nobody knows. $13: how long it waits for a lock, null: as long as its transaction does.
 -- Returns the attempts that were ended by somebody else before: their results came too late.
 -- Locks: attempt keys in job order; claims, skip locked; what engine.give_back locks. Caller: store/attempt.rs
 with given as materialized (
     select u.job_id, u.attempt, u.run_us, u.output, c.at
-    from (select engine.now() as at) c
+    from (select engine.now() as at, set_config('lock_timeout', coalesce($13::text, current_setting('lock_timeout')), true) as patience) c
     cross join unnest($2::bigint[], $3::integer[], $4::bigint[], $5::jsonb[]) u (job_id, attempt, run_us, output)
+    where c.patience is not null
 ),
 done as (
     insert into engine.attempt (job_id, attempt, worker_id, started_at, finished_at, outcome, output)

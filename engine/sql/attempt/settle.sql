@@ -8,6 +8,7 @@
 -- $9 jitter 0..1, $10 outputs, $11 claims now finished, $12 when the waiting wake, $13 what they wait for (null: the time),
 -- $14 the steps that made the children they wait for, $15 those that may have permits of their queue or kind, $16 their claims,
 -- $17 those that were in a run, of which only the last has the slot: they go back into their line even if they go on at once.
+-- $18: how long it waits for a lock.
 -- The failures of a worker that was declared dead are not recorded.
 -- The policy: retry_override (kind, category), else retry_config (category), else its row `default`. A workflow's failures
 -- count since it last got on.
@@ -16,10 +17,11 @@
 -- Caller: store/attempt.rs
 with given as materialized (
     select u.*, c.at
-    from (select engine.now() as at) c
+    from (select engine.now() as at, set_config('lock_timeout', $18::text, true) as patience) c
     cross join unnest($2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::float8[], $10::jsonb[],
             $12::timestamptz[], $13::text[], $14::text[])
         u (job_id, attempt, run_us, outcome, category, error, delay_ms, jitter, output, wake_at, waits_for, children)
+    where c.patience is not null
 ),
 -- A wait that is not here any more, or that somebody takes away at this moment, has its event: the job looks for itself.
 unmet as materialized (
@@ -144,6 +146,10 @@ later as (
     insert into engine.scheduled (alone, run_at, job_id, lane_id, attempt, keyed)
     select is_suspect, case when outcome = 'waiting' then wake_at else run_at end, job_id, lane_id, attempt + 1, limit_key is not null from kept
     where outcome in ('failed', 'snoozed') or (outcome = 'waiting' and waits_for is null) or is_suspect
+),
+-- A suspect is counted against the rate of its key once more, and until then its share is nobody else's (waiting/admit.sql).
+uncharged as (
+    update engine.slot set charged = false where charged and job_id = any (array(select job_id from kept where is_suspect))
 ),
 parked as (
     insert into engine.parked (job_id, lane_id, attempt, waits_for, children, parked_at, wake_at)

@@ -71,6 +71,11 @@ suspects as (
         limit_key is not null
     from kept where outcome = 'lost' and lost > 0
 ),
+-- It is counted against the rate of its key once more, and until then its share is nobody else's (waiting/admit.sql).
+uncharged as (
+    update engine.slot set charged = false
+    where charged and job_id = any (array(select job_id from kept where outcome = 'lost' and lost > 0))
+),
 letters as (
     insert into engine.dead_letter_queue
         (source, topic, payload, error_message, retries, job_id, queue, category, fingerprint, attempts, priority, unique_key, limit_key)

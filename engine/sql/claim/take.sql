@@ -120,7 +120,9 @@ select
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
     s.last_value as last_position,
     l.ids as looked_at, l.kinds, l.queues,
-    (select array_agg(id order by priority, id) from known where limited) as limited_lanes,
+    (select array_agg(k.id order by k.priority - coalesce(b.boost, 0), (k.id + $9) % 101)
+     from known k left join unnest($5::integer[], $10::integer[]) b (lane_id, boost) on b.lane_id = k.id
+     where k.limited) as limited_lanes,
     (select id from held) as claim_id,
     null::bigint as head, null::integer as lane_id, null::bigint as position, null::bigint as job_id, null::integer as attempt,
     null::text as args, null::timestamptz as created_at, null::boolean as unique_key, null::boolean as limited, null::boolean as stale,

@@ -1,6 +1,6 @@
 -- Claim one due suspect for worker $1, which runs nothing else. It has kept the slot of its limit key, and waits where that is
 -- held or has a rate with nothing left; a limit of its queue or its kind that leaves no room keeps it out, and those are locked by
--- limit/lock_suspects.sql. So does a system that is down, unless it is of $4, which breaker/lock_due.sql has locked: then it is
+-- limit/lock_suspects.sql: $5. So does a system that is down, unless it is of $4, which breaker/lock_due.sql has locked: then it is
 -- its probe, since there may be no other job that could be.
 -- Locks: one row of scheduled, skip locked. Index: scheduled_alone. Caller: store/claim/limited.rs
 with clock as materialized (
@@ -27,7 +27,9 @@ picked as (
           and not exists (
               select from rule r
               where r.lane_id = l.id
-                and ((select coalesce(sum(p.jobs), 0) from engine.permit p where p.setting_id = r.id) >= r.cap
+                -- One that came due, or a limit that was set, since they were locked is not counted under them.
+                and (r.id <> all ($5)
+                     or (select coalesce(sum(p.jobs), 0) from engine.permit p where p.setting_id = r.id) >= r.cap
                      or (r.rate is not null and engine.rate_left(r.rate, r.per_ms, r.burst, r.free_at, (select at from clock)) < r.weight)))
         order by s.run_at
         limit 1

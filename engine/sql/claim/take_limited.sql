@@ -1,5 +1,5 @@
 -- Claim up to $4 ready jobs of lane $2, in front of it if $6 says so or above position $3, for worker $1, as many as the limits of
--- its queue and its kind leave; those are locked by limit/lock.sql. $5: as a probe of the system that its kind calls, which is down. The claim
+-- its queue and its kind leave; those are locked by limit/lock.sql: $7. $5: as a probe of the system that its kind calls, which is down. The claim
 -- gets permits of each limit that counts, and is charged to each that has a rate. The first row says how long the rates ask
 -- to wait before the first of them, and whether the limits left a place to look for; its job columns are null when there is none.
 -- Locks: rows of ready, skip locked. Index: ready_pkey in front and from the floor. Caller: store/claim/limited.rs
@@ -25,8 +25,9 @@ rule as materialized (
         and (s.cap is not null or s.rate is not null)
 ),
 room as materialized (
-    select greatest(0, least($4::bigint, min(r.places),
-        min(case when r.rate is not null then engine.rate_left(r.rate, r.per_ms, r.burst, r.free_at, c.at) / r.weight end))) as most
+    -- A limit that is newer than the lock is not counted under it.
+    select case when bool_and(r.id is null or r.id = any ($7)) then greatest(0, least($4::bigint, min(r.places),
+        min(case when r.rate is not null then engine.rate_left(r.rate, r.per_ms, r.burst, r.free_at, c.at) / r.weight end))) else 0 end as most
     from clock c left join rule r on true
 ),
 chosen as materialized (

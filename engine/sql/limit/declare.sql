@@ -1,5 +1,5 @@
 -- What a program says of a limit: of $1 (scope) $2 (name) cap $3, in order $4, rate $5 in $6 ms with bursts of $7, weight $8.
--- It decides where no operator has changed the limit; what operators set stays.
+-- It decides where no operator has changed the limit; what operators set stays. Returns the limit's id if this changed it.
 -- Locks: the limit's row. Caller: store/limit.rs
 insert into engine.limit_setting as s (scope, name, cap, in_order, rate, per_ms, burst, weight, declared, changed_by)
 select $1, engine.checked_name(case $1 when 'key' then 'limit key' else $1 end, $2), $3, $4, $5, $6, $7, $8, d.declared, 'the program'
@@ -12,5 +12,7 @@ set declared = excluded.declared,
     rate = case when s.changed_by = 'the program' then excluded.rate else s.rate end,
     per_ms = case when s.changed_by = 'the program' then excluded.per_ms else s.per_ms end,
     burst = case when s.changed_by = 'the program' then excluded.burst else s.burst end,
-    weight = case when s.changed_by = 'the program' then excluded.weight else s.weight end
+    weight = case when s.changed_by = 'the program' then excluded.weight else s.weight end,
+    changed_at = case when s.changed_by = 'the program' then engine.now() else s.changed_at end
 where s.declared is distinct from excluded.declared
+returning s.id

@@ -1,5 +1,5 @@
 -- Lock the limits of lanes $1, of their queues and their kinds, that nobody else has locked. A statement of its own, so that
--- those after it count all that was claimed before. Returns how many there are, and how many it locked.
+-- those after it count all that was claimed before. Returns how many there are, and those that it locked.
 -- Locks: the limits' rows, skip locked. Caller: store/claim/limited.rs
 with wanted as materialized (
     select s.id from engine.limit_setting s
@@ -12,4 +12,4 @@ with wanted as materialized (
 locked as materialized (
     select s.id from engine.limit_setting s where s.id in (select id from wanted) order by s.id for update skip locked
 )
-select (select count(*) from wanted) as wanted, (select count(*) from locked) as locked
+select (select count(*) from wanted) as wanted, (select coalesce(array_agg(id), '{}') from locked) as locked

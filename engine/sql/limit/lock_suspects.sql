@@ -11,4 +11,4 @@ with wanted as materialized (
 locked as materialized (
     select s.id from engine.limit_setting s where s.id in (select id from wanted) order by s.id for update skip locked
 )
-select (select count(*) from wanted) as wanted, (select count(*) from locked) as locked
+select (select count(*) from wanted) as wanted, (select coalesce(array_agg(id), '{}') from locked) as locked

@@ -1,5 +1,5 @@
 -- Append lines $3 to the log of job $1 in attempt $2 and forget all but the last $4 of it.
--- Locks: the job's own rows; the attempt's fence keeps others out. Caller: store/note.rs
+-- Locks: the job's own rows; the attempt's fence keeps others out, and of one attempt run.rs lets one in at a time. Caller: store/note.rs
 with last as (
     select coalesce(max(position), 0) as position from engine.log_line where job_id = $1
 ),

@@ -1,14 +1,25 @@
--- Forget what jobs said that are gone with their partition, and notices that nobody took for a week; at most $1 rows of
--- each table.
--- Locks: rows nobody writes any more. Caller: store/note.rs
-with gone_progress as (
-    delete from engine.progress where job_id = any (array(
-        select p.job_id from engine.progress p where not exists (select from engine.job j where j.id = p.job_id) order by p.job_id limit $1))
+-- Forget what jobs said that are gone with their partition: jobs below the first partition that are not among the few that were kept;
+-- and notices that nobody took for a week. At most $1 rows of each table.
+-- Locks: rows nobody writes any more. Index: the primary keys. Caller: store/note.rs
+with first as materialized (
+    select min((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''?(\d+)'))[1]::bigint) as id
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'engine.job'::regclass
+),
+gone_progress as (
+    delete from engine.progress where ctid = any (array(
+        select p.ctid from engine.progress p
+        where p.job_id < (select id from first) and not exists (select from engine.job_kept k where k.id = p.job_id)
+        order by p.job_id
+        limit $1))
     returning 1
 ),
 gone_lines as (
     delete from engine.log_line where ctid = any (array(
-        select l.ctid from engine.log_line l where not exists (select from engine.job j where j.id = l.job_id) order by l.job_id limit $1))
+        select l.ctid from engine.log_line l
+        where l.job_id < (select id from first) and not exists (select from engine.job_kept k where k.id = l.job_id)
+        order by l.job_id
+        limit $1))
     returning 1
 ),
 gone_notices as (

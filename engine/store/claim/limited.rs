@@ -105,16 +105,13 @@ pub async fn take_limited(connection: &mut PgConnection, wanted: &WantedLimited)
     let mut taken = TakenLimited::default();
     let mut tx = connection.begin().await?;
     let lanes: Vec<i32> = wanted.lanes.iter().map(|(lane, ..)| *lane).collect();
-    let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock")).bind(lanes).fetch_one(&mut *tx).await?;
-    if locked < limits {
-        return Ok(taken);
-    }
+    let Some(locked) = lock(&mut tx, &lanes).await? else { return Ok(taken) };
     for (lane, floor, quota) in &wanted.lanes {
         let most = (*quota).min(wanted.limit - taken.jobs.len() as i64);
         if most <= 0 {
             break;
         }
-        let rows = take_of_lane(&mut tx, wanted.worker_id, (*lane, *floor, most), (false, wanted.in_front)).await?;
+        let rows = take_of_lane(&mut tx, wanted.worker_id, (*lane, *floor, most), (false, wanted.in_front), &locked).await?;
         let wait = rows.first().and_then(|row| row.wait_s).filter(|wait| *wait > 0.0).map(Duration::from_secs_f64);
         if rows.first().and_then(|row| row.looked) == Some(true) {
             taken.looked.push(*lane);
@@ -132,12 +129,9 @@ pub async fn take_limited(connection: &mut PgConnection, wanted: &WantedLimited)
 /// # Errors
 /// The database's.
 pub(crate) async fn take_as_probe(tx: &mut PgConnection, worker_id: i64, lanes: &[i32]) -> Result<Option<Claimed>, sqlx::Error> {
-    let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock")).bind(lanes).fetch_one(&mut *tx).await?;
-    if locked < limits {
-        return Ok(None);
-    }
+    let Some(locked) = lock(tx, lanes).await? else { return Ok(None) };
     for lane in lanes {
-        let rows = take_of_lane(tx, worker_id, (*lane, 0, 1), (true, true)).await?;
+        let rows = take_of_lane(tx, worker_id, (*lane, 0, 1), (true, true), &locked).await?;
         if let Some(job) = rows.into_iter().find_map(Row::claimed) {
             return Ok(Some(Claimed { probe: true, ..job }));
         }
@@ -145,14 +139,21 @@ pub(crate) async fn take_as_probe(tx: &mut PgConnection, worker_id: i64, lanes: 
     Ok(None)
 }
 
+/// Locks the limits of lanes; `None` when another worker has locked one of them.
+async fn lock(tx: &mut PgConnection, lanes: &[i32]) -> Result<Option<Vec<i32>>, sqlx::Error> {
+    let (limits, locked): (i64, Vec<i32>) = sqlx::query_as(sql!("limit/lock")).bind(lanes).fetch_one(tx).await?;
+    Ok((locked.len() as i64 == limits).then_some(locked))
+}
+
 async fn take_of_lane(
     tx: &mut PgConnection,
     worker_id: i64,
     (lane, floor, most): (i32, i64, i64),
     (probe, in_front): (bool, bool),
+    locked: &[i32],
 ) -> Result<Vec<Row>, sqlx::Error> {
-    let taking = sqlx::query_as(sql!("claim/take_limited")).bind(worker_id).bind(lane).bind(floor).bind(most).bind(probe).bind(in_front);
-    around("claim/take_limited", taking.fetch_all(tx)).await
+    let taking = sqlx::query_as(sql!("claim/take_limited")).bind(worker_id).bind(lane).bind(floor).bind(most).bind(probe);
+    around("claim/take_limited", taking.bind(in_front).bind(locked).fetch_all(tx)).await
 }
 
 /// Claims one due suspect, perhaps as the probe of the system that it calls.
@@ -166,15 +167,16 @@ pub async fn take_alone(
     queues: &[String],
 ) -> Result<Option<Claimed>, sqlx::Error> {
     let mut tx = connection.begin().await?;
-    let (limits, locked): (i64, i64) = sqlx::query_as(sql!("limit/lock_suspects")).fetch_one(&mut *tx).await?;
-    if locked < limits {
+    let (limits, locked): (i64, Vec<i32>) = sqlx::query_as(sql!("limit/lock_suspects")).fetch_one(&mut *tx).await?;
+    if (locked.len() as i64) < limits {
         return Ok(None);
     }
     let due = breaker::lock_due(&mut tx, kinds).await?;
-    let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).bind(due).fetch_optional(&mut *tx);
+    let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).bind(due);
+    let taking = taking.bind(locked).fetch_optional(&mut *tx);
     let row: Option<Row> = around("claim/take_alone", taking).await?;
     let system = row.as_ref().and_then(|row| row.probe_of.clone());
-    let job = row.and_then(Row::claimed);
+    let job = row.and_then(Row::claimed).map(|job| Claimed { alone: true, ..job });
     if let (Some(system), Some(job)) = (&system, &job) {
         breaker::probes(&mut tx, system, job).await?;
     }

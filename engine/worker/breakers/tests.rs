@@ -47,10 +47,29 @@ async fn after_many_failures_none_begins_until_they_are_told() {
     let waiting = breakers.bars(MAIL, &early);
     tokio::pin!(waiting);
     assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err(), "it waits");
-    breakers.forget(&[(MAIL, MANY)], &[]);
+    breakers.untold(&[]).expect("there is something to tell").arrived(&[]);
     seen_barred(&breakers, start + Duration::from_secs(1));
     breakers.told.notify_waiters();
     assert!(waiting.await, "and is given back");
+}
+
+#[tokio::test]
+async fn what_no_answer_came_to_is_told_again() {
+    let (breakers, start) = (breakers(), Instant::now());
+    for _ in 0..MANY {
+        breakers.note(MAIL, &job(start), start, failed(0));
+    }
+    breakers.note(MAIL, &Claimed { probe: true, ..job(start) }, start, Word::Answered);
+    let telling = async {
+        let _untold = breakers.untold(&[]).expect("there is something to tell");
+        std::future::pending::<()>().await;
+    };
+    assert!(tokio::time::timeout(Duration::from_millis(1), telling).await.is_err(), "the database does not answer");
+    breakers.note(MAIL, &job(start), start, failed(0));
+    let again = breakers.untold(&[]).expect("all of it is here");
+    assert_eq!((again.ends[0].ended, again.probed.len()), (MANY + 1, 1));
+    again.arrived(&[]);
+    assert_eq!(breakers.known().systems[MAIL].failures, 0, "no attempt waits for it any more");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
     facts::Facts,
     kinds::TICK,
     program::{LIMITS, RATE},
-    witness::What,
+    witness::{What, Word},
 };
 
 /// What ran from when to when, by the clock of all: begin, end, job.
@@ -44,28 +44,47 @@ pub fn check(facts: &Facts) -> Finding {
     finding
 }
 
-/// How long after it was counted against its rate a handler may begin, on a machine under load.
-const LATE_US: i64 = 1_500_000;
+/// What two clocks of one machine may differ by, in microseconds.
+const TOLERANCE_US: i64 = 60_000;
 
-/// A fault may hold up for so long what was counted before it.
-const BEFORE_US: i64 = 8_000_000;
-
-/// Of a key with a rate no more begin in any span than may. Each is counted by the database a moment before it begins.
+/// Of a key with a rate no more are let go in any span than may, whatever strikes: each was counted when its attempt had begun and
+/// its handler had not.
 fn rate(facts: &Facts, finding: &mut Finding) {
     let (key, most, per_ms) = RATE;
-    let of_key = |program: &str| facts.programs.get(program).is_some_and(|program| program.limit.as_deref() == Some(key));
-    let begun = facts.words.iter().filter(|word| matches!(word.what, What::Started(_)) && of_key(&word.program));
-    let begun: Vec<i64> = begun.map(|word| word.at_us).collect();
-    finding.looked_at += begun.len();
-    // So many cannot all be of the last spans, however late each began.
-    let too_many = 2 * most + 1;
-    let is_calm = |from: i64, to: i64| !facts.faults.iter().any(|fault| fault.begin_us < to && fault.end_us > from - BEFORE_US);
-    let crowd = begun.windows(too_many).find(|crowd| {
-        let (first, last) = (crowd[0], crowd[too_many - 1]);
-        last - first < 2 * per_ms * 1000 - LATE_US && is_calm(first, last)
-    });
-    finding
-        .holds(crowd.is_none(), || format!("of the key {key} {too_many} began at once, from {crowd:?} on, and {most} may in {per_ms} ms"));
+    let counted = counted(facts, key);
+    let span_us = per_ms * 1000 - TOLERANCE_US;
+    // What took longer than that to begin is in no span.
+    finding.looked_at += counted.iter().filter(|(from, to)| to - from < span_us).count();
+    let crowd = |from: i64| counted.iter().filter(|(began, let_go)| *began >= from && *let_go <= from + span_us).count();
+    let crowded = counted.iter().map(|(from, _)| crowd(*from)).max().unwrap_or(0);
+    finding.holds(crowded <= most, || format!("of the key {key} {crowded} were let go in a span of {per_ms} ms, and {most} may be"));
+}
+
+/// For each attempt of a key of which it is known: since when, and until when, it may have been counted.
+fn counted(facts: &Facts, key: &str) -> Vec<(i64, i64)> {
+    let is_of_key = |word: &&Word| facts.programs.get(&word.program).is_some_and(|program| program.limit.as_deref() == Some(key));
+    let mut open: HashMap<(i64, i32), i64> = HashMap::new();
+    let mut spans = Vec::new();
+    for word in facts.words.iter().filter(is_of_key) {
+        match word.what {
+            What::Started(_) => {
+                open.insert((word.job, word.attempt), word.at_us);
+            }
+            What::Ended => spans.extend(open.remove(&(word.job, word.attempt)).and_then(|let_go| Some((began(facts, word)?, let_go)))),
+            _ => (),
+        }
+    }
+    spans
+}
+
+/// No attempt began later than its handler's end less the time that it took in all. Of one that commits its own end, and of one
+/// that a rescue ended, that time is not known.
+fn began(facts: &Facts, ended: &Word) -> Option<i64> {
+    let ends_itself = facts.effects.get(&ended.program).is_some_and(|rows| rows.iter().any(|row| row.last));
+    let attempt = facts.attempts_of(ended.job).iter().find(|attempt| attempt.attempt == ended.attempt)?;
+    let of_worker = matches!(attempt.outcome.as_str(), "completed" | "failed" | "snoozed" | "waiting" | "dead");
+    let took_us = (attempt.finished_at - attempt.started_at).num_microseconds()?;
+    (of_worker && !ends_itself && attempt.category.as_deref() != Some("poison")).then_some(ended.at_us - took_us)
 }
 
 /// The counted attempts of each key, in the order of their begin. Of one that commits its own end only the begin is known.
@@ -93,4 +112,52 @@ fn runs(facts: &Facts) -> HashMap<&str, Runs> {
         runs.sort_unstable();
     }
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        checkers::made::{attempt, program, wall, word},
+        facts::Attempt,
+        program::Program,
+    };
+
+    /// Programs of the key with a rate: when the attempt of each began, when its handler did, and when that ended.
+    fn rated(times: &[(i64, i64, i64)]) -> Facts {
+        let mut facts = Facts::default();
+        for ((began_ms, let_go_ms, ended_ms), job) in times.iter().zip(1..) {
+            let program = Program { limit: Some(RATE.0.into()), ..program(&format!("p{job}")) };
+            facts.words.push(word(*let_go_ms, 1, job, &program.key, What::Started(0)));
+            facts.words.push(word(*ended_ms, 1, job, &program.key, What::Ended));
+            // It was recorded a minute later, which changes nothing of how long it took.
+            let (started_at, finished_at) = (wall(began_ms + 60_000), wall(ended_ms + 60_000));
+            facts.attempts.insert(job, vec![Attempt { started_at, finished_at, ..attempt(job, 1, "completed") }]);
+            facts.programs.insert(program.key.clone(), program);
+        }
+        facts.words.sort_by_key(|word| word.at_us);
+        facts
+    }
+
+    fn judged(facts: &Facts) -> (usize, usize) {
+        let mut finding = Finding::new("I8", "");
+        rate(facts, &mut finding);
+        (finding.looked_at, finding.violations.len())
+    }
+
+    #[test]
+    fn more_than_may_in_any_span_are_too_many() {
+        assert_eq!(judged(&rated(&[(0, 10, 20), (700, 710, 720), (1400, 1410, 1420), (2100, 2110, 2120)])), (5, 0));
+        assert_eq!(judged(&rated(&[(0, 10, 20), (600, 610, 620), (1200, 1210, 1220), (1800, 1810, 1820)])), (5, 1));
+    }
+
+    #[test]
+    fn what_may_have_been_counted_long_before_its_handler_began_proves_nothing() {
+        let late = [(0, 3000, 3010), (2900, 3010, 3020), (2950, 3020, 3030), (3000, 3030, 3040)];
+        assert_eq!(judged(&rated(&late)), (4, 0), "three are known to have come at once");
+        let mut lost = rated(&[(0, 10, 20), (0, 20, 30), (0, 30, 40), (0, 40, 50)]);
+        assert_eq!(judged(&lost), (5, 1));
+        lost.attempts.insert(4, vec![attempt(4, 1, "lost")]);
+        assert_eq!(judged(&lost), (4, 0), "of one that was given up nobody knows");
+    }
 }

@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::{
     facts::{Facts, Job},
+    ledger::{Ack, Intent},
     model::foresee,
     program::Program,
 };
@@ -12,18 +13,7 @@ pub fn check(facts: &Facts) -> Finding {
     for intent in &facts.intents {
         let key = &intent.programs[0].key;
         match facts.acks.get(key) {
-            Some(ack) => {
-                for (program, id) in intent.programs.iter().zip(&ack.jobs) {
-                    if id.is_none() && program.unique.is_some() {
-                        finding.holds(!facts.by_key.contains_key(&program.key), || {
-                            format!("program {} was refused for its key and is there", program.key)
-                        });
-                        continue;
-                    }
-                    let exists = id.is_some_and(|id| facts.jobs.binary_search_by_key(&id, |job| job.id).is_ok());
-                    finding.holds(exists, || format!("program {} was acknowledged as job {id:?}, which is not there", program.key));
-                }
-            }
+            Some(ack) => acknowledged(facts, intent, ack, &mut finding),
             None if intent.keyed => finding.violated(format!("program {key} was never acknowledged: the run is not whole")),
             None => {
                 // One whose unique key was held is there in neither case.
@@ -37,6 +27,24 @@ pub fn check(facts: &Facts) -> Finding {
     }
     children(facts, &mut finding);
     finding
+}
+
+/// Each answer names the job of its own program.
+fn acknowledged(facts: &Facts, intent: &Intent, ack: &Ack, finding: &mut Finding) {
+    for (program, id) in intent.programs.iter().zip(&ack.jobs) {
+        let key = &program.key;
+        if id.is_none() && program.unique.is_some() {
+            finding.holds(!facts.by_key.contains_key(key), || format!("program {key} was refused for its key and is there"));
+            continue;
+        }
+        let named = id.and_then(|id| facts.job(id));
+        finding.holds(named.is_some(), || format!("program {key} was acknowledged as job {id:?}, which is not there"));
+        // One that is asked for alone is told who holds its key, which is looked at by others.
+        let may_be_held = intent.keyed && program.unique.is_some();
+        finding.holds(may_be_held || named.is_none_or(|job| job.key() == Some(key.as_str())), || {
+            format!("program {key} was acknowledged as job {id:?}, which plays {:?}", named.and_then(Job::key))
+        });
+    }
 }
 
 /// A program that ended well has its children.
@@ -60,4 +68,39 @@ fn was_held(facts: &Facts, parent: &Job, child: &Program) -> bool {
     let lived =
         |job: &Job| Some(job.created_at) <= parent_ended && facts.end_of(job.id).is_none_or(|end| end.finished_at >= parent.created_at);
     child.unique.is_some() && facts.jobs.iter().any(|job| job.unique_key == child.unique && lived(job))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkers::made::{add_job, ask, program};
+
+    /// How many answers are wrong when two programs were told of these jobs in one call; theirs are 1 and 2.
+    fn wrong(told: [Option<i64>; 2]) -> usize {
+        let mut facts = Facts::default();
+        let (first, second) = (program("first"), program("second"));
+        add_job(&mut facts, 1, &first);
+        add_job(&mut facts, 2, &second);
+        ask(&mut facts, 0, &[(&first, told[0]), (&second, told[1])]);
+        check(&facts).violations.len()
+    }
+
+    #[test]
+    fn an_answer_of_many_names_the_job_of_each() {
+        assert_eq!(wrong([Some(1), Some(2)]), 0);
+        assert_eq!(wrong([Some(2), Some(1)]), 2, "both are there, and each is the other's");
+        assert_eq!(wrong([Some(1), Some(3)]), 1);
+        assert_eq!(wrong([Some(1), None]), 1);
+    }
+
+    #[test]
+    fn only_one_that_is_asked_for_alone_may_be_told_of_another_that_has_its_key() {
+        let mut facts = Facts::default();
+        let of_key = |key| Program { unique: Some("key".into()), ..program(key) };
+        add_job(&mut facts, 1, &of_key("holder"));
+        ask(&mut facts, 0, &[(&of_key("held"), Some(1))]);
+        assert!(check(&facts).violations.is_empty());
+        ask(&mut facts, 0, &[(&of_key("one"), None), (&of_key("two"), Some(1))]);
+        assert_eq!(check(&facts).violations.len(), 1);
+    }
 }

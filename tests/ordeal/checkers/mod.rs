@@ -7,6 +7,7 @@ mod batches;
 mod canaries;
 mod contested;
 mod cron;
+mod drains;
 mod due;
 mod effects;
 mod end_state;
@@ -14,6 +15,8 @@ mod inbox;
 mod letters;
 mod limits;
 mod lost;
+#[cfg(test)]
+pub(crate) mod made;
 mod mails;
 mod notes;
 mod one_end;

@@ -1,8 +1,9 @@
 //! I2: nothing is there that nobody asked for, and nothing twice.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use engine::Job as _;
+use serde_json::Value;
 
 use super::Finding;
 use crate::{
@@ -20,13 +21,14 @@ pub fn check(facts: &Facts) -> Finding {
                 finding.holds(known, || format!("job {} plays {:?}, which nobody enqueued", job.id, job.key()));
             }
             "ordeal.tick" => finding.holds(fired.contains(&job.id), || format!("job {} ticks, and no occurrence made it", job.id)),
-            _ => finding.looks(),
+            _ => (),
         }
     }
     for (key, places) in &facts.by_key {
         finding.holds(places.len() == 1, || format!("program {key} has {} jobs", places.len()));
     }
     held_keys(facts, &mut finding);
+    webhooks(facts, &mut finding);
     finding
 }
 
@@ -44,5 +46,55 @@ fn held_keys(facts: &Facts, finding: &mut Finding) {
         finding.holds(shares && !facts.by_key.contains_key(&program.key), || {
             format!("program {} was told of job {id}, which plays {:?} under the unique key {:?}", program.key, job.key(), job.unique_key)
         });
+    }
+}
+
+/// A row of the inbox makes one job. Its letter, requeued, would make another, which says so.
+fn webhooks(facts: &Facts, finding: &mut Finding) {
+    let rows: HashSet<String> = facts.hooks.iter().map(|hook| hook.id.to_string()).collect();
+    let mut made: HashMap<(&str, &str), usize> = HashMap::new();
+    for job in facts.jobs.iter().filter(|job| job.requeued_from.is_none()) {
+        if let Some(row) = job.args.get("inbox_id").and_then(Value::as_str) {
+            *made.entry((job.kind.as_str(), row)).or_default() += 1;
+        }
+    }
+    for ((kind, row), jobs) in made {
+        finding.holds(jobs == 1, || format!("the row {row} of the inbox has made {jobs} jobs of kind {kind}"));
+        finding.holds(rows.contains(row), || format!("a job of kind {kind} is there for the row {row} of the inbox, which is not"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        checkers::made::wall,
+        facts::{Hook, Job},
+    };
+
+    #[test]
+    fn a_row_of_the_inbox_makes_one_job_unless_its_letter_is_requeued() {
+        let job = |id, row: u128, requeued_from| Job {
+            id,
+            kind: "orders.process_order".into(),
+            args: json!({ "inbox_id": Uuid::from_u128(row) }),
+            unique_key: None,
+            parent_id: None,
+            requeued_from,
+            created_at: wall(0),
+        };
+        let hook = |row| Hook {
+            id: Uuid::from_u128(row),
+            webhook_id: "of the sender".into(),
+            raw_body: Vec::new(),
+            processing_status: "success".into(),
+        };
+        let wrong = |jobs: Vec<Job>| check(&Facts { jobs, hooks: vec![hook(1), hook(2)], ..Facts::default() }).violations.len();
+        assert_eq!(wrong(vec![job(1, 1, None), job(2, 2, None), job(3, 1, Some(Uuid::from_u128(9)))]), 0);
+        assert_eq!(wrong(vec![job(1, 1, None), job(2, 1, None)]), 1, "twice");
+        assert_eq!(wrong(vec![job(1, 3, None)]), 1, "for no row");
     }
 }

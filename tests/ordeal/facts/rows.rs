@@ -109,6 +109,17 @@ pub struct Letter {
     pub requeued_job_id: Option<i64>,
 }
 
+/// What somebody is to be told of an attempt.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Notice {
+    /// The job.
+    pub job_id: i64,
+    /// The attempt.
+    pub attempt: i32,
+    /// The category that decided.
+    pub category: Option<String>,
+}
+
 /// A row that a program wrote.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Effect {
@@ -148,13 +159,15 @@ pub struct Worker {
     pub pid: Option<i64>,
     /// When it was declared dead.
     pub dead_at: Option<DateTime<Utc>>,
-    /// Whether it signed off, dead or alive: its process ended in good order, or came back as another.
-    pub gone: bool,
+    /// Until when it had its lease then.
+    pub lease_until: DateTime<Utc>,
 }
 
 /// A webhook in the inbox.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Hook {
+    /// Its row.
+    pub id: Uuid,
     /// The sender's id of it.
     pub webhook_id: String,
     /// Its bytes.

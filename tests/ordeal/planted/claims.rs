@@ -108,4 +108,18 @@ pub const BUGS: &[Bug] = &[
         what: "jobs of a claim whose answer was lost are left lying",
         plants: &[Branch("strays are left lying")],
     },
+    Bug {
+        id: "C12",
+        like: "B46",
+        provoked_by: Provocation::Calm,
+        what: "a job that replaces another is dropped for it",
+        plants: &[Function("engine.hold_unique_key", "        elsif replaces then", "        elsif false then")],
+    },
+    Bug {
+        id: "C13",
+        like: "B45",
+        provoked_by: Provocation::Calm,
+        what: "the answers of many jobs enqueued at once are each other's",
+        plants: &[Statement("job/enqueue_many", "order by new.n", "order by new.n desc")],
+    },
 ];

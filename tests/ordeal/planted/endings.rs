@@ -212,4 +212,15 @@ pub const BUGS: &[Bug] = &[
         what: "what fails on a worker that was declared dead counts as a failure of the job",
         plants: &[Statement("attempt/settle", DEAD, "")],
     },
+    Bug {
+        id: "E21",
+        like: "B36",
+        provoked_by: Provocation::Calm,
+        what: "nobody is told of a death",
+        plants: &[Statement(
+            "attempt/settle",
+            "from kept where outcome = 'dead' or (outcome = 'failed' and used in (alert_on, escalate_on))",
+            "from kept where outcome = 'failed' and used in (alert_on, escalate_on)",
+        )],
+    },
 ];

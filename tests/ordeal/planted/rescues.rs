@@ -96,13 +96,8 @@ pub const BUGS: &[Bug] = &[
         provoked_by: Provocation::Outages,
         what: "a lease that ran out is proof of death",
         plants: &[
-            Statement(
-                "worker/look_out",
-                "\n  and look.since + greatest($2, coalesce((w.info ->> 'lease_ms')::bigint, 0)) * interval '1 millisecond' <= look.at",
-                "",
-            ),
-            Statement("worker/look_out", "look.since as watched_since", "look.at as watched_since"),
-            Statement("worker/declare_dead", " and engine.watched_since($3) = $4", " and $3 is not null and $4 is not null"),
+            Statement("worker/look_out", "and look.is_settled and w.lease_until", "and w.lease_until"),
+            Statement("worker/look_out", "then gap.gap_ms * interval '1 millisecond'", "then interval '0'"),
         ],
     },
     Bug { id: "R10", like: "B56", provoked_by: Provocation::Kills, what: "nobody sweeps", plants: &[Branch("nobody sweeps")] },
@@ -136,5 +131,16 @@ pub const BUGS: &[Bug] = &[
         provoked_by: Provocation::Kills,
         what: "claims do not look where what was lost is put",
         plants: &[Statement("claim/take", "where ($13 or head.boost > 0) and lane_id", "where false and lane_id")],
+    },
+    Bug {
+        id: "R15",
+        like: "B18",
+        provoked_by: Provocation::Calm,
+        what: "a lease is renewed for a third of its time",
+        plants: &[Statement(
+            "worker/renew",
+            "lease_until = engine.now() + $2 * interval '1 millisecond'",
+            "lease_until = engine.now() + $2 * interval '0.3 milliseconds'",
+        )],
     },
 ];

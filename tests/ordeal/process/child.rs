@@ -29,7 +29,7 @@ pub const SHOP: &str = "ordeal.myshopify.com";
 /// How long a worker's lease lasts.
 pub const LEASE: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for running jobs: some are still running then, and are released.
-const GRACE: Duration = Duration::from_millis(1500);
+pub const GRACE: Duration = Duration::from_millis(1500);
 
 /// What comes by the clock: something every second, and something every three.
 pub const SCHEDULES: &[Schedule] = &[

@@ -61,14 +61,16 @@ fn runs(results: &Results, figures: &Figures) -> String {
     format!("\n| figure | value |\n|---|---:|\n{}", rows.concat())
 }
 
-/// How long jobs waited whose worker was taken from them: in all runs, and in those of the newest build.
+/// How long jobs waited whose worker was taken from them: in all runs, in those of the newest build, and in those where nothing else
+/// befell anybody.
 fn recoveries(results: &Results, figures: &Figures) -> String {
     let Some(newest) = results.runs().last().map(|ran| &ran.origin.commit) else { return String::new() };
     let of_newest = Figures::of(results.runs().iter().filter(|ran| ran.origin.commit == *newest));
     let mut table = String::from(
         "\n| how long it takes from where a worker was | in the runs of | jobs | p50 | p90 | p99 | p99.9 | max |\n|---|---|---:|---:|---:|---:|---:|---:|\n",
     );
-    for (builds, figures) in [("all builds", figures), (newest.as_str(), &of_newest)] {
+    let of_kills = Figures::of(results.runs().iter().filter(|ran| ran.setting.classes == [Class::Kill.as_str()]));
+    for (builds, figures) in [("all builds", figures), (newest.as_str(), &of_newest), ("kills alone", &of_kills)] {
         let spans = [
             ("killed with -9 to where its job is given back", &figures.rescues_ms),
             ("killed with -9 to the next attempt of its job", &figures.recoveries_ms),
@@ -212,7 +214,9 @@ mod tests {
     fn a_page_adds_up_what_all_runs_came_to() {
         let mut partitioned = Ran { regained_ms: vec![2500, 4000], ..ran(3, "b", 0) };
         partitioned.setting.classes = vec!["kill".into(), "partition".into()];
-        let page = page(&results(vec![ran(1, "a", 1), ran(2, "b", 0), partitioned, ran(1, "b", 0)], Vec::new()));
+        let mut killed = ran(1, "b", 0);
+        killed.setting.classes = vec!["kill".into()];
+        let page = page(&results(vec![ran(1, "a", 1), ran(2, "b", 0), partitioned, killed], Vec::new()));
         for row in [
             "| runs | 4 |",
             "| — seeds | 3 (1–3) |",
@@ -224,6 +228,7 @@ mod tests {
             "| — done again, each after an attempt that a fault made void, a million | 2000 |",
             "| killed with -9 to the next attempt of its job | all builds | 40 | 0.8 s | 2.0 s | 3.0 s | 3.0 s | 3.0 s |",
             "| killed with -9 to the next attempt of its job | b | 30 | 0.9 s | 2.1 s | 3.0 s | 3.0 s | 3.0 s |",
+            "| killed with -9 to the next attempt of its job | kills alone | 10 |",
             "| — with workers in network namespaces | 1 |",
             "| cut off from the server past its lease to the next attempt | b | 2 | 2.5 s | 4.0 s |",
             "| I1 | no acknowledged job is lost | 40 | 1 |",

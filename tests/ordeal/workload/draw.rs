@@ -134,6 +134,11 @@ pub fn quick(random: &mut StdRng, key: String, limit: &str) -> Program {
     Program { limit: Some(limit.into()), ..plain(key, vec![Act::Work(random.random_range(1..25)), Act::Finish]) }
 }
 
+/// A quick program of the key with a rate.
+pub fn rated(key: String) -> Program {
+    Program { limit: Some(RATE.0.into()), ..plain(key, vec![Act::Work(5), Act::Finish]) }
+}
+
 /// A program of no key, as those must be that are copied.
 pub fn keyless(random: &mut StdRng, key: String) -> Program {
     Program { unique: None, manner: Manner::Yields, limit: None, ..program(random, key) }

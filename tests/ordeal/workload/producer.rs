@@ -26,6 +26,8 @@ const BULK: usize = 15;
 const COPIED: usize = 25;
 /// How many at most in a batch that is called back.
 const BATCHED: usize = 9;
+/// How many of a rate come at once at first: more than may begin in two of its spans.
+const RATED: usize = 8;
 /// Of how many batches robots cancel one.
 const CANCELLED_OF_BATCHES: u32 = 4;
 
@@ -115,7 +117,10 @@ impl Producer {
         }
         // On a slow machine chance may make none of one sort: one that nobody cancels, and one that robots do at once.
         self.batch(None).await?;
-        self.batch(Some(1)).await
+        self.batch(Some(1)).await?;
+        // Others of the rate are too rare to crowd.
+        let rated: Vec<Program> = (0..RATED).map(|_| draw::rated(self.key())).collect();
+        self.together(&rated).await
     }
 
     fn key(&mut self) -> String {
