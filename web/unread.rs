@@ -17,8 +17,10 @@ use futures_util::StreamExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::oneshot;
 
-/// The longest rest that is read.
-const REST_BYTES: usize = 256 << 10;
+use crate::webhooks::body::LIMIT_BYTES;
+
+/// The longest rest that is read: nobody is to miss his answer for a body that elsewhere would be taken.
+const REST_BYTES: usize = 2 * LIMIT_BYTES;
 
 /// How long it may take to come.
 const REST_TIME: Duration = Duration::from_secs(1);

@@ -41,7 +41,7 @@ pub struct Edge {
     database: Database,
     addresses: Vec<SocketAddr>,
     turn: AtomicUsize,
-    http: reqwest::Client,
+    pub http: reqwest::Client,
     shutdown: CancellationToken,
 }
 

@@ -106,3 +106,14 @@ async fn a_cancelled_order_gives_its_stock_back_in_whatever_order_its_webhooks_c
         assert_eq!(count(edge.pool(), "raw_ops.webhook_inbox where processing_status = 'success'").await, 5);
     }
 }
+
+#[tokio::test]
+async fn who_sends_a_large_body_to_where_none_is_read_has_an_answer() {
+    let edge = Edge::start().await;
+    for (path, status) in [("/v1/openapi.json", 405), ("/nowhere", 404), ("/v1/jobs", 401)] {
+        for _ in 0..20 {
+            let sent = edge.http.post(edge.url(path)).body(vec![b'x'; 1_300_000]).send().await;
+            assert_eq!(sent.unwrap_or_else(|error| panic!("{path}: {error}")).status(), status, "{path}");
+        }
+    }
+}
