@@ -1,15 +1,17 @@
 -- Who is told that a job waits with its unique key keeps it from starting until he commits: what he wrote would otherwise be seen by nobody.
 -- A workflow that has begun is not replaced, which undid it. And a partition with more deaths than may be moved is swept row by row: it was
 -- neither dropped nor swept. Children of a workflow that completed go on, so who restarts it behind them has them, and makes no others.
--- Locks: none that lasts. At run time: as before, and the place of a job that is unique until it starts, key share.
+-- Locks: none that lasts. At run time: as before, and the place of a job that is unique until it starts.
 
 create function engine.hold_in_place(job_id bigint) returns boolean
 language plpgsql
 as $$
 begin
-    perform from engine.ready r join engine.job j on j.id = $1
-    where r.job_id = $1 and ((r.lane_id = j.lane_id and r.position = $1) or r.position <> r.job_id) for key share of r;
+    -- In front, where claims look for what comes back: further behind they may have passed it by then.
+    update engine.ready r set position = engine.position_of_return(r.attempt) from engine.job j
+    where j.id = $1 and r.job_id = $1 and ((r.lane_id = j.lane_id and r.position = $1) or r.position <> r.job_id);
     if found then
+        perform engine.wake();
         return true;
     end if;
     perform from engine.scheduled s where s.job_id = $1 for key share;
@@ -25,7 +27,7 @@ begin
 end
 $$;
 comment on function engine.hold_in_place(bigint) is
-    'Whether a job stands where it waits to run, and keeps it there until the transaction ends. Who takes jobs passes over it.';
+    'Whether a job waits to run, and keeps it from that until the transaction ends.';
 revoke all on function engine.hold_in_place(bigint) from public;
 
 create or replace function engine.hold_unique_key(kind text, key text, new_id bigint, until_started boolean, replaces boolean, wait interval, at_most interval, period interval, OUT held_id bigint, OUT run_at timestamp with time zone) returns record
@@ -143,12 +145,11 @@ begin
         -- now: each place is read whole for it.
         select count(*) into living
         from (select from engine.place p where p.job_id >= low and p.job_id < bound limit 100001) p;
-        if living > 100000 then
-            perform engine.forget_ended_in(format('attempt_%s', bound), 10000);
-        elsif engine.retire_partition(bound, true) >= 0 then
+        if living <= 100000 and engine.retire_partition(bound, true) >= 0 then
             return bound;
-        elsif not swept then
-            -- More is kept than may be moved, such as deaths: what need not be kept goes row by row.
+        end if;
+        -- More lives or is kept, such as deaths, than may be moved: what need not be kept goes row by row.
+        if not swept then
             swept := engine.forget_ended_in(format('attempt_%s', bound), 10000) > 0;
         end if;
     end loop;

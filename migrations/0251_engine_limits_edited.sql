@@ -7,7 +7,8 @@
 -- 5. A breaker that an operator held closed begins anew: its cool-down was as long as after all that had failed before.
 -- 6. A policy whose delays are not numbered from 1 is refused: it tried again after the wrong ones.
 -- 7. Queues and kinds keep no order, and nobody may believe that they do.
--- Locks: limit_setting, for a moment. At run time: count_permits an advisory lock; give_back_kept rows of scheduled and parked, skip locked.
+-- Locks: limit_setting and permit, until it commits. At run time: count_permits an advisory lock; give_back_kept rows of scheduled and parked,
+-- skip locked, and slots.
 -- Where a key has a cap, who gives slots back looks at the last slot of each key.
 
 create or replace function engine.key_holds_back(suspect bigint) returns boolean
@@ -26,6 +27,9 @@ $$;
 
 comment on column engine.slot.charged is 'Whether its run was counted against the rate of its key; of a suspect, the run that comes next.';
 
+alter table engine.permit add column counted boolean not null default false;
+comment on column engine.permit.counted is 'Whether it was counted for a claim that is older than the limit. Ends of its jobs give none of these back.';
+
 create function engine.count_permits(setting integer default null) returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -35,8 +39,8 @@ declare
 begin
     -- Two at one time would count the same jobs twice.
     perform pg_advisory_xact_lock(hashtextextended('engine.count_permits', 0));
-    insert into engine.permit (claim_id, setting_id, jobs)
-    select c.id, s.id, r.jobs - p.jobs
+    insert into engine.permit (claim_id, setting_id, jobs, counted)
+    select c.id, s.id, r.jobs - p.jobs, true
     from engine.limit_setting s
     -- Who does not see the limit yet may commit a claim a moment after it.
     join engine.claim c on c.claimed_at < s.changed_at + interval '10 seconds'
@@ -61,7 +65,7 @@ begin
 end
 $$;
 comment on function engine.count_permits(integer) is
-    'Counts what runs under limits of queues and kinds, or under one, of claims that began before the limit was changed: their workers know of no permits and give none back. Returns how many counts were wrong.';
+    'Counts what runs under limits of queues and kinds, or under one, of claims that began before the limit was changed: no end of theirs gives back what is counted here, but the next count does. Returns how many counts were wrong.';
 revoke all on function engine.count_permits(integer) from public;
 
 create or replace function engine.give_back(jobs bigint[], floors bigint[]) returns integer
@@ -151,8 +155,9 @@ end
 $$;
 
 create function engine.give_back_kept(most integer) returns integer
-language plpgsql
+language plpgsql security definer
 set enable_seqscan = off
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     kept bigint[];

@@ -482,11 +482,13 @@ create table engine.permit (
     claim_id bigint not null,
     setting_id integer not null,
     jobs integer not null,
+    counted boolean default false not null,
     constraint permit_jobs_check check (jobs <> 0)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 create index permit_claim on engine.permit using btree (claim_id);
 create index permit_setting on engine.permit using btree (setting_id) include (jobs);
 comment on table engine.permit is 'How many jobs of each claim run under the limit of a queue or a kind: the sum of its rows, which are taken away with the claim.';
+comment on column engine.permit.counted is 'Whether it was counted for a claim that is older than the limit. Ends of its jobs give none of these back.';
 
 create table engine.progress (
     job_id bigint not null,
@@ -3975,8 +3977,8 @@ declare
 begin
     -- Two at one time would count the same jobs twice.
     perform pg_advisory_xact_lock(hashtextextended('engine.count_permits', 0));
-    insert into engine.permit (claim_id, setting_id, jobs)
-    select c.id, s.id, r.jobs - p.jobs
+    insert into engine.permit (claim_id, setting_id, jobs, counted)
+    select c.id, s.id, r.jobs - p.jobs, true
     from engine.limit_setting s
     -- Who does not see the limit yet may commit a claim a moment after it.
     join engine.claim c on c.claimed_at < s.changed_at + interval '10 seconds'
@@ -4000,7 +4002,7 @@ begin
     return changed;
 end
 $$;
-comment on function engine.count_permits(integer) is 'Counts what runs under limits of queues and kinds, or under one, of claims that began before the limit was changed: their workers know of no permits and give none back. Returns how many counts were wrong.';
+comment on function engine.count_permits(integer) is 'Counts what runs under limits of queues and kinds, or under one, of claims that began before the limit was changed: no end of theirs gives back what is counted here, but the next count does. Returns how many counts were wrong.';
 
 create function engine.discard_letter(letter uuid, asked_by text, reason text) returns void
 language plpgsql security definer
@@ -4055,12 +4057,11 @@ begin
         -- now: each place is read whole for it.
         select count(*) into living
         from (select from engine.place p where p.job_id >= low and p.job_id < bound limit 100001) p;
-        if living > 100000 then
-            perform engine.forget_ended_in(format('attempt_%s', bound), 10000);
-        elsif engine.retire_partition(bound, true) >= 0 then
+        if living <= 100000 and engine.retire_partition(bound, true) >= 0 then
             return bound;
-        elsif not swept then
-            -- More is kept than may be moved, such as deaths: what need not be kept goes row by row.
+        end if;
+        -- More lives or is kept, such as deaths, than may be moved: what need not be kept goes row by row.
+        if not swept then
             swept := engine.forget_ended_in(format('attempt_%s', bound), 10000) > 0;
         end if;
     end loop;
@@ -4528,8 +4529,9 @@ $$;
 comment on function engine.give_back(bigint[],bigint[]) is 'Hands the slots of these jobs to the next of their keys. Floors: above which position of its line each key is looked at first; 0 for none.';
 
 create function engine.give_back_kept(most integer) returns integer
-language plpgsql
+language plpgsql security definer
 set enable_seqscan = off
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     kept bigint[];
@@ -4605,9 +4607,11 @@ create function engine.hold_in_place(job_id bigint) returns boolean
 language plpgsql
 as $$
 begin
-    perform from engine.ready r join engine.job j on j.id = $1
-    where r.job_id = $1 and ((r.lane_id = j.lane_id and r.position = $1) or r.position <> r.job_id) for key share of r;
+    -- In front, where claims look for what comes back: further behind they may have passed it by then.
+    update engine.ready r set position = engine.position_of_return(r.attempt) from engine.job j
+    where j.id = $1 and r.job_id = $1 and ((r.lane_id = j.lane_id and r.position = $1) or r.position <> r.job_id);
     if found then
+        perform engine.wake();
         return true;
     end if;
     perform from engine.scheduled s where s.job_id = $1 for key share;
@@ -4622,7 +4626,7 @@ begin
     return found;
 end
 $$;
-comment on function engine.hold_in_place(bigint) is 'Whether a job stands where it waits to run, and keeps it there until the transaction ends. Who takes jobs passes over it.';
+comment on function engine.hold_in_place(bigint) is 'Whether a job waits to run, and keeps it from that until the transaction ends.';
 
 create function engine.hold_unique_key(kind text, key text, new_id bigint, until_started boolean, replaces boolean, wait interval, at_most interval, period interval, OUT held_id bigint, OUT run_at timestamp with time zone) returns record
 language plpgsql security definer
@@ -11248,7 +11252,7 @@ grant execute on function engine.forget_ended(integer) to rawops_runtime;
 grant execute on function engine.forget_letters(integer) to rawops_runtime;
 grant execute on function engine.give_back(bigint[]) to rawops_runtime;
 grant execute on function engine.give_back(bigint[],bigint[]) to rawops_runtime;
-grant execute on function engine.give_back_kept(integer) to rawops_runtime;
+grant execute on function engine.give_back_kept(integer) to rawops_operator, rawops_runtime;
 grant execute on function engine.head_of_line(bigint) to rawops_runtime;
 grant execute on function engine.hold_breaker(text,text,text,text) to rawops_operator;
 grant execute on function engine.hold_in_place(bigint) to rawops_runtime;

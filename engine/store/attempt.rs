@@ -12,7 +12,7 @@ const ERROR_LIMIT: usize = 16 * 1024;
 /// The most bytes of an output that the ledger keeps.
 const OUTPUT_LIMIT: usize = 1024 * 1024;
 /// How long ends wait for a lock that somebody's open transaction holds, of their unique keys above all.
-const PATIENCE: &str = "200ms";
+const PATIENCE: &str = "500ms";
 
 /// How one attempt ended, as the worker saw it.
 #[derive(Debug, Clone)]
@@ -170,6 +170,14 @@ async fn complete_within(
         .bind(patience)
         .fetch_all(connection);
     around("attempt/complete", completing).await
+}
+
+/// Which of these jobs have a unique key that somebody's transaction holds: their ends wait for it.
+///
+/// # Errors
+/// The database's.
+pub async fn held(connection: &mut PgConnection, jobs: &[JobId]) -> Result<Vec<JobId>, sqlx::Error> {
+    sqlx::query_scalar(sql!("attempt/held")).bind(jobs).fetch_all(connection).await
 }
 
 /// Records one completion inside a handler's transaction; true when the attempt had ended before.

@@ -136,7 +136,7 @@ pub struct Snapshot {
     pub last_position: i64,
     /// The lanes it may have looked at, in that order: known to the worker and not paused.
     pub lanes: Vec<i32>,
-    /// The lanes besides them whose queue or kind is limited, those of high priority first.
+    /// The lanes besides them whose queue or kind is limited, in the order in which they have their turns.
     pub limited: Vec<i32>,
 }
 

@@ -7,12 +7,16 @@ use sqlx::{Connection, PgConnection, PgPool};
 use super::{StoreError, pause::Scope, sql};
 use crate::{JobId, Limit, Rate};
 
+/// So many slots that were kept for an order are given back at once by whoever sets the limit; a duty of the house has the rest.
+const KEPT_AT_MOST: i32 = 10_000;
+
 /// Takes note of what a program says of a limit; what operators have set stays.
 ///
 /// # Errors
 /// The database's.
 pub async fn declare(connection: &mut PgConnection, limit: &Limit) -> Result<(), sqlx::Error> {
     let mut tx = connection.begin().await?;
+    sqlx::query(sql!("limit/lock_counts")).execute(&mut *tx).await?;
     let changed: Option<i32> = sqlx::query_scalar(sql!("limit/declare"))
         .bind(limit.scope)
         .bind(limit.name)
@@ -87,6 +91,7 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Setting>, StoreError> {
 /// [`StoreError::Refused`] for nonsense; otherwise the database's.
 pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change, by: &str) -> Result<(), StoreError> {
     let mut tx = pool.begin().await?;
+    sqlx::query(sql!("limit/lock_counts")).execute(&mut *tx).await?;
     let setting: i32 = sqlx::query_scalar(sql!("limit/set"))
         .bind(scope.as_str())
         .bind(name)
@@ -101,7 +106,16 @@ pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change, by: &s
         .await
         .map_err(StoreError::of_refusal)?;
     count_permits(&mut tx, Some(setting)).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    Ok(give_back_kept(pool, scope).await?)
+}
+
+/// What a key kept for its order goes on when it keeps none any more.
+async fn give_back_kept(pool: &PgPool, scope: Scope) -> Result<(), sqlx::Error> {
+    if scope == Scope::Key {
+        super::waiting::give_back_kept(&mut *pool.acquire().await?, KEPT_AT_MOST).await?;
+    }
+    Ok(())
 }
 
 /// Takes back what operators set: true when what a program declared is in force again, false when there is no limit of
@@ -111,11 +125,14 @@ pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change, by: &s
 /// The database's.
 pub async fn unset(pool: &PgPool, scope: Scope, name: &str) -> Result<Option<bool>, StoreError> {
     let mut tx = pool.begin().await?;
+    sqlx::query(sql!("limit/lock_counts")).execute(&mut *tx).await?;
+    sqlx::query(sql!("limit/lock_one")).bind(scope.as_str()).bind(name).execute(&mut *tx).await?;
     let unset: Option<(bool, i32)> = sqlx::query_as(sql!("limit/unset")).bind(scope.as_str()).bind(name).fetch_optional(&mut *tx).await?;
     if let Some((true, setting)) = unset {
         count_permits(&mut tx, Some(setting)).await?;
     }
     tx.commit().await?;
+    give_back_kept(pool, scope).await?;
     Ok(unset.map(|(declared, _)| declared))
 }
 

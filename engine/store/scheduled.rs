@@ -37,6 +37,6 @@ pub async fn promote_one_by_one(connection: &mut PgConnection, limit: i64) -> Re
 ///
 /// # Errors
 /// The database's.
-pub async fn suspects_due(connection: &mut PgConnection, kinds: &[String], queues: &[String]) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(sql!("scheduled/suspects")).bind(kinds).bind(queues).fetch_one(connection).await
+pub async fn suspects_due(connection: &mut PgConnection, worker_id: i64, kinds: &[String], queues: &[String]) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(sql!("scheduled/suspects")).bind(kinds).bind(queues).bind(worker_id).fetch_one(connection).await
 }

@@ -1,6 +1,5 @@
 //! Workers and their leases.
 
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::sql;
@@ -22,35 +21,13 @@ pub async fn renew(connection: &mut PgConnection, worker_id: i64, lease_ms: i64)
     around("worker/renew", sqlx::query_scalar(sql!("worker/renew")).bind(worker_id).bind(lease_ms).fetch_optional(connection)).await
 }
 
-/// A lease that has run out, which proves a death.
-#[derive(Debug, Clone, Copy, sqlx::FromRow)]
-pub struct RunOut {
-    /// The worker.
-    pub id: i64,
-    /// Until when it lasted, by the database's clock.
-    pub lease_until: DateTime<Utc>,
-    /// When somebody looked.
-    pub looked_at: DateTime<Utc>,
-}
-
-/// Looks at the leases of all others for a worker whose own lasts `lease_ms`; returns those that prove a death.
+/// Looks at the leases of all others for a worker whose own lasts `lease_ms`, and declares those dead that have run out. Returns the dead.
 ///
 /// # Errors
 /// The database's.
-pub async fn look_out(connection: &mut PgConnection, worker_id: i64, lease_ms: i64) -> Result<Vec<RunOut>, sqlx::Error> {
-    sqlx::query_as(sql!("worker/look_out")).bind(worker_id).bind(lease_ms).fetch_all(connection).await
-}
-
-/// Declares a worker dead, if its lease is still the one that had run out and that was seen just now, by a worker whose own lasts
-/// `lease_ms`; true when this call did it.
-///
-/// # Errors
-/// The database's.
-pub async fn declare_dead(connection: &mut PgConnection, lease: RunOut, lease_ms: i64) -> Result<bool, sqlx::Error> {
-    let declaring = sqlx::query_scalar(sql!("worker/declare_dead")).bind(lease.id).bind(lease.lease_until).bind(lease_ms);
-    let declaring = declaring.bind(lease.looked_at).fetch_optional(connection);
-    let declared: Option<i64> = around("worker/declare_dead", declaring).await?;
-    Ok(declared.is_some())
+pub async fn declare_dead(connection: &mut PgConnection, worker_id: i64, lease_ms: i64) -> Result<Vec<i64>, sqlx::Error> {
+    let declaring = sqlx::query_scalar(sql!("worker/declare_dead")).bind(worker_id).bind(lease_ms).fetch_all(connection);
+    around("worker/declare_dead", declaring).await
 }
 
 /// The name a worker's sessions bear, by which a rescuer finds what the dead left open.

@@ -40,6 +40,11 @@ impl Ageing {
         self.reached(&lanes[..reached], &lanes[reached..], now);
     }
 
+    /// Learns which lanes there are.
+    pub(super) fn forget_others(&mut self, lanes: &[i32]) {
+        self.since.retain(|lane, _| lanes.contains(lane));
+    }
+
     /// Learns which lanes were looked at, and which were not.
     pub(super) fn reached(&mut self, reached: &[i32], others: &[i32], now: Instant) {
         for lane in reached {

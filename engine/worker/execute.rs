@@ -145,7 +145,11 @@ async fn attempt(
     if asked.heard.load(Ordering::Acquire)
         && let Ok(end) = tokio::time::timeout(LAST_WORDS, &mut handler).await
     {
-        return if fate.is_settled() { Some(Verdict::Settled) } else { last_word(end, stop, kind.timeout) };
+        return match () {
+            () if fate.is_settled() => Some(Verdict::Settled),
+            () if fate.is_refused() => verdict_of_stop(stop, kind.timeout),
+            () => last_word(end, stop, kind.timeout),
+        };
     }
     handler.abort();
     if tokio::time::timeout(YIELD, &mut handler).await.is_err() {

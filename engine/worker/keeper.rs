@@ -149,11 +149,9 @@ impl Keeper {
 
     async fn declare_dead(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let lease_ms = self.session.program.config.lease_ms();
-        for dead in store::worker::look_out(connection, self.session.worker_id, lease_ms).await? {
-            if store::worker::declare_dead(connection, dead, lease_ms).await? {
-                let ended = store::worker::end_sessions(connection, dead.id).await.unwrap_or(0);
-                tracing::warn!(worker.id = dead.id, sessions_ended = ended, "worker declared dead");
-            }
+        for dead in store::worker::declare_dead(connection, self.session.worker_id, lease_ms).await? {
+            let ended = store::worker::end_sessions(connection, dead).await.unwrap_or(0);
+            tracing::warn!(worker.id = dead, sessions_ended = ended, "worker declared dead");
         }
         Ok(())
     }
@@ -182,7 +180,7 @@ impl Keeper {
 
     async fn look_for_suspects(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let program = &self.session.program;
-        let due = store::scheduled::suspects_due(connection, &program.kind_names, &program.queues).await?;
+        let due = store::scheduled::suspects_due(connection, self.session.worker_id, &program.kind_names, &program.queues).await?;
         self.session.suspects.store(due, Ordering::Release);
         Ok(())
     }

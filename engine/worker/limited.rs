@@ -57,6 +57,7 @@ impl Limited {
     /// Takes note of what a claim of the others saw.
     pub(super) fn learn(&mut self, lanes: Vec<i32>) {
         self.owed.retain(|lane, _| lanes.contains(lane));
+        self.ageing.forget_others(&lanes);
         self.lanes = lanes;
     }
 

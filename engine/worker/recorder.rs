@@ -3,7 +3,7 @@
 //! While one batch is being written the next gathers, so batches grow with the load by themselves.
 
 use std::{
-    collections::VecDeque,
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 
 use super::{complaint, patience, results::Source, session::Session};
 use crate::{
-    Category,
+    Category, JobId,
     planted::planted,
     sqlstate,
     store::attempt::{self, Ended, Late, Verdict},
@@ -21,9 +21,13 @@ use crate::{
 
 /// The most attempts recorded in one statement.
 const BATCH: usize = 2000;
-/// So many that wait for a lock are tried in one go, and after so long again.
-const KEPT_AT_MOST: usize = 10;
+/// So often a lock is waited for in one go; what is not recorded then is tried again after so long.
+const WAITS_AT_MOST: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+/// While so many ends wait for that no others are taken in, and handlers wait too.
+const ASIDE_AT_MOST: usize = BATCH;
+/// Each time that so many tries were in vain people are told.
+const TRIES_IN_SILENCE: u32 = 30;
 
 /// Records until the end is marked or the worker is declared dead.
 pub(super) async fn run(session: Arc<Session>, mut results: Source) {
@@ -31,15 +35,18 @@ pub(super) async fn run(session: Arc<Session>, mut results: Source) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut over = false;
     while !over {
-        let gathering = results.gather(&mut batch, BATCH);
-        over = match recorder.aside.next_try() {
-            Some(time) => tokio::time::timeout_at(time.into(), gathering).await.unwrap_or(false),
-            None => gathering.await,
+        over = match recorder.aside.next_try {
+            Some(time) if recorder.aside.ended.len() >= ASIDE_AT_MOST => {
+                tokio::time::sleep_until(time.into()).await;
+                false
+            }
+            Some(time) => tokio::time::timeout_at(time.into(), results.gather(&mut batch, BATCH)).await.unwrap_or(false),
+            None => results.gather(&mut batch, BATCH).await,
         };
-        recorder.write(&mut batch).await;
+        recorder.write(std::mem::take(&mut batch)).await;
         recorder.try_again().await;
     }
-    while let Some(time) = recorder.aside.next_try().filter(|_| !recorder.session.lost.is_cancelled()) {
+    while let Some(time) = recorder.aside.next_try.filter(|_| !recorder.session.lost.is_cancelled()) {
         tokio::time::sleep_until(time.into()).await;
         recorder.try_again().await;
     }
@@ -48,13 +55,30 @@ pub(super) async fn run(session: Arc<Session>, mut results: Source) {
 /// Ends that somebody's open transaction keeps from being recorded, and when they are tried again.
 #[derive(Default)]
 struct Aside {
-    ended: VecDeque<Ended>,
-    tried: Option<Instant>,
+    ended: Vec<Ended>,
+    next_try: Option<Instant>,
+    tries: u32,
 }
 
 impl Aside {
-    fn next_try(&self) -> Option<Instant> {
-        (!self.ended.is_empty()).then(|| self.tried.map_or_else(Instant::now, |tried| tried + BETWEEN_TRIES))
+    fn put(&mut self, ended: impl IntoIterator<Item = Ended>) {
+        self.ended.extend(ended);
+        if !self.ended.is_empty() {
+            self.next_try.get_or_insert_with(|| Instant::now() + BETWEEN_TRIES);
+        }
+    }
+
+    /// All of them, if it is time.
+    fn take_due(&mut self) -> Vec<Ended> {
+        if self.next_try.is_none_or(|time| time > Instant::now()) {
+            return Vec::new();
+        }
+        self.next_try = None;
+        self.tries += 1;
+        if self.tries.is_multiple_of(TRIES_IN_SILENCE) {
+            tracing::warn!(ends = self.ended.len(), tries = self.tries, "an open transaction keeps ends of jobs from being recorded");
+        }
+        std::mem::take(&mut self.ended)
     }
 }
 
@@ -65,65 +89,78 @@ struct Recorder {
 }
 
 impl Recorder {
-    /// Writes one batch. Where a row is bad, or somebody holds a lock that one needs, each is written alone, so that it does not keep the
-    /// others.
-    async fn write(&mut self, batch: &mut Vec<Ended>) {
-        let closing = self.session.finished_by(batch);
-        if self.write_together(batch, &closing).await.is_ok() {
-            self.session.recorded(batch);
-            batch.clear();
-        } else {
-            self.write_each(batch.drain(..).collect()).await;
-        }
-    }
-
-    /// Tries what waits for a lock, those first that have waited longest.
+    /// Tries what waits for a lock.
     async fn try_again(&mut self) {
-        if self.aside.next_try().is_some_and(|time| time <= Instant::now()) {
-            let waiting = std::mem::take(&mut self.aside.ended);
-            self.write_each(waiting).await;
+        let due = self.aside.take_due();
+        self.write(due).await;
+        if self.aside.ended.is_empty() {
+            self.aside.tries = 0;
         }
     }
 
-    /// Writes each alone, until so many had to wait for a lock that the others are left for later.
-    async fn write_each(&mut self, mut batch: VecDeque<Ended>) {
-        let mut kept = 0;
-        while kept < KEPT_AT_MOST
-            && let Some(ended) = batch.pop_front()
-        {
-            if self.write_alone(&ended).await {
-                self.session.recorded(&[ended]);
-            } else {
-                kept += 1;
-                self.aside.ended.push_back(ended);
+    /// Writes a batch, in parts where a row is bad or somebody holds a lock that one needs, so that it does not keep the others.
+    async fn write(&mut self, batch: Vec<Ended>) {
+        let is_done = |ended: &Ended| matches!(ended.verdict, Verdict::Completed(_) | Verdict::Settled);
+        let (done, others): (Vec<Ended>, Vec<Ended>) = batch.into_iter().partition(is_done);
+        let (mut parts, mut waits) = (vec![done, others], 0);
+        while let Some(mut part) = parts.pop() {
+            if waits == WAITS_AT_MOST {
+                self.aside.put(part);
+                continue;
+            }
+            let closing = self.session.finished_by(&part);
+            match self.write_together(&part, &closing).await {
+                Ok(()) => self.session.recorded(&part),
+                Err(error) if sqlstate::is_lock_timeout(&error) => {
+                    waits += 1;
+                    parts.extend(self.without_what_is_held(part).await);
+                }
+                Err(error) if part.len() == 1 => self.write_stand_in(part.remove(0), &error).await,
+                Err(_) => {
+                    let later = part.split_off(part.len() / 2);
+                    parts.extend([later, part]);
+                }
             }
         }
-        for ended in batch.into_iter().rev() {
-            self.aside.ended.push_front(ended);
-        }
-        self.aside.tried = Some(Instant::now());
     }
 
-    /// Writes one, or that it cannot be written as it is; false when somebody holds a lock that it needs.
-    async fn write_alone(&mut self, ended: &Ended) -> bool {
-        let closing = self.session.finished_by(std::slice::from_ref(ended));
-        let Err(error) = self.write_together(std::slice::from_ref(ended), &closing).await else { return true };
-        if sqlstate::is_lock_timeout(&error) {
-            tracing::debug!(job.id = %ended.job_id, "somebody's transaction keeps an end from being recorded: later");
-            return false;
+    /// What is left of a part when the jobs are set aside whose unique key somebody holds; in halves where that is none of them.
+    async fn without_what_is_held(&mut self, part: Vec<Ended>) -> Vec<Vec<Ended>> {
+        let held = if part.len() > 1 { self.held(&part).await } else { part.iter().map(|ended| ended.job_id).collect() };
+        let (held, mut free): (Vec<Ended>, Vec<Ended>) = part.into_iter().partition(|ended| held.contains(&ended.job_id));
+        if held.is_empty() {
+            let later = free.split_off(free.len() / 2);
+            return vec![later, free];
         }
+        self.aside.put(held);
+        vec![free]
+    }
+
+    async fn held(&mut self, part: &[Ended]) -> HashSet<JobId> {
+        let Some(connection) = &mut self.connection else { return HashSet::new() };
+        let jobs: Vec<JobId> = part.iter().map(|ended| ended.job_id).collect();
+        let held = patience::answer(&self.session, attempt::held(connection, &jobs)).await;
+        if held.is_err() {
+            self.connection = None;
+        }
+        held.unwrap_or_default().into_iter().collect()
+    }
+
+    /// Writes of an end that it cannot be recorded as it is.
+    async fn write_stand_in(&mut self, ended: Ended, error: &sqlx::Error) {
         tracing::error!(job.id = %ended.job_id, %error, "a result cannot be recorded as it is");
+        let closing = self.session.finished_by(std::slice::from_ref(&ended));
         let message = format!("the result could not be recorded: {error}");
         let stand_in = Ended { verdict: Verdict::Failed { category: Category::Bug, message, retry_after_ms: None }, ..ended.clone() };
         match self.write_together(&[stand_in], &closing).await {
-            Err(error) if sqlstate::is_lock_timeout(&error) => return false,
+            Err(error) if sqlstate::is_lock_timeout(&error) => return self.aside.put([ended]),
             Err(error) => {
                 tracing::error!(job.id = %ended.job_id, %error, "a result cannot be recorded at all; the job runs again after this worker ends");
                 self.session.leave_to_rescue(ended.claim_id);
             }
             Ok(()) => (),
         }
-        true
+        self.session.recorded(&[ended]);
     }
 
     /// Writes some in one go and drops the claims that they finish, of `closing`, waiting for a database that is away; gives up only

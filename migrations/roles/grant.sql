@@ -86,7 +86,7 @@ grant insert on engine.retry_policy_history to rawops_operator;
 grant execute on function engine.error_categories, engine.retry_policy_fault, engine.limit_of_key, engine.keys_are_alike,
     engine.rate_step, engine.rate_owed, engine.rate_left, engine.rate_after, engine.rate_wait, engine.checked_name to rawops_operator, rawops_reader;
 grant execute on function engine.ask_cancel, engine.cancel_waiting, engine.requeue_letter, engine.requeue_letters, engine.discard_letter, engine.run_schedule,
-    engine.pause_work, engine.resume_work, engine.hold_breaker, engine.count_permits, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch,
+    engine.pause_work, engine.resume_work, engine.hold_breaker, engine.count_permits, engine.give_back_kept, engine.restart_workflow, raw_ops.retry_failed_webhooks, raw_ops.execute_manual_inventory_adjustment, raw_ops.release_batch,
     raw_ops.resolve_message, raw_ops.resolve_export, raw_ops.close_privacy_request, raw_ops.raise_alert, raw_ops.clear_alert, raw_ops.sync_address_change,
     raw_ops.call_off_address_change, raw_ops.resolve_stopped_order to rawops_operator;
 

@@ -330,7 +330,8 @@ async fn a_suspect_is_not_run_alone_while_its_system_is_down() {
     due_now(db.pool()).await;
     open(&mut hand).await;
     let alone = async |hand: &mut Hand| claim::take_alone(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("asked");
-    let due = async |hand: &mut Hand| scheduled::suspects_due(&mut hand.connection, &hand.kinds, &hand.queues).await.expect("asked");
+    let due =
+        async |hand: &mut Hand| scheduled::suspects_due(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("asked");
     assert!(alone(&mut hand).await.is_none());
     assert!(!due(&mut hand).await, "and no worker lets all else end for it");
     breaker::hold(db.pool(), SYSTEM, Some(Held::Closed), "ann", None).await.expect("held");
@@ -356,7 +357,7 @@ async fn a_suspect_that_is_the_only_job_of_its_system_is_its_probe() {
     }
     clock::step(db.pool(), 11.0).await;
     assert_eq!(probe(&mut hand).await.len(), 0, "it is not ready, and there is no other");
-    assert!(scheduled::suspects_due(&mut hand.connection, &hand.kinds, &hand.queues).await.expect("asked"));
+    assert!(scheduled::suspects_due(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("asked"));
     let mut another = Hand::new(db.pool()).await;
     let alone = async |hand: &mut Hand| claim::take_alone(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("asked");
     let taken = alone(&mut hand).await.expect("it finds out");

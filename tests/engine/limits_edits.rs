@@ -67,6 +67,11 @@ async fn of_a_claim_of_several_kinds_the_limits_own_count() {
     assert_eq!(hand.take_limited(10).await.jobs.len(), 1, "two of the kind ran when the program came that limits it");
     limit::declare(&mut hand.connection, &Limit::of_kind("test.no_op").at_once(4)).await.expect("declared");
     assert_eq!((permits(db.pool()).await, hand.take_limited(10).await.jobs.len()), (3, 1), "none is counted twice");
+    let other = running.iter().find(|job| job.kind == "test.sleep").expect("two of them");
+    let ending =
+        engine::store::attempt::complete_one(&mut hand.connection, hand.id, other.claim_id, (other.job_id, 1), 0, &serde_json::Value::Null);
+    assert!(!ending.await.expect("completed"), "in time");
+    assert_eq!(permits(db.pool()).await, 4, "it was of another kind");
     doctor_finds_no_fault(db.pool()).await;
     sqlx::query("delete from engine.claim").execute(db.pool()).await.expect("closed by who did not see what was counted");
     recount(&mut hand).await;
@@ -142,7 +147,7 @@ async fn beside_one_that_stands_above_a_lowered_cap_the_others_are_as_many_as_ma
 
 #[tokio::test]
 async fn a_key_that_keeps_its_order_no_more_gives_back_what_was_kept_for_it() {
-    for is_unset in [false, true] {
+    for (way, given_back_later) in [("set", 0), ("unset", 0), ("by hand", 1)] {
         let db = Database::new().await;
         cap_of_key(db.pool(), "one", 1, true).await;
         let mut hand = Hand::new(db.pool()).await;
@@ -152,12 +157,12 @@ async fn a_key_that_keeps_its_order_no_more_gives_back_what_was_kept_for_it() {
         hand.settle(&[ended(&first[0], failed(Category::Network))]).await;
         let give_back = async |hand: &mut Hand| waiting::give_back_kept(&mut hand.connection, 10).await.expect("looked");
         assert_eq!(give_back(&mut hand).await, 0, "it waits for its retry, in its place");
-        if is_unset {
-            assert_eq!(limit::unset(db.pool(), Scope::Key, "one").await.expect("taken back"), Some(false));
-        } else {
-            set(db.pool(), Scope::Key, "one", Change { in_order: Some(false), ..Change::default() }).await;
+        match way {
+            "set" => set(db.pool(), Scope::Key, "one", Change { in_order: Some(false), ..Change::default() }).await,
+            "unset" => assert_eq!(limit::unset(db.pool(), Scope::Key, "one").await.expect("taken back"), Some(false)),
+            _ => cap_of_key(db.pool(), "one", 1, false).await,
         }
-        assert_eq!((give_back(&mut hand).await, give_back(&mut hand).await), (1, 0));
+        assert_eq!((give_back(&mut hand).await, give_back(&mut hand).await), (given_back_later, 0), "{way}");
         assert_eq!(state_of(db.pool(), jobs[1]).await, "ready");
         due_now(db.pool()).await;
         promote(&mut hand.connection).await;

@@ -55,9 +55,14 @@ async fn a_suspect_whose_kind_has_no_room_makes_nobody_wait() {
     .await
     .expect("lost twice");
     let mut hand = Hand::new(db.pool()).await;
-    let is_due = async |hand: &mut Hand| scheduled::suspects_due(&mut hand.connection, &hand.kinds, &hand.queues).await.expect("asked");
+    let is_due =
+        async |hand: &mut Hand| scheduled::suspects_due(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("asked");
     assert!(is_due(&mut hand).await);
-    let held = "insert into engine.permit (claim_id, setting_id, jobs) select 1, id, 1 from engine.limit_setting";
-    sqlx::query(held).execute(db.pool()).await.expect("another runs");
-    assert!(!is_due(&mut hand).await, "there is no room for {suspect}");
+    let other = Hand::new(db.pool()).await.id;
+    for (worker, due) in [(hand.id, true), (other, false)] {
+        let held = "with held as (insert into engine.claim (worker_id, ids, attempts) values ($1, '{}', '{}') returning id)
+            insert into engine.permit (claim_id, setting_id, jobs) select held.id, s.id, 1 from held, engine.limit_setting s";
+        sqlx::query(held).bind(worker).execute(db.pool()).await.expect("another of its kind runs");
+        assert_eq!(is_due(&mut hand).await, due, "for {suspect} a worker lets its own end, and no others");
+    }
 }

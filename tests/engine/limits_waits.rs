@@ -2,13 +2,18 @@
 
 use engine::{
     Client, JobId,
-    store::{event, pause},
+    store::{
+        event,
+        limit::Change,
+        pause::{self, Scope},
+    },
 };
 use serde_json::json;
 
 use super::hand::{count, due_now};
 use super::jobs::{Running, of, state_of, until_state};
 use super::limits::limit;
+use super::rates::set;
 use super::workflows::{LIMIT, with_traces};
 use crate::support::{
     Database,
@@ -110,7 +115,7 @@ async fn one_that_waits_makes_way_when_its_key_keeps_its_order_no_more() {
     let worker = Running::start(db.pool(), 2);
     until_state(db.pool(), first, "parked").await;
     assert_eq!(state_of(db.pool(), second).await, "waiting");
-    limit(db.pool(), "one", 1, false).await;
+    set(db.pool(), Scope::Key, "one", Change { in_order: Some(false), ..Change::default() }).await;
     until_ended(&db, &[second]).await;
     emit(&db).await;
     until_ended(&db, &[first]).await;

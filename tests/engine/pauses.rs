@@ -265,7 +265,7 @@ async fn a_suspect_waits_while_its_key_is_held_and_for_its_rate() {
     due_now(db.pool()).await;
     let mut hand = Hand::new(db.pool()).await;
     let is_due = async |hand: &mut Hand| {
-        let due = scheduled::suspects_due(&mut hand.connection, &hand.kinds, &hand.queues).await.expect("told");
+        let due = scheduled::suspects_due(&mut hand.connection, hand.id, &hand.kinds, &hand.queues).await.expect("told");
         let taken = hand.take_alone().await;
         assert_eq!(due, taken.iter().any(|suspect| suspect.job_id == job), "a worker that lets all else end for it gets it");
         due

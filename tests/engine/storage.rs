@@ -19,9 +19,9 @@ use sqlx::{PgConnection, PgPool};
 
 use super::hand::{Hand, count, done, due_now, ended, enqueue, failed, promote};
 use super::jobs::{Running, of, state_of, until_state};
-use super::lookout::{declare_dead, look_out, watched};
+use super::lookout::{look_on, look_out};
 use crate::support::{
-    Database,
+    Database, clock,
     kinds::{Fail, NoOp},
 };
 
@@ -98,11 +98,11 @@ async fn fault_2_an_overdue_lease_alone_makes_nobody_dead() {
         .await
         .expect("expired, as after an outage");
     let mut other = Hand::new(db.pool()).await;
-    assert!(look_out(&mut other).await.is_empty(), "nobody has watched the lease yet");
+    assert!(look_out(&mut other).await.is_empty(), "nobody has looked yet");
     assert!(claim::orphans(&mut hand.connection, 0, 10).await.expect("read").is_empty());
-    let seen = watched(db.pool(), &mut other).await;
     assert!(worker::renew(&mut hand.connection, hand.id, 2000).await.expect("renewed").is_some(), "it renews after the outage");
-    assert!(!declare_dead(&mut other, seen).await, "the lease is no longer the one that was watched");
+    clock::own(db.pool()).await;
+    assert_eq!(look_on(db.pool(), &mut other, 0.4, 4).await, None, "it lives");
     assert!(hand.complete(&[ended(&job, done())]).await.is_empty(), "its result counts");
 }
 

@@ -27,6 +27,7 @@ async fn a_job_starts_only_after_who_was_told_that_it_waits_has_committed() {
     assert_eq!((told.id, told.created), (first.id, false));
     assert!(hand.take(10).await.is_empty(), "what it wrote would be seen by nobody");
     tx.commit().await.expect("committed");
+    assert_eq!(count(db.pool(), "select count(*) from engine.ready where position < 0").await, 1, "where claims look for what they passed");
     let taken = hand.take(10).await;
     assert_eq!(taken.iter().map(|job| job.job_id).collect::<Vec<_>>(), [first.id]);
     assert!(put(db.pool(), keyed(3).unique_until_started()).await.created, "it has started");

@@ -125,7 +125,7 @@ pub const FUNCTIONS: &[Functions] = &[
     Functions("engine.now", &["rawops_runtime", "rawops_ingest", "rawops_operator", "rawops_reader"]),
     Functions("engine.await_standby", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions(
-        "engine.enqueue engine.enqueue_each engine.give_back engine.slots_held engine.take_back_held engine.give_back_kept engine.key_holds_back \
+        "engine.enqueue engine.enqueue_each engine.give_back engine.slots_held engine.take_back_held engine.key_holds_back \
          engine.put_in_place engine.position_of_return engine.head_of_line engine.hold_in_place engine.lane_of engine.wake engine.extend_partitions",
         &["rawops_runtime"],
     ),
@@ -134,7 +134,7 @@ pub const FUNCTIONS: &[Functions] = &[
         &["rawops_runtime"],
     ),
     Functions("engine.measure_figures", &["rawops_runtime", "rawops_ingest"]),
-    Functions("engine.count_permits", &["rawops_runtime", "rawops_operator"]),
+    Functions("engine.count_permits engine.give_back_kept", &["rawops_runtime", "rawops_operator"]),
     Functions("engine.unpark engine.settle_aftermath", &["rawops_runtime"]),
     Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
     Functions("engine.restart_workflow", &["rawops_operator"]),

@@ -23,7 +23,7 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("retry_policy", "deciding" | "failures" | "fault" | "history" | "list") => LOOK,
         ("cancel_request", "settle") => RUNTIME,
         ("cancel_request" | "dead_letter" | "pause" | "retry_policy", _)
-        | ("limit", "set" | "unset")
+        | ("limit", "set" | "unset" | "lock_one")
         | ("breaker", "hold" | "set")
         | ("schedule", "edit" | "ensure")
         | ("retention", "put")
@@ -31,7 +31,9 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("occurrence", "run_now")
         | ("workflow", "restart" | "restarted") => OPERATE,
         ("standby", "await") => &["rawops_runtime", "rawops_ingest", "rawops_operator"],
-        ("schedule", "lock") | ("limit", "count_permits") => &["rawops_runtime", "rawops_operator"],
+        ("schedule", "lock") | ("limit", "count_permits" | "lock_counts") | ("waiting", "give_back_kept") => {
+            &["rawops_runtime", "rawops_operator"]
+        }
         ("metrics", "measure") => &["rawops_runtime", "rawops_ingest"],
         ("duty", "list") | ("metrics", "attempts" | "breakers" | "places" | "queues") => {
             &["rawops_runtime", "rawops_ingest", "rawops_reader", "rawops_operator"]

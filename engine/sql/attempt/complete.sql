@@ -62,7 +62,7 @@ permits as (
           join done d on d.job_id = u.job_id
           where u.claim_id not in (select id from closed)
           group by u.claim_id) e
-    cross join lateral (select distinct setting_id from engine.permit where claim_id = e.claim_id) p
+    cross join lateral (select distinct setting_id from engine.permit where claim_id = e.claim_id and not counted) p
 ),
 given_back as materialized (
     select engine.give_back(array_agg(u.job_id), array_agg(u.floor))

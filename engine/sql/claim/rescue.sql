@@ -110,7 +110,7 @@ permits as (
     insert into engine.permit (claim_id, setting_id, jobs)
     select $2, p.setting_id, -d.jobs
     from (select count(*)::integer as jobs from done) d
-    cross join (select distinct setting_id from engine.permit where claim_id = $2) p
+    cross join (select distinct setting_id from engine.permit where claim_id = $2 and not counted) p
     where d.jobs > 0
 ),
 given_back as materialized (

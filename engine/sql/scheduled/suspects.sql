@@ -1,5 +1,6 @@
--- Whether a suspect of kinds $1 and queues $2 is due. While the system that it calls is down, only when a probe may go, and not
--- while its limit key holds it back, or a limit of its queue or kind leaves no room: a worker lets all else end before it runs one.
+-- Whether a suspect of kinds $1 and queues $2 is due for worker $3. While the system that it calls is down, only when a probe may go, and not
+-- while its limit key holds it back, or others take all the room that a limit of its queue or kind leaves: a worker lets all else end
+-- before it runs one.
 -- Index: scheduled_alone. Caller: store/scheduled.rs
 select exists (
     select from engine.scheduled s
@@ -13,7 +14,8 @@ select exists (
           select from engine.limit_setting r
           left join engine.limit_setting k on k.scope = 'kind' and k.name = l.kind
           where ((r.scope = 'queue' and r.name = l.queue) or (r.scope = 'kind' and r.name = l.kind))
-            and ((select coalesce(sum(p.jobs), 0) from engine.permit p where p.setting_id = r.id) >= r.cap
-                 or (r.rate is not null and engine.rate_left(r.rate, r.per_ms, r.burst, r.free_at, (select engine.now()))
-                     < least(coalesce(k.weight, 1), r.burst))))
+            and ((select coalesce(sum(p.jobs), 0) from engine.permit p join engine.claim c on c.id = p.claim_id
+                  where p.setting_id = r.id and c.worker_id <> $3) >= r.cap
+                 or (r.rate is not null and engine.rate_wait(r.rate, r.per_ms, r.burst, r.free_at, (select engine.now()),
+                         least(coalesce(k.weight, 1), r.burst)) > 1)))
 ) as due

@@ -3,7 +3,7 @@
 use super::{Breakers, Change, Ends, Probed, add};
 
 /// What was taken out of memory to be told. Dropped before it is known to have arrived, as when no answer comes in time, it goes back and
-/// is told again: better counted twice than never, and no attempt begins while too much of it is untold.
+/// is told again: better counted twice than never.
 pub(super) struct Untold<'a> {
     breakers: &'a Breakers,
     pub(super) ends: Vec<Ends>,

@@ -22,7 +22,7 @@ use crate::{
 /// How long a process may take to come to its place.
 const LONGEST: Duration = Duration::from_secs(6);
 /// What every worker does all the time: the harm comes later than at the first time.
-const OFTEN: [&str; 5] = ["claim/take", "attempt/complete", "worker/renew", "scheduled/promote", "claim/assert"];
+const OFTEN: [&str; 6] = ["claim/take", "attempt/complete", "worker/renew", "worker/declare_dead", "scheduled/promote", "claim/assert"];
 
 pub async fn strike(stage: &Stage, targets: &[Target], random: &mut StdRng) -> anyhow::Result<String> {
     let arm = draw(targets, random);

@@ -96,8 +96,8 @@ pub const BUGS: &[Bug] = &[
         provoked_by: Provocation::Outages,
         what: "a lease that ran out is proof of death",
         plants: &[
-            Statement("worker/look_out", "and look.is_settled and w.lease_until", "and w.lease_until"),
-            Statement("worker/look_out", "then gap.gap_ms * interval '1 millisecond'", "then interval '0'"),
+            Statement("worker/declare_dead", " and look.server_ms >= greatest($2, own.ms)", ""),
+            Statement("worker/declare_dead", "then gap.gap_ms * interval '1 millisecond'", "then interval '0'"),
         ],
     },
     Bug { id: "R10", like: "B56", provoked_by: Provocation::Kills, what: "nobody sweeps", plants: &[Branch("nobody sweeps")] },
