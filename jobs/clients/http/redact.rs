@@ -34,8 +34,14 @@ impl Redactor {
 /// The beginning of a text, on one line, without e-mail addresses and long numbers.
 pub fn redacted(text: &str) -> String {
     let mut clean = String::new();
-    // Enough of it that what is cut off in the end is never half of an address.
-    let start: String = text.chars().take(KEPT * 4).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let mut letters = text.chars();
+    let mut start: String = letters.by_ref().take(KEPT * 4).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    // Half of an address is not known for one, and long ones before it may leave little.
+    if letters.next().is_some()
+        && let Some(last) = start.rfind(char::is_whitespace)
+    {
+        start.truncate(last);
+    }
     for (place, word) in start.split_whitespace().enumerate() {
         if place > 0 {
             clean.push(' ');
@@ -115,6 +121,15 @@ mod tests {
     fn secrets_go_wherever_they_stand() {
         let redactor = Redactor::new(["sk_live_1".into(), "ok".into()]);
         assert_eq!(redactor.clean("key sk_live_1 is ok; sk_live_1x"), "key ‹secret› is ok; ‹secret›x");
+    }
+
+    #[test]
+    fn half_of_an_address_is_not_kept() {
+        let long = format!("{}@example.com", "a".repeat(1170));
+        for cut in 0..30 {
+            let clean = redacted(&format!("{long}{} canary.7@birds.example and more", " ".repeat(cut)));
+            assert!(!clean.contains("canary"), "{clean}");
+        }
     }
 
     #[test]
