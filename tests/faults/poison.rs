@@ -94,7 +94,7 @@ async fn a_suspect_gets_its_turn_on_a_worker_that_is_never_idle() {
     let sleep = |ms| NewJob::of(&Sleep { ms }).expect("arguments serialise");
     // Two slots are out of step with the two others, so that some job always runs.
     client.enqueue_many(&[vec![sleep(5000); 2], vec![sleep(12_000); 40]].concat()).await.expect("enqueued");
-    let mut worker = WorkerOptions::new(db.url()).concurrency(4).grace(Duration::from_millis(100)).start();
+    let mut worker = WorkerOptions::new(db.url()).concurrency(4).grace(Duration::from_secs(1)).start();
     wait::until("the slots are out of step", Duration::from_secs(20), || async { ledger::outcome(pool, "completed").await == 2 }).await;
 
     let begun = Instant::now();
