@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Enqueued, Failure, JobId, JobResult, NewJob, Outcome,
     shared::Shared,
-    store,
+    store::{self, attempt::Verdict},
     trace::{self, TraceParent},
     tx::{Tx, Undecided},
     workflow::Course,
@@ -64,15 +64,13 @@ impl Fate {
         Failure::lease_lost()
     }
 
-    /// Whether its end is recorded.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.0.settled.load(Ordering::Acquire)
-    }
-
-    /// Whether it is somebody else's, so that nothing counts that the handler makes of it. The server that said so may since have been
-    /// replaced by a standby that never had the verdict, where it still is this worker's and has to be given back.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.0.refused.load(Ordering::Acquire)
+    /// How it ended, whatever the handler makes of it: its end is recorded; or it is somebody else's. The server that said so may since
+    /// have been replaced by a standby that never had the verdict, where it still is this worker's and has to be given back.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        if self.0.settled.load(Ordering::Acquire) {
+            return Some(Verdict::Settled);
+        }
+        self.0.refused.load(Ordering::Acquire).then_some(Verdict::Released)
     }
 }
 

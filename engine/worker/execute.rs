@@ -132,11 +132,7 @@ async fn attempt(
                     session.replan.ask(&session.pool);
                 }
             }
-            return Some(match () {
-                () if fate.is_settled() => Verdict::Settled,
-                () if fate.is_refused() => Verdict::Released,
-                () => verdict_of_task(end, &course),
-            });
+            return Some(fate.verdict().unwrap_or_else(|| verdict_of_task(end, &course)));
         }
         why = stop_reason(&mut stopped) => why,
         () = tokio::time::sleep(kind.timeout) => Stop::Timeout,
@@ -145,11 +141,7 @@ async fn attempt(
     if asked.heard.load(Ordering::Acquire)
         && let Ok(end) = tokio::time::timeout(LAST_WORDS, &mut handler).await
     {
-        return match () {
-            () if fate.is_settled() => Some(Verdict::Settled),
-            () if fate.is_refused() => verdict_of_stop(stop, kind.timeout),
-            () => last_word(end, stop, kind.timeout),
-        };
+        return fate.verdict().or_else(|| last_word(end, stop, kind.timeout));
     }
     handler.abort();
     if tokio::time::timeout(YIELD, &mut handler).await.is_err() {
@@ -160,10 +152,7 @@ async fn attempt(
         }
         let _ = handler.await;
     }
-    if fate.is_settled() {
-        return Some(Verdict::Settled);
-    }
-    verdict_of_stop(stop, kind.timeout)
+    fate.verdict().or_else(|| verdict_of_stop(stop, kind.timeout))
 }
 
 /// Tells how long the handler itself takes, without its wait for a thread before it begins and for its end to be noticed.

@@ -141,8 +141,12 @@ pub(crate) async fn take_as_probe(tx: &mut PgConnection, worker_id: i64, lanes: 
 
 /// Locks the limits of lanes; `None` when another worker has locked one of them.
 async fn lock(tx: &mut PgConnection, lanes: &[i32]) -> Result<Option<Vec<i32>>, sqlx::Error> {
-    let (limits, locked): (i64, Vec<i32>) = sqlx::query_as(sql!("limit/lock")).bind(lanes).fetch_one(tx).await?;
-    Ok((locked.len() as i64 == limits).then_some(locked))
+    Ok(all(sqlx::query_as(sql!("limit/lock")).bind(lanes).fetch_one(tx).await?))
+}
+
+/// What was locked, if that is as many as there are.
+fn all((limits, locked): (i64, Vec<i32>)) -> Option<Vec<i32>> {
+    (locked.len() as i64 == limits).then_some(locked)
 }
 
 async fn take_of_lane(
@@ -167,10 +171,7 @@ pub async fn take_alone(
     queues: &[String],
 ) -> Result<Option<Claimed>, sqlx::Error> {
     let mut tx = connection.begin().await?;
-    let (limits, locked): (i64, Vec<i32>) = sqlx::query_as(sql!("limit/lock_suspects")).fetch_one(&mut *tx).await?;
-    if (locked.len() as i64) < limits {
-        return Ok(None);
-    }
+    let Some(locked) = all(sqlx::query_as(sql!("limit/lock_suspects")).fetch_one(&mut *tx).await?) else { return Ok(None) };
     let due = breaker::lock_due(&mut tx, kinds).await?;
     let taking = sqlx::query_as(sql!("claim/take_alone")).bind(worker_id).bind(kinds).bind(queues).bind(due);
     let taking = taking.bind(locked).fetch_optional(&mut *tx);
