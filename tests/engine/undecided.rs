@@ -30,13 +30,13 @@ const LIMIT: Duration = Duration::from_secs(20);
 const GATE: &str = "select pg_advisory_xact_lock(1)";
 const WRITE: &str = "insert into test_effect (job_id, attempt) values ($1, $2)";
 
-/// Writes in a transaction whose commit takes longer than the job may.
+/// Writes in a transaction whose commit takes as long as the test wants, in an attempt of at most `SECONDS`.
 #[derive(Serialize, Deserialize)]
-struct SlowCommit {}
+struct SlowCommit<const SECONDS: u64> {}
 
-impl Job for SlowCommit {
+impl<const SECONDS: u64> Job for SlowCommit<SECONDS> {
     const KIND: &'static str = "test.slow_commit";
-    const TIMEOUT: Duration = Duration::from_secs(1);
+    const TIMEOUT: Duration = Duration::from_secs(SECONDS);
 
     async fn run(&self, run: &mut Run) -> JobResult {
         let mut tx = run.begin().await?;
@@ -111,13 +111,13 @@ async fn make_commits_slow(pool: &PgPool) {
 const WRITTEN_LATE: &str = "select count(*) from test_effect e join engine.attempt a using (job_id, attempt) where e.at > a.finished_at";
 
 /// Starts a job whose commit takes long, stops it then, and waits for its end.
-async fn stopped_during_its_commit(how: impl AsyncFnOnce(&PgPool, JobId), state: &str) {
+async fn stopped_during_its_commit<const SECONDS: u64>(how: impl AsyncFnOnce(&PgPool, JobId), state: &str) {
     let db = Database::new().await;
     make_commits_slow(db.pool()).await;
-    let id = Client::new(db.pool().clone()).enqueue(&of(&SlowCommit {}).max_attempts(1)).await.expect("enqueued").id;
+    let id = Client::new(db.pool().clone()).enqueue(&of(&SlowCommit::<SECONDS> {}).max_attempts(1)).await.expect("enqueued").id;
     let mut gate = db.pool().begin().await.expect("a transaction can begin");
     sqlx::query(GATE).execute(&mut *gate).await.expect("no commit is under way");
-    let worker = Running::with(db.pool(), Kinds::new().with::<SlowCommit>(), WorkerConfig::default());
+    let worker = Running::with(db.pool(), Kinds::new().with::<SlowCommit<SECONDS>>(), WorkerConfig::default());
     let commits = "select count(*) from pg_stat_activity where datname = current_database() and state = 'active' and query ilike 'commit%'";
     wait::until("it is being committed", LIMIT, || async { count(db.pool(), commits).await > 0 }).await;
     how(db.pool(), id).await;
@@ -137,12 +137,12 @@ async fn stopped_during_its_commit(how: impl AsyncFnOnce(&PgPool, JobId), state:
 #[tokio::test]
 async fn a_job_that_is_cancelled_during_its_commit_ends_after_it() {
     let cancelling = async |pool: &PgPool, id| assert_eq!(cancel(pool, id).await, Cancelled::Requested);
-    stopped_during_its_commit(cancelling, "cancelled").await;
+    stopped_during_its_commit::<60>(cancelling, "cancelled").await;
 }
 
 #[tokio::test]
 async fn a_job_that_times_out_during_its_commit_ends_after_it() {
-    stopped_during_its_commit(async |_: &PgPool, _| (), "dead").await;
+    stopped_during_its_commit::<1>(async |_: &PgPool, _| (), "dead").await;
 }
 
 #[tokio::test]
