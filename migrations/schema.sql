@@ -4420,6 +4420,7 @@ comment on function engine.forget_letters(integer) is 'Forgets dead letters that
 create function engine.give_back(jobs bigint[]) returns integer
 language plpgsql
 set enable_seqscan = off
+set jit = off
 as $$
 declare
     known bigint[] := jobs;
@@ -4444,6 +4445,7 @@ $$;
 create function engine.give_back(jobs bigint[], floors bigint[]) returns integer
 language plpgsql
 set enable_seqscan = off
+set jit = off
 as $$
 declare
     moved integer;
@@ -4531,6 +4533,7 @@ comment on function engine.give_back(bigint[],bigint[]) is 'Hands the slots of t
 create function engine.give_back_kept(most integer) returns integer
 language plpgsql security definer
 set enable_seqscan = off
+set jit = off
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -5510,6 +5513,7 @@ $$;
 create function engine.take_back_held(most integer DEFAULT NULL::integer) returns integer
 language plpgsql
 set enable_seqscan = off
+set jit = off
 as $$
 declare
     moved integer;
@@ -6222,6 +6226,7 @@ comment on function raw_ops.cosine_distance(real[],real[]) is '0 for one directi
 create function raw_ops.count_due_customers() returns trigger
 language plpgsql security definer
 set enable_seqscan = off
+set jit = off
 set plan_cache_mode = force_generic_plan
 set search_path = pg_catalog, pg_temp
 as $$

@@ -34,9 +34,16 @@ async fn run_out_in(pool: &PgPool, worker: i64, seconds: f64) {
         .expect("set");
 }
 
+/// Before it has been there for a lease nobody is dead.
+async fn until_server_is_older_than(pool: &PgPool, seconds: i32) {
+    let age = "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::bigint";
+    wait::until("the server has been there for a lease", Duration::from_secs(20), || async { count(pool, age).await > i64::from(seconds) }).await;
+}
+
 /// A database with a clock of its own, a worker in it, and another that looks out for longer than is remembered.
 async fn looked_at() -> (Database, i64, Hand) {
     let db = Database::new().await;
+    until_server_is_older_than(db.pool(), 2).await;
     clock::own(db.pool()).await;
     let held = Hand::new(db.pool()).await.id;
     let mut hand = Hand::new(db.pool()).await;
@@ -82,6 +89,19 @@ async fn times_in_which_nobody_looked_add_up_when_one_follows_another() {
 }
 
 #[tokio::test]
+async fn times_in_which_nobody_looked_do_not_add_up_where_everybody_could_renew_between_them() {
+    let (db, held, mut hand) = looked_at().await;
+    run_out_in(db.pool(), held, 5.0).await;
+    clock::step(db.pool(), 1.1).await;
+    assert_eq!(look_on(db.pool(), &mut hand, 0.2, 9).await, None, "it lives");
+    run_out_in(db.pool(), held, 0.3).await;
+    clock::step(db.pool(), 1.1).await;
+    assert!(look_out(&mut hand).await.is_empty(), "it may just be late");
+    let found = look_on(db.pool(), &mut hand, 0.2, 20).await;
+    assert!(found.is_some_and(|looks| looks <= 2), "it has had as long as nobody looked for the second time: {found:?}");
+}
+
+#[tokio::test]
 async fn the_dead_are_found_where_looks_are_far_apart() {
     let (db, held, mut hand) = looked_at().await;
     assert_eq!(look_on(db.pool(), &mut hand, 1.3, 4).await, None);
@@ -102,8 +122,7 @@ async fn who_has_another_lease_is_judged_by_the_longer_of_both() {
 
     lease(4000).await;
     run_out_in(db.pool(), held, 3.8).await;
-    let young = "select count(*) from (select pg_postmaster_start_time() as at) s where clock_timestamp() - at < interval '4 seconds'";
-    wait::until("the server has been there for a lease", Duration::from_secs(10), || async { count(db.pool(), young).await == 0 }).await;
+    until_server_is_older_than(db.pool(), 4).await;
     clock::step(db.pool(), 20.0).await;
     let found = look_on(db.pool(), &mut hand, 0.4, 30).await;
     assert!(found.is_some_and(|looks| looks >= 10), "it may renew for as long as its lease had left: {found:?}");

@@ -87,3 +87,15 @@ async fn a_plan_that_a_worker_made_while_a_table_was_empty_reads_no_table_whole_
     let off = |table: &str| (table.to_string(), "off".to_string(), "off".to_string());
     assert_eq!(seen, [off("attempt"), off("claim")]);
 }
+
+#[tokio::test]
+async fn a_function_that_may_read_no_table_whole_is_never_compiled() {
+    let db = Database::new().await;
+    let compiled: Vec<String> = sqlx::query_scalar(
+        "select oid::regprocedure::text from pg_proc where 'enable_seqscan=off' = any (proconfig) and not 'jit=off' = any (proconfig)",
+    )
+    .fetch_all(db.pool())
+    .await
+    .expect("read");
+    assert!(compiled.is_empty(), "through a pooler, or for an operator, these take seconds: {compiled:?}");
+}

@@ -78,7 +78,7 @@ struct Arguments {
     /// Tries so many changed webhooks, and nothing else.
     #[arg(long)]
     webhooks: Option<u64>,
-    /// Tries so many rows edited by hand, bad values, calls by SQL and requests over HTTP, and nothing else.
+    /// Tries so many rows edited by hand, calls by SQL and requests over HTTP, and ten times as many values, and nothing else.
     #[arg(long)]
     inputs: Option<u64>,
     /// How long everything may take to end after the last heal.

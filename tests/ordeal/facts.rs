@@ -1,5 +1,6 @@
 //! All that is known of a run when it has ended: the database on one side, the ledger and the witnesses on the other.
 
+mod again;
 mod harms;
 mod pauses;
 mod rows;
@@ -19,6 +20,7 @@ use crate::{
     witness::Word,
 };
 
+pub use again::Again;
 pub use harms::Harm;
 pub use pauses::Pause;
 pub use rows::{Attempt, Effect, Hook, Job, Letter, Notice, Observed, Occurrence, Order, Outgoing, Worker};

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -16,8 +16,21 @@ const PART: u64 = 10_000;
 /// How many changed webhooks.
 const PART_OF_WEBHOOKS: u64 = 1_000_000;
 
-/// The kinds of inputs that need a server.
-pub const KINDS: [&str; 4] = ["rows", "values", "SQL", "HTTP"];
+/// Inputs that need a server.
+struct Kind {
+    name: &'static str,
+    /// How many of them are tried for each that is asked for: those that cost little are many.
+    each: u64,
+    /// How many parts are tried beside each other: those that wait for leases leave the machine to others.
+    beside: usize,
+}
+
+const KINDS: [Kind; 4] = [
+    Kind { name: "rows", each: 1, beside: 4 },
+    Kind { name: "values", each: 10, beside: 1 },
+    Kind { name: "SQL", each: 1, beside: 1 },
+    Kind { name: "HTTP", each: 1, beside: 1 },
+];
 /// What changed webhooks are called.
 const WEBHOOKS: &str = "changed webhooks";
 
@@ -46,20 +59,23 @@ pub fn webhooks(seed: u64, times: u64, pages: Option<&Path>) -> anyhow::Result<(
 /// # Errors
 /// The first of each kind that was judged wrongly, once all were tried; or the server's and the file system's.
 pub async fn inputs(server: &Arc<Server>, seed: u64, times: u64, pages: Option<&Path>) -> anyhow::Result<()> {
-    let results = Mutex::new(pages.map(Results::read).transpose()?);
-    let of_kind = async |kind| {
-        let mut wrong = Vec::new();
-        for (seed, times) in parts(seed, times, PART) {
-            let is_known = |results: &Results| results.has_tried(kind, seed, times);
-            if !results.lock().await.as_ref().is_some_and(is_known) {
-                let came = part(server, kind, seed, times).await;
-                wrong.extend(note(results.lock().await.as_mut(), kind, seed, came).err());
-            }
-        }
-        wrong
+    let results = &Mutex::new(pages.map(Results::read).transpose()?);
+    let of_kind = async |kind: &Kind| {
+        let each = parts(seed, times.saturating_mul(kind.each), PART);
+        let each = each.map(|(seed, times)| part_once(server, results, kind.name, seed, times));
+        stream::iter(each).buffer_unordered(kind.beside).filter_map(async |came| came.err()).collect::<Vec<_>>().await
     };
-    let wrong = join_all(KINDS.map(of_kind)).await;
+    let wrong = join_all(KINDS.iter().map(of_kind)).await;
     wrong.into_iter().flatten().next().map_or(Ok(()), Err)
+}
+
+/// Tries one part, unless the journal has it.
+async fn part_once(server: &Arc<Server>, results: &Mutex<Option<Results>>, kind: &str, seed: u64, times: u64) -> anyhow::Result<()> {
+    if results.lock().await.as_ref().is_some_and(|results| results.has_tried(kind, seed, times)) {
+        return Ok(());
+    }
+    let came = part(server, kind, seed, times).await;
+    note(results.lock().await.as_mut(), kind, seed, came)
 }
 
 /// Tries one part.

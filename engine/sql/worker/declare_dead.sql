@@ -26,10 +26,11 @@ renewed as (
     set seen_at = look.at,
         gap_ms = case
             when not k.counts then k.new_ms
-            -- In a moment between two of them not everybody renews.
-            when least(k.new_ms, k.gap_ms) * 2 > $2 and k.seen_at > k.gap_at
+            when least(k.new_ms, k.gap_ms) * 2 <= $2 or k.seen_at <= k.gap_at then greatest(k.gap_ms, k.new_ms)
+            -- In a moment between two of them not everybody renews: one that hangs is given up after half a lease.
+            when k.seen_at < k.gap_at + look.longest_ms * interval '0.75 milliseconds'
                 then k.gap_ms + round(extract(epoch from look.at - k.gap_at) * 1000)::bigint
-            else greatest(k.gap_ms, k.new_ms) end,
+            else k.new_ms end,
         gap_at = case when k.counts and k.new_ms < k.gap_ms and k.new_ms * 2 <= $2 then k.gap_at else look.at end
     from known k cross join look
     where l.lease_ms = k.lease_ms

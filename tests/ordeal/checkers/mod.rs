@@ -22,6 +22,7 @@ mod notes;
 mod one_end;
 mod order;
 mod overtaken;
+mod prompt;
 mod recovery;
 mod stuck;
 mod token;
@@ -89,6 +90,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         arguments::check(facts),
         stuck::check(facts),
         recovery::check(facts),
+        prompt::check(facts),
         inbox::check(facts),
         letters::check(facts),
         mails::check(facts),

@@ -5,6 +5,7 @@
 use std::{fmt::Write, sync::Arc, time::Duration};
 
 use engine::{Client, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Worker, WorkerConfig};
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 use sqlx::{PgPool, postgres::PgPoolOptions};
@@ -18,11 +19,21 @@ use crate::{
 };
 
 /// How many are on their way at once.
-const WAVE: u64 = 400;
+const WAVE: u64 = 1000;
+/// How many of them are enqueued by themselves; the others are together.
+const SINGLE: usize = 50;
+/// The most bytes that arguments have, as they are written and as they are stored.
+const LONGEST: usize = 1 << 20;
 /// How long a wave may take, on a machine under load.
 const PATIENCE: Duration = Duration::from_mins(3);
 /// Which of these jobs have not ended.
 const OPEN: &str = "select u.id from unnest($1::bigint[]) u (id) where not exists (select from engine.attempt a where a.job_id = u.id)";
+
+/// How many bytes PostgreSQL stores a text as that it takes as JSON; null when it does not.
+const STORED: &str = "create function public.stored(given text) returns integer language plpgsql immutable as
+    'begin return octet_length(given::jsonb::text); exception when others then return null; end'";
+const ENDED: &str = "select j.id, (j.args -> 'value')::text, (j.args -> 'fails')::boolean, a.outcome, a.error, a.output
+    from engine.job j join engine.attempt a on a.job_id = j.id where j.id = any ($1)";
 
 /// A job that answers with a digest of what it was given, or fails with it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,23 +80,19 @@ async fn go(server: &Arc<Server>, seed: u64, times: u64, counts: &mut Counts) ->
     let database = server.database().await.map_err(|error| said(&error))?;
     let pool = PgPoolOptions::new().max_connections(12).connect(&database.url).await.map_err(|error| said(&error))?;
     let stop = CancellationToken::new();
-    let config = WorkerConfig { name: "echo".into(), queues: vec!["default".into()], concurrency: 16, ..WorkerConfig::default() };
+    let config = WorkerConfig { name: "echo".into(), queues: vec!["default".into()], concurrency: 64, ..WorkerConfig::default() };
     let working = tokio::spawn(Worker::new(pool.clone(), Kinds::default().with::<Echo>(), config).run(stop.clone()));
+    sqlx::query(STORED).execute(&pool).await.map_err(|error| said(&error))?;
     let mut random = stream(seed, Purpose::Inputs, 0);
     let mut judged = Ok(());
     while counts.tried < times && judged.is_ok() {
-        let mut made = Vec::new();
-        for _ in 0..WAVE.min(times - counts.tried) {
-            let text = text::json(&mut random);
-            let fails = rand::RngExt::random_ratio(&mut random, 1, 4);
-            counts.tried += 1;
-            match enqueue(&pool, &text, fails).await? {
-                Some(id) => made.push((id, fails)),
-                None => counts.refused += 1,
-            }
-        }
-        judged = judge(&pool, &made).await;
+        let draw = |_| format!("{{\"value\": {}, \"fails\": {}}}", text::json(&mut random), random.random_ratio(1, 4));
+        let texts: Vec<String> = (0..WAVE.min(times - counts.tried)).map(draw).collect();
+        counts.tried += texts.len() as u64;
+        let made = enqueue(&pool, &texts).await?;
         counts.taken += made.len() as u64;
+        counts.refused += (texts.len() - made.len()) as u64;
+        judged = judge(&pool, &made).await;
     }
     stop.cancel();
     let ended = working.await.map_err(|error| said(&error))?;
@@ -96,49 +103,72 @@ async fn go(server: &Arc<Server>, seed: u64, times: u64, counts: &mut Counts) ->
     Ok(())
 }
 
-/// The job of a value; none when it was refused, as PostgreSQL itself says it must be.
-async fn enqueue(pool: &PgPool, text: &str, fails: bool) -> Result<Option<JobId>, String> {
-    let args = format!("{{\"value\": {text}, \"fails\": {fails}}}");
-    let shown = || text.chars().take(200).collect::<String>();
-    let takes = sqlx::query_scalar::<_, i32>("select octet_length($1::text::jsonb::text)").bind(&args).fetch_one(pool).await;
-    let Ok(raw) = RawValue::from_string(args.clone()) else {
-        // What is no JSON for this program cannot even be asked for; SQL may know better.
-        return if takes.is_ok() { by_sql(pool, &args).await.map(Some) } else { Ok(None) };
-    };
-    let enqueued = Client::new(pool.clone()).enqueue(&NewJob::raw(Echo::KIND, raw)).await;
-    match (enqueued, takes) {
-        (Ok(made), Ok(_)) => Ok(Some(made.id)),
-        (Err(refusal), Err(_)) if !refusal.to_string().trim().is_empty() => Ok(None),
-        // Larger than arguments may be, as it was written or as it is stored.
-        (Err(refusal), Ok(size)) if args.len().max(size as usize) > 1 << 20 && refusal.to_string().contains("1 MiB") => Ok(None),
-        (answer, takes) => Err(format!("{:?} was answered {:?}, and PostgreSQL says {takes:?}", shown(), answer.map(|made| made.id))),
+/// The jobs of these arguments, without those that were refused as PostgreSQL itself says they must be.
+async fn enqueue(pool: &PgPool, texts: &[String]) -> Result<Vec<JobId>, String> {
+    let sizes: Vec<Option<i32>> = sqlx::query_scalar("select public.stored(u.t) from unnest($1) with ordinality u (t, n) order by u.n")
+        .bind(texts)
+        .fetch_all(pool)
+        .await
+        .map_err(|error| error.to_string())?;
+    let (mut made, mut together) = (Vec::new(), Vec::new());
+    for (text, size) in texts.iter().zip(sizes) {
+        match job(text) {
+            Some(job) if made.len() >= SINGLE && size.is_some() && is_short(text, size) => together.push(job),
+            Some(job) => made.extend(by_itself(pool, text, size, &job).await?),
+            // What is no JSON for this program cannot even be asked for; SQL may know better.
+            None if size.is_some() => made.push(by_sql(pool, text).await?),
+            None => (),
+        }
+    }
+    let of_many = Client::new(pool.clone()).enqueue_many(&together).await;
+    let of_many = of_many.map_err(|error| format!("PostgreSQL takes each of {} values, and together: {error}", together.len()))?;
+    if of_many.iter().any(Option::is_none) {
+        return Err("a job without a unique key was not made".into());
+    }
+    made.extend(of_many.into_iter().flatten());
+    Ok(made)
+}
+
+fn job(text: &str) -> Option<NewJob> {
+    RawValue::from_string(text.to_owned()).ok().map(|raw| NewJob::raw(Echo::KIND, raw))
+}
+
+fn is_short(text: &str, size: Option<i32>) -> bool {
+    text.len().max(size.unwrap_or_default() as usize) <= LONGEST
+}
+
+/// The job of one value, unless it was refused and must be.
+async fn by_itself(pool: &PgPool, text: &str, size: Option<i32>, job: &NewJob) -> Result<Option<JobId>, String> {
+    match (Client::new(pool.clone()).enqueue(job).await, size) {
+        (Ok(made), Some(_)) => Ok(Some(made.id)),
+        (Err(refusal), None) if !refusal.to_string().trim().is_empty() => Ok(None),
+        (Err(refusal), Some(_)) if !is_short(text, size) && refusal.to_string().contains("1 MiB") => Ok(None),
+        (answer, size) => {
+            let answer = answer.map(|made| made.id);
+            Err(format!("{text:.200} was answered {answer:?}, and PostgreSQL stores it as {size:?} bytes"))
+        }
     }
 }
 
 async fn by_sql(pool: &PgPool, args: &str) -> Result<JobId, String> {
     let made = sqlx::query_scalar("select id from engine.enqueue($1, $2::text::jsonb)").bind(Echo::KIND).bind(args).fetch_one(pool).await;
-    made.map_err(|error| format!("PostgreSQL takes {:?} and the engine does not: {error}", args.chars().take(200).collect::<String>()))
+    made.map_err(|error| format!("PostgreSQL takes {args:.200} and the engine does not: {error}"))
 }
 
 /// Every job ended, as it must.
-async fn judge(pool: &PgPool, made: &[(JobId, bool)]) -> Result<(), String> {
-    let ids: Vec<i64> = made.iter().map(|(id, _)| id.0).collect();
-    let open = until_none_is_left::<i64, _, _>(PATIENCE, || sqlx::query_scalar(OPEN).bind(&ids).fetch_all(pool)).await;
+async fn judge(pool: &PgPool, made: &[JobId]) -> Result<(), String> {
+    let open = until_none_is_left::<i64, _, _>(PATIENCE, || sqlx::query_scalar(OPEN).bind(made).fetch_all(pool)).await;
     let open = open.map_err(|error| error.to_string())?.len();
     if open > 0 {
         return Err(format!("{open} jobs have not run after {PATIENCE:?}"));
     }
-    for (id, fails) in made {
-        let (text, outcome, error, output): (String, String, Option<String>, Option<serde_json::Value>) = sqlx::query_as(
-            "select (j.args -> 'value')::text, a.outcome, a.error, a.output from engine.job j join engine.attempt a on a.job_id = j.id
-             where j.id = $1",
-        )
-        .bind(id)
-        .fetch_one(pool)
-        .await
-        .map_err(|error| error.to_string())?;
-        let right =
-            if *fails { outcome == "dead" && error.is_some() } else { outcome == "completed" && output == Some(json!(digest(&text))) };
+    type Ended = (JobId, String, bool, String, Option<String>, Option<serde_json::Value>);
+    let ended: Vec<Ended> = sqlx::query_as(ENDED).bind(made).fetch_all(pool).await.map_err(|error| error.to_string())?;
+    if ended.len() != made.len() {
+        return Err(format!("{} jobs ended {} times", made.len(), ended.len()));
+    }
+    for (id, text, fails, outcome, error, output) in ended {
+        let right = if fails { outcome == "dead" && error.is_some() } else { outcome == "completed" && output == Some(json!(digest(&text))) };
         if !right {
             return Err(format!("job {id} with the value {text:.200} ended as {outcome}: {error:?}, {output:?}"));
         }

@@ -20,6 +20,9 @@ where $1::bigint is not null and $3::bigint is not null and $4::integer is not n
 /// What keeps out what fails on a worker that was declared dead.
 const DEAD: &str = "where g.outcome <> 'failed' or not exists (select from engine.worker w where w.id = $1 and w.dead_at is not null)";
 
+/// While there is something to rescue.
+const SECOND_LATER: &str = "where (select pg_sleep(1) from engine.claim o join engine.worker d on d.id = o.worker_id where d.dead_at is not null limit 1) is not null and c.id > $1";
+
 pub const BUGS: &[Bug] = &[
     Bug {
         id: "E01",
@@ -209,8 +212,8 @@ pub const BUGS: &[Bug] = &[
         id: "E20",
         like: "B37",
         provoked_by: Provocation::Zombies,
-        what: "what fails on a worker that was declared dead counts as a failure of the job",
-        plants: &[Statement("attempt/settle", DEAD, "")],
+        what: "what fails on a worker that was declared dead counts as a failure of the job, and a rescue comes a second after its verdict",
+        plants: &[Statement("attempt/settle", DEAD, ""), Statement("claim/orphans", "where c.id > $1", SECOND_LATER)],
     },
     Bug {
         id: "E21",

@@ -143,4 +143,11 @@ pub const BUGS: &[Bug] = &[
             "lease_until = engine.now() + $2 * interval '0.3 milliseconds'",
         )],
     },
+    Bug {
+        id: "R16",
+        like: "B56",
+        provoked_by: Provocation::Kills,
+        what: "a lease is over half a minute after its time",
+        plants: &[Statement("worker/declare_dead", "else interval '0' end <= look.at", "else interval '30 seconds' end <= look.at")],
+    },
 ];

@@ -1,0 +1,38 @@
+//! prompt: what a worker held that was killed is soon given back, unless the server was struck too.
+
+use super::Finding;
+use crate::{
+    facts::{Again, Facts},
+    process::child::LEASE,
+};
+
+/// So many leases may pass: one until its own is over, some more where nobody was there to look, and a few on a starved machine.
+const LEASES: u32 = 10;
+
+pub fn check(facts: &Facts) -> Finding {
+    judge(&Again::of(facts, "KILL"))
+}
+
+fn judge(killed: &[Again]) -> Finding {
+    let mut finding = Finding::new("prompt", "what a killed worker held is given back soon");
+    for again in killed {
+        finding.holds(again.given_back <= LEASE * LEASES, || {
+            format!("job {} was given back {:.1?} after its worker was killed", again.job, again.given_back)
+        });
+    }
+    finding
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_after_ten_leases_is_late() {
+        let after = |given_back: Duration| Again { job: 1, given_back, begun: given_back };
+        let finding = judge(&[after(LEASE), after(LEASE * 10), after(LEASE * 10 + Duration::from_millis(1))]);
+        assert_eq!((finding.looked_at, finding.violations.len()), (3, 1));
+    }
+}
