@@ -37,7 +37,8 @@ async fn run_out_in(pool: &PgPool, worker: i64, seconds: f64) {
 /// Before it has been there for a lease nobody is dead.
 async fn until_server_is_older_than(pool: &PgPool, seconds: i32) {
     let age = "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::bigint";
-    wait::until("the server has been there for a lease", Duration::from_secs(20), || async { count(pool, age).await > i64::from(seconds) }).await;
+    wait::until("the server has been there for a lease", Duration::from_secs(20), || async { count(pool, age).await > i64::from(seconds) })
+        .await;
 }
 
 /// A database with a clock of its own, a worker in it, and another that looks out for longer than is remembered.

@@ -1,10 +1,6 @@
 //! What a run came to, in figures.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{
     checkers::Finding,

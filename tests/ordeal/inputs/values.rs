@@ -168,7 +168,8 @@ async fn judge(pool: &PgPool, made: &[JobId]) -> Result<(), String> {
         return Err(format!("{} jobs ended {} times", made.len(), ended.len()));
     }
     for (id, text, fails, outcome, error, output) in ended {
-        let right = if fails { outcome == "dead" && error.is_some() } else { outcome == "completed" && output == Some(json!(digest(&text))) };
+        let right =
+            if fails { outcome == "dead" && error.is_some() } else { outcome == "completed" && output == Some(json!(digest(&text))) };
         if !right {
             return Err(format!("job {id} with the value {text:.200} ended as {outcome}: {error:?}, {output:?}"));
         }

@@ -88,6 +88,14 @@ pub struct Setting {
     pub pooled: bool,
     /// Whether the older version of the program was another build.
     pub older: bool,
+    /// The middle of the pause of one hand between two faults of processes, in milliseconds.
+    #[serde(default = "pause_of_before")]
+    pub pause_ms: u64,
+}
+
+/// What all runs had before the journal told.
+const fn pause_of_before() -> u64 {
+    900
 }
 
 /// What a checker came to.
@@ -133,6 +141,7 @@ impl Setting {
             classes: settings.classes.iter().map(|class| class.as_str().into()).collect(),
             pooled: settings.pooled,
             older: settings.older.is_some(),
+            pause_ms: settings.pause.as_millis() as u64,
         }
     }
 }

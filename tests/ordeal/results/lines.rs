@@ -122,7 +122,7 @@ pub(crate) mod tests {
     /// A run of a seed, built from a commit, in which a checker found so much.
     pub fn ran(seed: u64, commit: &str, violations: usize) -> Ran {
         let origin = Origin { commit: commit.into(), optimised: true, machine: "2 cores".into(), at: DateTime::<Utc>::UNIX_EPOCH };
-        let setting = Setting { seconds: 60.0, rate: 60.0, classes: Vec::new(), pooled: false, older: false };
+        let setting = Setting { seconds: 60.0, rate: 60.0, classes: Vec::new(), pooled: false, older: false, pause_ms: 900 };
         let words = (0..violations).map(|n| format!("job {n} is | lost")).collect();
         let judged = Judged { rule: "no acknowledged job is lost".into(), looked_at: 10, violations, words };
         Ran {

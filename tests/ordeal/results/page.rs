@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    JOURNAL, Results, Tried,
+    JOURNAL, Ran, Results, Tried,
     figures::{Figures, quantile},
     seeds,
 };
@@ -69,8 +69,9 @@ fn recoveries(results: &Results, figures: &Figures) -> String {
     let mut table = String::from(
         "\n| how long it takes from where a worker was | in the runs of | jobs | p50 | p90 | p99 | p99.9 | max |\n|---|---|---:|---:|---:|---:|---:|---:|\n",
     );
-    let of_kills = Figures::of(results.runs().iter().filter(|ran| ran.setting.classes == [Class::Kill.as_str()]));
-    for (builds, figures) in [("all builds", figures), (newest.as_str(), &of_newest), ("kills alone", &of_kills)] {
+    let of_kills: Vec<(String, Figures)> = of_kills(results.runs()).collect();
+    let groups = [("all builds", figures), (newest.as_str(), &of_newest)];
+    for (builds, figures) in groups.into_iter().chain(of_kills.iter().map(|(builds, figures)| (builds.as_str(), figures))) {
         let spans = [
             ("killed with -9 to where its job is given back", &figures.rescues_ms),
             ("killed with -9 to the next attempt of its job", &figures.recoveries_ms),
@@ -85,6 +86,20 @@ fn recoveries(results: &Results, figures: &Figures) -> String {
         }
     }
     table
+}
+
+/// The runs in which workers were killed and nothing else befell anybody, by how long it was from one kill to the next.
+fn of_kills(runs: &[Ran]) -> impl Iterator<Item = (String, Figures)> {
+    let mut by_pause: BTreeMap<u64, Vec<&Ran>> = BTreeMap::new();
+    for ran in runs.iter().filter(|ran| ran.setting.classes == [Class::Kill.as_str()]) {
+        by_pause.entry(ran.setting.pause_ms).or_default().push(ran);
+    }
+    by_pause.into_iter().map(|(pause_ms, runs)| {
+        let newest = runs.last().map_or("", |ran| &ran.origin.commit).to_owned();
+        // Two hands strike.
+        let each = pause_ms as f64 / 2000.0;
+        (format!("{newest}, kills alone, one each {each} s"), Figures::of(runs.into_iter().filter(|ran| ran.origin.commit == newest)))
+    })
 }
 
 fn hours(seconds: f64) -> String {
@@ -216,23 +231,28 @@ mod tests {
         partitioned.setting.classes = vec!["kill".into(), "partition".into()];
         let mut killed = ran(1, "b", 0);
         killed.setting.classes = vec!["kill".into()];
-        let page = page(&results(vec![ran(1, "a", 1), ran(2, "b", 0), partitioned, killed], Vec::new()));
+        let mut of_before = killed.clone();
+        of_before.origin.commit = "a".into();
+        let mut rarely = of_before.clone();
+        rarely.setting.pause_ms = 6000;
+        let page = page(&results(vec![ran(1, "a", 1), of_before, rarely, ran(2, "b", 0), partitioned, killed], Vec::new()));
         for row in [
-            "| runs | 4 |",
+            "| runs | 6 |",
             "| — seeds | 3 (1–3) |",
             "| runs that failed | 1 |",
             "| — seeds that failed when they were run last | 0 |",
-            "| jobs ended | 4000 |",
-            "| faults | 12 |",
-            "| — kill | 12 |",
+            "| jobs ended | 6000 |",
+            "| faults | 18 |",
+            "| — kill | 18 |",
             "| — done again, each after an attempt that a fault made void, a million | 2000 |",
-            "| killed with -9 to the next attempt of its job | all builds | 40 | 0.8 s | 2.0 s | 3.0 s | 3.0 s | 3.0 s |",
+            "| killed with -9 to the next attempt of its job | all builds | 60 |",
             "| killed with -9 to the next attempt of its job | b | 30 | 0.9 s | 2.1 s | 3.0 s | 3.0 s | 3.0 s |",
-            "| killed with -9 to the next attempt of its job | kills alone | 10 |",
+            "| killed with -9 to the next attempt of its job | b, kills alone, one each 0.45 s | 10 |",
+            "| killed with -9 to the next attempt of its job | a, kills alone, one each 3 s | 10 |",
             "| — with workers in network namespaces | 1 |",
             "| cut off from the server past its lease to the next attempt | b | 2 | 2.5 s | 4.0 s |",
-            "| I1 | no acknowledged job is lost | 40 | 1 |",
-            "| a | release | 2 cores | 1970-01-01 | 1 | 1 | 0 |",
+            "| I1 | no acknowledged job is lost | 60 | 1 |",
+            "| a | release | 2 cores | 1970-01-01 | 3 | 1 | 0 |",
             "| b | release | 2 cores | 1970-01-01 | 3 | 0 | 0 |",
         ] {
             assert!(page.contains(row), "{row} is not in\n{page}");
