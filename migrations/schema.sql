@@ -368,16 +368,17 @@ create table engine.log_line (
 comment on table engine.log_line is 'The last lines that each job logged.';
 
 create table engine.lookout (
-    lease_ms bigint not null,
+    id smallint default 1 not null,
     seen_at timestamp with time zone not null,
-    gap_ms bigint not null,
-    gap_at timestamp with time zone not null,
-    constraint lookout_pkey primary key (lease_ms),
-    constraint lookout_lease_ms_check check (lease_ms > 0)
+    silent_from timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
+    silent_until timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
+    stepped_at timestamp with time zone,
+    constraint lookout_pkey primary key (id),
+    constraint lookout_id_check check (id = 1)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
-comment on table engine.lookout is 'When workers whose lease lasts so many milliseconds last looked at the leases of all. While nobody looked nobody may have been able to renew.';
-comment on column engine.lookout.gap_ms is 'The longest time between two looks of late.';
-comment on column engine.lookout.gap_at is 'When that ended. A lease and a half later it no longer counts.';
+comment on table engine.lookout is 'When a worker last looked at the leases of all, and the silences of late: in them no worker looked, began or renewed, and perhaps none could.';
+comment on column engine.lookout.silent_from is 'When each silence began, and silent_until when it ended; those that no lease has to do with any more are gone.';
+comment on column engine.lookout.stepped_at is 'When the clock was found set back, while a lease of before is left.';
 
 create table engine.measured (
     one boolean default true not null,

@@ -97,13 +97,13 @@ impl Keeper {
         let session = self.session.clone();
         while !session.is_over() {
             duty("promote", patience::answer(&session, self.promote(connection)).await)?;
-            duty("wake workflows", patience::answer(&session, self.waking.look(connection)).await)?;
-            duty("tell the breakers", patience::answer(&session, session.breakers.keep(&session, connection)).await)?;
-            duty("admit", patience::answer(&session, admit(&session, connection)).await)?;
             if self.sweep.is_due() && !planted!("nobody sweeps") {
                 duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
                 self.rescue(connection).await?;
             }
+            duty("wake workflows", patience::answer(&session, self.waking.look(connection)).await)?;
+            duty("tell the breakers", patience::answer(&session, session.breakers.keep(&session, connection)).await)?;
+            duty("admit", patience::answer(&session, admit(&session, connection)).await)?;
             // Its window has begun, or somebody let jobs in who did not see the pause.
             if self.held.is_due() {
                 duty("take back what is held", patience::answer(&session, store::waiting::take_back_held(connection)).await.map(drop))?;

@@ -7,8 +7,6 @@ use sqlx::{AssertSqlSafe, PgPool};
 pub async fn own(pool: &PgPool) {
     let statements = [
         "create table test_clock (ahead interval not null)",
-        // Functions that act with their owner's rights ask for the time too.
-        "grant select on test_clock to public",
         "insert into test_clock values (interval '0')",
         // Functions with their owner's rights ask for the time too.
         "grant select on test_clock to public",
@@ -18,6 +16,15 @@ pub async fn own(pool: &PgPool) {
     for statement in statements {
         sqlx::query(statement).execute(pool).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
+}
+
+/// Lets the engine of this database go by a clock of its own, which stands still until it is set.
+pub async fn own_and_still(pool: &PgPool) {
+    own(pool).await;
+    let still = "do $do$ begin execute format(
+        'create or replace function engine.now() returns timestamptz language sql volatile as $$select timestamptz %L + ahead from public.test_clock$$',
+        clock_timestamp()); end $do$";
+    sqlx::query(still).execute(pool).await.expect("the clock stands still");
 }
 
 /// Sets the clock forward, or back, by so many seconds.

@@ -1,65 +1,84 @@
--- Look at the leases for worker $1, whose own lasts $2 ms, say so, and declare those dead whose lease has run out. Not while the server has
--- been there for less than a lease; nor, for a lease and a half after a time in which nobody looked and that was longer than half a lease,
--- before theirs has been over for as long as that. Which lease: the longer of both, for the longest of such times the shorter. Returns them.
+-- Look at the leases for worker $1, whose own lasts $2 ms, say so, and declare those dead whose lease has run out. A lease stands still in a
+-- silence, in which no worker looked, began or renewed, since perhaps none could: all of it but a quarter of a lease, of the longer of both,
+-- for which who lives may be silent. Where the clock was set back a lease of before begins anew. Not while the server has been there for less
+-- than a lease. Returns them.
 -- The commit need not be durable. Locks: the row of engine.lookout and those of the dead, skip locked. Index: lookout_pkey.
 -- Caller: store/worker.rs
 with quick as materialized (
     select set_config('synchronous_commit', 'off', true) as setting
 ),
 look as materialized (
-    select engine.now() as at, abs(extract(epoch from clock_timestamp() - pg_postmaster_start_time())) * 1000 as server_ms,
-        greatest($2, (select max((w.info ->> 'lease_ms')::bigint) from engine.worker w where w.dead_at is null)) as longest_ms
-    from quick
+    select engine.now() as at, abs(extract(epoch from clock_timestamp() - pg_postmaster_start_time())) * 1000 as server_ms from quick
+),
+lease as materialized (
+    select w.id, w.lease_until, w.started_at as began, own.lasts, greatest(own.lasts, $2 * interval '1 millisecond') as longer,
+        w.lease_until - own.lasts as renewed
+    from engine.worker w cross join look
+    cross join lateral (
+        -- A program that does not say how long its leases are has renewed this one now, at the latest.
+        select coalesce((w.info ->> 'lease_ms')::bigint * interval '1 millisecond', greatest($2 * interval '1 millisecond', w.lease_until - look.at))
+            as lasts) own
+    where w.dead_at is null
 ),
 -- More often than sixteen times a lease is no use. What is locked is as it is now.
 stale as materialized (
-    select l.*, round(abs(extract(epoch from look.at - l.seen_at)) * 1000)::bigint as new_ms from engine.lookout l cross join look
-    where l.lease_ms = $2 and abs(extract(epoch from look.at - l.seen_at)) * 16000 > l.lease_ms
+    select l.* from engine.lookout l cross join look
+    where l.id = 1 and abs(extract(epoch from look.at - l.seen_at)) * 16000 > $2
     for no key update of l skip locked
 ),
-known as materialized (
-    select s.*, look.at >= s.gap_at and s.seen_at <= s.gap_at + look.longest_ms * interval '1.5 milliseconds' as counts
-    from stale s cross join look
+heard as materialized (
+    select seen_at as at from stale
+    union all
+    select look.at from stale cross join look where look.at > stale.seen_at
+    union all
+    select h.at from stale cross join look cross join lease w cross join lateral (values (w.began), (w.renewed)) h (at)
+    where h.at > stale.seen_at and h.at < look.at
 ),
-renewed as (
+silence as materialized (
+    select h.before as began, h.at as ended
+    from (select at, lag(at) over (order by at) as before from heard) h
+    where h.at - h.before > (select least(min(w.lasts), $2 * interval '1 millisecond') from lease w) / 4
+    union all
+    select s.began, least(s.ended, look.at)
+    from stale cross join look cross join unnest(stale.silent_from, stale.silent_until) s (began, ended)
+    where s.began < look.at and s.ended > (select min(w.renewed) from lease w)
+),
+looked as (
     update engine.lookout l
-    set seen_at = look.at,
-        gap_ms = case
-            when not k.counts then k.new_ms
-            when least(k.new_ms, k.gap_ms) * 2 <= $2 or k.seen_at <= k.gap_at then greatest(k.gap_ms, k.new_ms)
-            -- In a moment between two of them not everybody renews: one that hangs is given up after half a lease.
-            when k.seen_at < k.gap_at + look.longest_ms * interval '0.75 milliseconds'
-                then k.gap_ms + round(extract(epoch from look.at - k.gap_at) * 1000)::bigint
-            else k.new_ms end,
-        gap_at = case when k.counts and k.new_ms < k.gap_ms and k.new_ms * 2 <= $2 then k.gap_at else look.at end
-    from known k cross join look
-    where l.lease_ms = k.lease_ms
-    returning l.gap_ms, l.gap_at
+    set seen_at = look.at, silent_from = coalesce(s.began, '{}'), silent_until = coalesce(s.ended, '{}'),
+        stepped_at = case when exists (select from lease w where w.renewed > look.at + w.lasts) then least(l.stepped_at, look.at) end
+    from look cross join (
+        select array_agg(n.began order by n.ended) as began, array_agg(n.ended order by n.ended) as ended
+        from (select * from silence order by ended desc limit 1000) n) s
+    where l.id = (select id from stale)
+    returning l.silent_from, l.silent_until, l.stepped_at
 ),
 begun as (
-    insert into engine.lookout (lease_ms, seen_at, gap_ms, gap_at)
-    -- Who knows how long nobody had.
-    select $2, at, 3155760000000, at from look where not exists (select from engine.lookout where lease_ms = $2)
+    insert into engine.lookout (seen_at, silent_from, silent_until)
+    -- Who knows how long it was before.
+    select at, array['-infinity'::timestamptz], array[at] from look where not exists (select from engine.lookout)
     on conflict do nothing
 ),
-gap as materialized (
-    select gap_ms, gap_at from renewed
+known as materialized (
+    select silent_from, silent_until, stepped_at from looked
     union all
     -- Somebody else has just looked. A row that is held and is not of late says nothing.
-    select l.gap_ms, l.gap_at from engine.lookout l cross join look
-    where l.lease_ms = $2 and not exists (select from renewed) and abs(extract(epoch from look.at - l.seen_at)) * 2000 <= l.lease_ms
+    select l.silent_from, l.silent_until, l.stepped_at from engine.lookout l cross join look
+    where not exists (select from looked) and abs(extract(epoch from look.at - l.seen_at)) * 2000 <= $2
 ),
 verdict as (
     update engine.worker set dead_at = (select at from look)
     where ctid = any (array(
         select w.ctid
-        from engine.worker w cross join look cross join gap
-        cross join lateral (select coalesce((w.info ->> 'lease_ms')::bigint, $2) as ms) own
-        where w.dead_at is null and w.id <> $1 and w.lease_until < look.at and look.server_ms >= greatest($2, own.ms)
-          and w.lease_until + case
-              when gap.gap_ms * 2 > least($2, own.ms) and look.at <= gap.gap_at + greatest($2, own.ms) * interval '1.5 milliseconds'
-                  then gap.gap_ms * interval '1 millisecond'
-              else interval '0' end <= look.at
+        from look cross join known cross join lease e
+        -- Unless it is renewed at this moment.
+        join engine.worker w on w.id = e.id and w.lease_until = e.lease_until
+        cross join lateral (select case when e.renewed > look.at + e.lasts then known.stepped_at else e.renewed end as at) renewed
+        cross join lateral (
+            select sum(greatest(interval '0', s.ended - greatest(s.began, renewed.at) - e.longer / 4)) as time
+            from unnest(known.silent_from, known.silent_until) s (began, ended) where s.ended > renewed.at) silent
+        where w.dead_at is null and w.id <> $1 and look.server_ms * interval '1 millisecond' >= e.longer
+          and look.at - renewed.at > e.lasts + coalesce(silent.time, interval '0')
         for update of w skip locked))
     returning id
 ),

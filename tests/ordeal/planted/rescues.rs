@@ -96,8 +96,8 @@ pub const BUGS: &[Bug] = &[
         provoked_by: Provocation::Outages,
         what: "a lease that ran out is proof of death",
         plants: &[
-            Statement("worker/declare_dead", " and look.server_ms >= greatest($2, own.ms)", ""),
-            Statement("worker/declare_dead", "then gap.gap_ms * interval '1 millisecond'", "then interval '0'"),
+            Statement("worker/declare_dead", " and look.server_ms * interval '1 millisecond' >= e.longer", ""),
+            Statement("worker/declare_dead", "e.lasts + coalesce(silent.time, interval '0')", "e.lasts"),
         ],
     },
     Bug { id: "R10", like: "B56", provoked_by: Provocation::Kills, what: "nobody sweeps", plants: &[Branch("nobody sweeps")] },
@@ -148,6 +148,6 @@ pub const BUGS: &[Bug] = &[
         like: "B56",
         provoked_by: Provocation::Kills,
         what: "a lease is over half a minute after its time",
-        plants: &[Statement("worker/declare_dead", "else interval '0' end <= look.at", "else interval '30 seconds' end <= look.at")],
+        plants: &[Statement("worker/declare_dead", "> e.lasts + ", "> interval '30 seconds' + e.lasts + ")],
     },
 ];
