@@ -3971,6 +3971,7 @@ $$;
 
 create function engine.count_permits(setting integer DEFAULT NULL::integer) returns integer
 language plpgsql security definer
+set jit = off
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -5425,6 +5426,7 @@ $$;
 
 create function engine.settle_cancels(most integer DEFAULT 100) returns integer
 language plpgsql security definer
+set jit = off
 set lock_timeout = 10ms
 set search_path = pg_catalog, pg_temp
 as $$

@@ -24,7 +24,9 @@ use super::{
     suspect::Turns,
 };
 use crate::{
-    metrics, sqlstate,
+    metrics,
+    planted::planted,
+    sqlstate,
     store::{self, claim::Claimed},
     trace,
 };
@@ -254,6 +256,9 @@ impl Claimer {
         }
         let config = &self.session.program.config;
         let longest = if self.session.listening.load(Ordering::Acquire) { config.poll_interval } else { config.poll_interval_deaf };
+        if planted!("a sleeper is woken by nobody") {
+            patience::pause(&self.session, Duration::from_hours(1)).await;
+        }
         let jittered = longest.mul_f64(rand::rng().random_range(0.75..1.0));
         self.until_nudged(jittered).await;
         Ok(())

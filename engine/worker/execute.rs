@@ -52,6 +52,9 @@ pub(super) async fn execute(job: &Claimed, session: &Arc<Session>, seated: &Atom
     session.pace.ran(job.lane_id, took);
     crate::metrics::ran(&job.kind, took);
 
+    if matches!(verdict, Some(Verdict::Snoozed(_))) && planted!("an attempt that snoozes keeps a connection") {
+        std::mem::forget(session.pool.acquire().await);
+    }
     let has_ended = verdict.is_some();
     let verdict = verdict.unwrap_or(Verdict::Settled);
     report(job, &verdict);

@@ -96,6 +96,9 @@ impl Keeper {
     async fn keep(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let session = self.session.clone();
         while !session.is_over() {
+            if planted!("each look leaves a file open") {
+                std::mem::forget(std::fs::File::open("/dev/null"));
+            }
             duty("promote", patience::answer(&session, self.promote(connection)).await)?;
             if self.sweep.is_due() && !planted!("nobody sweeps") {
                 duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;

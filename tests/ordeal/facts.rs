@@ -147,7 +147,11 @@ impl Facts {
             .map(|(job, lines)| (job, lines.into_iter().map(|(_, line)| line).collect()))
             .collect(),
             events: pairs(all(pool, "select key, count(*) from engine.event group by key").await?),
-            occurrences: all(pool, "select schedule, occurrence, job_id, how from engine.occurrence order by schedule, occurrence").await?,
+            occurrences: all(
+                pool,
+                "select schedule, occurrence, fired_at, job_id, how from engine.occurrence order by schedule, occurrence",
+            )
+            .await?,
             workers: all(pool, "select id, pid, dead_at, lease_until from ordeal.worker").await?,
             hooks: all(pool, "select id, webhook_id, raw_body, processing_status from raw_ops.webhook_inbox").await?,
             orders: all(pool, "select shopify_order_id::bigint as id, updated_at_shopify as updated_at from raw_ops.orders").await?,

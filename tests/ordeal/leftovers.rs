@@ -36,12 +36,19 @@ const SESSIONS: &str = "
     select 'advisory lock ' || objid from pg_locks where locktype = 'advisory'
         and database = (select oid from pg_database where datname = current_database())";
 
+/// Locks that a session keeps between two transactions: nobody lets go of them before its end.
+const KEPT_LOCKS: &str = "
+    select format('advisory lock %s of session %s, which is idle: %s', l.objid, a.application_name, left(a.query, 80))
+    from pg_locks l join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.granted and a.datname = current_database() and a.state = 'idle' and a.application_name like 'rawops%'";
+
 /// What processes hold that have nothing to do and, where all jobs have ended, what is left in their places while workers keep house.
 ///
 /// # Errors
 /// The database's.
 pub async fn of_idle(stage: &Stage, has_ended: bool) -> Result<Vec<String>, sqlx::Error> {
     let mut left = held::too_much(&stage.fleet).await;
+    left.extend(until_none_is_left(PATIENCE, || sqlx::query_scalar::<_, String>(KEPT_LOCKS).fetch_all(&stage.pool)).await?);
     // What is stuck stands somewhere, and is known.
     if has_ended {
         left.extend(until_none_is_left(HOUSEKEEPING, || sqlx::query_scalar::<_, String>(PLACES).fetch_all(&stage.pool)).await?);

@@ -61,7 +61,8 @@ pub fn webhooks(seed: u64, times: u64, pages: Option<&Path>) -> anyhow::Result<(
 pub async fn inputs(server: &Arc<Server>, seed: u64, times: u64, pages: Option<&Path>) -> anyhow::Result<()> {
     let results = &Mutex::new(pages.map(Results::read).transpose()?);
     let of_kind = async |kind: &Kind| {
-        let each = parts(seed, times.saturating_mul(kind.each), PART);
+        // Of the many each series has seeds of its own, as of the few.
+        let each = parts(seed.saturating_mul(kind.each), times.saturating_mul(kind.each), PART);
         let each = each.map(|(seed, times)| part_once(server, results, kind.name, seed, times));
         stream::iter(each).buffer_unordered(kind.beside).filter_map(async |came| came.err()).collect::<Vec<_>>().await
     };

@@ -23,6 +23,9 @@ pub fn check(facts: &Facts) -> Finding {
             let odd: Vec<i64> = oracle.iter().filter(|second| !times.contains(second)).copied().take(5).collect();
             finding.violated(format!("{schedule} came {} times and must {} times; left out {odd:?}", times.len(), oracle.len()));
         }
+        for early in came.iter().filter(|occurrence| occurrence.fired_at < occurrence.occurrence) {
+            finding.violated(format!("{schedule} fired at {} for {}", early.fired_at, early.occurrence));
+        }
         finding.holds(*first <= begun.timestamp() + LATE, || format!("{schedule} came first at {first}, the run began at {begun}"));
         finding.holds(*last >= ended.timestamp() - step - 2, || format!("{schedule} came last at {last}, it was stopped at {ended}"));
     }

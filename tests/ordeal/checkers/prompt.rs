@@ -1,13 +1,7 @@
 //! prompt: what a worker held that was killed is soon given back, unless the server was struck too.
 
 use super::Finding;
-use crate::{
-    facts::{Again, Facts},
-    process::child::LEASE,
-};
-
-/// So many leases may pass: one until its own is over, some more where nobody was there to look, and a few on a starved machine.
-const LEASES: u32 = 10;
+use crate::facts::{Again, Facts};
 
 pub fn check(facts: &Facts) -> Finding {
     judge(&Again::of(facts, "KILL"))
@@ -16,7 +10,7 @@ pub fn check(facts: &Facts) -> Finding {
 fn judge(killed: &[Again]) -> Finding {
     let mut finding = Finding::new("prompt", "what a killed worker held is given back soon");
     for again in killed {
-        finding.holds(again.given_back <= LEASE * LEASES, || {
+        finding.holds(again.given_back <= Again::LONGEST, || {
             format!("job {} was given back {:.1?} after its worker was killed", again.job, again.given_back)
         });
     }
@@ -32,7 +26,7 @@ mod tests {
     #[test]
     fn what_is_given_back_after_ten_leases_is_late() {
         let after = |given_back: Duration| Again { job: 1, given_back, begun: given_back };
-        let finding = judge(&[after(LEASE), after(LEASE * 10), after(LEASE * 10 + Duration::from_millis(1))]);
+        let finding = judge(&[after(Duration::ZERO), after(Again::LONGEST), after(Again::LONGEST + Duration::from_millis(1))]);
         assert_eq!((finding.looked_at, finding.violations.len()), (3, 1));
     }
 }

@@ -13,6 +13,9 @@ use crate::{
 /// For so long after an outage of the server nobody is declared dead, in microseconds: every lease is watched anew.
 const AFTERMATH: i64 = 3 * LEASE.as_micros() as i64;
 
+/// How long it takes at most until a job is given back, in microseconds, however little the machine has left for it.
+const LONGEST: i64 = Again::LONGEST.as_micros() as i64;
+
 /// How long after something befell its worker a job was given back, and its next attempt begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Again {
@@ -25,6 +28,9 @@ pub struct Again {
 }
 
 impl Again {
+    /// How long it takes at most until a job is given back: its lease, what a silence adds to it, and a few more on a starved machine.
+    pub const LONGEST: Duration = LEASE.saturating_mul(10);
+
     /// Each job that a worker lost when something befell it. What the server's faults and its hanging sessions hold up is theirs.
     pub fn of(facts: &Facts, what: &str) -> Vec<Self> {
         let mut begun: HashMap<(i64, i32), i64> = HashMap::new();
@@ -44,10 +50,13 @@ impl Again {
                 let of_worker = struck.get(pids.get(&lost.worker_id?)?)?;
                 let blow = of_worker.iter().rev().find(|life| life.at < lost.finished_at)?;
                 let again_us = *begun.get(&(lost.job_id, lost.attempt + 1))?;
-                let calm = !outages.iter().any(|fault| fault.begin_us < again_us && blow.at_us < fault.end_us + AFTERMATH);
+                let given_back = lost.finished_at - blow.at;
+                // What comes when it should have been given back long ago excuses nothing.
+                let in_time_us = blow.at_us + given_back.num_microseconds()?.min(LONGEST);
+                let calm = !outages.iter().any(|fault| fault.begin_us < in_time_us && blow.at_us < fault.end_us + AFTERMATH);
                 // One that was lost to a pause before is not the blow's.
                 let begun = Duration::from_micros(u64::try_from(again_us - blow.at_us).ok().filter(|us| calm && *us > 0)?);
-                Some(Self { job: lost.job_id, given_back: (lost.finished_at - blow.at).to_std().ok()?, begun })
+                Some(Self { job: lost.job_id, given_back: given_back.to_std().ok()?, begun })
             })
             .collect()
     }

@@ -144,6 +144,8 @@ pub struct Occurrence {
     pub schedule: String,
     /// When.
     pub occurrence: DateTime<Utc>,
+    /// When it was dealt with.
+    pub fired_at: DateTime<Utc>,
     /// Its job.
     pub job_id: Option<i64>,
     /// How it was dealt with.

@@ -32,8 +32,10 @@ const OPEN: &str = "select u.id from unnest($1::bigint[]) u (id) where not exist
 /// How many bytes PostgreSQL stores a text as that it takes as JSON; null when it does not.
 const STORED: &str = "create function public.stored(given text) returns integer language plpgsql immutable as
     'begin return octet_length(given::jsonb::text); exception when others then return null; end'";
-const ENDED: &str = "select j.id, (j.args -> 'value')::text, (j.args -> 'fails')::boolean, a.outcome, a.error, a.output
-    from engine.job j join engine.attempt a on a.job_id = j.id where j.id = any ($1)";
+/// What came of jobs, and whether each has the arguments that it was given.
+const ENDED: &str =
+    "select j.id, (j.args -> 'value')::text, (j.args -> 'fails')::boolean, j.args = u.given::jsonb, a.outcome, a.error, a.output
+    from unnest($1::bigint[], $2::text[]) u (id, given) join engine.job j on j.id = u.id join engine.attempt a on a.job_id = j.id";
 
 /// A job that answers with a digest of what it was given, or fails with it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,19 +106,22 @@ async fn go(server: &Arc<Server>, seed: u64, times: u64, counts: &mut Counts) ->
 }
 
 /// The jobs of these arguments, without those that were refused as PostgreSQL itself says they must be.
-async fn enqueue(pool: &PgPool, texts: &[String]) -> Result<Vec<JobId>, String> {
+async fn enqueue(pool: &PgPool, texts: &[String]) -> Result<Vec<(JobId, String)>, String> {
     let sizes: Vec<Option<i32>> = sqlx::query_scalar("select public.stored(u.t) from unnest($1) with ordinality u (t, n) order by u.n")
         .bind(texts)
         .fetch_all(pool)
         .await
         .map_err(|error| error.to_string())?;
-    let (mut made, mut together) = (Vec::new(), Vec::new());
+    let (mut made, mut together, mut given) = (Vec::new(), Vec::new(), Vec::new());
     for (text, size) in texts.iter().zip(sizes) {
         match job(text) {
-            Some(job) if made.len() >= SINGLE && size.is_some() && is_short(text, size) => together.push(job),
-            Some(job) => made.extend(by_itself(pool, text, size, &job).await?),
+            Some(job) if made.len() >= SINGLE && size.is_some() && is_short(text, size) => {
+                together.push(job);
+                given.push(text.clone());
+            }
+            Some(job) => made.extend(by_itself(pool, text, size, &job).await?.map(|id| (id, text.clone()))),
             // What is no JSON for this program cannot even be asked for; SQL may know better.
-            None if size.is_some() => made.push(by_sql(pool, text).await?),
+            None if size.is_some() => made.push((by_sql(pool, text).await?, text.clone())),
             None => (),
         }
     }
@@ -125,7 +130,7 @@ async fn enqueue(pool: &PgPool, texts: &[String]) -> Result<Vec<JobId>, String> 
     if of_many.iter().any(Option::is_none) {
         return Err("a job without a unique key was not made".into());
     }
-    made.extend(of_many.into_iter().flatten());
+    made.extend(of_many.into_iter().flatten().zip(given));
     Ok(made)
 }
 
@@ -156,21 +161,22 @@ async fn by_sql(pool: &PgPool, args: &str) -> Result<JobId, String> {
 }
 
 /// Every job ended, as it must.
-async fn judge(pool: &PgPool, made: &[JobId]) -> Result<(), String> {
-    let open = until_none_is_left::<i64, _, _>(PATIENCE, || sqlx::query_scalar(OPEN).bind(made).fetch_all(pool)).await;
+async fn judge(pool: &PgPool, made: &[(JobId, String)]) -> Result<(), String> {
+    let (ids, given): (Vec<i64>, Vec<&str>) = made.iter().map(|(id, text)| (id.0, text.as_str())).unzip();
+    let open = until_none_is_left::<i64, _, _>(PATIENCE, || sqlx::query_scalar(OPEN).bind(&ids).fetch_all(pool)).await;
     let open = open.map_err(|error| error.to_string())?.len();
     if open > 0 {
         return Err(format!("{open} jobs have not run after {PATIENCE:?}"));
     }
-    type Ended = (JobId, String, bool, String, Option<String>, Option<serde_json::Value>);
-    let ended: Vec<Ended> = sqlx::query_as(ENDED).bind(made).fetch_all(pool).await.map_err(|error| error.to_string())?;
+    type Ended = (JobId, String, bool, bool, String, Option<String>, Option<serde_json::Value>);
+    let ended: Vec<Ended> = sqlx::query_as(ENDED).bind(&ids).bind(&given).fetch_all(pool).await.map_err(|error| error.to_string())?;
     if ended.len() != made.len() {
         return Err(format!("{} jobs ended {} times", made.len(), ended.len()));
     }
-    for (id, text, fails, outcome, error, output) in ended {
+    for (id, text, fails, is_as_given, outcome, error, output) in ended {
         let right =
             if fails { outcome == "dead" && error.is_some() } else { outcome == "completed" && output == Some(json!(digest(&text))) };
-        if !right {
+        if !right || !is_as_given {
             return Err(format!("job {id} with the value {text:.200} ended as {outcome}: {error:?}, {output:?}"));
         }
     }

@@ -52,4 +52,25 @@ pub const BUGS: &[Bug] = &[
         what: "of jobs that are worked on in one call one commits after its attempt has ended",
         plants: &[Branch("a commit is asked for after the attempt's end")],
     },
+    Bug {
+        id: "W08",
+        like: "B57",
+        provoked_by: Provocation::Calm,
+        what: "each look of a worker leaves a file open",
+        plants: &[Branch("each look leaves a file open")],
+    },
+    Bug {
+        id: "W09",
+        like: "B19",
+        provoked_by: Provocation::Calm,
+        what: "a worker that sleeps is woken by nobody",
+        plants: &[Branch("a sleeper is woken by nobody")],
+    },
+    Bug {
+        id: "W10",
+        like: "B25",
+        provoked_by: Provocation::Calm,
+        what: "an attempt that snoozes keeps a connection of the pool",
+        plants: &[Branch("an attempt that snoozes keeps a connection")],
+    },
 ];

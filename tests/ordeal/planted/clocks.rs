@@ -70,4 +70,18 @@ pub const BUGS: &[Bug] = &[
         what: "promotion never looks back at what was committed late",
         plants: &[Branch("promotion never looks back")],
     },
+    Bug {
+        id: "T07",
+        like: "B14",
+        provoked_by: Provocation::Calm,
+        what: "a schedule fires two seconds before its time",
+        plants: &[Branch("a schedule fires before its time")],
+    },
+    Bug {
+        id: "T08",
+        like: "B12",
+        provoked_by: Provocation::Calm,
+        what: "a workflow waits for an event although its time is up",
+        plants: &[Statement("parked/wake_due", "where wake_at <=", "where false and wake_at <=")],
+    },
 ];

@@ -226,4 +226,29 @@ pub const BUGS: &[Bug] = &[
             "from kept where outcome = 'failed' and used in (alert_on, escalate_on)",
         )],
     },
+    Bug {
+        id: "E22",
+        like: "B22",
+        provoked_by: Provocation::Calm,
+        what: "a workflow waits for an event that came between its look and its wait",
+        plants: &[
+            Statement(
+                "attempt/settle",
+                "select w.job_id from engine.event_wait w\n    where w.job_id in (select job_id from given where waits_for = 'event')\n    for key share skip locked",
+                "select job_id from given where waits_for = 'event'",
+            ),
+            Statement("parked/wake_missed", "limit $1", "limit 0 * $1"),
+        ],
+    },
+    Bug {
+        id: "E23",
+        like: "B43",
+        provoked_by: Provocation::Calm,
+        what: "a job that is cancelled while it runs keeps the slot of its key",
+        plants: &[Statement(
+            "attempt/settle",
+            "where k.limit_key is not null and not k.is_suspect",
+            "where k.limit_key is not null and k.outcome <> 'cancelled' and not k.is_suspect",
+        )],
+    },
 ];

@@ -150,4 +150,11 @@ pub const BUGS: &[Bug] = &[
         what: "a lease is over half a minute after its time",
         plants: &[Statement("worker/declare_dead", "> e.lasts + ", "> interval '30 seconds' + e.lasts + ")],
     },
+    Bug {
+        id: "R17",
+        like: "B24",
+        provoked_by: Provocation::Kills,
+        what: "the lock of a rescue is its session's, and kept",
+        plants: &[Statement("claim/lock_rescue", "pg_try_advisory_xact_lock", "pg_try_advisory_lock")],
+    },
 ];
