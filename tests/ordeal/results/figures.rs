@@ -10,6 +10,8 @@ use crate::coverage::Coverage;
 pub struct Figures {
     pub runs: usize,
     pub failed: usize,
+    /// Runs in which something has not ended: of these only the time and what the checkers found is summed up.
+    pub undrained: usize,
     pub jobs: usize,
     pub attempts: usize,
     pub webhooks: usize,
@@ -43,6 +45,17 @@ impl Figures {
     fn add(&mut self, ran: &Ran) {
         self.runs += 1;
         self.failed += usize::from(!ran.is_clean());
+        self.took_s += ran.took_s;
+        for (id, judged) in &ran.findings {
+            let sum = self.findings.entry(id.clone()).or_default();
+            sum.rule.clone_from(&judged.rule);
+            sum.looked_at += judged.looked_at;
+            sum.violations += judged.violations;
+        }
+        if !ran.has_drained() {
+            self.undrained += 1;
+            return;
+        }
         self.jobs += ran.jobs;
         self.attempts += ran.attempts;
         self.webhooks += ran.webhooks;
@@ -56,15 +69,8 @@ impl Figures {
         self.recoveries_ms.extend(&ran.recoveries_ms);
         self.rescues_ms.extend(&ran.rescues_ms);
         self.regained_ms.extend(&ran.regained_ms);
-        for (id, judged) in &ran.findings {
-            let sum = self.findings.entry(id.clone()).or_default();
-            sum.rule.clone_from(&judged.rule);
-            sum.looked_at += judged.looked_at;
-            sum.violations += judged.violations;
-        }
         self.coverage.add(&ran.coverage());
         self.seconds += ran.setting.seconds;
-        self.took_s += ran.took_s;
     }
 }
 

@@ -210,6 +210,11 @@ impl Ran {
         self.broke.is_none() && self.findings.values().all(|judged| judged.violations == 0)
     }
 
+    /// Whether everything in it has ended: of what has not, its figures say nothing.
+    pub fn has_drained(&self) -> bool {
+        self.broke.is_none() && self.findings.get("I12").is_none_or(|judged| judged.violations == 0)
+    }
+
     /// What it has touched.
     pub fn coverage(&self) -> Coverage {
         Coverage { places: long(&self.places), ways: self.ways.clone() }

@@ -34,7 +34,7 @@ pub fn page(results: &Results) -> String {
 fn runs(results: &Results, figures: &Figures) -> String {
     let mut rows = Vec::new();
     let mut put = |name: &str, value: String| rows.push(format!("| {name} | {value} |\n"));
-    let distinct: BTreeSet<u64> = results.runs().iter().map(|ran| ran.seed).collect();
+    let distinct: BTreeSet<u64> = results.runs().iter().filter(|ran| ran.has_drained()).map(|ran| ran.seed).collect();
     let seconds = |at: fn(f64, f64) -> f64| results.runs().iter().map(|ran| ran.setting.seconds).reduce(at).unwrap_or_default();
     let (least, most) = (seconds(f64::min), seconds(f64::max));
     put("runs", figures.runs.to_string());
@@ -43,6 +43,7 @@ fn runs(results: &Results, figures: &Figures) -> String {
     put("— through a pooler", results.runs().iter().filter(|ran| ran.setting.pooled && ran.broke.is_none()).count().to_string());
     put("— with workers in network namespaces", results.runs().iter().filter(|ran| ran.has_namespaces()).count().to_string());
     put("runs that failed", figures.failed.to_string());
+    put("— in which something did not end, whose jobs and faults are not counted here", figures.undrained.to_string());
     put("— seeds that failed when they were run last", results.failing().len().to_string());
     put("jobs ended", figures.jobs.to_string());
     put("attempts", figures.attempts.to_string());
@@ -235,12 +236,15 @@ mod tests {
         of_before.origin.commit = "a".into();
         let mut rarely = of_before.clone();
         rarely.setting.pause_ms = 6000;
-        let page = page(&results(vec![ran(1, "a", 1), of_before, rarely, ran(2, "b", 0), partitioned, killed], Vec::new()));
+        let mut stuck = ran(9, "a", 0);
+        stuck.findings = [("I12".to_owned(), crate::results::Judged { looked_at: 10, violations: 1, ..Default::default() })].into();
+        let page = page(&results(vec![stuck, ran(1, "a", 1), of_before, rarely, ran(2, "b", 0), partitioned, killed], Vec::new()));
         for row in [
-            "| runs | 6 |",
+            "| runs | 7 |",
             "| — seeds | 3 (1–3) |",
-            "| runs that failed | 1 |",
-            "| — seeds that failed when they were run last | 0 |",
+            "| runs that failed | 2 |",
+            "| — in which something did not end, whose jobs and faults are not counted here | 1 |",
+            "| — seeds that failed when they were run last | 1 |",
             "| jobs ended | 6000 |",
             "| faults | 18 |",
             "| — kill | 18 |",
@@ -252,7 +256,7 @@ mod tests {
             "| — with workers in network namespaces | 1 |",
             "| cut off from the server past its lease to the next attempt | b | 2 | 2.5 s | 4.0 s |",
             "| I1 | no acknowledged job is lost | 60 | 1 |",
-            "| a | release | 2 cores | 1970-01-01 | 3 | 1 | 0 |",
+            "| a | release | 2 cores | 1970-01-01 | 4 | 2 | 0 |",
             "| b | release | 2 cores | 1970-01-01 | 3 | 0 | 0 |",
         ] {
             assert!(page.contains(row), "{row} is not in\n{page}");
