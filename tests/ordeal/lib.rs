@@ -9,7 +9,7 @@
 //!
 //! `cargo run --release -p ordeal -- --seed 7 --for 10m --faults all` runs it; `tests/ordeal/gate.rs` runs a short one with
 //! the other tests. Everything that is drawn follows from the seed; what processes make of it does not, so a seed that
-//! failed is kept in `seeds/` and run in every gate and night.
+//! failed is kept in `seeds/` and run again by each night (`--kept`).
 
 pub mod canaries;
 pub mod chance;

@@ -89,17 +89,21 @@ fn recoveries(results: &Results, figures: &Figures) -> String {
     table
 }
 
-/// The runs in which workers were killed and nothing else befell anybody, by how long it was from one kill to the next.
+/// The runs in which workers were killed and nothing else befell anybody, by how long it was from one kill to the next, and by how much
+/// there was to do: where that is more than workers can, a job waits for others when it is given back.
 fn of_kills(runs: &[Ran]) -> impl Iterator<Item = (String, Figures)> {
-    let mut by_pause: BTreeMap<u64, Vec<&Ran>> = BTreeMap::new();
+    let mut by_setting: BTreeMap<(u64, u64), Vec<&Ran>> = BTreeMap::new();
     for ran in runs.iter().filter(|ran| ran.setting.classes == [Class::Kill.as_str()]) {
-        by_pause.entry(ran.setting.pause_ms).or_default().push(ran);
+        by_setting.entry((ran.setting.pause_ms, ran.setting.rate.round() as u64)).or_default().push(ran);
     }
-    by_pause.into_iter().map(|(pause_ms, runs)| {
+    by_setting.into_iter().map(|((pause_ms, rate), runs)| {
         let newest = runs.last().map_or("", |ran| &ran.origin.commit).to_owned();
         // Two hands strike.
         let each = pause_ms as f64 / 2000.0;
-        (format!("{newest}, kills alone, one each {each} s"), Figures::of(runs.into_iter().filter(|ran| ran.origin.commit == newest)))
+        (
+            format!("{newest}, kills alone, one each {each} s, {rate} programs a second"),
+            Figures::of(runs.into_iter().filter(|ran| ran.origin.commit == newest)),
+        )
     })
 }
 
@@ -251,8 +255,8 @@ mod tests {
             "| — done again, each after an attempt that a fault made void, a million | 2000 |",
             "| killed with -9 to the next attempt of its job | all builds | 60 |",
             "| killed with -9 to the next attempt of its job | b | 30 | 0.9 s | 2.1 s | 3.0 s | 3.0 s | 3.0 s |",
-            "| killed with -9 to the next attempt of its job | b, kills alone, one each 0.45 s | 10 |",
-            "| killed with -9 to the next attempt of its job | a, kills alone, one each 3 s | 10 |",
+            "| killed with -9 to the next attempt of its job | b, kills alone, one each 0.45 s, 60 programs a second | 10 |",
+            "| killed with -9 to the next attempt of its job | a, kills alone, one each 3 s, 60 programs a second | 10 |",
             "| — with workers in network namespaces | 1 |",
             "| cut off from the server past its lease to the next attempt | b | 2 | 2.5 s | 4.0 s |",
             "| I1 | no acknowledged job is lost | 60 | 1 |",
