@@ -37,6 +37,9 @@ const ENDED: &str =
     "select j.id, (j.args -> 'value')::text, (j.args -> 'fails')::boolean, j.args = u.given::jsonb, a.outcome, a.error, a.output
     from unnest($1::bigint[], $2::text[]) u (id, given) join engine.job j on j.id = u.id join engine.attempt a on a.job_id = j.id";
 
+/// What is asked for there.
+type Ended = (JobId, String, bool, bool, String, Option<String>, Option<serde_json::Value>);
+
 /// A job that answers with a digest of what it was given, or fails with it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Echo {
@@ -168,7 +171,6 @@ async fn judge(pool: &PgPool, made: &[(JobId, String)]) -> Result<(), String> {
     if open > 0 {
         return Err(format!("{open} jobs have not run after {PATIENCE:?}"));
     }
-    type Ended = (JobId, String, bool, bool, String, Option<String>, Option<serde_json::Value>);
     let ended: Vec<Ended> = sqlx::query_as(ENDED).bind(&ids).bind(&given).fetch_all(pool).await.map_err(|error| error.to_string())?;
     if ended.len() != made.len() {
         return Err(format!("{} jobs ended {} times", made.len(), ended.len()));
