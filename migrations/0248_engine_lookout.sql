@@ -4,7 +4,7 @@
 
 create table engine.lookout (
     id smallint primary key default 1 check (id = 1),
-    seen_at timestamptz not null,
+    seen_at timestamptz not null check (isfinite(seen_at)),
     silent_from timestamptz[] not null default '{}',
     silent_until timestamptz[] not null default '{}',
     stepped_at timestamptz

@@ -374,7 +374,8 @@ create table engine.lookout (
     silent_until timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
     stepped_at timestamp with time zone,
     constraint lookout_pkey primary key (id),
-    constraint lookout_id_check check (id = 1)
+    constraint lookout_id_check check (id = 1),
+    constraint lookout_seen_at_check check (isfinite(seen_at))
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
 comment on table engine.lookout is 'When a worker last looked at the leases of all, and the silences of late: in them no worker looked, began or renewed, and perhaps none could.';
 comment on column engine.lookout.silent_from is 'When each silence began, and silent_until when it ended; those that no lease has to do with any more are gone.';

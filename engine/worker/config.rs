@@ -72,6 +72,9 @@ impl WorkerConfig {
         if self.lease < Duration::from_millis(200) {
             return refuse("a worker's lease is 200 ms or longer");
         }
+        if self.lease > Duration::from_hours(24) {
+            return refuse("a worker's lease is a day at most");
+        }
         if self.stall_limit < Duration::from_secs(1) {
             return refuse("a worker's stall limit is 1 s or longer");
         }

@@ -102,7 +102,8 @@ impl Keeper {
             duty("promote", patience::answer(&session, self.promote(connection)).await)?;
             if self.sweep.is_due() && !planted!("nobody sweeps") {
                 duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
-                self.rescue(connection).await?;
+                let rescued = self.rescue(connection).await;
+                duty("rescue", rescued)?;
             }
             duty("wake workflows", patience::answer(&session, self.waking.look(connection)).await)?;
             duty("tell the breakers", patience::answer(&session, session.breakers.keep(&session, connection)).await)?;
@@ -173,6 +174,10 @@ impl Keeper {
                         tracing::warn!(worker.id = orphan.worker_id, claim.id = orphan.id, jobs, "jobs of a dead worker rescued");
                     }
                     failed => duty("rescue", failed.map(drop))?,
+                }
+                // Those who died meanwhile do not wait for the last of them.
+                if self.sweep.is_due() {
+                    duty("declare the dead", patience::answer(&session, self.declare_dead(connection)).await)?;
                 }
             }
             let Some(last) = page.last().filter(|_| page.len() as i64 == ORPHANS && !session.is_over()) else { return Ok(()) };

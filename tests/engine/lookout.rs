@@ -154,7 +154,7 @@ async fn who_has_another_lease_is_judged_by_the_longer_of_both() {
     };
     lease(200).await;
     run_out_in(db.pool(), held, 0.2).await;
-    assert_eq!(look_on(db.pool(), &mut hand, 0.4, 3).await, Some(1), "those who look are heard of no more often");
+    assert_eq!(look_on(db.pool(), &mut hand, 0.4, 8).await, Some(5), "those who look are seldom heard of, for such a lease");
 
     lease(4000).await;
     run_out_in(db.pool(), held, 3.8).await;
@@ -170,4 +170,28 @@ async fn silences_that_are_short_for_a_long_lease_do_not_prolong_it() {
     run_out_in(db.pool(), held, 4.0).await;
     until_server_is_older_than(db.pool(), 4).await;
     assert_eq!(look_on(db.pool(), &mut hand, 0.9, 8).await, Some(5));
+}
+
+#[tokio::test]
+async fn who_has_a_long_lease_kills_nobody_with_a_short_one_after_a_silence() {
+    let (db, held, hand) = looked_at().await;
+    let mut slow = hand;
+    until_server_is_older_than(db.pool(), 8).await;
+    run_out_in(db.pool(), held, 1.7).await;
+    clock::step(db.pool(), 10.0).await;
+    let found = worker::declare_dead(&mut slow.connection, slow.id, 8000).await.expect("looked");
+    assert!(found.is_empty(), "it may renew for half of its lease");
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_has_edited_keeps_nobody_from_being_found_dead() {
+    let (db, held, mut hand) = looked_at().await;
+    for lease in ["\"abc\"", "1.5", "{}", "true", "1e30", "-3e17", "300000000000000", "null"] {
+        let edited = Hand::new(db.pool()).await.id;
+        let edit = "update engine.worker set info = jsonb_build_object('lease_ms', $2::jsonb), lease_until = '0001-01-01' where id = $1";
+        sqlx::query(edit).bind(edited).bind(lease).execute(db.pool()).await.expect("edited");
+    }
+    run_out_in(db.pool(), held, -60.0).await;
+    clock::step(db.pool(), 0.4).await;
+    assert!(look_out(&mut hand).await.contains(&held));
 }

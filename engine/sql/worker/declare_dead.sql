@@ -1,7 +1,7 @@
 -- Look at the leases for worker $1, whose own lasts $2 ms, say so, and declare those dead whose lease has run out. A lease stands still in a
--- silence, in which no worker looked, began or renewed, since perhaps none could: all of it but a quarter of a lease, of the longer of both,
--- for which who lives may be silent. Where the clock was set back a lease of before begins anew. Not while the server has been there for less
--- than a lease. Returns them.
+-- silence, in which no worker looked, began or renewed, since perhaps none could: all of it but a quarter of that lease, for which who lives
+-- may be silent. Where the clock was set back a lease of before begins anew. Not while the server has been there for less
+-- than a lease. Whoever writes the row of engine.lookout judges; it is the one with all silences. Returns them.
 -- The commit need not be durable. Locks: the row of engine.lookout and those of the dead, skip locked. Index: lookout_pkey.
 -- Caller: store/worker.rs
 with quick as materialized (
@@ -16,8 +16,10 @@ lease as materialized (
     from engine.worker w cross join look
     cross join lateral (
         -- A program that does not say how long its leases are has renewed this one now, at the latest.
-        select coalesce((w.info ->> 'lease_ms')::bigint * interval '1 millisecond', greatest($2 * interval '1 millisecond', w.lease_until - look.at))
-            as lasts) own
+        select coalesce(
+            case when jsonb_typeof(w.info -> 'lease_ms') = 'number' then least(greatest((w.info -> 'lease_ms')::numeric, 200), 86400000)::bigint end
+                * interval '1 millisecond',
+            greatest($2 * interval '1 millisecond', least(w.lease_until - look.at, interval '1 day'))) as lasts) own
     where w.dead_at is null
 ),
 -- More often than sixteen times a lease is no use. What is locked is as it is now.
@@ -46,7 +48,10 @@ silence as materialized (
 looked as (
     update engine.lookout l
     set seen_at = look.at, silent_from = coalesce(s.began, '{}'), silent_until = coalesce(s.ended, '{}'),
-        stepped_at = case when exists (select from lease w where w.renewed > look.at + w.lasts) then least(l.stepped_at, look.at) end
+        stepped_at = case
+            when not exists (select from lease w where w.renewed > look.at + w.lasts) then null
+            when look.at < l.seen_at then look.at
+            else coalesce(l.stepped_at, look.at) end
     from look cross join (
         select array_agg(n.began order by n.ended) as began, array_agg(n.ended order by n.ended) as ended
         from (select * from silence order by ended desc limit 1000) n) s
@@ -59,24 +64,17 @@ begun as (
     select at, array['-infinity'::timestamptz], array[at] from look where not exists (select from engine.lookout)
     on conflict do nothing
 ),
-known as materialized (
-    select silent_from, silent_until, stepped_at from looked
-    union all
-    -- Somebody else has just looked. A row that is held and is not of late says nothing.
-    select l.silent_from, l.silent_until, l.stepped_at from engine.lookout l cross join look
-    where not exists (select from looked) and abs(extract(epoch from look.at - l.seen_at)) * 2000 <= $2
-),
 verdict as (
     update engine.worker set dead_at = (select at from look)
     where ctid = any (array(
         select w.ctid
-        from look cross join known cross join lease e
+        from look cross join looked cross join lease e
         -- Unless it is renewed at this moment.
         join engine.worker w on w.id = e.id and w.lease_until = e.lease_until
-        cross join lateral (select case when e.renewed > look.at + e.lasts then known.stepped_at else e.renewed end as at) renewed
+        cross join lateral (select case when e.renewed > look.at + e.lasts then looked.stepped_at else e.renewed end as at) renewed
         cross join lateral (
-            select sum(greatest(interval '0', s.ended - greatest(s.began, renewed.at) - e.longer / 4)) as time
-            from unnest(known.silent_from, known.silent_until) s (began, ended) where s.ended > renewed.at) silent
+            select sum(greatest(interval '0', s.ended - greatest(s.began, renewed.at) - e.lasts / 4)) as time
+            from unnest(looked.silent_from, looked.silent_until) s (began, ended) where s.ended > renewed.at) silent
         where w.dead_at is null and w.id <> $1 and look.server_ms * interval '1 millisecond' >= e.longer
           and look.at - renewed.at > e.lasts + coalesce(silent.time, interval '0')
         for update of w skip locked))
