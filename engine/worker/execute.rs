@@ -53,7 +53,7 @@ pub(super) async fn execute(job: &Claimed, session: &Arc<Session>, seated: &Atom
     crate::metrics::ran(&job.kind, took);
 
     if matches!(verdict, Some(Verdict::Snoozed(_))) && planted!("an attempt that snoozes keeps a connection") {
-        std::mem::forget(session.pool.acquire().await);
+        std::mem::forget(session.pool.try_acquire());
     }
     let has_ended = verdict.is_some();
     let verdict = verdict.unwrap_or(Verdict::Settled);
