@@ -368,18 +368,16 @@ create table engine.log_line (
 comment on table engine.log_line is 'The last lines that each job logged.';
 
 create table engine.lookout (
-    id smallint default 1 not null,
+    lease_ms bigint not null,
     seen_at timestamp with time zone not null,
-    silent_from timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
-    silent_until timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
-    stepped_at timestamp with time zone,
-    constraint lookout_pkey primary key (id),
-    constraint lookout_id_check check (id = 1),
-    constraint lookout_seen_at_check check (isfinite(seen_at))
+    gap_ms bigint not null,
+    gap_at timestamp with time zone not null,
+    constraint lookout_pkey primary key (lease_ms),
+    constraint lookout_lease_ms_check check (lease_ms > 0)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
-comment on table engine.lookout is 'When a worker last looked at the leases of all, and the silences of late: in them no worker looked, began or renewed, and perhaps none could.';
-comment on column engine.lookout.silent_from is 'When each silence began, and silent_until when it ended; those that no lease has to do with any more are gone.';
-comment on column engine.lookout.stepped_at is 'When the clock was found set back, while a lease of before is left.';
+comment on table engine.lookout is 'As engine.watch, by programs of before: when they last looked at the leases. Nothing else reads it.';
+comment on column engine.lookout.gap_ms is 'The longest time between two looks of late.';
+comment on column engine.lookout.gap_at is 'When that ended. A lease and a half later it no longer counts.';
 
 create table engine.measured (
     one boolean default true not null,
@@ -707,6 +705,20 @@ create table engine.waiting (
 create unique index waiting_returned on engine.waiting using btree (job_id) where "position" <> job_id;
 create unique index waiting_turn on engine.waiting using btree (limit_key, "position");
 comment on table engine.waiting is 'What may run as soon as its key has a free slot, in the order of position.';
+
+create table engine.watch (
+    id smallint default 1 not null,
+    seen_at timestamp with time zone not null,
+    silent_from timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
+    silent_until timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
+    stepped_at timestamp with time zone,
+    constraint watch_pkey primary key (id),
+    constraint watch_id_check check (id = 1),
+    constraint watch_seen_at_check check (isfinite(seen_at))
+) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, fillfactor = 50);
+comment on table engine.watch is 'When a worker last looked at the leases of all, and the silences of late: in them no worker looked, began or renewed, and perhaps none could.';
+comment on column engine.watch.silent_from is 'When each silence began, and silent_until when it ended; those that no lease has to do with any more are gone.';
+comment on column engine.watch.stepped_at is 'When the clock was found set back, while a lease of before is left.';
 
 create table engine.worker (
     id bigint generated always as identity,
@@ -10985,6 +10997,8 @@ grant select on engine.unique_period to rawops_operator, rawops_reader;
 grant select, update, delete on engine.unique_period to rawops_runtime;
 grant select on engine.waiting to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.waiting to rawops_runtime;
+grant select on engine.watch to rawops_operator, rawops_reader;
+grant select, insert, update on engine.watch to rawops_runtime;
 grant select on engine.worker to rawops_operator, rawops_reader;
 grant select, insert, update, delete on engine.worker to rawops_runtime;
 grant select on engine.workflow_state to rawops_operator, rawops_reader, rawops_runtime;

@@ -110,7 +110,7 @@ grant insert on engine.job, engine.attempt, engine.lane, engine.dead_letter_queu
 grant insert, delete on engine.idle to rawops_runtime;
 grant update, delete on engine.unique_period to rawops_runtime;
 grant insert, update, delete on engine.unique_key, engine.ready, engine.scheduled, engine.claim, engine.worker, engine.enqueue_key to rawops_runtime;
-grant insert, update on engine.leader, engine.lookout to rawops_runtime;
+grant insert, update on engine.leader, engine.lookout, engine.watch to rawops_runtime;
 grant insert, update, delete on engine.waiting, engine.slot, engine.permit, engine.pace to rawops_runtime;
 -- What the program says of limits, where operators have said nothing.
 grant insert, update on engine.limit_setting to rawops_runtime;

@@ -34,6 +34,12 @@ async fn run_out_in(pool: &PgPool, worker: i64, seconds: f64) {
         .expect("set");
 }
 
+/// Says how many milliseconds the leases of a worker last.
+async fn say_how_long(pool: &PgPool, worker: i64, ms: i32) {
+    let said = "update engine.worker set info = jsonb_build_object('lease_ms', $2) where id = $1";
+    sqlx::query(said).bind(worker).bind(ms).execute(pool).await.expect("said");
+}
+
 /// Before it has been there for a lease nobody is dead.
 async fn until_server_is_older_than(pool: &PgPool, seconds: i32) {
     let age = "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::bigint";
@@ -47,7 +53,7 @@ async fn looked_at() -> (Database, i64, Hand) {
     until_server_is_older_than(db.pool(), 2).await;
     clock::own_and_still(db.pool()).await;
     let held = Hand::new(db.pool()).await.id;
-    sqlx::query("update engine.worker set info = '{\"lease_ms\": 2000}'").execute(db.pool()).await.expect("told");
+    say_how_long(db.pool(), held, 2000).await;
     let mut hand = Hand::new(db.pool()).await;
     // It renews nothing in these tests.
     sqlx::query("update engine.worker set lease_until = '9999-01-01' where id = $1").bind(hand.id).execute(db.pool()).await.expect("told");
@@ -130,7 +136,7 @@ async fn the_dead_are_found_where_looks_are_far_apart() {
 #[tokio::test]
 async fn the_dead_are_found_where_nobody_has_ever_looked() {
     let (db, held, mut hand) = looked_at().await;
-    sqlx::query("delete from engine.lookout").execute(db.pool()).await.expect("forgotten");
+    sqlx::query("delete from engine.watch").execute(db.pool()).await.expect("forgotten");
     run_out_in(db.pool(), held, -60.0).await;
     assert!(look_out(&mut hand).await.is_empty(), "who knows how long nobody was there");
     assert_eq!(look_on(db.pool(), &mut hand, 0.4, 8).await, Some(4), "it has had three quarters of a lease");
@@ -146,17 +152,13 @@ async fn a_lease_of_before_the_clock_was_set_back_begins_anew() {
 }
 
 #[tokio::test]
-async fn who_has_another_lease_is_judged_by_the_longer_of_both() {
+async fn a_lease_is_judged_by_its_own_length_whoever_looks() {
     let (db, held, mut hand) = looked_at().await;
-    let lease = async |ms: i32| {
-        let told = "update engine.worker set info = jsonb_build_object('lease_ms', $2) where id = $1";
-        sqlx::query(told).bind(held).bind(ms).execute(db.pool()).await.expect("told");
-    };
-    lease(200).await;
+    say_how_long(db.pool(), held, 200).await;
     run_out_in(db.pool(), held, 0.2).await;
     assert_eq!(look_on(db.pool(), &mut hand, 0.4, 8).await, Some(5), "those who look are seldom heard of, for such a lease");
 
-    lease(4000).await;
+    say_how_long(db.pool(), held, 4000).await;
     run_out_in(db.pool(), held, 3.8).await;
     until_server_is_older_than(db.pool(), 4).await;
     clock::step(db.pool(), 20.0).await;
@@ -166,7 +168,7 @@ async fn who_has_another_lease_is_judged_by_the_longer_of_both() {
 #[tokio::test]
 async fn silences_that_are_short_for_a_long_lease_do_not_prolong_it() {
     let (db, held, mut hand) = looked_at().await;
-    sqlx::query("update engine.worker set info = '{\"lease_ms\": 4000}' where id = $1").bind(held).execute(db.pool()).await.expect("told");
+    say_how_long(db.pool(), held, 4000).await;
     run_out_in(db.pool(), held, 4.0).await;
     until_server_is_older_than(db.pool(), 4).await;
     assert_eq!(look_on(db.pool(), &mut hand, 0.9, 8).await, Some(5));

@@ -23,7 +23,7 @@ pub const TABLES: &[Tables] = &[
     Tables("engine.cancel_request", ["sd", "", "s", "s"]),
     // Written by whoever records a failure, taken away by whoever tells people.
     Tables("engine.notice", ["siud", "", "s", "s"]),
-    Tables("engine.leader engine.lookout engine.duty", ["siu", "", "s", "s"]),
+    Tables("engine.leader engine.lookout engine.watch engine.duty", ["siu", "", "s", "s"]),
     Tables("engine.unique_period", ["sud", "", "s", "s"]),
     // What recurs: the scheduler notes how far it is, operators change what the program says.
     Tables("engine.schedule", ["siu", "", "siu", "s"]),

@@ -1,8 +1,8 @@
 -- Look at the leases for worker $1, whose own lasts $2 ms, say so, and declare those dead whose lease has run out. A lease stands still in a
 -- silence, in which no worker looked, began or renewed, since perhaps none could: all of it but a quarter of that lease, for which who lives
 -- may be silent. Where the clock was set back a lease of before begins anew. Not while the server has been there for less
--- than a lease. Whoever writes the row of engine.lookout judges; it is the one with all silences. Returns them.
--- The commit need not be durable. Locks: the row of engine.lookout and those of the dead, skip locked. Index: lookout_pkey.
+-- than a lease. Whoever writes the row of engine.watch judges; it is the one with all silences. Returns them.
+-- The commit need not be durable. Locks: the row of engine.watch and those of the dead, skip locked. Index: watch_pkey.
 -- Caller: store/worker.rs
 with quick as materialized (
     select set_config('synchronous_commit', 'off', true) as setting
@@ -24,7 +24,7 @@ lease as materialized (
 ),
 -- More often than sixteen times a lease is no use. What is locked is as it is now.
 stale as materialized (
-    select l.* from engine.lookout l cross join look
+    select l.* from engine.watch l cross join look
     where l.id = 1 and abs(extract(epoch from look.at - l.seen_at)) * 16000 > $2
     for no key update of l skip locked
 ),
@@ -46,7 +46,7 @@ silence as materialized (
     where s.began < look.at and s.ended > (select min(w.renewed) from lease w)
 ),
 looked as (
-    update engine.lookout l
+    update engine.watch l
     set seen_at = look.at, silent_from = coalesce(s.began, '{}'), silent_until = coalesce(s.ended, '{}'),
         stepped_at = case
             when not exists (select from lease w where w.renewed > look.at + w.lasts) then null
@@ -59,9 +59,9 @@ looked as (
     returning l.silent_from, l.silent_until, l.stepped_at
 ),
 begun as (
-    insert into engine.lookout (seen_at, silent_from, silent_until)
+    insert into engine.watch (seen_at, silent_from, silent_until)
     -- Who knows how long it was before.
-    select at, array['-infinity'::timestamptz], array[at] from look where not exists (select from engine.lookout)
+    select at, array['-infinity'::timestamptz], array[at] from look where not exists (select from engine.watch)
     on conflict do nothing
 ),
 verdict as (
