@@ -90,7 +90,6 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         arguments::check(facts),
         stuck::check(facts),
         recovery::check(facts),
-        prompt::check(facts),
         inbox::check(facts),
         letters::check(facts),
         mails::check(facts),
@@ -98,6 +97,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         said("I16", "resources are back to where they were", &facts.observed.left_over),
         said("doctor", "the doctor finds no fault", &facts.observed.doctor),
     ];
+    findings.extend(prompt::check(facts));
     if facts.mixed {
         findings.push(versions::check(facts));
     }

@@ -3,8 +3,10 @@
 use super::Finding;
 use crate::facts::{Again, Facts};
 
-pub fn check(facts: &Facts) -> Finding {
-    judge(&Again::of(facts, "KILL"))
+/// `None`: nobody was killed who held something, or only when the server was struck too.
+pub fn check(facts: &Facts) -> Option<Finding> {
+    let killed = Again::of(facts, "KILL");
+    (!killed.is_empty()).then(|| judge(&killed))
 }
 
 fn judge(killed: &[Again]) -> Finding {
