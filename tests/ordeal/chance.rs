@@ -21,6 +21,8 @@ pub enum Purpose {
     Inputs,
     /// What goes to the outside system.
     Mails,
+    /// Which answers are lost on their way.
+    Network,
 }
 
 /// The stream of one purpose at one place.

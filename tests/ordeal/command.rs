@@ -92,6 +92,10 @@ struct Arguments {
     #[cfg(feature = "planted")]
     #[arg(long)]
     detect: Option<PathBuf>,
+    /// Looks for them in runs of a gate, in which everything strikes, and not what provokes each.
+    #[cfg(feature = "planted")]
+    #[arg(long)]
+    as_gate: bool,
     /// Only these planted bugs.
     #[cfg(feature = "planted")]
     #[arg(long, value_delimiter = ',')]
@@ -154,6 +158,7 @@ fn detect(arguments: &Arguments, pages: &std::path::Path) -> anyhow::Result<()> 
         folder: std::path::absolute(&arguments.folder)?,
         pages: std::path::absolute(pages)?,
         beside: arguments.beside.max(1),
+        as_gate: arguments.as_gate,
     };
     for bug in detect(&search)? {
         println!("not found: {} {}", bug.id, bug.what);
@@ -210,13 +215,16 @@ async fn run_all(arguments: &Arguments) -> anyhow::Result<bool> {
             Ok(report) => report,
             Err(error) => {
                 println!("seed {seed}: it came to nothing");
+                if planted(arguments).is_none() {
+                    seeds::keep(&arguments.seeds, seed, &format!("{error:#}\n"))?;
+                }
                 note(arguments, Ran::broken(Origin::here(), Setting::of(&settings), seed, Some(format!("{error:#}"))))?;
                 return Err(error);
             }
         };
         println!("{report}");
         if !report.is_clean() && planted(arguments).is_none() {
-            seeds::keep(&arguments.seeds, &report)?;
+            seeds::keep(&arguments.seeds, seed, &report.to_string())?;
         }
         is_clean &= report.is_clean();
         coverage.add(&report.coverage);
@@ -235,6 +243,7 @@ fn run_beside(arguments: &Arguments) -> anyhow::Result<bool> {
         setting: Setting::of(&settings(arguments, arguments.seed, &folder)?),
         folder,
         pages: arguments.results.clone(),
+        seeds: arguments.seeds.clone(),
     };
     let failed = beside.run(left(arguments)?)?;
     if !failed.is_empty() {

@@ -10,7 +10,7 @@ use engine::failpoint::STATEMENTS;
 use crate::{
     facts::{Facts, Pause},
     features::Feature,
-    ledger::Deed,
+    ledger::{Answer, Deed, Held},
     model::{End, foresee},
     process::place,
     program::Program,
@@ -147,6 +147,7 @@ fn ways(facts: &Facts) -> BTreeMap<String, usize> {
         ("lost", ended("lost")),
         ("lost while alone", suspects),
         ("dead as poison", poison),
+        ("cancelled for its deadline", cancelled.iter().filter(|attempt| attempt.category.as_deref() == Some("deadline")).count()),
         ("cancelled while it ran", running),
         ("cancelled before it ran", cancelled.len() - running),
         ("cancelled by its own word", own_word.count()),
@@ -194,8 +195,20 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
     }
     let cancelled = facts.jobs.iter().filter(|job| job.is_batch() && facts.is_cancelled(job.id)).count();
     add(Feature::CancelBatch, cancelled);
-    add(Feature::PlanHold, facts.acts.iter().filter(|act| matches!(act.what, Deed::HoldKey(_, Some(_)))).count());
-    add(Feature::HoldKey, facts.acts.iter().filter(|act| matches!(act.what, Deed::FreeKey(_))).count());
+    for act in facts.acts.iter().filter(|act| act.answered_us.is_some()) {
+        let is_done = || matches!(act.answer, Some(Answer::Requeued(_) | Answer::Discarded));
+        let used = match &act.what {
+            Deed::Hold(Held::Key(_), Some(_)) => Some(Feature::PlanHold),
+            Deed::Free(Held::Key(_)) => Some(Feature::HoldKey),
+            Deed::Free(Held::Kind { .. }) => Some(Feature::HoldKind),
+            Deed::Repeat(_) => is_done().then_some(Feature::Repeat),
+            Deed::Discard(_) => is_done().then_some(Feature::Discard),
+            Deed::Requeue(..) => is_done().then_some(Feature::Requeue),
+            Deed::Edit(_) => Some(Feature::EditPolicy),
+            Deed::Cancel(..) | Deed::Hold(..) | Deed::Free(Held::Queue) => None,
+        };
+        used.into_iter().for_each(|feature| add(feature, 1));
+    }
     used
 }
 

@@ -23,7 +23,7 @@ use crate::{
 pub use again::Again;
 pub use harms::Harm;
 pub use pauses::Pause;
-pub use rows::{Attempt, Effect, Hook, Job, Letter, Notice, Observed, Occurrence, Order, Outgoing, Worker};
+pub use rows::{Attempt, Effect, Hook, Job, Letter, Notice, Observed, Occurrence, Order, Outgoing, Version, Worker};
 
 /// All that is known.
 #[derive(Default)]
@@ -38,6 +38,8 @@ pub struct Facts {
     pub attempts: HashMap<i64, Vec<Attempt>>,
     /// The letters.
     pub letters: Vec<Letter>,
+    /// The versions of the retry policy, in the order of time.
+    pub policy: Vec<Version>,
     /// What somebody is to be told of.
     pub notices: Vec<Notice>,
     /// The rows of each program.
@@ -103,13 +105,13 @@ impl Facts {
         let pool = &stage.pool;
         let jobs: Vec<Job> = all(
             pool,
-            "select j.id, l.kind, j.args, j.unique_key, j.parent_id, j.requeued_from, j.created_at
+            "select j.id, l.kind, j.args, j.unique_key, j.parent_id, j.requeued_from, j.deadline, j.created_at
              from engine.job j join engine.lane l on l.id = j.lane_id order by j.id",
         )
         .await?;
         let attempts: Vec<Attempt> = all(
             pool,
-            "select job_id, attempt, worker_id, started_at, finished_at, outcome, category, error, output
+            "select job_id, attempt, worker_id, started_at, finished_at, outcome, category, error, output, policy_version
              from engine.attempt order by job_id, attempt",
         )
         .await?;
@@ -132,10 +134,15 @@ impl Facts {
             attempts: grouped(attempts, |attempt| attempt.job_id),
             letters: all(
                 pool,
-                "select id, job_id, category, error_message, payload, resolved, resolved_by, requeued_job_id from engine.dead_letter_queue",
+                "select id, job_id, category, error_message, payload, resolved, resolved_by, resolution, requeued_job_id from engine.dead_letter_queue",
             )
             .await?,
             effects: grouped(effects, |effect| effect.program.clone()),
+            policy: all(
+                pool,
+                "select category, kind, version, what, \"row\", changed_at from engine.retry_policy_history order by id",
+            )
+            .await?,
             notices: all(pool, "select job_id, attempt, category from engine.notice").await?,
             steps: pairs(all(pool, "select job_id, count(*) from engine.step group by job_id").await?),
             progress: pairs(all(pool, "select job_id, done from engine.progress").await?),
@@ -264,7 +271,7 @@ fn programs(intents: &[Intent], acts: &[Act]) -> HashMap<String, Program> {
     let mut open: Vec<Program> = intents.iter().flat_map(|intent| intent.programs.iter().chain(&intent.callback).cloned()).collect();
     open.extend(acts.iter().filter_map(|act| match &act.what {
         Deed::Requeue(_, program) => Some(program.clone()),
-        _ => None,
+        Deed::Cancel(..) | Deed::Repeat(_) | Deed::Discard(_) | Deed::Hold(..) | Deed::Free(_) | Deed::Edit(_) => None,
     }));
     while let Some(program) = open.pop() {
         let foreseen = foresee(&program);

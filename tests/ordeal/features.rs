@@ -52,6 +52,12 @@ pub enum Feature {
     CancelBatch,
     HoldKey,
     PlanHold,
+    HoldKind,
+    Requeue,
+    Repeat,
+    Discard,
+    EditPolicy,
+    Deadline,
 }
 
 /// What of the engine it is, where it is drawn, and by what the run is judged.
@@ -70,7 +76,7 @@ const fn line(what: &'static str, workload: &'static str, model: &'static str) -
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 47] = [
         Self::Work,
         Self::Block,
         Self::Files,
@@ -112,6 +118,12 @@ impl Feature {
         Self::CancelBatch,
         Self::HoldKey,
         Self::PlanHold,
+        Self::HoldKind,
+        Self::Requeue,
+        Self::Repeat,
+        Self::Discard,
+        Self::EditPolicy,
+        Self::Deadline,
     ];
 
     /// Its line on the page.
@@ -170,6 +182,14 @@ impl Feature {
             ),
             Self::HoldKey => line("pauses of limit keys", "`operators::hold_keys`", "due: nothing of the key begins; I9"),
             Self::PlanHold => line("windows of limit keys", "`operators::hold_keys`", "due: nothing that comes in them begins"),
+            Self::HoldKind => line("pauses of kinds", "`operators::hold_programs`", "due: nothing of the kind begins"),
+            Self::Requeue => line("dead letters run again with other arguments", "`letters`", "letters, I15, I11: one job, with these"),
+            Self::Repeat => {
+                line("dead letters run again as they were", "`draw::frail`, `letters`", "letters, I11: one job; model: it dies again")
+            }
+            Self::Discard => line("dead letters put away", "`letters`", "letters: no job, and the reason"),
+            Self::EditPolicy => line("edits of the retry policy", "`policy`", "policy: each failure by the row of its time"),
+            Self::Deadline => line("deadlines", "`draw::hurried`", "model: done, or cancelled when it had passed"),
         }
     }
 
@@ -208,7 +228,7 @@ impl Feature {
     /// What a program uses, by its acts and by how it is enqueued.
     pub fn of(program: &Program) -> Vec<Self> {
         // Every field: one that is added must be thought of here.
-        let Program { key: _, acts, unique, manner, together, limit, delay_ms, priority, max_attempts, chaff: _ } = program;
+        let Program { key: _, acts, unique, manner, together, limit, delay_ms, deadline_ms, priority, max_attempts, chaff: _ } = program;
         let mut used: Vec<Self> = acts.iter().map(Self::of_act).collect();
         let is_kin = |act: &Act| matches!(act, Act::Join(children) if children.iter().any(|child| child.unique.is_some()));
         used.extend(acts.iter().any(is_kin).then_some(Self::Kin));
@@ -221,6 +241,7 @@ impl Feature {
             (*together, Self::Together),
             (limit.is_some(), Self::Limit),
             (*delay_ms > 0, Self::Delay),
+            (deadline_ms.is_some(), Self::Deadline),
             (*priority != 5, Self::Priority),
             (max_attempts.is_some(), Self::MaxAttempts),
         ];
@@ -254,7 +275,12 @@ mod tests {
     #[test]
     fn every_feature_is_drawn() {
         let mut random = stream(1, Purpose::Producer, 0);
-        let mut drawn = vec![draw::held("h".into()), draw::distant("d".into()), draw::poison("p".into(), Death::Abort)];
+        let mut drawn = vec![
+            draw::held("h".into()),
+            draw::distant("d".into()),
+            draw::poison("p".into(), Death::Abort),
+            draw::hurried(&mut random, "s".into()),
+        ];
         for number in 0..4000 {
             drawn.push(draw::program(&mut random, format!("p{number}")));
             drawn.push(draw::gathered(&mut random, format!("g{number}")));
@@ -263,7 +289,19 @@ mod tests {
         }
         let used: BTreeSet<Feature> = drawn.iter().flat_map(Feature::of).collect();
         // These are how programs are enqueued and what operators do: a run counts them.
-        let elsewhere = [Feature::Bulk, Feature::Copy, Feature::Batch, Feature::CancelBatch, Feature::HoldKey, Feature::PlanHold];
+        let elsewhere = [
+            Feature::Bulk,
+            Feature::Copy,
+            Feature::Batch,
+            Feature::CancelBatch,
+            Feature::HoldKey,
+            Feature::PlanHold,
+            Feature::HoldKind,
+            Feature::Requeue,
+            Feature::Repeat,
+            Feature::Discard,
+            Feature::EditPolicy,
+        ];
         let missing: Vec<Feature> =
             Feature::ALL.into_iter().filter(|feature| !used.contains(feature) && !elsewhere.contains(feature)).collect();
         assert!(missing.is_empty(), "nothing draws {missing:?}");

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use ordeal::{
@@ -16,19 +16,12 @@ use ordeal::{
     run::{self, Settings},
     seeds,
     server::Server,
+    sizes::{GATE_SEEDS, GATE_TIME, gate_classes},
     tables,
 };
 
-/// Every gate runs these, so that two gates can be compared.
-const FIXED: [u64; 2] = [11, 12];
-
 fn fresh_seed() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
-}
-
-/// Everything but promotions, which need a standby and a minute each, and two versions, which wait for each other.
-fn classes() -> Vec<Class> {
-    Class::here().into_iter().filter(|class| !matches!(class, Class::Promotion | Class::Roll)).collect()
 }
 
 fn here() -> PathBuf {
@@ -38,14 +31,11 @@ fn here() -> PathBuf {
 /// Runs of these seeds, one after the other, on a server of their own.
 async fn runs(root: PathBuf, seeds: Vec<u64>) -> Vec<Report> {
     std::fs::create_dir_all(&root).expect("a folder can be made");
-    let server = Arc::new(Server::start(&root.join("server"), &classes()).await.unwrap_or_else(|error| panic!("{error:#}")));
+    let server = Arc::new(Server::start(&root.join("server"), &gate_classes()).await.unwrap_or_else(|error| panic!("{error:#}")));
     let mut reports = Vec::new();
     for seed in seeds {
-        let settings = Settings {
-            time: Duration::from_secs(22),
-            classes: classes(),
-            ..Settings::new(seed, env!("CARGO_BIN_EXE_ordeal").into(), root.clone())
-        };
+        let settings =
+            Settings { time: GATE_TIME, classes: gate_classes(), ..Settings::new(seed, env!("CARGO_BIN_EXE_ordeal").into(), root.clone()) };
         let report = run::run(&settings, &server).await.unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
         println!("{report}");
         reports.push(report);
@@ -59,12 +49,12 @@ async fn programs_under_every_fault_end_as_the_model_says() {
     println!("{}", namespace::notice());
     let (mut coverage, mut failed) = (Coverage::default(), BTreeSet::new());
     // Much of a run is waiting: for leases to run out, for retries, for a suspect's turn.
-    let (some, others) = tokio::join!(runs(root.join("0"), vec![FIXED[0], fresh_seed()]), runs(root.join("1"), vec![FIXED[1]]));
+    let (some, others) = tokio::join!(runs(root.join("0"), vec![GATE_SEEDS[0], fresh_seed()]), runs(root.join("1"), vec![GATE_SEEDS[1]]));
     for report in some.iter().chain(&others) {
         let seed = report.seed;
         if !report.is_clean() {
             failed.insert(seed);
-            seeds::keep(&here().join("seeds"), report).expect("a seed that failed can be kept");
+            seeds::keep(&here().join("seeds"), seed, &report.to_string()).expect("a seed that failed can be kept");
         }
         assert!(report.faults() > 5, "seed {seed}: hardly anything struck");
         for finding in &report.findings {
@@ -74,7 +64,7 @@ async fn programs_under_every_fault_end_as_the_model_says() {
     }
     println!("{}", coverage.table());
     let partitions = |report: &Report| report.faults.get(Class::Partition.as_str()).copied().unwrap_or(0);
-    let of_fixed: usize = some.iter().chain(&others).filter(|report| FIXED.contains(&report.seed)).map(partitions).sum();
+    let of_fixed: usize = some.iter().chain(&others).filter(|report| GATE_SEEDS.contains(&report.seed)).map(partitions).sum();
     assert!(of_fixed > 0 || namespace::absence().is_some(), "no fixed seed was partitioned, though workers could be");
     assert!(failed.is_empty(), "seeds {failed:?} failed: their reports are above, their folders in {}", root.display());
     let missing = coverage.missing_in_short();

@@ -1,14 +1,17 @@
 //! The ledger: everything that was meant and acknowledged, outside the database.
 
-use std::{io, path::Path};
+use std::{fmt, io, path::Path};
 
 use chrono::{DateTime, Utc};
+use engine::Job as _;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     clock,
     faults::{Class, NOTHING},
     journal::Journal,
+    kinds::{Play, PlayTogether},
     program::Program,
 };
 
@@ -54,7 +57,33 @@ pub struct Act {
     /// What.
     pub what: Deed,
     /// The answer.
-    pub answer: Option<String>,
+    pub answer: Option<Answer>,
+}
+
+/// What an operator was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A letter's job runs again as this one.
+    Requeued(i64),
+    /// The letter is put away.
+    Discarded,
+    /// Somebody has dealt with the letter already: another robot, or this one, when its answer was lost.
+    Resolved,
+    /// The letter stays, because this job has its unique key.
+    HeldBy(i64),
+    /// What the engine says otherwise.
+    Words(String),
+}
+
+impl Act {
+    /// The words that it was answered with; none where the answer is of another sort.
+    pub fn words(&self) -> &str {
+        match &self.answer {
+            Some(Answer::Words(words)) => words,
+            _ => "",
+        }
+    }
 }
 
 /// What operators do.
@@ -64,15 +93,74 @@ pub enum Deed {
     /// Cancel a job, of a program.
     Cancel(i64, String),
     /// Run a dead letter again with other arguments: the letter, and the program that takes its place.
-    Requeue(uuid::Uuid, Program),
-    /// Pause the queue.
-    Pause,
-    /// Let it go on.
-    Resume,
-    /// Hold the programs of a limit key; where that is planned, from when, by the clock of all.
-    HoldKey(String, Option<i64>),
+    Requeue(Uuid, Program),
+    /// Run a dead letter again as it is.
+    Repeat(Uuid),
+    /// Put a dead letter away.
+    Discard(Uuid),
+    /// Hold some of the programs; where that is planned, from when, by the clock of all.
+    Hold(Held, Option<i64>),
     /// Let them go on.
-    FreeKey(String),
+    Free(Held),
+    /// Edit the retry policy.
+    Edit(Edit),
+}
+
+/// An edit of the retry policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The error category.
+    pub category: String,
+    /// The kind whose row is written; none for the row of the whole category.
+    pub kind: Option<String>,
+    /// The delays from then on; none where the row is taken away.
+    pub backoff_seconds: Option<Vec<i32>>,
+}
+
+impl Deed {
+    /// The dead letter that it deals with.
+    pub const fn letter(&self) -> Option<Uuid> {
+        match self {
+            Self::Requeue(letter, _) | Self::Repeat(letter) | Self::Discard(letter) => Some(*letter),
+            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Edit(_) => None,
+        }
+    }
+}
+
+/// What operators hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// Every program.
+    Queue,
+    /// Those that are worked on alone, or those that are worked on in one call with others.
+    Kind {
+        /// The latter.
+        together: bool,
+    },
+    /// Those of a limit key.
+    Key(String),
+}
+
+impl Held {
+    /// Whether it is a program's.
+    pub fn holds(&self, program: &Program) -> bool {
+        match self {
+            Self::Queue => true,
+            Self::Kind { together } => program.together == *together,
+            Self::Key(key) => program.limit.as_ref() == Some(key),
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queue => f.write_str("their queue"),
+            Self::Kind { together } => write!(f, "the kind {}", if *together { PlayTogether::KIND } else { Play::KIND }),
+            Self::Key(key) => write!(f, "the key {key}"),
+        }
+    }
 }
 
 /// A webhook that was accepted.
@@ -105,7 +193,7 @@ pub struct Mail {
     /// When.
     pub at_us: i64,
     /// Its row.
-    pub id: uuid::Uuid,
+    pub id: Uuid,
 }
 
 /// A fault, from its beginning to its end.
@@ -181,7 +269,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The file system's.
-    pub fn was_told(&self, act: Act, answer: impl Into<String>) -> io::Result<()> {
-        self.acts.add_synced(&Act { answered_us: Some(clock::now_us()), answer: Some(answer.into()), ..act })
+    pub fn was_told(&self, act: Act, answer: Answer) -> io::Result<()> {
+        self.acts.add_synced(&Act { answered_us: Some(clock::now_us()), answer: Some(answer), ..act })
     }
 }

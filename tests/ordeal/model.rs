@@ -20,6 +20,9 @@ pub const POLICY: [(&str, i32, &[i32]); 13] = [
     ("default", 1000, &[1]),
 ];
 
+/// The categories of the policy that programs fail with, as [`POLICY`] has them.
+pub const OF_PROGRAMS: &[(&str, i32, &[i32])] = POLICY.split_at(4).0;
+
 /// How a program must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {

@@ -145,6 +145,9 @@ pub struct Program {
     /// Not before so many milliseconds have passed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delay_ms: u64,
+    /// Of no use when so many milliseconds have passed before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
     /// 0 runs first, 9 last.
     pub priority: i16,
     /// A cap under the policy's own.

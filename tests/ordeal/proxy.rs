@@ -3,13 +3,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use rand::RngExt;
+use rand::{RngExt, rngs::StdRng};
 use tokio::{
     io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
+
+use crate::chance::{Purpose, stream};
 
 /// How long a connection that died silently is held before its ends are closed, as a kernel does in the end.
 const DEAD_FOR: Duration = Duration::from_secs(25);
@@ -39,18 +41,22 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port of this machine, in front of whatever server's socket is the right one at the moment.
+    /// Listens on a free port of this machine, in front of whatever server's socket is the right one at the moment. Which answers are
+    /// lost follows from the seed and the connection's number.
     ///
     /// # Errors
     /// The operating system's.
-    pub async fn start(socket: watch::Receiver<PathBuf>) -> io::Result<Self> {
+    pub async fn start(socket: watch::Receiver<PathBuf>, seed: u64) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let (weather, forecast) = watch::channel(Weather::Clear);
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
+            let mut number = 0;
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(serve(client, socket.borrow().clone(), forecast.clone()));
+                let random = stream(seed, Purpose::Network, number);
+                connections.spawn(serve(client, socket.borrow().clone(), forecast.clone(), random));
+                number += 1;
                 while connections.try_join_next().is_some() {}
             }
         });
@@ -80,7 +86,7 @@ impl Drop for Proxy {
 }
 
 /// Forwards one connection until one side closes, or the weather ends it; both sides are closed then.
-async fn serve(client: TcpStream, socket: PathBuf, weather: watch::Receiver<Weather>) {
+async fn serve(client: TcpStream, socket: PathBuf, weather: watch::Receiver<Weather>, mut random: StdRng) {
     // A server that is away closes the connection, as it would without a proxy.
     let Ok(server) = UnixStream::connect(&socket).await else { return };
     // Small messages go back and forth: none may wait for the next.
@@ -90,9 +96,9 @@ async fn serve(client: TcpStream, socket: PathBuf, weather: watch::Receiver<Weat
     let requests = async {
         // The first message has no type.
         to_server.write_all(&body(&mut from_client).await?).await?;
-        messages(&mut from_client, &mut to_server, weather.clone(), false).await
+        messages(&mut from_client, &mut to_server, weather.clone(), None).await
     };
-    let replies = messages(&mut from_server, &mut to_client, weather.clone(), true);
+    let replies = messages(&mut from_server, &mut to_client, weather.clone(), Some(&mut random));
     // However it ends, both connections go.
     let _: io::Result<()> = tokio::select! {
         ended = requests => ended,
@@ -107,12 +113,12 @@ async fn reset(mut weather: watch::Receiver<Weather>) {
     }
 }
 
-/// Forwards whole messages as the weather lets them.
+/// Forwards whole messages as the weather lets them; of answers chance may lose some.
 async fn messages(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     mut weather: watch::Receiver<Weather>,
-    replies: bool,
+    mut replies: Option<&mut StdRng>,
 ) -> io::Result<()> {
     let mut losing = false;
     loop {
@@ -130,7 +136,9 @@ async fn messages(
                 return Ok(());
             }
             // CommandComplete comes before the commit of a statement that is a transaction of its own, ReadyForQuery after it.
-            Weather::LostReplies(one_in) if replies && kind == b'C' => losing |= rand::rng().random_ratio(1, one_in),
+            Weather::LostReplies(one_in) if kind == b'C' => {
+                losing |= replies.as_mut().is_some_and(|random| random.random_ratio(1, one_in));
+            }
             Weather::Clear | Weather::Reset | Weather::LostReplies(_) => (),
         }
         if losing && kind == b'Z' {

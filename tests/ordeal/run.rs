@@ -33,7 +33,7 @@ use crate::{
     tables,
     wait::{until_none_is_left, until_so},
     watch::Seen,
-    workload::{mails, operators, producer::Producer, shop, slow, versions},
+    workload::{letters, mails, operators, policy, producer::Producer, shop, slow, versions},
 };
 
 /// How often a process that has ended is looked for.
@@ -204,11 +204,12 @@ fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> Joi
         askers.spawn(Producer::new(stage.clone(), number).run(rate, stop.clone()));
     }
     askers.spawn(operators::cancel(stage.clone(), stop.clone()));
-    askers.spawn(operators::pause_queue(stage.clone(), stop.clone()));
+    askers.spawn(operators::hold_programs(stage.clone(), stop.clone()));
     askers.spawn(operators::hold_keys(stage.clone(), stop.clone()));
     for together in [false, true] {
-        askers.spawn(operators::requeue(stage.clone(), together, stop.clone()));
+        askers.spawn(letters::run(stage.clone(), together, stop.clone()));
     }
+    askers.spawn(policy::run(stage.clone(), stop.clone()));
     askers.spawn(mails::run(stage.clone(), stop.clone()));
     askers.spawn(slow::run(stage.clone(), stop.clone()));
     if settings.is_mixed() {

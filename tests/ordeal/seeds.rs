@@ -2,15 +2,13 @@
 
 use std::{fs, io, path::Path};
 
-use crate::report::Report;
-
-/// Writes down a seed that failed.
+/// Writes down a seed whose run failed, or came to nothing, with what was found or said.
 ///
 /// # Errors
 /// The file system's.
-pub fn keep(folder: &Path, report: &Report) -> io::Result<()> {
+pub fn keep(folder: &Path, seed: u64, what: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join(format!("{}.txt", report.seed)), report.to_string())
+    fs::write(folder.join(format!("{seed}.txt")), what)
 }
 
 /// The seeds that were kept, in order.

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     coverage::Coverage,
     results::{COMMIT_OF_SERIES, Line, Origin, Ran, Results, Setting},
+    seeds,
 };
 
 /// The seeds of a series.
@@ -61,6 +62,8 @@ pub struct Beside {
     pub folder: PathBuf,
     /// Where the journal and its page are.
     pub pages: Option<PathBuf>,
+    /// Where seeds that fail are kept.
+    pub seeds: PathBuf,
 }
 
 impl Beside {
@@ -119,6 +122,7 @@ impl Beside {
         let words = String::from_utf8_lossy(&output.stderr);
         let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("its process ended without a word");
         let broken = Ran::broken(Origin::here(), self.setting.clone(), seed, Some(last.into()));
+        seeds::keep(&self.seeds, seed, &format!("{last}\n"))?;
         Results::read(pages)?.add(&Line::Run(Box::new(broken)))?;
         Ok(false)
     }
@@ -136,7 +140,8 @@ mod tests {
         let pages = std::env::temp_dir().join(format!("ordeal-series-{}", std::process::id()));
         fs::create_dir_all(&pages).expect("a folder can be made");
         let setting = ran(1, "a", 0).setting;
-        let series = Beside { places: 1, arguments: Vec::new(), setting, folder: pages.clone(), pages: Some(pages.clone()) };
+        let (folder, seeds) = (pages.clone(), pages.join("seeds"));
+        let series = Beside { places: 1, arguments: Vec::new(), setting, folder, pages: Some(pages.clone()), seeds: seeds.clone() };
         let words = |text: &str| text.as_bytes().to_vec();
         let output = Output { status: ExitStatusExt::from_raw(9), stdout: words("seed 7: 3 jobs\n"), stderr: words("it is full\n\n") };
         let account = |before: usize| series.account(7, before, &output).expect("the journal can be written");
@@ -146,6 +151,7 @@ mod tests {
         let journal = Results::read(&pages).expect("the journal can be read");
         let broke: Vec<_> = journal.runs().iter().map(|ran| (ran.seed, ran.broke.as_deref())).collect();
         assert_eq!(broke, [(7, Some("it is full")), (7, Some("it is full"))]);
+        assert_eq!(crate::seeds::kept(&seeds).expect("the folder can be read"), [7]);
         fs::remove_dir_all(&pages).expect("the folder can be removed");
     }
 

@@ -87,7 +87,7 @@ impl Server {
         let server = Self {
             nodes: Mutex::new(Nodes { primary, standby: None, made: 0 }),
             folder: folder.into(),
-            front: Proxy::start(socket).await?,
+            front: Proxy::start(socket, 0).await?,
             primary: sender,
             next: AtomicU32::new(0),
             starts: std::sync::Mutex::default(),

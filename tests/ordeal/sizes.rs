@@ -1,8 +1,24 @@
-//! Series that have a name: what is asked for by `--size` stands here, so that two nights can be compared.
+//! Series that have a name: what is asked for by `--size` stands here, so that two nights can be compared; and the gate, which is part
+//! of the tests.
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::{OsStr, OsString},
+    time::Duration,
+};
 
-/// The names, and what each is short for. The smallest of three, the gate, is part of the tests.
+use crate::faults::Class;
+
+/// Every gate runs these seeds, so that two gates can be compared, and a fresh one.
+pub const GATE_SEEDS: [u64; 2] = [11, 12];
+/// How long load and faults go on in each of them.
+pub const GATE_TIME: Duration = Duration::from_secs(22);
+
+/// What strikes in a gate: everything but promotions, which need a standby and a minute each, and two versions, which wait for each other.
+pub fn gate_classes() -> Vec<Class> {
+    Class::here().into_iter().filter(|class| !matches!(class, Class::Promotion | Class::Roll)).collect()
+}
+
+/// The names, and what each is short for.
 const SIZES: [(&str, &[&str]); 2] = [
     // Some four hours of two processors.
     ("night", &["--runs", "200", "--for", "60s", "--drain", "600s", "--beside", "2", "--results", HERE, "--kept"]),

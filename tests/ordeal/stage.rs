@@ -96,7 +96,8 @@ impl Stage {
         let pool = options().connect(&database.url).await?;
         let pooler = if settings.pooled { Some(Pooler::start(server.port(), &server.data().await).await?) } else { None };
         let behind = pooler.as_ref().map_or_else(|| server.socket(), |pooler| watch::channel(pooler.socket()).1);
-        let (to_processes, to_producers) = (Proxy::start(behind).await?, Proxy::start(server.socket()).await?);
+        let (to_processes, to_producers) =
+            (Proxy::start(behind, settings.seed).await?, Proxy::start(server.socket(), !settings.seed).await?);
         let producers = options().connect_lazy(&to_producers.url(&database.name))?;
         prepare(&pool).await?;
         #[cfg(feature = "planted")]

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Finding;
 use crate::{
     facts::{Facts, Job},
-    ledger::Intent,
+    ledger::{Act, Intent},
     program::Program,
 };
 
@@ -50,7 +50,7 @@ fn judge(facts: &Facts, intent: &Intent, callback: &Program) -> Option<String> {
 /// Of a batch that an operator cancelled everything ends, and nothing is called back.
 fn cancelled(facts: &Facts, batch: i64, parts: &[&Job], called: usize) -> Option<String> {
     let end = facts.end_of(batch)?;
-    let told = facts.cancelled(batch).and_then(|act| act.answer.as_deref());
+    let told = facts.cancelled(batch).map(Act::words);
     if end.outcome != "cancelled" {
         return (told == Some("Cancelled")).then(|| format!("an operator was told that it is cancelled, and it is {}", end.outcome));
     }

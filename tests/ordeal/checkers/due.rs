@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Finding;
 use crate::{
     facts::Facts,
-    ledger::Deed,
+    ledger::{Deed, Held},
     program::{Act, due},
     stage::WORKERS,
     witness::{What, Word},
@@ -50,22 +50,16 @@ fn snooze(facts: &Facts, job: i64, number: i32, ms: i64, finding: &mut Finding) 
     finding.holds(waited + TOLERANCE_MS >= ms, || format!("job {job} snoozed for {ms} ms and ran again after {waited} ms"));
 }
 
-/// While a queue is paused, or a key held, nothing of it begins but what was in hand; what came after that cannot have been.
+/// While a queue or a kind is paused, or a key held, nothing of it begins but what was in hand; what came after that cannot have been.
 fn pauses(facts: &Facts, intended: &HashMap<&str, i64>, finding: &mut Finding) {
     let came = when_attempts_came(facts, intended);
-    let mut since: HashMap<Option<&str>, i64> = HashMap::new();
+    let mut since: HashMap<&Held, i64> = HashMap::new();
     for act in &facts.acts {
         match (&act.what, act.answered_us) {
-            (Deed::Pause, Some(at)) => drop(since.insert(None, at)),
-            (Deed::HoldKey(key, begins), Some(at)) => drop(since.insert(Some(key), begins.map_or(at, |begins| at.max(begins)))),
-            (Deed::Resume, None) => {
-                if let Some(from) = since.remove(&None) {
-                    paused(facts, &came, (from, act.asked_us), None, finding);
-                }
-            }
-            (Deed::FreeKey(key), None) => {
-                if let Some(from) = since.remove(&Some(key.as_str())) {
-                    paused(facts, &came, (from, act.asked_us), Some(key), finding);
+            (Deed::Hold(held, begins), Some(at)) => drop(since.insert(held, begins.map_or(at, |begins| at.max(begins)))),
+            (Deed::Free(held), None) => {
+                if let Some(from) = since.remove(held) {
+                    paused(facts, &came, (from, act.asked_us), held, finding);
                 }
             }
             _ => (),
@@ -73,10 +67,9 @@ fn pauses(facts: &Facts, intended: &HashMap<&str, i64>, finding: &mut Finding) {
     }
 }
 
-/// What began from one moment to another while the queue was paused, or a limit key held.
-fn paused(facts: &Facts, came: &HashMap<(i64, i32), i64>, (from, to): (i64, i64), key: Option<&str>, finding: &mut Finding) {
-    let what = key.map_or_else(|| "their queue".to_string(), |key| format!("the key {key}"));
-    let is_of = |program: &str| key.is_none() || facts.programs.get(program).is_some_and(|program| program.limit.as_deref() == key);
+/// What began from one moment to another while it was held.
+fn paused(facts: &Facts, came: &HashMap<(i64, i32), i64>, (from, to): (i64, i64), what: &Held, finding: &mut Finding) {
+    let is_of = |program: &str| facts.programs.get(program).is_some_and(|program| what.holds(program));
     let begun = |word: &&Word| matches!(word.what, What::Started(_)) && word.at_us > from && word.at_us < to && is_of(&word.program);
     let (new, old): (Vec<&Word>, Vec<&Word>) =
         facts.words.iter().filter(begun).partition(|word| came.get(&(word.job, word.attempt)).is_some_and(|at| *at > from));

@@ -1,11 +1,16 @@
 //! The model: every program ends as it must, after as many failures and snoozes as it must.
 
+use chrono::TimeDelta;
+
 use super::Finding;
 use crate::{
     facts::{Attempt, Facts, Job},
     model::{End, Foreseen, foresee},
     program::{Manner, Program, RATE, checksum},
 };
+
+/// For so long a worker may hold a job that it claimed in time.
+const IN_HAND: TimeDelta = TimeDelta::seconds(10);
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("model", "every program ends as the sequential model says");
@@ -38,7 +43,7 @@ fn product(facts: &Facts, job: &Job, finding: &mut Finding) {
 fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<String> {
     let foreseen = foresee(program);
     if let Some(act) = facts.cancelled(job.id) {
-        let answer = act.answer.as_deref().unwrap_or_default();
+        let answer = act.words();
         if answer == "Cancelled" && end.outcome != "cancelled" {
             return Some(format!("an operator was told that it is cancelled, and it is {}", end.outcome));
         }
@@ -47,6 +52,12 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
         }
     }
     if end.outcome == "cancelled" && facts.was_cancelled_with_batch(job.id) {
+        return None;
+    }
+    if let Some(wrong) = late(facts, job, program) {
+        return Some(wrong);
+    }
+    if is_dropped(end) && program.deadline_ms.is_some() {
         return None;
     }
     // What displaced it is looked at by another checker.
@@ -67,6 +78,25 @@ fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<S
         return Some(format!("it must be {:?} and is {outcome} of {category:?}: {error:?}", foreseen.end));
     }
     counts(facts, job.id, program, &foreseen).or_else(|| output(program, &foreseen, end))
+}
+
+fn is_dropped(end: &Attempt) -> bool {
+    end.outcome == "cancelled" && end.category.as_deref() == Some("deadline")
+}
+
+/// What is wrong with how a job's deadline was kept: one that had passed when an attempt came up lets it not begin, and drops nothing
+/// before.
+fn late(facts: &Facts, job: &Job, program: &Program) -> Option<String> {
+    let Some(deadline) = job.deadline else {
+        return program.deadline_ms.map(|ms| format!("it has no deadline, and one in {ms} ms was asked for"));
+    };
+    let attempts = facts.attempts_of(job.id);
+    let early = attempts.iter().find(|attempt| is_dropped(attempt) && attempt.finished_at < deadline);
+    let has_begun = |attempt: &Attempt| facts.words.iter().any(|word| word.job == job.id && word.attempt == attempt.attempt);
+    let anew = attempts.windows(2).find(|pair| pair[0].finished_at > deadline && has_begun(&pair[1])).map(|pair| &pair[1]);
+    let held = attempts.iter().find(|attempt| !is_dropped(attempt) && attempt.started_at > deadline + IN_HAND);
+    let wrong = early.or(anew).or(held)?;
+    Some(format!("attempt {} began at {} and is {}; the deadline is {deadline}", wrong.attempt, wrong.started_at, wrong.outcome))
 }
 
 /// What was cancelled before it ran never runs.
@@ -104,4 +134,45 @@ fn is_innocent_poison(facts: &Facts, job: i64) -> bool {
             let pid = attempt.worker_id.and_then(|id| facts.workers.iter().find(|worker| worker.id == id)).and_then(|worker| worker.pid);
             pid.is_some_and(|pid| facts.lives.iter().any(|life| i64::from(life.pid) == pid && life.what != "started"))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        checkers::made::{add_job, attempt, program, wall, word},
+        witness::{What, Word},
+    };
+
+    /// How many findings there are of a job whose deadline is at 1 s, when its attempts began and ended so.
+    fn wrong(attempts: &[(i64, i64, &str)]) -> usize {
+        let mut facts = Facts::default();
+        let hurried = Program { deadline_ms: Some(1000), ..program("hurried") };
+        add_job(&mut facts, 1, &hurried);
+        facts.jobs[0].deadline = Some(wall(1000));
+        let output = serde_json::json!({ "program": "hurried", "counted": 0, "sum": checksum(&hurried.chaff) });
+        let of = |(number, (began, ended, outcome)): (i32, &(i64, i64, &str))| Attempt {
+            started_at: wall(*began),
+            finished_at: wall(*ended),
+            category: (*outcome == "cancelled").then(|| "deadline".into()),
+            output: Some(output.clone()),
+            ..attempt(1, number, outcome)
+        };
+        facts.attempts.insert(1, (1..).zip(attempts).map(of).collect());
+        let begun = facts.attempts[&1].iter().filter(|attempt| !is_dropped(attempt));
+        let begun = begun.map(|attempt| Word { attempt: attempt.attempt, ..word(0, 1, 1, "hurried", What::Started(0)) });
+        facts.words = begun.collect();
+        check(&facts).violations.len()
+    }
+
+    #[test]
+    fn what_is_of_no_use_any_more_does_not_begin() {
+        assert_eq!(wrong(&[(900, 3000, "completed")]), 0);
+        assert_eq!(wrong(&[(1500, 1500, "cancelled")]), 0);
+        assert_eq!(wrong(&[(900, 950, "lost"), (960, 990, "completed")]), 0);
+        assert_eq!(wrong(&[(900, 1200, "lost"), (1300, 1300, "cancelled")]), 0);
+        assert_eq!(wrong(&[(900, 900, "cancelled")]), 1, "dropped before its time");
+        assert_eq!(wrong(&[(900, 1200, "lost"), (1300, 1400, "completed")]), 1, "it came up when it was of no use");
+        assert_eq!(wrong(&[(12_000, 12_100, "completed")]), 1, "no worker holds a job for so long");
+    }
 }

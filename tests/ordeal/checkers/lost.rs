@@ -8,6 +8,9 @@ use crate::{
     program::Program,
 };
 
+/// What two clocks of one machine may differ by, in microseconds.
+const TOLERANCE_US: i64 = 60_000;
+
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("I1", "no acknowledged job is lost");
     for intent in &facts.intents {
@@ -35,16 +38,35 @@ fn acknowledged(facts: &Facts, intent: &Intent, ack: &Ack, finding: &mut Finding
         let key = &program.key;
         if id.is_none() && program.unique.is_some() {
             finding.holds(!facts.by_key.contains_key(key), || format!("program {key} was refused for its key and is there"));
+            let is_held = facts.jobs.iter().any(|job| job.key() != Some(key) && holds(facts, job, program, intent.at_us, ack.at_us));
+            finding.holds(is_held, || format!("program {key} was refused for the key {:?}, which nobody held", program.unique));
             continue;
         }
         let named = id.and_then(|id| facts.job(id));
         finding.holds(named.is_some(), || format!("program {key} was acknowledged as job {id:?}, which is not there"));
+        let is_other = named.filter(|job| intent.keyed && job.key() != Some(key));
+        finding.holds(is_other.is_none_or(|job| holds(facts, job, program, intent.at_us, ack.at_us)), || {
+            format!("program {key} was told that job {id:?} holds its key {:?}, which did not live then", program.unique)
+        });
         // One that is asked for alone is told who holds its key, which is looked at by others.
         let may_be_held = intent.keyed && program.unique.is_some();
         finding.holds(may_be_held || named.is_none_or(|job| job.key() == Some(key.as_str())), || {
             format!("program {key} was acknowledged as job {id:?}, which plays {:?}", named.and_then(Job::key))
         });
     }
+}
+
+/// For so long a job may have its key after its end was written: the commit of that may wait for a standby, or for a server that is
+/// coming up; and clocks differ by a little.
+const COMMIT_US: i64 = 10_000_000;
+
+/// Whether a job had a program's unique key at a moment of this time.
+fn holds(facts: &Facts, job: &Job, program: &Program, from_us: i64, to_us: i64) -> bool {
+    let at = |time| facts.by_the_clock_of_all(time);
+    let ended = facts.end_of(job.id).and_then(|end| at(end.finished_at));
+    job.unique_key == program.unique
+        && at(job.created_at).is_none_or(|made_us| made_us < to_us + TOLERANCE_US)
+        && ended.is_none_or(|ended_us| ended_us > from_us - COMMIT_US)
 }
 
 /// A program that ended well has its children.
@@ -73,7 +95,7 @@ fn was_held(facts: &Facts, parent: &Job, child: &Program) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::made::{add_job, ask, program};
+    use crate::checkers::made::{add_job, ask, attempt, life, program, wall};
 
     /// How many answers are wrong when two programs were told of these jobs in one call; theirs are 1 and 2.
     fn wrong(told: [Option<i64>; 2]) -> usize {
@@ -102,5 +124,24 @@ mod tests {
         assert!(check(&facts).violations.is_empty());
         ask(&mut facts, 0, &[(&of_key("one"), None), (&of_key("two"), Some(1))]);
         assert_eq!(check(&facts).violations.len(), 1);
+    }
+
+    #[test]
+    fn a_key_is_refused_only_while_another_job_has_it() {
+        let refused = |ms: i64, told: &[Option<i64>]| {
+            let mut facts = Facts { lives: vec![life(0, 1, "started")], ..Facts::default() };
+            let of_key = |key: &str| Program { unique: Some("key".into()), ..program(key) };
+            add_job(&mut facts, 1, &of_key("holder"));
+            facts.attempts.insert(1, vec![Attempt { finished_at: wall(1000), ..attempt(1, 1, "completed") }]);
+            let programs: Vec<Program> = (0..told.len()).map(|number| of_key(&format!("newcomer {number}"))).collect();
+            let asked: Vec<(&Program, Option<i64>)> = programs.iter().zip(told.iter().copied()).collect();
+            ask(&mut facts, ms, &asked);
+            check(&facts).violations.len()
+        };
+        assert_eq!(refused(500, &[None, None]), 0);
+        assert_eq!(refused(500, &[Some(1)]), 0);
+        assert_eq!(refused(9000, &[None, None]), 0, "the end may have been committed late");
+        assert_eq!(refused(12_000, &[None, None]), 2, "nobody has it any more");
+        assert_eq!(refused(12_000, &[Some(1)]), 1);
     }
 }

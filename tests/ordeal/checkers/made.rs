@@ -51,6 +51,7 @@ pub fn attempt(job_id: i64, attempt: i32, outcome: &str) -> Attempt {
         category: None,
         error: Some("a word".into()),
         output: None,
+        policy_version: None,
     }
 }
 
@@ -64,6 +65,7 @@ pub fn program(key: &str) -> Program {
         together: false,
         limit: None,
         delay_ms: 0,
+        deadline_ms: None,
         priority: 5,
         max_attempts: None,
         chaff: serde_json::Value::Null,
@@ -81,6 +83,7 @@ pub fn add_job(facts: &mut Facts, id: i64, program: &Program) {
         unique_key: program.unique.clone(),
         parent_id: None,
         requeued_from: None,
+        deadline: None,
         created_at: wall(0),
     });
 }

@@ -7,6 +7,7 @@ mod batches;
 mod canaries;
 mod contested;
 mod cron;
+mod dealt;
 mod drains;
 mod due;
 mod effects;
@@ -22,6 +23,7 @@ mod notes;
 mod one_end;
 mod order;
 mod overtaken;
+mod policy;
 mod prompt;
 mod recovery;
 mod stuck;
@@ -92,6 +94,8 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         recovery::check(facts),
         inbox::check(facts),
         letters::check(facts),
+        dealt::check(facts),
+        policy::check(facts),
         mails::check(facts),
         canaries::check(facts),
         said("I16", "resources are back to where they were", &facts.observed.left_over),

@@ -84,7 +84,7 @@ mod tests {
     use crate::{
         checkers::made::{add_job, ask, attempt, life, program, wall, word},
         facts::Attempt,
-        ledger::{Act, Deed},
+        ledger::{Act, Answer, Deed},
         program::Program,
     };
 
@@ -121,7 +121,7 @@ mod tests {
         let mut facts = called(&[(50, 60), (30, 40)]);
         assert_eq!(check(&facts).violations.len(), 1);
         let what = Deed::Cancel(1, "p1".into());
-        facts.acts.push(Act { asked_us: 0, answered_us: Some(1), what, answer: Some("Requested".into()) });
+        facts.acts.push(Act { asked_us: 0, answered_us: Some(1), what, answer: Some(Answer::Words("Requested".into())) });
         assert!(check(&facts).violations.is_empty());
     }
 }

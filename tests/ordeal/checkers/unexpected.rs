@@ -4,11 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use engine::Job as _;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::Finding;
 use crate::{
     facts::Facts,
     kinds::{Play, PlayTogether},
+    ledger::Deed,
 };
 
 pub fn check(facts: &Facts) -> Finding {
@@ -24,8 +26,13 @@ pub fn check(facts: &Facts) -> Finding {
             _ => (),
         }
     }
+    // The job of a letter that was run again as it was plays the same program; that there is but one is looked at with the letter.
+    let repeated: HashSet<Uuid> =
+        facts.acts.iter().filter_map(|act| matches!(act.what, Deed::Repeat(_)).then(|| act.what.letter())?).collect();
+    let is_repeat = |place: &&usize| facts.jobs[**place].requeued_from.is_some_and(|letter| repeated.contains(&letter));
     for (key, places) in &facts.by_key {
-        finding.holds(places.len() == 1, || format!("program {key} has {} jobs", places.len()));
+        let asked = places.len() - places.iter().filter(is_repeat).count();
+        finding.holds(asked == 1, || format!("program {key} has {asked} jobs, but for those that were run again as they were"));
     }
     held_keys(facts, &mut finding);
     webhooks(facts, &mut finding);
@@ -67,7 +74,6 @@ fn webhooks(facts: &Facts, finding: &mut Finding) {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
     use crate::{
@@ -84,6 +90,7 @@ mod tests {
             unique_key: None,
             parent_id: None,
             requeued_from,
+            deadline: None,
             created_at: wall(0),
         };
         let hook = |row| Hook {

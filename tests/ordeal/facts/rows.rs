@@ -26,6 +26,8 @@ pub struct Job {
     pub parent_id: Option<i64>,
     /// The letter it was made from.
     pub requeued_from: Option<Uuid>,
+    /// When it is of no use any more.
+    pub deadline: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
@@ -63,6 +65,25 @@ pub struct Attempt {
     pub error: Option<String>,
     /// The output.
     pub output: Option<Value>,
+    /// The version of the policy that decided about a failure.
+    pub policy_version: Option<i32>,
+}
+
+/// A version of a row of the retry policy.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Version {
+    /// The error category.
+    pub category: String,
+    /// The kind, for an override.
+    pub kind: Option<String>,
+    /// The version.
+    pub version: i32,
+    /// `found`, `made`, `edited` or `removed`.
+    pub what: String,
+    /// The row from then on; of a removed one, as it was before.
+    pub row: Value,
+    /// Since when.
+    pub changed_at: DateTime<Utc>,
 }
 
 impl Job {
@@ -105,6 +126,8 @@ pub struct Letter {
     pub resolved: bool,
     /// By whom.
     pub resolved_by: Option<String>,
+    /// How.
+    pub resolution: Option<String>,
     /// The job in its place.
     pub requeued_job_id: Option<i64>,
 }

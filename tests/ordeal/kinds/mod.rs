@@ -124,6 +124,9 @@ impl Program {
         if let Some(cap) = self.max_attempts {
             job = job.max_attempts(cap);
         }
+        if let Some(ms) = self.deadline_ms {
+            job = job.deadline(chrono::Utc::now() + Duration::from_millis(ms));
+        }
         if self.delay_ms > 0 {
             job = job.run_at(chrono::Utc::now() + Duration::from_millis(self.delay_ms));
         }

@@ -122,4 +122,11 @@ pub const BUGS: &[Bug] = &[
         what: "the answers of many jobs enqueued at once are each other's",
         plants: &[Statement("job/enqueue_many", "order by new.n", "order by new.n desc")],
     },
+    Bug {
+        id: "C14",
+        like: "B54",
+        provoked_by: Provocation::Kills,
+        what: "a job whose deadline has passed runs all the same",
+        plants: &[Statement("claim/take", "j.deadline is not null and j.deadline < engine.now(), j.parent_id", "false, j.parent_id")],
+    },
 ];

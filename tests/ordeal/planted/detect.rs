@@ -14,6 +14,7 @@ use super::{
     Bug, Provocation, bugs,
     trials::{Trial, Trials},
 };
+use crate::sizes::{GATE_SEEDS, GATE_TIME};
 
 /// How many runs are as much as one gate.
 pub const GATE: u64 = 3;
@@ -37,6 +38,21 @@ pub struct Search {
     pub pages: PathBuf,
     /// How many runs go on beside each other.
     pub beside: usize,
+    /// Whether runs are those of a gate, in which everything strikes as it does there, and not what provokes each bug.
+    pub as_gate: bool,
+}
+
+impl Search {
+    /// What strikes while a bug is looked for.
+    const fn provocation(&self, bug: &Bug) -> Provocation {
+        if self.as_gate { Provocation::All } else { bug.provoked_by }
+    }
+
+    /// The seed of a bug's run of this number, from zero.
+    fn seed(&self, number: u64) -> u64 {
+        let of_gate = usize::try_from(number).ok().and_then(|number| GATE_SEEDS.get(number)).filter(|_| self.as_gate);
+        of_gate.copied().unwrap_or(self.seed + number)
+    }
 }
 
 /// Looks for every bug once, then once more for those that were not found, and so on; returns the bugs that no run found.
@@ -50,26 +66,28 @@ pub fn detect(search: &Search) -> io::Result<Vec<Bug>> {
     let trials = Mutex::new(Trials::read(&search.pages)?);
     let read = || trials.lock().expect("no holder of this lock panics");
     let wanted: Vec<Bug> = bugs().into_iter().filter(|bug| search.only.is_empty() || search.only.iter().any(|id| id == bug.id)).collect();
-    let controls = controls(&wanted);
+    let controls = controls(search, &wanted);
     for round in 1..=search.seeds {
         if round <= GATE {
-            let due = controls.iter().filter(|provocation| read().of_control(**provocation) < round);
+            let due = controls.iter().filter(|provocation| read().of_control(**provocation, search.as_gate) < round);
             let due = due.map(|provocation| (None, *provocation)).collect();
             try_all(search, due, &trials)?;
         }
-        let due = wanted.iter().filter(|bug| read().is_open(bug, round)).map(|bug| (Some(*bug), bug.provoked_by)).collect();
+        let due = wanted.iter().filter(|bug| read().is_open(bug, search.as_gate, round));
+        let due = due.map(|bug| (Some(*bug), search.provocation(bug))).collect();
         try_all(search, due, &trials)?;
     }
     let trials = trials.into_inner().expect("no holder of this lock panics");
-    Ok(wanted.into_iter().filter(|bug| trials.found(bug).is_none()).collect())
+    Ok(wanted.into_iter().filter(|bug| trials.found(bug, search.as_gate).is_none()).collect())
 }
 
 /// What the control must go through: whatever provokes one of the bugs.
-fn controls(wanted: &[Bug]) -> Vec<Provocation> {
+fn controls(search: &Search, wanted: &[Bug]) -> Vec<Provocation> {
     let mut controls = Vec::new();
     for bug in wanted {
-        if !controls.contains(&bug.provoked_by) {
-            controls.push(bug.provoked_by);
+        let provocation = search.provocation(bug);
+        if !controls.contains(&provocation) {
+            controls.push(provocation);
         }
     }
     controls
@@ -82,7 +100,8 @@ fn try_all(search: &Search, due: VecDeque<(Option<Bug>, Provocation)>, trials: &
     let work = |place: usize| -> io::Result<()> {
         let folder = search.folder.join(format!("beside-{place}"));
         while let Some((bug, provocation)) = next() {
-            let seed = search.seed + trials.lock().expect("no holder of this lock panics").count(bug.as_ref(), provocation);
+            let number = trials.lock().expect("no holder of this lock panics").count(bug.as_ref(), provocation, search.as_gate);
+            let seed = search.seed(number);
             let trial = run(search, &folder, bug, provocation, seed)?;
             let mut trials = trials.lock().expect("no holder of this lock panics");
             println!("{}: {}", trial.bug.as_deref().unwrap_or("control"), trial.by.join(", "));
@@ -101,9 +120,12 @@ fn run(search: &Search, folder: &Path, bug: Option<Bug>, provocation: Provocatio
     let classes: Vec<&str> = provocation.classes().iter().map(|class| class.as_str()).collect();
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--seed", &seed.to_string(), "--faults", &if classes.is_empty() { "none".into() } else { classes.join(",") }]);
-    command.args(["--for", &format!("{}ms", search.time.as_millis()), "--drain", &format!("{}ms", search.drain.as_millis())]);
-    // A bug is given more of its occasions than a run of everything would have in so short a time.
-    command.args(["--pause", "500ms", "--server-pause", "1500ms"]);
+    let time = if search.as_gate { GATE_TIME } else { search.time };
+    command.args(["--for", &format!("{}ms", time.as_millis()), "--drain", &format!("{}ms", search.drain.as_millis())]);
+    if !search.as_gate {
+        // A bug is given more of its occasions than a run of everything would have in so short a time.
+        command.args(["--pause", "500ms", "--server-pause", "1500ms"]);
+    }
     command.arg("--folder").arg(folder).arg("--seeds").arg(folder.join("seeds")).stdin(Stdio::null());
     if !provocation.places().is_empty() {
         command.args(["--places", &provocation.places().join(",")]);
@@ -127,7 +149,8 @@ fn run(search: &Search, folder: &Path, bug: Option<Bug>, provocation: Provocatio
         plants: bug.map(|bug| bug.fingerprint()),
         provocation: provocation.name(),
         seed,
-        seconds: search.time.as_secs(),
+        seconds: time.as_secs(),
+        as_gate: search.as_gate,
         by,
     })
 }

@@ -251,4 +251,11 @@ pub const BUGS: &[Bug] = &[
             "where k.limit_key is not null and k.outcome <> 'cancelled' and not k.is_suspect",
         )],
     },
+    Bug {
+        id: "E24",
+        like: "B44",
+        provoked_by: Provocation::Calm,
+        what: "an override of the retry policy is not looked at",
+        plants: &[Statement("attempt/settle", "where o.kind = l.kind and o.error_category = g.category", "where false")],
+    },
 ];

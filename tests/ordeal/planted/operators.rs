@@ -67,4 +67,22 @@ pub const BUGS: &[Bug] = &[
         what: "a webhook is answered before it is committed",
         plants: &[Branch("a webhook is answered before it is committed")],
     },
+    Bug {
+        id: "O08",
+        like: "B55",
+        provoked_by: Provocation::Calm,
+        what: "a letter that was put away stays open",
+        plants: &[Function("engine.discard_letter", "set resolved = true", "set resolved = false")],
+    },
+    Bug {
+        id: "O09",
+        like: "B55",
+        provoked_by: Provocation::Calm,
+        what: "a letter that was put away can be requeued by who saw it before",
+        plants: &[Function(
+            "engine.lock_letter",
+            "if found_letter.resolved then",
+            "if found_letter.resolved and found_letter.requeued_job_id is not null then",
+        )],
+    },
 ];

@@ -1,6 +1,6 @@
 //! What provokes a planted bug: most show in any run, some only after a fault of their kind, which a short run may not draw.
 
-use crate::faults::Class;
+use crate::{faults::Class, sizes::gate_classes};
 
 /// What strikes while a bug is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Provocation {
             Self::LateCommits => vec![Class::Network, Class::LostReply, Class::Drain],
             Self::Outages => vec![Class::Kill, Class::Sessions, Class::Network, Class::ServerCrash, Class::ServerStop],
             Self::Places(_) => vec![Class::Place],
-            Self::All => Class::here().into_iter().filter(|class| !matches!(class, Class::Promotion | Class::Roll)).collect(),
+            Self::All => gate_classes(),
         }
     }
 

@@ -23,6 +23,9 @@ pub struct Trial {
     pub seed: u64,
     /// How long load and faults went on.
     pub seconds: u64,
+    /// Whether it was a run of a gate; else what provokes the bug struck, and nothing else.
+    #[serde(default)]
+    pub as_gate: bool,
     /// The checkers that found something.
     pub by: Vec<String>,
 }
@@ -51,52 +54,67 @@ impl Trials {
     }
 
     /// How many runs the control has had of one provocation.
-    pub fn of_control(&self, provocation: Provocation) -> u64 {
-        self.0.iter().filter(|trial| trial.bug.is_none() && trial.provocation == provocation.name()).count() as u64
+    pub fn of_control(&self, provocation: Provocation, as_gate: bool) -> u64 {
+        let is_such = |trial: &&Trial| trial.bug.is_none() && trial.as_gate == as_gate && trial.provocation == provocation.name();
+        self.0.iter().filter(is_such).count() as u64
     }
 
     /// How many runs there were: of a bug, or of the control.
-    pub fn count(&self, bug: Option<&Bug>, provocation: Provocation) -> u64 {
-        bug.map_or_else(|| self.of_control(provocation), |bug| self.of(bug).count() as u64)
+    pub fn count(&self, bug: Option<&Bug>, provocation: Provocation, as_gate: bool) -> u64 {
+        bug.map_or_else(|| self.of_control(provocation, as_gate), |bug| self.of(bug, as_gate).count() as u64)
     }
 
     /// Whether a bug was not found yet and had fewer than so many runs.
-    pub fn is_open(&self, bug: &Bug, runs: u64) -> bool {
-        self.found(bug).is_none() && (self.of(bug).count() as u64) < runs
+    pub fn is_open(&self, bug: &Bug, as_gate: bool, runs: u64) -> bool {
+        self.found(bug, as_gate).is_none() && (self.of(bug, as_gate).count() as u64) < runs
     }
 
     /// In which of its runs a bug was found first, and by which checkers.
-    pub fn found(&self, bug: &Bug) -> Option<(u64, &[String])> {
-        let (place, trial) = self.of(bug).enumerate().find(|(_, trial)| !trial.by.is_empty())?;
+    pub fn found(&self, bug: &Bug, as_gate: bool) -> Option<(u64, &[String])> {
+        let (place, trial) = self.of(bug, as_gate).enumerate().find(|(_, trial)| !trial.by.is_empty())?;
         Some((place as u64 + 1, &trial.by))
     }
 
-    fn of<'a>(&'a self, bug: &Bug) -> impl Iterator<Item = &'a Trial> + use<'a> {
+    fn of<'a>(&'a self, bug: &Bug, as_gate: bool) -> impl Iterator<Item = &'a Trial> + use<'a> {
         let (id, plants) = (bug.id, bug.fingerprint());
-        self.0.iter().filter(move |trial| trial.bug.as_deref() == Some(id) && trial.plants.as_deref() == Some(&plants))
+        let is_of = move |trial: &&Trial| trial.bug.as_deref() == Some(id) && trial.plants.as_deref() == Some(&plants);
+        self.0.iter().filter(is_of).filter(move |trial| trial.as_gate == as_gate)
+    }
+
+    /// In which of its runs a bug was found first, in words.
+    fn found_in(&self, bug: &Bug, as_gate: bool) -> String {
+        match (self.found(bug, as_gate), self.of(bug, as_gate).count()) {
+            (Some((run, _)), _) => run.to_string(),
+            (None, 0) => "not tried".into(),
+            (None, runs) => format!("not in {runs}"),
+        }
+    }
+
+    /// How many bugs were tried, and how many were found by so many runs.
+    fn sums(&self, bugs: &[Bug], as_gate: bool, runs: u64) -> (usize, usize) {
+        let tried = bugs.iter().filter(|bug| self.of(bug, as_gate).next().is_some()).count();
+        let found = bugs.iter().filter(|bug| self.found(bug, as_gate).is_some_and(|(run, _)| run <= runs)).count();
+        (tried, found)
     }
 
     fn page(&self) -> String {
         let (all, mut rows) = (bugs(), String::new());
-        let tried = all.iter().filter(|bug| self.of(bug).next().is_some()).count();
-        let by_gate = all.iter().filter(|bug| self.found(bug).is_some_and(|(run, _)| run <= GATE)).count();
-        let by_all = all.iter().filter(|bug| self.found(bug).is_some()).count();
-        let most = all.iter().map(|bug| self.of(bug).count()).max().unwrap_or(0);
+        let (tried_as_gate, by_gate) = self.sums(&all, true, GATE);
+        let (tried, by_few) = self.sums(&all, false, GATE);
+        let most = all.iter().map(|bug| self.of(bug, false).count() as u64).max().unwrap_or(0);
+        let (_, by_all) = self.sums(&all, false, most);
         for bug in &all {
-            let runs = self.of(bug).count();
-            let (found, by) = match self.found(bug) {
-                Some((run, by)) => (run.to_string(), by.join(", ").replace('|', "/")),
-                None if runs == 0 => ("not tried".into(), String::new()),
-                None => (format!("not in {runs}"), String::new()),
-            };
-            let provoked = bug.provoked_by.name();
-            writeln!(rows, "| {} | {} | {} | {provoked} | {found} | {by} |", bug.id, bug.like, bug.what).expect("a string takes text");
+            let by = self.found(bug, false).or_else(|| self.found(bug, true)).map(|(_, by)| by.join(", ").replace('|', "/"));
+            let (found, found_as_gate, provoked) = (self.found_in(bug, false), self.found_in(bug, true), bug.provoked_by.name());
+            let Bug { id, like, what, .. } = bug;
+            writeln!(rows, "| {id} | {like} | {what} | {provoked} | {found} | {found_as_gate} | {} |", by.unwrap_or_default())
+                .expect("a string takes text");
         }
         format!(
             "# Planted bugs\n\nWritten by the program; do not edit. What they are: `planted/` beside this page; each run is a line of `{JOURNAL}`.\n\n\
-             {}\n\n{} bugs, {tried} of them tried. Found by as many runs as a gate has, {GATE}: {by_gate}. By at most {most} runs: {by_all}.\n\
-             A run has {} s of load, and the faults that provoke the bug.\n\n\
-             | bug | like | what is wrong | provoked by | found in run | by |\n|---|---|---|---|---:|---|\n{rows}",
+             {}\n\n{} bugs. In runs of a gate, {GATE} each, {tried_as_gate} of them were looked for and {by_gate} found.\n\
+             In runs of {} s of load with the faults that provoke each bug {tried} were looked for; {GATE} runs found {by_few}, and {most} runs {by_all}.\n\n\
+             | bug | like | what is wrong | provoked by | found in run | in a gate's run | by |\n|---|---|---|---|---:|---:|---|\n{rows}",
             self.control(),
             all.len(),
             self.seconds(),
@@ -118,7 +136,7 @@ impl Trials {
     }
 
     fn seconds(&self) -> String {
-        let mut seconds: Vec<u64> = self.0.iter().map(|trial| trial.seconds).collect();
+        let mut seconds: Vec<u64> = self.0.iter().filter(|trial| !trial.as_gate).map(|trial| trial.seconds).collect();
         seconds.sort_unstable();
         match (seconds.first(), seconds.last()) {
             (Some(least), Some(most)) if least != most => format!("{least} to {most}"),

@@ -22,8 +22,26 @@ const FILES: u32 = 300;
 pub struct Start {
     /// Where it is killed, stopped, held up or cut off.
     pub arm: Option<Arm>,
-    /// The library that gives it a clock of its own, and how that is off.
-    pub clock: Option<(PathBuf, String)>,
+    /// Its clock, where it has one of its own.
+    pub clock: Option<Clock>,
+}
+
+/// A clock of a process's own. What measures spans stays right, as it does on a machine whose clock is set.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    /// The library that gives it.
+    pub library: PathBuf,
+    /// How it is off.
+    pub off: Off,
+}
+
+/// How a clock is off.
+#[derive(Debug, Clone)]
+pub enum Off {
+    /// By so much, from the first moment on.
+    By(String),
+    /// As the text of this file says, which is read anew each second: it steps while the process lives.
+    AsSaid(PathBuf),
 }
 
 /// What all processes of a run have in common.
@@ -82,8 +100,12 @@ impl Settings {
         let program = &self.programs[usize::from(version != VERSIONS[0])];
         let log = File::options().create(true).append(true).open(self.folder.join(format!("{}.log", role.name())))?;
         let mut command = shell(namespace);
-        if let Some((library, clock)) = &start.clock {
-            command.env("LD_PRELOAD", library).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        if let Some(Clock { library, off }) = &start.clock {
+            command.env("LD_PRELOAD", library).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            match off {
+                Off::By(span) => command.env("FAKETIME", span),
+                Off::AsSaid(file) => command.env("FAKETIME_TIMESTAMP_FILE", file).env("FAKETIME_CACHE_DURATION", "1"),
+            };
         }
         command
             // A process that aborts on purpose leaves no core file, and one that uses up its memory hurts nobody else.

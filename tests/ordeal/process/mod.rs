@@ -8,7 +8,7 @@ pub mod place;
 mod role;
 
 pub use fleet::{Fleet, Life};
-pub use launch::Start;
+pub use launch::{Clock, Off, Start};
 pub use place::{Arm, Doing};
 pub use role::Role;
 

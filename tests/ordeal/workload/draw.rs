@@ -15,6 +15,8 @@ const UNIQUE_KEYS: u32 = 8;
 const CONTESTED_KEYS: u32 = 4;
 /// And how many that children of several families have.
 const KIN_KEYS: u32 = 3;
+/// And how many of those that do nothing but fail.
+const FRAIL_KEYS: u32 = 4;
 const BLAMES: [Blame; 4] = [Blame::Validation, Blame::BusinessRule, Blame::RateLimited, Blame::Upstream];
 
 #[derive(Debug, Clone, Copy)]
@@ -171,14 +173,32 @@ pub fn doomed(key: String) -> Program {
     Program { unique, ..plain(key, vec![Act::Outside, Act::Fail(Blame::Validation)]) }
 }
 
+/// A program that does nothing but fail for good, under a unique key that others have too.
+pub fn frail(random: &mut StdRng, key: String) -> Program {
+    let unique = Some(format!("frail-{}", random.random_range(0..FRAIL_KEYS)));
+    Program { unique, chaff: chaff(random, 0), ..plain(key, vec![Act::Fail(Blame::Validation)]) }
+}
+
+/// Whether a program does nothing but fail: then it can be run again as it was, and nothing is done twice.
+pub fn only_fails(acts: &[Act]) -> bool {
+    acts.iter().all(|act| matches!(act, Act::Fail(_)))
+}
+
+/// A program that is of no use if it does not begin soon, and comes after all others.
+pub fn hurried(random: &mut StdRng, key: String) -> Program {
+    let longest = if random.random_ratio(1, 2) { 200 } else { 4000 };
+    let deadline_ms = Some(random.random_range(1..longest));
+    Program { deadline_ms, priority: 9, ..plain(key, vec![Act::Work(random.random_range(1..60)), Act::Finish]) }
+}
+
 /// A program that works for a while under a unique key which another one has too.
 pub fn twin(key: String, of: &str) -> Program {
     Program { unique: Some(format!("twins {of}")), ..plain(key, vec![Act::Work(400), Act::Finish]) }
 }
 
-/// What takes a dead program's place.
-pub fn again(key: &str) -> Program {
-    plain(format!("{key}/again"), vec![Act::Finish])
+/// What takes the place of a dead job of a program.
+pub fn again(key: &str, job: i64) -> Program {
+    plain(format!("{key}/again-{job}"), vec![Act::Finish])
 }
 
 const fn plain(key: String, acts: Vec<Act>) -> Program {
@@ -190,6 +210,7 @@ const fn plain(key: String, acts: Vec<Act>) -> Program {
         together: false,
         limit: None,
         delay_ms: 0,
+        deadline_ms: None,
         priority: 5,
         max_attempts: None,
         chaff: Value::Null,

@@ -98,6 +98,16 @@ impl Producer {
                 let doomed = draw::doomed(self.key());
                 self.enqueue(doomed).await?;
             }
+            if self.random.random_ratio(1, 40) {
+                let key = self.key();
+                let hurried = draw::hurried(&mut self.random, key);
+                self.enqueue(hurried).await?;
+            }
+            if self.random.random_ratio(1, 40) {
+                let key = self.key();
+                let frail = draw::frail(&mut self.random, key);
+                self.enqueue(frail).await?;
+            }
             if self.random.random_ratio(1, 100) {
                 let distant = draw::distant(self.key());
                 self.enqueue(distant).await?;
@@ -166,7 +176,8 @@ impl Producer {
                 let mut connection = PgConnection::connect(&self.stage.to_producers.url(&self.stage.database.name)).await?;
                 sqlx::query_as(
                     "select id, created from engine.enqueue($1, $2, $3, $4, case when $5 > 0 then engine.now() + $5 * interval '1 ms' end,
-                     unique_key => $6, producer => $7, idempotency_key => $8, max_attempts => $9, limit_key => $10)",
+                     unique_key => $6, producer => $7, idempotency_key => $8, max_attempts => $9, limit_key => $10,
+                     deadline => engine.now() + $11::bigint * interval '1 ms')",
                 )
                 .bind("ordeal.play")
                 .bind(serde_json::json!({ "key": program.key, "acts": program.acts, "chaff": program.chaff }))
@@ -178,6 +189,7 @@ impl Producer {
                 .bind(&program.key)
                 .bind(program.max_attempts)
                 .bind(&program.limit)
+                .bind(program.deadline_ms.map(|ms| ms as i64))
                 .fetch_one(&mut connection)
                 .await
             }

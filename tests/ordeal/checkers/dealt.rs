@@ -1,0 +1,121 @@
+//! Letters end as somebody asked: what an operator was told is so, two who deal with one letter come to one end, and no letter is dealt
+//! with by nobody.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::Finding;
+use crate::{
+    facts::{Facts, Letter},
+    ledger::{Act, Answer, Deed},
+};
+
+pub fn check(facts: &Facts) -> Finding {
+    let mut finding = Finding::new("letters", "dead letters end as an operator asked, and as he was told");
+    let mut asked: HashMap<Uuid, Vec<&Act>> = HashMap::new();
+    for act in &facts.acts {
+        if let Some(letter) = act.what.letter() {
+            asked.entry(letter).or_default().push(act);
+        }
+    }
+    for letter in &facts.letters {
+        let acts = asked.remove(&letter.id).unwrap_or_default();
+        finding.holds(!letter.resolved || is_as_asked(facts, letter, &acts), || {
+            format!("letter {} ended as {:?} ({:?}), which nobody asked for", letter.id, letter.requeued_job_id, letter.resolution)
+        });
+        for act in acts {
+            if let Some(wrong) = act.answer.as_ref().and_then(|answer| refuted(facts, letter, answer)) {
+                finding.violated(format!("letter {}: an operator who asked for {:?} {wrong}", letter.id, act.what));
+            }
+        }
+    }
+    finding.violations.extend(asked.keys().map(|letter| format!("letter {letter} was there, and is not any more")));
+    finding
+}
+
+/// Whether somebody had asked for what became of a letter that was dealt with.
+fn is_as_asked(facts: &Facts, letter: &Letter, acts: &[&Act]) -> bool {
+    let made = letter.requeued_job_id.map(|id| facts.job(id));
+    acts.iter().any(|act| match (&act.what, made) {
+        (Deed::Requeue(_, program), Some(Some(job))) => job.key() == Some(&program.key),
+        (Deed::Repeat(_), Some(Some(job))) => job.args == letter.payload,
+        (Deed::Discard(_), None) => letter.resolution.as_deref().is_some_and(|words| words.starts_with("discarded: ")),
+        _ => false,
+    })
+}
+
+/// What is not as the answer said; none when all is.
+fn refuted(facts: &Facts, letter: &Letter, answer: &Answer) -> Option<String> {
+    let is_so = match answer {
+        Answer::Requeued(job) => letter.requeued_job_id == Some(*job),
+        Answer::Discarded => letter.resolved && letter.requeued_job_id.is_none(),
+        Answer::Resolved => letter.resolved,
+        Answer::HeldBy(holder) => {
+            let key = letter.job_id.and_then(|id| facts.job(id)).and_then(|job| job.unique_key.as_deref());
+            key.is_some() && facts.job(*holder).is_some_and(|job| job.unique_key.as_deref() == key)
+        }
+        Answer::Words(_) => false,
+    };
+    (!is_so).then(|| format!("was told {answer:?}, and its end is {:?} ({:?})", letter.requeued_job_id, letter.resolution))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        checkers::made::{add_job, program},
+        program::Program,
+    };
+
+    /// How many findings there are when job 1 of a unique key died, and its letter, which ended so, was asked for these and told so.
+    fn wrong(ended: Option<Option<i64>>, asked: Vec<(Deed, Answer)>) -> usize {
+        let mut facts = Facts::default();
+        let dead = Program { unique: Some("key".into()), ..program("dead") };
+        add_job(&mut facts, 1, &dead);
+        add_job(&mut facts, 2, &program("again"));
+        add_job(&mut facts, 3, &dead);
+        facts.letters.push(Letter {
+            id: Uuid::nil(),
+            job_id: Some(1),
+            category: Some("validation".into()),
+            error_message: Some("a word".into()),
+            payload: json!({ "key": "dead" }),
+            resolved: ended.is_some(),
+            resolved_by: Some("robot".into()),
+            resolution: ended.map(|job| job.map_or_else(|| "discarded: of no use".into(), |job| format!("requeued as job {job}"))),
+            requeued_job_id: ended.flatten(),
+        });
+        let act = |(what, answer)| Act { asked_us: 0, answered_us: Some(1), what, answer: Some(answer) };
+        facts.acts = asked.into_iter().map(act).collect();
+        check(&facts).violations.len()
+    }
+
+    #[test]
+    fn a_letter_ends_as_one_of_those_asked_who_dealt_with_it() {
+        let requeue = || Deed::Requeue(Uuid::nil(), program("again"));
+        let (repeat, discard) = (|| Deed::Repeat(Uuid::nil()), || Deed::Discard(Uuid::nil()));
+        assert_eq!(wrong(None, vec![]), 0);
+        assert_eq!(wrong(Some(Some(2)), vec![(requeue(), Answer::Requeued(2)), (discard(), Answer::Resolved)]), 0);
+        assert_eq!(wrong(Some(Some(3)), vec![(repeat(), Answer::Requeued(3))]), 0);
+        assert_eq!(wrong(Some(None), vec![(discard(), Answer::Discarded), (repeat(), Answer::Resolved)]), 0);
+        assert_eq!(wrong(None, vec![(repeat(), Answer::HeldBy(3))]), 0);
+        assert_eq!(wrong(Some(Some(2)), vec![]), 1, "nobody asked");
+        assert_eq!(wrong(Some(Some(2)), vec![(repeat(), Answer::Requeued(2))]), 1, "with other arguments, which nobody asked for");
+        assert_eq!(wrong(Some(None), vec![(requeue(), Answer::Resolved)]), 1, "put away, which nobody asked for");
+        assert_eq!(wrong(Some(Some(2)), vec![(requeue(), Answer::Requeued(2)), (requeue(), Answer::Requeued(4))]), 1, "twice");
+        assert_eq!(wrong(Some(Some(2)), vec![(requeue(), Answer::Requeued(2)), (discard(), Answer::Discarded)]), 1, "both");
+        assert_eq!(wrong(None, vec![(requeue(), Answer::Requeued(2))]), 1, "the answer is lost");
+        assert_eq!(wrong(None, vec![(repeat(), Answer::HeldBy(2))]), 1, "another's key");
+        assert_eq!(wrong(None, vec![(discard(), Answer::Words("no".into()))]), 1);
+    }
+
+    #[test]
+    fn a_letter_that_an_operator_saw_stays() {
+        let answer = Some(Answer::Resolved);
+        let acts = vec![Act { asked_us: 0, answered_us: Some(1), what: Deed::Discard(Uuid::nil()), answer }];
+        assert_eq!(check(&Facts { acts, ..Facts::default() }).violations.len(), 1);
+    }
+}
