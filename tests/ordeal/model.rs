@@ -165,6 +165,7 @@ mod tests {
             together: false,
             limit: None,
             delay_ms: 0,
+            deadline_ms: None,
             priority: 5,
             max_attempts: None,
             chaff: serde_json::Value::Null,

@@ -95,7 +95,10 @@ fn was_held(facts: &Facts, parent: &Job, child: &Program) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::made::{add_job, ask, attempt, life, program, wall};
+    use crate::{
+        checkers::made::{add_job, ask, attempt, life, program, wall},
+        facts::Attempt,
+    };
 
     /// How many answers are wrong when two programs were told of these jobs in one call; theirs are 1 and 2.
     fn wrong(told: [Option<i64>; 2]) -> usize {

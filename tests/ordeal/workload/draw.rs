@@ -196,9 +196,9 @@ pub fn twin(key: String, of: &str) -> Program {
     Program { unique: Some(format!("twins {of}")), ..plain(key, vec![Act::Work(400), Act::Finish]) }
 }
 
-/// What takes the place of a dead job of a program.
-pub fn again(key: &str, job: i64) -> Program {
-    plain(format!("{key}/again-{job}"), vec![Act::Finish])
+/// A program that does nothing.
+pub fn brief(key: String) -> Program {
+    plain(key, vec![Act::Finish])
 }
 
 const fn plain(key: String, acts: Vec<Act>) -> Program {

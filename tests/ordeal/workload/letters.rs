@@ -55,7 +55,7 @@ fn deed(random: &mut StdRng, letter: &Letter) -> Option<Deed> {
     if random.random_ratio(1, 5) {
         return Some(Deed::Discard(letter.id));
     }
-    Some(Deed::Requeue(letter.id, draw::again(&play.key, letter.job_id?.0)))
+    Some(Deed::Requeue(letter.id, draw::brief(format!("{}/again-{}", play.key, letter.job_id?))))
 }
 
 /// The arguments that a deed gives a job; none where it keeps its own.

@@ -53,7 +53,7 @@ pub async fn run(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<(
 
 fn draw(random: &mut StdRng, number: u64) -> (Vec<Program>, Duration) {
     if random.random_ratio(1, CROWD_OF) {
-        let crowd = (0..CROWD).map(|n| draw::again(&format!("slow-{number}-{n}"))).collect();
+        let crowd = (0..CROWD).map(|n| draw::brief(format!("slow-{number}-{n}"))).collect();
         return (crowd, Duration::from_millis(random.random_range(1200..2500)));
     }
     let mut program = draw::program(random, format!("slow-{number}"));
