@@ -207,7 +207,9 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
             Deed::Edit(_) => Some(Feature::EditPolicy),
             Deed::Cancel(..) | Deed::Hold(..) | Deed::Free(Held::Queue) => None,
         };
-        used.into_iter().for_each(|feature| add(feature, 1));
+        if let Some(feature) = used {
+            add(feature, 1);
+        }
     }
     used
 }

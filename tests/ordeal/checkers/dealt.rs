@@ -71,7 +71,7 @@ mod tests {
     };
 
     /// How many findings there are when job 1 of a unique key died, and its letter, which ended so, was asked for these and told so.
-    fn wrong(ended: Option<Option<i64>>, asked: Vec<(Deed, Answer)>) -> usize {
+    fn wrong(ended: Option<Answer>, asked: Vec<(Deed, Answer)>) -> usize {
         let mut facts = Facts::default();
         let dead = Program { unique: Some("key".into()), ..program("dead") };
         add_job(&mut facts, 1, &dead);
@@ -85,8 +85,8 @@ mod tests {
             payload: json!({ "key": "dead" }),
             resolved: ended.is_some(),
             resolved_by: Some("robot".into()),
-            resolution: ended.map(|job| job.map_or_else(|| "discarded: of no use".into(), |job| format!("requeued as job {job}"))),
-            requeued_job_id: ended.flatten(),
+            resolution: ended.as_ref().map(|end| if *end == Answer::Discarded { "discarded: of no use" } else { "requeued" }.into()),
+            requeued_job_id: ended.and_then(|end| if let Answer::Requeued(job) = end { Some(job) } else { None }),
         });
         let act = |(what, answer)| Act { asked_us: 0, answered_us: Some(1), what, answer: Some(answer) };
         facts.acts = asked.into_iter().map(act).collect();
@@ -98,15 +98,19 @@ mod tests {
         let requeue = || Deed::Requeue(Uuid::nil(), program("again"));
         let (repeat, discard) = (|| Deed::Repeat(Uuid::nil()), || Deed::Discard(Uuid::nil()));
         assert_eq!(wrong(None, vec![]), 0);
-        assert_eq!(wrong(Some(Some(2)), vec![(requeue(), Answer::Requeued(2)), (discard(), Answer::Resolved)]), 0);
-        assert_eq!(wrong(Some(Some(3)), vec![(repeat(), Answer::Requeued(3))]), 0);
-        assert_eq!(wrong(Some(None), vec![(discard(), Answer::Discarded), (repeat(), Answer::Resolved)]), 0);
+        assert_eq!(wrong(Some(Answer::Requeued(2)), vec![(requeue(), Answer::Requeued(2)), (discard(), Answer::Resolved)]), 0);
+        assert_eq!(wrong(Some(Answer::Requeued(3)), vec![(repeat(), Answer::Requeued(3))]), 0);
+        assert_eq!(wrong(Some(Answer::Discarded), vec![(discard(), Answer::Discarded), (repeat(), Answer::Resolved)]), 0);
         assert_eq!(wrong(None, vec![(repeat(), Answer::HeldBy(3))]), 0);
-        assert_eq!(wrong(Some(Some(2)), vec![]), 1, "nobody asked");
-        assert_eq!(wrong(Some(Some(2)), vec![(repeat(), Answer::Requeued(2))]), 1, "with other arguments, which nobody asked for");
-        assert_eq!(wrong(Some(None), vec![(requeue(), Answer::Resolved)]), 1, "put away, which nobody asked for");
-        assert_eq!(wrong(Some(Some(2)), vec![(requeue(), Answer::Requeued(2)), (requeue(), Answer::Requeued(4))]), 1, "twice");
-        assert_eq!(wrong(Some(Some(2)), vec![(requeue(), Answer::Requeued(2)), (discard(), Answer::Discarded)]), 1, "both");
+        assert_eq!(wrong(Some(Answer::Requeued(2)), vec![]), 1, "nobody asked");
+        assert_eq!(
+            wrong(Some(Answer::Requeued(2)), vec![(repeat(), Answer::Requeued(2))]),
+            1,
+            "with other arguments, which nobody asked for"
+        );
+        assert_eq!(wrong(Some(Answer::Discarded), vec![(requeue(), Answer::Resolved)]), 1, "put away, which nobody asked for");
+        assert_eq!(wrong(Some(Answer::Requeued(2)), vec![(requeue(), Answer::Requeued(2)), (requeue(), Answer::Requeued(4))]), 1, "twice");
+        assert_eq!(wrong(Some(Answer::Requeued(2)), vec![(requeue(), Answer::Requeued(2)), (discard(), Answer::Discarded)]), 1, "both");
         assert_eq!(wrong(None, vec![(requeue(), Answer::Requeued(2))]), 1, "the answer is lost");
         assert_eq!(wrong(None, vec![(repeat(), Answer::HeldBy(2))]), 1, "another's key");
         assert_eq!(wrong(None, vec![(discard(), Answer::Words("no".into()))]), 1);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Finding;
 use crate::{
-    facts::Facts,
+    facts::{Facts, Letter},
     kinds::{Play, PlayTogether},
     ledger::Deed,
 };
@@ -26,17 +26,26 @@ pub fn check(facts: &Facts) -> Finding {
             _ => (),
         }
     }
-    // The job of a letter that was run again as it was plays the same program; that there is but one is looked at with the letter.
-    let repeated: HashSet<Uuid> =
-        facts.acts.iter().filter_map(|act| matches!(act.what, Deed::Repeat(_)).then(|| act.what.letter())?).collect();
-    let is_repeat = |place: &&usize| facts.jobs[**place].requeued_from.is_some_and(|letter| repeated.contains(&letter));
+    let repeats = repeats(facts);
     for (key, places) in &facts.by_key {
-        let asked = places.len() - places.iter().filter(is_repeat).count();
+        let asked = places.iter().filter(|place| !repeats.contains(&facts.jobs[**place].id)).count();
         finding.holds(asked == 1, || format!("program {key} has {asked} jobs, but for those that were run again as they were"));
     }
     held_keys(facts, &mut finding);
     webhooks(facts, &mut finding);
     finding
+}
+
+/// The jobs of letters that somebody asked to run again as they were; that there is but one of each is looked at with the letter.
+fn repeats(facts: &Facts) -> HashSet<i64> {
+    let asked = facts.acts.iter().filter_map(|act| matches!(act.what, Deed::Repeat(_)).then(|| act.what.letter())?);
+    let asked: HashSet<Uuid> = asked.collect();
+    let letters = facts.letters.iter().filter(|letter| asked.contains(&letter.id));
+    let is_same = |letter: &&Letter| {
+        let job = letter.requeued_job_id.and_then(|id| facts.job(id));
+        job.is_some_and(|job| job.requeued_from == Some(letter.id) && job.args == letter.payload)
+    };
+    letters.filter(is_same).filter_map(|letter| letter.requeued_job_id).collect()
 }
 
 /// A program that was told of another's job shares its unique key, and has none of its own.

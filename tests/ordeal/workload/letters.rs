@@ -49,7 +49,7 @@ pub async fn run(stage: Arc<Stage>, together: bool, stop: CancellationToken) -> 
 /// What is done with a letter. Only what does nothing but fail is run again as it was: everything else would be done twice.
 fn deed(random: &mut StdRng, letter: &Letter) -> Option<Deed> {
     let play = serde_json::from_str::<Play>(letter.payload.0.get()).ok()?;
-    if draw::only_fails(&play.acts) && random.random_ratio(1, 2) {
+    if draw::only_fails(&play.acts) && random.random_ratio(2, 3) {
         return Some(Deed::Repeat(letter.id));
     }
     if random.random_ratio(1, 5) {

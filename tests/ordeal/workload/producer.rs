@@ -103,7 +103,7 @@ impl Producer {
                 let hurried = draw::hurried(&mut self.random, key);
                 self.enqueue(hurried).await?;
             }
-            if self.random.random_ratio(1, 40) {
+            if self.random.random_ratio(1, 20) {
                 let key = self.key();
                 let frail = draw::frail(&mut self.random, key);
                 self.enqueue(frail).await?;
