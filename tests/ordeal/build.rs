@@ -12,12 +12,21 @@ const SOURCES: [&str; 9] = ["engine", "jobs", "migrations", "sandbox", "schedule
 /// What runs write beside the sources of this package.
 const WRITTEN: [&str; 4] = ["RESULTS.md", "runs.jsonl", "trials.jsonl", "seeds"];
 
+/// What draws programs and judges them.
+const HARNESS: [&str; 6] = ["checkers", "facts", "kinds", "workload", "model.rs", "program.rs"];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let level = env::var("OPT_LEVEL").unwrap_or_default();
     println!("cargo::rustc-env=ORDEAL_OPT_LEVEL={level}");
     let commit = if level == "0" { String::new() } else { commit() };
     println!("cargo::rustc-env=ORDEAL_COMMIT={commit}");
+    let mut sum = FNV_BASIS;
+    for name in HARNESS {
+        println!("cargo::rerun-if-changed={name}");
+        add(Path::new(name), &mut sum);
+    }
+    println!("cargo::rustc-env=ORDEAL_HARNESS={sum:016x}");
 }
 
 /// The commit, with a mark when sources differ from it; nothing where there is no repository.
@@ -41,4 +50,20 @@ fn commit() -> String {
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").arg("-C").arg(root).args(arguments).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}
+
+/// FNV-1a, which needs no library here.
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// Adds a file's bytes to a sum, or those of all in a folder, in the order of their names.
+fn add(path: &Path, sum: &mut u64) {
+    if path.is_dir() {
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        entries.sort();
+        entries.iter().for_each(|entry| add(entry, sum));
+        return;
+    }
+    for byte in std::fs::read(path).unwrap_or_default() {
+        *sum = (*sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
 }

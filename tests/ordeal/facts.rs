@@ -2,6 +2,7 @@
 
 mod again;
 mod harms;
+mod keys;
 mod pauses;
 mod rows;
 
@@ -23,6 +24,7 @@ use crate::{
 pub use again::Again;
 pub use harms::Harm;
 pub use pauses::Pause;
+pub(crate) use rows::attempts;
 pub use rows::{Attempt, Effect, Hook, Job, Letter, Notice, Observed, Occurrence, Order, Outgoing, Version, Worker};
 
 /// All that is known.
@@ -105,16 +107,11 @@ impl Facts {
         let pool = &stage.pool;
         let jobs: Vec<Job> = all(
             pool,
-            "select j.id, l.kind, j.args, j.unique_key, j.parent_id, j.requeued_from, j.deadline, j.created_at
+            "select j.id, l.kind, j.args, j.unique_key, j.limit_key, l.priority, j.parent_id, j.requeued_from, j.deadline, j.created_at
              from engine.job j join engine.lane l on l.id = j.lane_id order by j.id",
         )
         .await?;
-        let attempts: Vec<Attempt> = all(
-            pool,
-            "select job_id, attempt, worker_id, started_at, finished_at, outcome, category, error, output, policy_version
-             from engine.attempt order by job_id, attempt",
-        )
-        .await?;
+        let attempts: Vec<Attempt> = all(pool, attempts!("job_id, attempt")).await?;
         let effects: Vec<Effect> = all(pool, "select program, act, job_id, attempt, last, at from ordeal.effect order by at").await?;
         let mut words: Vec<Word> = journal::read(&stage.folder, "witness-")?;
         words.sort_by_key(|word| word.at_us);

@@ -36,7 +36,10 @@ async fn runs(root: PathBuf, seeds: Vec<u64>) -> Vec<Report> {
     for seed in seeds {
         let settings =
             Settings { time: GATE_TIME, classes: gate_classes(), ..Settings::new(seed, env!("CARGO_BIN_EXE_ordeal").into(), root.clone()) };
-        let report = run::run(&settings, &server).await.unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
+        let report = run::run(&settings, &server).await.unwrap_or_else(|error| {
+            seeds::keep(&here().join("seeds"), seed, &format!("{error:#}\n")).expect("a seed that came to nothing can be kept");
+            panic!("seed {seed}: {error:#}")
+        });
         println!("{report}");
         reports.push(report);
     }

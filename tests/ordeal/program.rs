@@ -3,8 +3,11 @@
 //! Attempts come and go under faults, and only those that the ledger counts move a program on: a failure, a panic or a
 //! snooze ends one of its stages, a lost or released attempt repeats it.
 
+use engine::Job as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::kinds::{Play, PlayTogether};
 
 /// How many programs of each limit key run at once, and whether one keeps its place while it waits for its next attempt.
 pub const LIMITS: [(&str, i32, bool); 3] = [("limit-1", 1, true), ("limit-2", 2, false), ("limit-3", 3, false)];
@@ -167,6 +170,13 @@ const fn is_zero(number: &u64) -> bool {
 pub fn checksum(value: &Value) -> u32 {
     // FNV-1a over the text, in which keys have one order.
     value.to_string().bytes().fold(0x811c_9dc5, |sum: u32, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+impl Program {
+    /// The kind of its job.
+    pub const fn kind(&self) -> &'static str {
+        if self.together { PlayTogether::KIND } else { Play::KIND }
+    }
 }
 
 impl Act {

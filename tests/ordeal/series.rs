@@ -115,14 +115,17 @@ impl Beside {
     /// Whether the journal has one more line of a seed than before its run, where one is kept: what the process said is no
     /// proof of that. A line that is missing is written here.
     fn account(&self, seed: u64, before: usize, output: &Output) -> io::Result<bool> {
+        // What ends by a signal has not said that it came to nothing: its seed is kept here.
+        let words = String::from_utf8_lossy(&output.stderr);
+        if output.status.code().is_none() {
+            seeds::keep(&self.seeds, seed, &format!("its process ended: {}\n{words}", output.status))?;
+        }
         let Some(pages) = &self.pages else { return Ok(true) };
         if self.lines(seed)? > before {
             return Ok(true);
         }
-        let words = String::from_utf8_lossy(&output.stderr);
         let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("its process ended without a word");
         let broken = Ran::broken(Origin::here(), self.setting.clone(), seed, Some(last.into()));
-        seeds::keep(&self.seeds, seed, &format!("{last}\n"))?;
         Results::read(pages)?.add(&Line::Run(Box::new(broken)))?;
         Ok(false)
     }

@@ -17,8 +17,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     canaries::LogEnds,
     faults::Class,
+    kinds::Play,
     ledger::Ledger,
-    model::POLICY,
+    model::{OF_PROGRAMS, POLICY},
     namespace::Relay,
     pooler::Pooler,
     process::{Fleet, Role, launch},
@@ -210,6 +211,17 @@ async fn prepare(pool: &PgPool) -> anyhow::Result<()> {
         .execute(pool)
         .await
         .with_context(|| format!("the policy of {category}"))?;
+    }
+    // The versions of a kind's rows are none of its category's, so that each tells which row decided.
+    for (category, ..) in OF_PROGRAMS {
+        sqlx::query(
+            "insert into engine.retry_policy_history (category, kind, version, what, \"row\", changed_by)
+             values ($1, $2, 1000, 'removed', '{}', 'the ordeal')",
+        )
+        .bind(category)
+        .bind(<Play as engine::Job>::KIND)
+        .execute(pool)
+        .await?;
     }
     for (key, cap, in_order) in LIMITS {
         sqlx::query("insert into engine.limit_setting (scope, name, cap, in_order, changed_by) values ('key', $1, $2, $3, 'the ordeal')")

@@ -88,3 +88,9 @@ where
         }
     }
 }
+
+/// Whether the database says that the data is wrong: asking again does not help.
+pub fn about_data(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+    code.is_some_and(|code| matches!(code.get(..2), Some("22" | "23" | "42" | "RW")))
+}

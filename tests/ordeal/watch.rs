@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use sqlx::Executor;
 use tokio_util::sync::CancellationToken;
 
-use crate::{facts::Attempt, stage::Stage};
+use crate::{
+    facts::{Attempt, attempts},
+    stage::Stage,
+};
 
 const PERIOD: Duration = Duration::from_secs(2);
 /// How many attempts one look reads at most: the latest.
@@ -44,13 +47,7 @@ impl Seen {
 /// What is there and not yet on the standby, as after a crash of the primary, may go with a promotion: it counts once it is on both.
 async fn look(stage: &Stage) -> Result<Vec<Attempt>, sqlx::Error> {
     let mut tx = stage.pool.begin().await?;
-    let attempts = sqlx::query_as(
-        "select job_id, attempt, worker_id, started_at, finished_at, outcome, category, error, output
-         from engine.attempt order by finished_at desc limit $1",
-    )
-    .bind(MOST)
-    .fetch_all(&mut *tx)
-    .await?;
+    let attempts = sqlx::query_as(attempts!("finished_at desc limit $1")).bind(MOST).fetch_all(&mut *tx).await?;
     tx.execute("select engine.await_standby()").await?;
     tx.commit().await?;
     Ok(attempts)

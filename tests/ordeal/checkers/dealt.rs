@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::Finding;
 use crate::{
-    facts::{Facts, Letter},
+    facts::{Facts, Job, Letter},
     ledger::{Act, Answer, Deed},
+    workload::letters::REASON,
 };
 
 pub fn check(facts: &Facts) -> Finding {
@@ -25,7 +26,7 @@ pub fn check(facts: &Facts) -> Finding {
             format!("letter {} ended as {:?} ({:?}), which nobody asked for", letter.id, letter.requeued_job_id, letter.resolution)
         });
         for act in acts {
-            if let Some(wrong) = act.answer.as_ref().and_then(|answer| refuted(facts, letter, answer)) {
+            if let Some(wrong) = act.answer.as_ref().and_then(|answer| refuted(facts, letter, act, answer)) {
                 finding.violated(format!("letter {}: an operator who asked for {:?} {wrong}", letter.id, act.what));
             }
         }
@@ -38,22 +39,33 @@ pub fn check(facts: &Facts) -> Finding {
 fn is_as_asked(facts: &Facts, letter: &Letter, acts: &[&Act]) -> bool {
     let made = letter.requeued_job_id.map(|id| facts.job(id));
     acts.iter().any(|act| match (&act.what, made) {
-        (Deed::Requeue(_, program), Some(Some(job))) => job.key() == Some(&program.key),
-        (Deed::Repeat(_), Some(Some(job))) => job.args == letter.payload,
-        (Deed::Discard(_), None) => letter.resolution.as_deref().is_some_and(|words| words.starts_with("discarded: ")),
+        (Deed::Requeue(_, program), Some(Some(job))) => job.key() == Some(&program.key) && is_same(facts, letter, job),
+        (Deed::Repeat(_), Some(Some(job))) => job.args == letter.payload && is_same(facts, letter, job),
+        (Deed::Discard(_), None) => letter.resolution.as_deref() == Some(&format!("discarded: {REASON}")),
         _ => false,
     })
 }
 
+/// Whether a job is what the letter's was, but for its arguments.
+fn is_same(facts: &Facts, letter: &Letter, job: &Job) -> bool {
+    let dead = letter.job_id.and_then(|id| facts.job(id));
+    dead.is_some_and(|dead| {
+        (&dead.kind, &dead.unique_key, &dead.limit_key, dead.priority) == (&job.kind, &job.unique_key, &job.limit_key, job.priority)
+    })
+}
+
 /// What is not as the answer said; none when all is.
-fn refuted(facts: &Facts, letter: &Letter, answer: &Answer) -> Option<String> {
+fn refuted(facts: &Facts, letter: &Letter, act: &Act, answer: &Answer) -> Option<String> {
     let is_so = match answer {
         Answer::Requeued(job) => letter.requeued_job_id == Some(*job),
         Answer::Discarded => letter.resolved && letter.requeued_job_id.is_none(),
         Answer::Resolved => letter.resolved,
         Answer::HeldBy(holder) => {
-            let key = letter.job_id.and_then(|id| facts.job(id)).and_then(|job| job.unique_key.as_deref());
-            key.is_some() && facts.job(*holder).is_some_and(|job| job.unique_key.as_deref() == key)
+            let dead = letter.job_id.and_then(|id| facts.job(id));
+            let of_dead = dead.and_then(|dead| Some((dead.kind.as_str(), dead.unique_key.as_deref()?)));
+            let time = (act.asked_us, act.answered_us.unwrap_or(act.asked_us));
+            letter.job_id != Some(*holder)
+                && of_dead.zip(facts.job(*holder)).is_some_and(|((kind, key), job)| facts.had_key(job, kind, key, time.0, time.1))
         }
         Answer::Words(_) => false,
     };
@@ -73,10 +85,11 @@ mod tests {
     /// How many findings there are when job 1 of a unique key died, and its letter, which ended so, was asked for these and told so.
     fn wrong(ended: Option<Answer>, asked: Vec<(Deed, Answer)>) -> usize {
         let mut facts = Facts::default();
-        let dead = Program { unique: Some("key".into()), ..program("dead") };
-        add_job(&mut facts, 1, &dead);
-        add_job(&mut facts, 2, &program("again"));
-        add_job(&mut facts, 3, &dead);
+        let of_key = |key: &str| Program { unique: Some("key".into()), ..program(key) };
+        add_job(&mut facts, 1, &of_key("dead"));
+        add_job(&mut facts, 2, &of_key("again"));
+        add_job(&mut facts, 3, &of_key("dead"));
+        add_job(&mut facts, 4, &program("of no key"));
         facts.letters.push(Letter {
             id: Uuid::nil(),
             job_id: Some(1),
@@ -85,7 +98,9 @@ mod tests {
             payload: json!({ "key": "dead" }),
             resolved: ended.is_some(),
             resolved_by: Some("robot".into()),
-            resolution: ended.as_ref().map(|end| if *end == Answer::Discarded { "discarded: of no use" } else { "requeued" }.into()),
+            resolution: ended
+                .as_ref()
+                .map(|end| if *end == Answer::Discarded { format!("discarded: {REASON}") } else { "requeued".into() }),
             requeued_job_id: ended.and_then(|end| if let Answer::Requeued(job) = end { Some(job) } else { None }),
         });
         let act = |(what, answer)| Act { asked_us: 0, answered_us: Some(1), what, answer: Some(answer) };
@@ -112,7 +127,8 @@ mod tests {
         assert_eq!(wrong(Some(Answer::Requeued(2)), vec![(requeue(), Answer::Requeued(2)), (requeue(), Answer::Requeued(4))]), 1, "twice");
         assert_eq!(wrong(Some(Answer::Requeued(2)), vec![(requeue(), Answer::Requeued(2)), (discard(), Answer::Discarded)]), 1, "both");
         assert_eq!(wrong(None, vec![(requeue(), Answer::Requeued(2))]), 1, "the answer is lost");
-        assert_eq!(wrong(None, vec![(repeat(), Answer::HeldBy(2))]), 1, "another's key");
+        assert_eq!(wrong(None, vec![(repeat(), Answer::HeldBy(4))]), 1, "it has another key");
+        assert_eq!(wrong(None, vec![(repeat(), Answer::HeldBy(1))]), 1, "the dead have none");
         assert_eq!(wrong(None, vec![(discard(), Answer::Words("no".into()))]), 1);
     }
 

@@ -1,16 +1,17 @@
 //! The model: every program ends as it must, after as many failures and snoozes as it must.
 
-use chrono::TimeDelta;
-
 use super::Finding;
 use crate::{
     facts::{Attempt, Facts, Job},
     model::{End, Foreseen, foresee},
     program::{Manner, Program, RATE, checksum},
+    witness::{What, Word},
 };
 
-/// For so long a worker may hold a job that it claimed in time.
-const IN_HAND: TimeDelta = TimeDelta::seconds(10);
+/// For so long a worker may hold a job that it claimed in time, in microseconds.
+const IN_HAND_US: i64 = 2_500_000;
+/// A fault may hold up for so long what began before it.
+const AROUND_US: i64 = 8_000_000;
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("model", "every program ends as the sequential model says");
@@ -84,19 +85,33 @@ fn is_dropped(end: &Attempt) -> bool {
     end.outcome == "cancelled" && end.category.as_deref() == Some("deadline")
 }
 
-/// What is wrong with how a job's deadline was kept: one that had passed when an attempt came up lets it not begin, and drops nothing
-/// before.
+/// What is wrong with how a job's deadline was kept: when it has passed by the time that an attempt comes up, that one does not begin,
+/// and nothing is dropped before.
 fn late(facts: &Facts, job: &Job, program: &Program) -> Option<String> {
     let Some(deadline) = job.deadline else {
         return program.deadline_ms.map(|ms| format!("it has no deadline, and one in {ms} ms was asked for"));
     };
     let attempts = facts.attempts_of(job.id);
-    let early = attempts.iter().find(|attempt| is_dropped(attempt) && attempt.finished_at < deadline);
-    let has_begun = |attempt: &Attempt| facts.words.iter().any(|word| word.job == job.id && word.attempt == attempt.attempt);
-    let anew = attempts.windows(2).find(|pair| pair[0].finished_at > deadline && has_begun(&pair[1])).map(|pair| &pair[1]);
-    let held = attempts.iter().find(|attempt| !is_dropped(attempt) && attempt.started_at > deadline + IN_HAND);
-    let wrong = early.or(anew).or(held)?;
+    let began = |attempt: &Attempt| begin_of(facts, attempt).is_some();
+    let dropped = attempts.iter().find(|attempt| is_dropped(attempt) && (attempt.finished_at < deadline || began(attempt)));
+    let anew = attempts.windows(2).find(|pair| pair[0].finished_at > deadline && began(&pair[1])).map(|pair| &pair[1]);
+    let deadline_us = facts.by_the_clock_of_all(deadline)?;
+    let held = attempts.iter().find(|attempt| {
+        begin_of(facts, attempt).is_some_and(|began_us| began_us > deadline_us + IN_HAND_US && is_calm(facts, deadline_us, began_us))
+    });
+    let wrong = dropped.or(anew).or(held)?;
     Some(format!("attempt {} began at {} and is {}; the deadline is {deadline}", wrong.attempt, wrong.started_at, wrong.outcome))
+}
+
+/// When the handler of an attempt began, by the clock of all, or a little later; none where it did not.
+fn begin_of(facts: &Facts, attempt: &Attempt) -> Option<i64> {
+    let is_its = |word: &&Word| word.job == attempt.job_id && word.attempt == attempt.attempt && matches!(word.what, What::Started(_));
+    facts.words.iter().find(is_its).map(|word| word.at_us)
+}
+
+/// Whether nothing struck in a span that could hold up a job in a worker's hands.
+fn is_calm(facts: &Facts, from_us: i64, to_us: i64) -> bool {
+    !facts.faults.iter().any(|fault| fault.begin_us < to_us && fault.end_us > from_us - AROUND_US)
 }
 
 /// What was cancelled before it ran never runs.
@@ -139,14 +154,11 @@ fn is_innocent_poison(facts: &Facts, job: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        checkers::made::{add_job, attempt, program, wall, word},
-        witness::{What, Word},
-    };
+    use crate::checkers::made::{add_job, attempt, life, program, wall, word};
 
     /// How many findings there are of a job whose deadline is at 1 s, when its attempts began and ended so.
     fn wrong(attempts: &[(i64, i64, &str)]) -> usize {
-        let mut facts = Facts::default();
+        let mut facts = Facts { lives: vec![life(0, 1, "started")], ..Facts::default() };
         let hurried = Program { deadline_ms: Some(1000), ..program("hurried") };
         add_job(&mut facts, 1, &hurried);
         facts.jobs[0].deadline = Some(wall(1000));
@@ -160,7 +172,8 @@ mod tests {
         };
         facts.attempts.insert(1, (1..).zip(attempts).map(of).collect());
         let begun = facts.attempts[&1].iter().filter(|attempt| !is_dropped(attempt));
-        let begun = begun.map(|attempt| Word { attempt: attempt.attempt, ..word(0, 1, 1, "hurried", What::Started(0)) });
+        let ms = |attempt: &Attempt| attempt.started_at.timestamp_millis();
+        let begun = begun.map(|attempt| Word { attempt: attempt.attempt, ..word(ms(attempt), 1, 1, "hurried", What::Started(0)) });
         facts.words = begun.collect();
         check(&facts).violations.len()
     }

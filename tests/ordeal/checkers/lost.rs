@@ -8,9 +8,6 @@ use crate::{
     program::Program,
 };
 
-/// What two clocks of one machine may differ by, in microseconds.
-const TOLERANCE_US: i64 = 60_000;
-
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("I1", "no acknowledged job is lost");
     for intent in &facts.intents {
@@ -36,16 +33,18 @@ pub fn check(facts: &Facts) -> Finding {
 fn acknowledged(facts: &Facts, intent: &Intent, ack: &Ack, finding: &mut Finding) {
     for (program, id) in intent.programs.iter().zip(&ack.jobs) {
         let key = &program.key;
+        let unique = program.unique.as_deref().unwrap_or_default();
+        let held = |job: &Job| facts.had_key(job, program.kind(), unique, intent.at_us, ack.at_us);
         if id.is_none() && program.unique.is_some() {
             finding.holds(!facts.by_key.contains_key(key), || format!("program {key} was refused for its key and is there"));
-            let is_held = facts.jobs.iter().any(|job| job.key() != Some(key) && holds(facts, job, program, intent.at_us, ack.at_us));
+            let is_held = facts.jobs.iter().any(|job| job.key() != Some(key) && held(job));
             finding.holds(is_held, || format!("program {key} was refused for the key {:?}, which nobody held", program.unique));
             continue;
         }
         let named = id.and_then(|id| facts.job(id));
         finding.holds(named.is_some(), || format!("program {key} was acknowledged as job {id:?}, which is not there"));
         let is_other = named.filter(|job| intent.keyed && job.key() != Some(key));
-        finding.holds(is_other.is_none_or(|job| holds(facts, job, program, intent.at_us, ack.at_us)), || {
+        finding.holds(is_other.is_none_or(held), || {
             format!("program {key} was told that job {id:?} holds its key {:?}, which did not live then", program.unique)
         });
         // One that is asked for alone is told who holds its key, which is looked at by others.
@@ -54,19 +53,6 @@ fn acknowledged(facts: &Facts, intent: &Intent, ack: &Ack, finding: &mut Finding
             format!("program {key} was acknowledged as job {id:?}, which plays {:?}", named.and_then(Job::key))
         });
     }
-}
-
-/// For so long a job may have its key after its end was written: the commit of that may wait for a standby, or for a server that is
-/// coming up; and clocks differ by a little.
-const COMMIT_US: i64 = 10_000_000;
-
-/// Whether a job had a program's unique key at a moment of this time.
-fn holds(facts: &Facts, job: &Job, program: &Program, from_us: i64, to_us: i64) -> bool {
-    let at = |time| facts.by_the_clock_of_all(time);
-    let ended = facts.end_of(job.id).and_then(|end| at(end.finished_at));
-    job.unique_key == program.unique
-        && at(job.created_at).is_none_or(|made_us| made_us < to_us + TOLERANCE_US)
-        && ended.is_none_or(|ended_us| ended_us > from_us - COMMIT_US)
 }
 
 /// A program that ended well has its children.
@@ -143,8 +129,8 @@ mod tests {
         };
         assert_eq!(refused(500, &[None, None]), 0);
         assert_eq!(refused(500, &[Some(1)]), 0);
-        assert_eq!(refused(9000, &[None, None]), 0, "the end may have been committed late");
-        assert_eq!(refused(12_000, &[None, None]), 2, "nobody has it any more");
-        assert_eq!(refused(12_000, &[Some(1)]), 1);
+        assert_eq!(refused(2500, &[None, None]), 0, "the end may have been committed late");
+        assert_eq!(refused(4000, &[None, None]), 2, "nobody has it any more");
+        assert_eq!(refused(4000, &[Some(1)]), 1);
     }
 }

@@ -81,6 +81,8 @@ pub fn add_job(facts: &mut Facts, id: i64, program: &Program) {
         kind: <Play as engine::Job>::KIND.into(),
         args: json!({ "key": program.key }),
         unique_key: program.unique.clone(),
+        limit_key: program.limit.clone(),
+        priority: program.priority,
         parent_id: None,
         requeued_from: None,
         deadline: None,

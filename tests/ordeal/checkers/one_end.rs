@@ -14,6 +14,7 @@ pub fn check(facts: &Facts) -> Finding {
         finding.holds(whole, || format!("the attempts of job {job} have gaps"));
     }
     finding.looked_at += facts.observed.seen;
+    finding.holds(facts.attempts.is_empty() || facts.observed.seen > 0, || "nothing was looked at while the run went on".into());
     finding.violations.extend(facts.observed.revised.iter().cloned());
     finding
 }

@@ -9,8 +9,10 @@ use crate::{
     model::OF_PROGRAMS,
 };
 
-/// For so long after it is written an edit may be seen by nobody: its commit may wait for a standby, or for a server that comes up.
-const COMMIT: TimeDelta = TimeDelta::seconds(10);
+/// For so long after it is written an edit may be seen by nobody.
+const COMMIT: TimeDelta = TimeDelta::seconds(2);
+/// And for so long where the server was away: its commit waits for a standby, or for a server that comes up.
+const COMMIT_OF_STRUCK: TimeDelta = TimeDelta::seconds(10);
 /// What two clocks of one machine may differ by, in microseconds.
 const TOLERANCE_US: i64 = 60_000;
 
@@ -22,8 +24,11 @@ pub fn check(facts: &Facts) -> Finding {
         };
         let Some(job) = facts.job(attempt.job_id) else { continue };
         let (of, at) = (|t| deciding(&facts.policy, category, &job.kind, t), attempt.finished_at);
-        let edits = facts.policy.iter().map(|version| version.changed_at).filter(|changed| *changed > at - COMMIT && *changed <= at);
-        let mut versions = std::iter::once(at - COMMIT).chain(edits).filter_map(of);
+        let at_us = facts.by_the_clock_of_all(at).unwrap_or_default();
+        let was_away = facts.was_away(at_us - COMMIT_OF_STRUCK.num_microseconds().unwrap_or_default(), at_us);
+        let since = at - if was_away { COMMIT_OF_STRUCK } else { COMMIT };
+        let edits = facts.policy.iter().map(|version| version.changed_at).filter(|changed| *changed > since && *changed <= at);
+        let mut versions = std::iter::once(since).chain(edits).filter_map(of);
         finding.holds(attempt.policy_version.is_some_and(|said| versions.any(|version| version == said)), || {
             let (job, number, said) = (attempt.job_id, attempt.attempt, attempt.policy_version);
             format!("attempt {number} of job {job}, which failed as {category} at {at}, was decided by version {said:?}")
@@ -31,7 +36,11 @@ pub fn check(facts: &Facts) -> Finding {
     }
     for act in &facts.acts {
         if let (Deed::Edit(edit), Some(answered_us)) = (&act.what, act.answered_us) {
-            finding.holds(is_written(facts, edit, act.asked_us, answered_us), || format!("the history knows nothing of {edit:?}"));
+            let (is_taken, words) = (act.words() == "written", act.words());
+            finding.holds(is_taken, || format!("{edit:?} was refused: {words}"));
+            finding.holds(!is_taken || is_written(facts, edit, act.asked_us, answered_us), || {
+                format!("the history knows nothing of {edit:?}")
+            });
         }
     }
     finding
@@ -96,7 +105,8 @@ mod tests {
             check(&facts).violations.len()
         };
         assert_eq!((wrong(20_000, Some(1)), wrong(20_000, Some(4)), wrong(20_000, None)), (0, 1, 1));
-        assert_eq!((wrong(35_000, Some(1)), wrong(35_000, Some(4))), (0, 0), "the edit may have been committed late");
+        assert_eq!((wrong(31_000, Some(1)), wrong(31_000, Some(4))), (0, 0), "the edit may have been committed late");
+        assert_eq!((wrong(35_000, Some(1)), wrong(35_000, Some(4))), (1, 0));
         assert_eq!((wrong(75_000, Some(4)), wrong(75_000, Some(2))), (0, 1), "the override is in front");
         assert_eq!((wrong(120_000, Some(2)), wrong(120_000, Some(4))), (0, 1), "it was taken away");
     }

@@ -97,6 +97,8 @@ mod tests {
             kind: "orders.process_order".into(),
             args: json!({ "inbox_id": Uuid::from_u128(row) }),
             unique_key: None,
+            limit_key: None,
+            priority: 5,
             parent_id: None,
             requeued_from,
             deadline: None,

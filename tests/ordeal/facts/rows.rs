@@ -22,6 +22,10 @@ pub struct Job {
     pub args: Value,
     /// Its unique key.
     pub unique_key: Option<String>,
+    /// Its limit key.
+    pub limit_key: Option<String>,
+    /// 0 runs first, 9 last.
+    pub priority: i16,
     /// The job on whose behalf it was made.
     pub parent_id: Option<i64>,
     /// The letter it was made from.
@@ -43,6 +47,18 @@ impl Job {
         matches!(self.kind.as_str(), Play::KIND | PlayTogether::KIND).then(|| self.args.get("key").and_then(Value::as_str)).flatten()
     }
 }
+
+/// Every attempt, in whatever order is said behind it.
+macro_rules! attempts {
+    ($order:literal) => {
+        concat!(
+            "select job_id, attempt, worker_id, started_at, finished_at, outcome, category, error, output, policy_version
+             from engine.attempt order by ",
+            $order
+        )
+    };
+}
+pub(crate) use attempts;
 
 /// An attempt as the ledger of the engine has it.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]

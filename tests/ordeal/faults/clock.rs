@@ -18,7 +18,7 @@ const CLOCKS: [&str; 7] = ["-2h", "+2h", "-1d", "+1d", "+45d", "+0 x3", "-1h x0.
 /// Where a clock steps to: by little and by much, forwards and backwards.
 const STEPS: [&str; 8] = ["-2h", "+2h", "-1d", "+45d", "-3s", "+3s", "-20s", "+20s"];
 /// How often it does so at most.
-const MOST_STEPS: usize = 4;
+const MOST_STEPS: usize = 2;
 
 pub async fn strike(stage: &Stage, random: &mut StdRng) -> anyhow::Result<String> {
     let Some(library) = library() else { return Ok(NOTHING.into()) };
@@ -35,10 +35,10 @@ pub async fn strike(stage: &Stage, random: &mut StdRng) -> anyhow::Result<String
     stage.fleet.kill(slot).await;
     stage.fleet.replace(slot, &Start { clock: Some(Clock { library, off }), ..Start::default() })?;
     for step in steps {
-        tokio::time::sleep(Duration::from_millis(random.random_range(1200..3000))).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(1200..2200))).await;
         set(&said, step)?;
     }
-    tokio::time::sleep(Duration::from_millis(random.random_range(2000..5000))).await;
+    tokio::time::sleep(Duration::from_millis(random.random_range(1500..4000))).await;
     stage.fleet.release(slot);
     Ok(format!("{note} in {}", stage.fleet.pid(slot).unwrap_or_default()))
 }

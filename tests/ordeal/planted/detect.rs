@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Bug, Provocation, bugs,
-    trials::{Trial, Trials},
+    trials::{HARNESS, Trial, Trials},
 };
 use crate::sizes::{GATE_SEEDS, GATE_TIME};
 
@@ -51,7 +51,9 @@ impl Search {
     /// The seed of a bug's run of this number, from zero.
     fn seed(&self, number: u64) -> u64 {
         let of_gate = usize::try_from(number).ok().and_then(|number| GATE_SEEDS.get(number)).filter(|_| self.as_gate);
-        of_gate.copied().unwrap_or(self.seed + number)
+        // Behind those that each gate has, so that none is run twice.
+        let first = if self.as_gate { self.seed + GATE_SEEDS[GATE_SEEDS.len() - 1] } else { self.seed };
+        of_gate.copied().unwrap_or(first + number)
     }
 }
 
@@ -67,7 +69,7 @@ pub fn detect(search: &Search) -> io::Result<Vec<Bug>> {
     let read = || trials.lock().expect("no holder of this lock panics");
     let wanted: Vec<Bug> = bugs().into_iter().filter(|bug| search.only.is_empty() || search.only.iter().any(|id| id == bug.id)).collect();
     let controls = controls(search, &wanted);
-    for round in 1..=search.seeds {
+    for round in 1..=if search.as_gate { GATE } else { search.seeds } {
         if round <= GATE {
             let due = controls.iter().filter(|provocation| read().of_control(**provocation, search.as_gate) < round);
             let due = due.map(|provocation| (None, *provocation)).collect();
@@ -146,7 +148,7 @@ fn run(search: &Search, folder: &Path, bug: Option<Bug>, provocation: Provocatio
     }
     Ok(Trial {
         bug: bug.map(|bug| bug.id.into()),
-        plants: bug.map(|bug| bug.fingerprint()),
+        plants: Some(bug.map_or_else(|| HARNESS.into(), |bug| bug.fingerprint())),
         provocation: provocation.name(),
         seed,
         seconds: time.as_secs(),

@@ -9,13 +9,15 @@ use crate::journal::{self, Journal};
 
 const JOURNAL: &str = "trials.jsonl";
 const PAGE: &str = "PLANTED.md";
+/// What draws programs and judges them, in a few characters.
+pub const HARNESS: &str = env!("ORDEAL_HARNESS");
 
 /// One run with a planted bug, or of the control.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     /// The bug; none in a run of the control.
     pub bug: Option<String>,
-    /// What the bug was then: one that is planted otherwise since is another.
+    /// What the bug was then: one that is planted otherwise since is another. Of the control, what drew and judged it.
     pub plants: Option<String>,
     /// What struck.
     pub provocation: String,
@@ -53,9 +55,10 @@ impl Trials {
         fs::write(folder.join(PAGE), self.page())
     }
 
-    /// How many runs the control has had of one provocation.
+    /// How many runs the control has had of one provocation, by what draws and judges today.
     pub fn of_control(&self, provocation: Provocation, as_gate: bool) -> u64 {
-        let is_such = |trial: &&Trial| trial.bug.is_none() && trial.as_gate == as_gate && trial.provocation == provocation.name();
+        let is_of_now = |trial: &Trial| trial.bug.is_none() && trial.plants.as_deref() == Some(HARNESS);
+        let is_such = |trial: &&Trial| is_of_now(trial) && trial.as_gate == as_gate && trial.provocation == provocation.name();
         self.0.iter().filter(is_such).count() as u64
     }
 
@@ -92,7 +95,9 @@ impl Trials {
 
     /// How many bugs were tried, and how many were found by so many runs.
     fn sums(&self, bugs: &[Bug], as_gate: bool, runs: u64) -> (usize, usize) {
-        let tried = bugs.iter().filter(|bug| self.of(bug, as_gate).next().is_some()).count();
+        let is_tried =
+            |bug: &&Bug| self.found(bug, as_gate).is_some() || self.of(bug, as_gate).count() as u64 >= if as_gate { GATE } else { 1 };
+        let tried = bugs.iter().filter(is_tried).count();
         let found = bugs.iter().filter(|bug| self.found(bug, as_gate).is_some_and(|(run, _)| run <= runs)).count();
         (tried, found)
     }
@@ -130,7 +135,11 @@ impl Trials {
             .map(|trial| format!("seed {} under {}: {}", trial.seed, trial.provocation, trial.by.join(", ")))
             .collect();
         if alarms.is_empty() {
-            return format!("Control: {} runs without a bug found nothing.", control.len());
+            let of_now = control.iter().filter(|trial| trial.plants.as_deref() == Some(HARNESS)).count();
+            let all = control.len();
+            return format!(
+                "Control: {all} runs without a bug found nothing, {of_now} of them by what draws programs and judges them now."
+            );
         }
         format!("**Void: of {} runs without a bug {} found something.** {}", control.len(), alarms.len(), alarms.join("; "))
     }

@@ -33,6 +33,9 @@ pub async fn run(stage: Arc<Stage>, together: bool, stop: CancellationToken) -> 
     let most = if together { 20 } else { 3 };
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(700))).await.is_some() {
         let letters = dead_letter::list(&stage.pool, &filter, most).await.unwrap_or_default();
+        if await_standby(&stage).await.is_err() {
+            continue;
+        }
         let deeds = letters.iter().filter_map(|letter| deed(&mut random, letter));
         let asked = deeds.map(|deed| stage.ledger.means(deed)).collect::<Result<Vec<_>, _>>()?;
         if together {
@@ -66,18 +69,36 @@ fn arguments(deed: &Deed) -> serde_json::Result<Option<Box<RawValue>>> {
 
 async fn deal_with_each(stage: &Stage, asked: Vec<Act>) -> anyhow::Result<()> {
     for act in asked {
-        let Some(letter) = act.what.letter() else { continue };
-        let answer = if matches!(act.what, Deed::Discard(_)) {
-            let asking = until_answered(|| dead_letter::discard(&stage.pool, letter, "robot", REASON));
-            asking.await.map(|()| Answer::Discarded)
-        } else {
-            let args = arguments(&act.what)?;
-            let asking = until_answered(|| dead_letter::requeue(&stage.pool, letter, "robot", args.clone()));
-            asking.await.map(|id| Answer::Requeued(id.0))
-        };
-        stage.ledger.was_told(act, answer.unwrap_or_else(|refused| refusal(&refused)))?;
+        let answer = deal_with(stage, &act.what).await?;
+        stage.ledger.was_told(act, answer)?;
     }
     Ok(())
+}
+
+/// Does it. What is refused may rest on what the primary alone has, which goes with a promotion: it is asked again when the standby has it.
+async fn deal_with(stage: &Stage, deed: &Deed) -> anyhow::Result<Answer> {
+    let first = ask(stage, deed).await?;
+    if matches!(first, Answer::Requeued(_) | Answer::Discarded) {
+        return Ok(first);
+    }
+    until_answered(|| await_standby(stage)).await?;
+    ask(stage, deed).await
+}
+
+async fn ask(stage: &Stage, deed: &Deed) -> anyhow::Result<Answer> {
+    let Some(letter) = deed.letter() else { anyhow::bail!("{deed:?} is of no letter") };
+    let answer = if matches!(deed, Deed::Discard(_)) {
+        until_answered(|| dead_letter::discard(&stage.pool, letter, "robot", REASON)).await.map(|()| Answer::Discarded)
+    } else {
+        let args = arguments(deed)?;
+        until_answered(|| dead_letter::requeue(&stage.pool, letter, "robot", args.clone())).await.map(|id| Answer::Requeued(id.0))
+    };
+    Ok(answer.unwrap_or_else(|refused| refusal(&refused)))
+}
+
+/// What was seen is on the standby when this is answered.
+async fn await_standby(stage: &Stage) -> Result<(), StoreError> {
+    Ok(sqlx::query("select engine.await_standby()").execute(&stage.pool).await.map(drop)?)
 }
 
 async fn requeue_together(stage: &Stage, asked: Vec<Act>) -> anyhow::Result<()> {
@@ -86,12 +107,12 @@ async fn requeue_together(stage: &Stage, asked: Vec<Act>) -> anyhow::Result<()> 
     let came = until_answered(|| dead_letter::requeue_many(&stage.pool, &letters, "robot", &args)).await?;
     for act in asked {
         let answer = came.iter().find(|answer| Some(answer.letter) == act.what.letter());
-        let words = match answer.map(|answer| &answer.job) {
+        let answer = match answer.map(|answer| &answer.job) {
             Some(Ok(id)) => Answer::Requeued(id.0),
-            Some(Err(refused)) => refusal(refused),
+            Some(Err(_)) => deal_with(stage, &act.what).await?,
             None => Answer::Words("nothing is said of it".into()),
         };
-        stage.ledger.was_told(act, words)?;
+        stage.ledger.was_told(act, answer)?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
     ledger::{Answer, Deed, Edit},
     model::OF_PROGRAMS,
     stage::Stage,
-    wait::until_answered,
+    wait::{about_data, until_answered},
 };
 
 /// Edits it until told to stop.
@@ -32,8 +32,8 @@ pub async fn run(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<(
         }
         let edit = draw(&mut random, number);
         let act = stage.ledger.means(Deed::Edit(edit.clone()))?;
-        until_answered(|| write(&stage, &edit)).await?;
-        stage.ledger.was_told(act, Answer::Words("written".into()))?;
+        let answer = until_answered(|| write(&stage, &edit)).await.map_or_else(|refused| refused.to_string(), |()| "written".into());
+        stage.ledger.was_told(act, Answer::Words(answer))?;
     }
     Ok(())
 }
@@ -64,10 +64,15 @@ async fn write(stage: &Stage, edit: &Edit) -> Result<(), StoreError> {
                 description: None,
                 version: 0,
             };
-            retry_policy::put(&mut tx, &row).await?;
+            retry_policy::put(&mut tx, &row).await.map_err(refused)?;
         }
         (None, Some(kind)) => drop(retry_policy::remove_override(&mut tx, &edit.category, kind).await?),
         (None, None) => (),
     }
     Ok(tx.commit().await?)
+}
+
+/// What the database says of the row; otherwise it is asked again.
+fn refused(error: sqlx::Error) -> StoreError {
+    if about_data(&error) { StoreError::Refused(error.to_string()) } else { error.into() }
 }

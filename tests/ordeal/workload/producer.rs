@@ -15,7 +15,7 @@ use crate::{
     ledger::{Ack, Intent},
     program::{Death, LIMITS, Manner, Program},
     stage::Stage,
-    wait::until_accepted,
+    wait::{about_data, until_accepted},
 };
 
 /// How long it waits for an answer.
@@ -124,6 +124,12 @@ impl Producer {
         let death = [Death::Abort, Death::Stack, Death::Memory][self.random.random_range(0..3)];
         for program in [draw::poison(self.key(), death), draw::held(self.key()), draw::distant(self.key())] {
             self.enqueue(program).await?;
+        }
+        // The deadline of one has passed when it comes up, and that of the other has not.
+        for deadline_ms in [1, 60_000] {
+            let key = self.key();
+            let hurried = Program { deadline_ms: Some(deadline_ms), ..draw::hurried(&mut self.random, key) };
+            self.enqueue(hurried).await?;
         }
         // On a slow machine chance may make none of one sort: one that nobody cancels, and one that robots do at once.
         self.batch(None).await?;
@@ -277,10 +283,4 @@ impl Producer {
         let ack = Ack { at_us: clock::now_us(), key: programs[0].key.clone(), jobs, created: true, asked_again: 0 };
         Ok(self.stage.ledger.acks.add_synced(&ack)?)
     }
-}
-
-/// Whether the database says that the data is wrong: asking again does not help.
-fn about_data(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
-    code.is_some_and(|code| matches!(code.get(..2), Some("22" | "23" | "42" | "RW")))
 }
