@@ -60,7 +60,9 @@ fn add(path: &Path, sum: &mut u64) {
     if path.is_dir() {
         let mut entries: Vec<PathBuf> = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         entries.sort();
-        entries.iter().for_each(|entry| add(entry, sum));
+        for entry in entries {
+            add(&entry, sum);
+        }
         return;
     }
     for byte in std::fs::read(path).unwrap_or_default() {
