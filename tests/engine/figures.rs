@@ -209,3 +209,40 @@ async fn a_duty_that_fails_stops_no_other_and_says_so() {
     assert!(metrics::render(db.pool()).await.expect("rendered").contains("rawops_duty_overdue{duty=\"forget_keys\"} 1\n"));
     worker.stop().await;
 }
+
+/// Puts so many jobs into the places of those that run at a time, of two lanes in turns, three of the first for one of the second.
+async fn schedule(pool: &PgPool, jobs: i64) {
+    let add = "insert into engine.scheduled (run_at, job_id, lane_id, attempt)
+               select engine.now() + interval '1 day' + random() * interval '1 year', nextval('engine.position'), 1001 + (n % 4 = 0)::int, 1
+               from generate_series(1, $1::bigint) n";
+    sqlx::query(add).bind(jobs).execute(pool).await.expect("scheduled");
+}
+
+/// How many jobs are said to be scheduled in the two lanes.
+async fn scheduled(db: &Database) -> Vec<i64> {
+    clock::step(db.pool(), 1000.0).await;
+    measure(db.pool()).await;
+    let figures = "select scheduled from engine.lane_figures where lane_id > 1000 order by lane_id";
+    sqlx::query_scalar(figures).fetch_all(db.pool()).await.expect("figures")
+}
+
+#[tokio::test]
+async fn a_few_scheduled_jobs_are_counted_and_many_are_estimated() {
+    let db = Database::new().await;
+    clock::own(db.pool()).await;
+    let lanes = "insert into engine.lane (id, queue, kind, priority) overriding system value
+                 values (1001, 'default', 'test.later', 5), (1002, 'default', 'test.latest', 5)";
+    sqlx::query(lanes).execute(db.pool()).await.expect("two lanes");
+    schedule(db.pool(), 1000).await;
+    assert_eq!(scheduled(&db).await, [750, 250]);
+    schedule(db.pool(), 399_000).await;
+    let many = scheduled(&db).await;
+    assert!((270_000..330_000).contains(&many[0]) && (90_000..110_000).contains(&many[1]), "{many:?}");
+    assert_eq!(scheduled(&db).await, many, "what stands still is not said to move");
+    // What is left of many is counted, although the table is as large as it was.
+    sqlx::query("delete from engine.scheduled where job_id > (select min(job_id) + 999 from engine.scheduled)")
+        .execute(db.pool())
+        .await
+        .expect("they are over");
+    assert_eq!(scheduled(&db).await, [750, 250]);
+}
