@@ -177,7 +177,7 @@ fn not_made(facts: &Facts) -> usize {
 
 /// How often each feature was used by a program that has ended.
 fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
-    let mut used: BTreeMap<Feature, usize> = Feature::ALL.into_iter().map(|feature| (feature, 0)).collect();
+    let mut used: BTreeMap<Feature, usize> = Feature::ALL.iter().map(|feature| (*feature, 0)).collect();
     let mut add = |feature: Feature, times: usize| *used.entry(feature).or_default() += times;
     let has_ended = |program: &Program| facts.job_of(&program.key).is_some_and(|job| facts.end_of(job.id).is_some());
     for program in facts.programs.values().filter(|program| has_ended(program)) {

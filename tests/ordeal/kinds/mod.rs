@@ -1,20 +1,23 @@
 //! The kinds of job of the ordeal.
 
+mod job;
+mod others;
 mod together;
 pub mod versions;
 mod waits;
 
 use std::time::Duration;
 
-use engine::{Category, Failure, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Tx};
+use engine::{Category, Failure, Job, JobId, JobResult, Kinds, Outcome, Run, Tx};
 use jobs::clients::Outside;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use others::{Probe, TICK, Tick, probe_queue};
 pub use together::PlayTogether;
 
 use crate::{
-    program::{Act, Blame, DEBOUNCE_MS, Death, Manner, Program, RATE, checksum, due},
+    program::{Act, Blame, Death, Program, RATE, checksum, due},
     witness::{self, What},
 };
 
@@ -33,15 +36,8 @@ use patiently;
 
 /// The queue of programs.
 pub const QUEUE: &str = "ordeal";
-/// What ticks call themselves before witnesses. One runs at a time in the whole fleet.
-pub const TICK: &str = "tick";
 /// The name of all events.
 const EVENT: &str = "ordeal";
-/// The queue that only one worker serves.
-pub fn probe_queue(slot: usize) -> String {
-    format!("probe-{slot}")
-}
-
 /// What the ordeal's workers of a version run: its own kinds and the product's.
 pub fn kinds(version: u32, outside: Outside) -> Kinds {
     versions::of(jobs::kinds().sharing(outside).with::<Play>().with_together::<PlayTogether>().with::<Tick>().with::<Probe>(), version)
@@ -68,70 +64,6 @@ pub struct Play {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 const fn is_the_first(number: &usize) -> bool {
     *number == 0
-}
-
-/// What comes each second.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Tick {}
-
-/// Shows that a worker works.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Probe {
-    /// Its worker's queue.
-    pub queue: String,
-}
-
-impl Job for Tick {
-    const KIND: &'static str = "ordeal.tick";
-    const QUEUE: &'static str = QUEUE;
-
-    async fn run(&self, run: &mut Run) -> JobResult {
-        witness::say(run, TICK, What::Started(0));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        witness::say(run, TICK, What::Ended);
-        Ok(Outcome::done())
-    }
-}
-
-impl Job for Probe {
-    const KIND: &'static str = "ordeal.probe";
-
-    async fn run(&self, _: &mut Run) -> JobResult {
-        Ok(Outcome::done())
-    }
-}
-
-impl Program {
-    /// The job that plays it.
-    ///
-    /// # Panics
-    /// Never: programs serialise.
-    pub fn job(&self) -> NewJob {
-        let play = Play { key: self.key.clone(), acts: self.acts.clone(), chaff: self.chaff.clone(), from: 0, batch: None };
-        let job = if self.together { NewJob::of(&PlayTogether(play)) } else { NewJob::of(&play) };
-        let mut job = job.expect("programs serialise").priority(self.priority);
-        if let Some(key) = &self.unique {
-            job = job.unique_key(key);
-        }
-        job = match self.manner {
-            Manner::Yields => job,
-            Manner::Replaces => job.replace(),
-            Manner::Debounces => job.debounce(Duration::from_millis(DEBOUNCE_MS.0), Duration::from_millis(DEBOUNCE_MS.1)),
-        };
-        if let Some(key) = &self.limit {
-            job = job.limit_key(key);
-        }
-        if let Some(cap) = self.max_attempts {
-            job = job.max_attempts(cap);
-        }
-        if let Some(ms) = self.deadline_ms {
-            job = job.deadline(chrono::Utc::now() + Duration::from_millis(ms));
-        }
-        if self.delay_ms > 0 {
-            job = job.run_at(chrono::Utc::now() + Duration::from_millis(self.delay_ms));
-        }
-        job
-    }
 }
 
 impl Job for Play {

@@ -1,22 +1,25 @@
 //! Draws programs.
 
+mod flows;
+mod named;
+
 use rand::{RngExt, rngs::StdRng};
 use serde_json::{Value, json};
 
 use crate::{
     canaries::ARGUMENT,
     chance::weighted,
-    program::{Act, Blame, DEBOUNCED, Death, KIN, LIMITS, Manner, Program, RATE, REPLACED},
+    program::{Act, Blame, DEBOUNCED, LIMITS, Manner, Program, RATE, REPLACED},
 };
+
+use flows::{anew, flow, undone};
+pub use flows::{family, pair};
+pub use named::{brief, called_back, distant, doomed, frail, gathered, held, hurried, keyless, only_fails, poison, quick, rated, twin};
 
 /// How many unique keys there are: few, so that jobs meet.
 const UNIQUE_KEYS: u32 = 8;
 /// And how many under which programs replace each other.
 const CONTESTED_KEYS: u32 = 4;
-/// And how many that children of several families have.
-const KIN_KEYS: u32 = 3;
-/// And how many of those that do nothing but fail.
-const FRAIL_KEYS: u32 = 4;
 const BLAMES: [Blame; 4] = [Blame::Validation, Blame::BusinessRule, Blame::RateLimited, Blame::Upstream];
 
 #[derive(Debug, Clone, Copy)]
@@ -115,92 +118,6 @@ fn contest(random: &mut StdRng, program: &mut Program) {
     }
 }
 
-/// A program that is worked on in one call with others. None of them does what would end the call of all.
-pub fn gathered(random: &mut StdRng, key: String) -> Program {
-    let mut acts = Vec::new();
-    for _ in 0..random.random_range(1..4) {
-        acts.push(match random.random_range(0..5) {
-            0 => Act::Outside,
-            1 => Act::Inside,
-            2 => Act::Fail(BLAMES[random.random_range(1..4)]),
-            3 => snooze(random),
-            _ => Act::Work(random.random_range(1..60)),
-        });
-    }
-    acts.push(if random.random_ratio(1, 2) { Act::Finish } else { Act::FinishInside(Vec::new()) });
-    Program { together: true, ..plain(key, acts) }
-}
-
-/// A quick program of a limit key: several that come together follow each other on one place of their key.
-pub fn quick(random: &mut StdRng, key: String, limit: &str) -> Program {
-    Program { limit: Some(limit.into()), ..plain(key, vec![Act::Work(random.random_range(1..25)), Act::Finish]) }
-}
-
-/// A quick program of the key with a rate.
-pub fn rated(key: String) -> Program {
-    Program { limit: Some(RATE.0.into()), ..plain(key, vec![Act::Work(5), Act::Finish]) }
-}
-
-/// A program of no key, as those must be that are copied.
-pub fn keyless(random: &mut StdRng, key: String) -> Program {
-    Program { unique: None, manner: Manner::Yields, limit: None, ..program(random, key) }
-}
-
-/// What is called back when all of a batch have ended.
-pub fn called_back(key: String) -> Program {
-    plain(key, vec![Act::Outside, Act::FinishInside(Vec::new())])
-}
-
-/// A program that runs until somebody cancels it.
-pub fn held(key: String) -> Program {
-    plain(key, vec![Act::Outside, Act::Hold])
-}
-
-/// A program that would run in a day, and is cancelled before.
-pub fn distant(key: String) -> Program {
-    Program { delay_ms: 24 * 3600 * 1000, ..plain(key, vec![Act::Outside, Act::Finish]) }
-}
-
-/// A program that ends its process each time it runs, and holds a unique key of its own until it is given up.
-pub fn poison(key: String, death: Death) -> Program {
-    let unique = Some(format!("poison {key}"));
-    Program { unique, ..plain(key, vec![Act::Outside, Act::Die(death)]) }
-}
-
-/// A program that dies while it holds a unique key of its own.
-pub fn doomed(key: String) -> Program {
-    let unique = Some(format!("doomed {key}"));
-    Program { unique, ..plain(key, vec![Act::Outside, Act::Fail(Blame::Validation)]) }
-}
-
-/// A program that does nothing but fail for good, under a unique key that others have too.
-pub fn frail(random: &mut StdRng, key: String) -> Program {
-    let unique = Some(format!("frail-{}", random.random_range(0..FRAIL_KEYS)));
-    Program { unique, chaff: chaff(random, 0), ..plain(key, vec![Act::Fail(Blame::Validation)]) }
-}
-
-/// Whether a program does nothing but fail: then it can be run again as it was, and nothing is done twice.
-pub fn only_fails(acts: &[Act]) -> bool {
-    acts.iter().all(|act| matches!(act, Act::Fail(_)))
-}
-
-/// A program that is of no use if it does not begin soon, and comes after all others.
-pub fn hurried(random: &mut StdRng, key: String) -> Program {
-    let longest = if random.random_ratio(1, 2) { 200 } else { 4000 };
-    let deadline_ms = Some(random.random_range(1..longest));
-    Program { deadline_ms, priority: 9, ..plain(key, vec![Act::Work(random.random_range(1..60)), Act::Finish]) }
-}
-
-/// A program that works for a while under a unique key which another one has too.
-pub fn twin(key: String, of: &str) -> Program {
-    Program { unique: Some(format!("twins {of}")), ..plain(key, vec![Act::Work(400), Act::Finish]) }
-}
-
-/// A program that does nothing.
-pub fn brief(key: String) -> Program {
-    plain(key, vec![Act::Finish])
-}
-
 const fn plain(key: String, acts: Vec<Act>) -> Program {
     Program {
         key,
@@ -274,86 +191,6 @@ fn mixed(random: &mut StdRng) -> Vec<Act> {
     }
     acts.push(if random.random_ratio(1, 2) { Act::Finish } else { Act::FinishInside(Vec::new()) });
     acts
-}
-
-/// A workflow that makes children and waits for them; those of one act may have keys that others hold.
-pub fn family(random: &mut StdRng, key: &str) -> Program {
-    let child = |n: u32| plain(format!("{key}/{n}"), vec![Act::Outside, Act::Step, Act::FinishInside(Vec::new())]);
-    let mut children: Vec<Program> = (0..random.random_range(1..5)).map(child).collect();
-    let join = match random.random_range(0..3) {
-        0 => Act::JoinAny(children),
-        1 => Act::Join(children),
-        _ => {
-            let kin = format!("{KIN}-{}", random.random_range(0..KIN_KEYS));
-            // Of two siblings of one key the second finds it held, by the same statement.
-            let twins = (5..=6).map(|n| Program { unique: Some(kin.clone()), ..child(n) });
-            children.extend(twins);
-            Act::Join(children)
-        }
-    };
-    plain(key.into(), vec![Act::Step, join, Act::Step, Act::FinishInside(Vec::new())])
-}
-
-/// A workflow that begins anew a few times, with steps before and after; what undoes its earlier lives is still done.
-fn anew(random: &mut StdRng, key: &str) -> Vec<Act> {
-    let undo = plain(format!("{key}/undo-0"), vec![Act::Outside, Act::FinishInside(Vec::new())]);
-    let mut acts = vec![Act::Undo(Box::new(undo)), Act::Step];
-    for _ in 0..random.random_range(1..4) {
-        acts.extend([Act::Continue, Act::StepOutside]);
-        match random.random_range(0..4) {
-            0 => acts.push(Act::Sleep(random.random_range(1..300))),
-            1 => acts.push(Act::Fail(Blame::Upstream)),
-            2 => acts.push(snooze(random)),
-            _ => (),
-        }
-        acts.push(Act::Step);
-    }
-    acts.push(if random.random_ratio(1, 3) { Act::Fail(Blame::Validation) } else { Act::Finish });
-    acts.push(Act::Finish);
-    acts
-}
-
-/// A workflow: steps, sleeps, and failures between them, after which it passes over what it has done.
-fn flow(random: &mut StdRng) -> Vec<Act> {
-    let mut acts = vec![Act::Step];
-    for _ in 0..random.random_range(1..6) {
-        acts.push(match random.random_range(0..6) {
-            0 => Act::StepOutside,
-            1 => Act::Sleep(random.random_range(1..700)),
-            2 => Act::Fail(Blame::Upstream),
-            3 => Act::Work(random.random_range(1..60)),
-            4 => snooze(random),
-            _ => Act::Step,
-        });
-    }
-    acts.extend([Act::Step, if random.random_ratio(1, 2) { Act::Finish } else { Act::FinishInside(Vec::new()) }]);
-    acts
-}
-
-/// A workflow that notes what undoes each of its steps, and mostly fails for good in the end.
-fn undone(random: &mut StdRng, key: &str) -> Vec<Act> {
-    let undo = |n: u32| plain(format!("{key}/undo-{n}"), vec![Act::Outside, Act::FinishInside(Vec::new())]);
-    let mut acts = vec![Act::Patch];
-    for n in 0..random.random_range(1..4) {
-        acts.extend([Act::Undo(Box::new(undo(n))), Act::Step, Act::Work(random.random_range(1..40))]);
-    }
-    acts.push(if random.random_ratio(2, 3) { Act::Fail(Blame::Validation) } else { Act::Finish });
-    // Never reached by one that fails: it has but one attempt.
-    acts.push(Act::Finish);
-    acts
-}
-
-/// Two workflows, of which one waits for the other's event; in any order.
-pub fn pair(random: &mut StdRng, key: &str) -> [Program; 2] {
-    let wait = if random.random_ratio(1, 2) {
-        let child = vec![Act::Work(random.random_range(1..900)), Act::Outside, Act::FinishInside(Vec::new())];
-        Act::First(Box::new(plain(format!("{key}/child"), child)), key.into())
-    } else {
-        Act::Await(key.into())
-    };
-    let waits = plain(format!("{key}/waits"), vec![Act::Step, wait, Act::Step, Act::FinishInside(Vec::new())]);
-    let emits = plain(format!("{key}/emits"), vec![Act::Work(random.random_range(1..80)), Act::Emit(key.into()), Act::Step, Act::Finish]);
-    if random.random_ratio(1, 2) { [waits, emits] } else { [emits, waits] }
 }
 
 fn snooze(random: &mut StdRng) -> Act {
