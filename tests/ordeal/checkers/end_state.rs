@@ -94,12 +94,14 @@ fn late(facts: &Facts, job: &Job, program: &Program) -> Option<String> {
     let attempts = facts.attempts_of(job.id);
     let began = |attempt: &Attempt| begin_of(facts, attempt).is_some();
     let dropped = attempts.iter().find(|attempt| is_dropped(attempt) && (attempt.finished_at < deadline || began(attempt)));
-    let anew = attempts.windows(2).find(|pair| pair[0].finished_at > deadline && began(&pair[1])).map(|pair| &pair[1]);
+    // An attempt comes up when its job is made, or when the one before it has ended.
+    let came = std::iter::once(job.created_at).chain(attempts.iter().map(|attempt| attempt.finished_at));
+    let stale = attempts.iter().zip(came).find(|(attempt, came)| *came > deadline && began(attempt)).map(|(attempt, _)| attempt);
     let deadline_us = facts.by_the_clock_of_all(deadline)?;
     let held = attempts.iter().find(|attempt| {
         begin_of(facts, attempt).is_some_and(|began_us| began_us > deadline_us + IN_HAND_US && is_calm(facts, deadline_us, began_us))
     });
-    let wrong = dropped.or(anew).or(held)?;
+    let wrong = dropped.or(stale).or(held)?;
     Some(format!("attempt {} began at {} and is {}; the deadline is {deadline}", wrong.attempt, wrong.started_at, wrong.outcome))
 }
 
@@ -158,10 +160,15 @@ mod tests {
 
     /// How many findings there are of a job whose deadline is at 1 s, when its attempts began and ended so.
     fn wrong(attempts: &[(i64, i64, &str)]) -> usize {
+        made_at(0, attempts)
+    }
+
+    /// The same of one that was made then.
+    fn made_at(ms: i64, attempts: &[(i64, i64, &str)]) -> usize {
         let mut facts = Facts { lives: vec![life(0, 1, "started")], ..Facts::default() };
         let hurried = Program { deadline_ms: Some(1000), ..program("hurried") };
         add_job(&mut facts, 1, &hurried);
-        facts.jobs[0].deadline = Some(wall(1000));
+        (facts.jobs[0].created_at, facts.jobs[0].deadline) = (wall(ms), Some(wall(1000)));
         let output = serde_json::json!({ "program": "hurried", "counted": 0, "sum": checksum(&hurried.chaff) });
         let of = |(number, (began, ended, outcome)): (i32, &(i64, i64, &str))| Attempt {
             started_at: wall(*began),
@@ -187,5 +194,11 @@ mod tests {
         assert_eq!(wrong(&[(900, 900, "cancelled")]), 1, "dropped before its time");
         assert_eq!(wrong(&[(900, 1200, "lost"), (1300, 1400, "completed")]), 1, "it came up when it was of no use");
         assert_eq!(wrong(&[(12_000, 12_100, "completed")]), 1, "no worker holds a job for so long");
+    }
+
+    #[test]
+    fn what_was_of_no_use_when_it_was_made_never_begins() {
+        assert_eq!(made_at(1001, &[(1002, 1002, "cancelled")]), 0);
+        assert_eq!(made_at(1001, &[(1002, 1010, "completed")]), 1);
     }
 }

@@ -125,7 +125,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "C14",
         like: "B54",
-        provoked_by: Provocation::Kills,
+        provoked_by: Provocation::Calm,
         what: "a job whose deadline has passed runs all the same",
         plants: &[Statement("claim/take", "j.deadline is not null and j.deadline < engine.now(), j.parent_id", "false, j.parent_id")],
     },

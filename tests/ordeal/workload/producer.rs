@@ -126,7 +126,7 @@ impl Producer {
             self.enqueue(program).await?;
         }
         // The deadline of one has passed when it comes up, and that of the other has not.
-        for deadline_ms in [1, 60_000] {
+        for deadline_ms in [0, 60_000] {
             let key = self.key();
             let hurried = Program { deadline_ms: Some(deadline_ms), ..draw::hurried(&mut self.random, key) };
             self.enqueue(hurried).await?;
