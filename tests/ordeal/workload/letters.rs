@@ -30,13 +30,16 @@ pub const REASON: &str = "of no use";
 pub async fn run(stage: Arc<Stage>, together: bool, stop: CancellationToken) -> anyhow::Result<()> {
     let mut random = stream(stage.seed, Purpose::Robot, 4 + u64::from(together));
     let filter = dead_letter::Filter { kind: Some("ordeal.play".into()), ..dead_letter::Filter::default() };
-    let most = if together { 20 } else { 3 };
+    let (most, mut page) = (if together { 20 } else { 3 }, Vec::new());
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(700))).await.is_some() {
-        let letters = dead_letter::list(&stage.pool, &filter, most).await.unwrap_or_default();
-        if await_standby(&stage).await.is_err() {
-            continue;
+        // At times they act on a page that they opened before: others, or they themselves, have dealt with these meanwhile.
+        if !random.random_ratio(1, 3) {
+            page = dead_letter::list(&stage.pool, &filter, most).await.unwrap_or_default();
+            if await_standby(&stage).await.is_err() {
+                page.clear();
+            }
         }
-        let deeds = letters.iter().filter_map(|letter| deed(&mut random, letter));
+        let deeds = page.iter().filter_map(|letter| deed(&mut random, letter));
         let asked = deeds.map(|deed| stage.ledger.means(deed)).collect::<Result<Vec<_>, _>>()?;
         if together {
             let (requeued, discarded): (Vec<Act>, Vec<Act>) = asked.into_iter().partition(|act| !matches!(act.what, Deed::Discard(_)));
