@@ -1,7 +1,6 @@
 //! Programs that a run must have, each for what it does: chance draws none of them.
 
 use rand::{RngExt, rngs::StdRng};
-use serde_json::Value;
 
 use super::{BLAMES, chaff, plain, program, snooze};
 use crate::program::{Act, Blame, Death, Manner, Program, RATE};
