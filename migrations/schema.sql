@@ -314,7 +314,7 @@ create table engine.lane_figures (
 comment on table engine.lane_figures is 'How many jobs stand in each lane; engine.measure_figures keeps it.';
 comment on column engine.lane_figures.floor is 'Nothing stands at or below this position of `ready`, and nothing can come there.';
 comment on column engine.lane_figures.oldest_at is 'When the job at the head of the lane was enqueued.';
-comment on column engine.lane_figures.scheduled is 'Jobs that run at a time: exactly, where all lanes have few thousand; of more an estimate, by some pages of the table.';
+comment on column engine.lane_figures.scheduled is 'Jobs that run at a time; of many an estimate, by some pages of the table.';
 
 create table engine.leader (
     duty text not null,
@@ -4025,27 +4025,30 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- Pages that are looked at, and jobs that are counted where the table is larger than these.
+    -- Pages that are looked at, and how many jobs they must have at least to stand for the others.
     most_pages constant bigint := 400;
-    few constant bigint := 5000;
+    least_jobs constant bigint := 5000;
     pages bigint := pg_relation_size('engine.scheduled') / current_setting('block_size')::bigint;
 begin
-    if pages <= most_pages then
-        return query select s.lane_id, count(*) from engine.scheduled s group by s.lane_id;
-    elsif (select count(*) from (select from engine.scheduled s order by s.run_at limit few + 1) first) <= few then
-        -- A table that was large once has few rows in many pages: the index leads to them.
-        return query
-            select f.lane_id, count(*) from (select s.lane_id from engine.scheduled s order by s.run_at limit few) f group by f.lane_id;
-    else
+    if pages > most_pages then
         -- The same pages each time, so that the figure moves when the jobs do.
         return query
+            with seen as materialized (
+                select s.lane_id from engine.scheduled s tablesample system ((100.0 * most_pages / pages)::real) repeatable (0)
+            )
             select s.lane_id, round(count(*) * (pages::numeric / most_pages))::bigint
-            from engine.scheduled s tablesample system ((100.0 * most_pages / pages)::real) repeatable (0)
+            from seen s
+            where (select count(*) from seen) >= least_jobs
             group by s.lane_id;
+        if found then
+            return;
+        end if;
     end if;
+    -- A table that was large once has few rows in many pages: those are quickly passed over.
+    return query select s.lane_id, count(*) from engine.scheduled s group by s.lane_id;
 end
 $$;
-comment on function engine.count_scheduled() is 'The jobs of each lane that run at a time: exactly, where they take 400 pages or are 5,000; of more an estimate.';
+comment on function engine.count_scheduled() is 'The jobs of each lane that run at a time: an estimate, where 400 pages of the table have 5,000 of them or more.';
 
 create function engine.discard_letter(letter uuid, asked_by text, reason text) returns void
 language plpgsql security definer
@@ -4873,17 +4876,11 @@ create function engine.lane_of(queue text, kind text, priority smallint) returns
 language plpgsql
 as $$
 declare
-    most constant integer := 10000;
     found_id integer;
 begin
     select l.id into found_id from engine.lane l
     where l.queue = lane_of.queue and l.kind = lane_of.kind and l.priority = lane_of.priority;
     if found_id is null then
-        if (select count(*) from engine.lane) >= most then
-            raise exception 'queue % and kind % of priority %: there are % lanes already, and claims look at each; use queues that there are, and keep their jobs apart by limit keys',
-                to_json(left(lane_of.queue, 60)), to_json(left(lane_of.kind, 60)), lane_of.priority, most
-                using errcode = '22023';
-        end if;
         insert into engine.lane (queue, kind, priority)
         values (engine.checked_name('queue', lane_of.queue), engine.checked_name('kind', lane_of.kind), lane_of.priority)
         on conflict do nothing;

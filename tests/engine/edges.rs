@@ -188,26 +188,3 @@ async fn what_fails_on_a_worker_that_was_declared_dead_is_lost_and_no_failure_of
     assert_eq!(outcomes, ["lost", "completed", "snoozed"]);
     assert_eq!(count(db.pool(), "select count(*) from engine.claim").await, 0);
 }
-
-#[tokio::test]
-async fn queues_made_of_data_are_refused_before_every_claim_has_to_look_at_thousands() {
-    let db = Database::new().await;
-    let client = Client::new(db.pool().clone());
-    let args = serde_json::value::to_raw_value(&serde_json::json!({ "n": 1 })).expect("it is JSON");
-    let in_queue = |queue: &str| NewJob::raw("test.no_op", args.clone()).queue(queue);
-    client.enqueue(&in_queue("a queue that there is")).await.expect("there is room");
-    let lanes = "insert into engine.lane (queue, kind, priority)
-                 select 'queue of customer ' || n, 'test.no_op', 5 from generate_series(1, 10000 - (select count(*)::int from engine.lane)) n";
-    sqlx::query(lanes).execute(db.pool()).await.expect("they are filled up");
-    let next = in_queue("queue of one customer more");
-    for refused in [
-        client.enqueue(&next).await.map(drop),
-        client.enqueue_many(std::slice::from_ref(&next)).await.map(drop),
-        client.enqueue_copy(std::slice::from_ref(&next)).await.map(drop),
-    ] {
-        let Err(StoreError::Refused(why)) = refused else { panic!("it is taken: {refused:?}") };
-        assert!(why.contains("there are 10000 lanes already") && why.ends_with("keep their jobs apart by limit keys"), "{why}");
-    }
-    client.enqueue(&in_queue("a queue that there is")).await.expect("what there is goes on");
-    assert_eq!(count(db.pool(), "select count(*) from engine.job").await, 2);
-}

@@ -6,27 +6,30 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- Pages that are looked at, and jobs that are counted where the table is larger than these.
+    -- Pages that are looked at, and how many jobs they must have at least to stand for the others.
     most_pages constant bigint := 400;
-    few constant bigint := 5000;
+    least_jobs constant bigint := 5000;
     pages bigint := pg_relation_size('engine.scheduled') / current_setting('block_size')::bigint;
 begin
-    if pages <= most_pages then
-        return query select s.lane_id, count(*) from engine.scheduled s group by s.lane_id;
-    elsif (select count(*) from (select from engine.scheduled s order by s.run_at limit few + 1) first) <= few then
-        -- A table that was large once has few rows in many pages: the index leads to them.
-        return query
-            select f.lane_id, count(*) from (select s.lane_id from engine.scheduled s order by s.run_at limit few) f group by f.lane_id;
-    else
+    if pages > most_pages then
         -- The same pages each time, so that the figure moves when the jobs do.
         return query
+            with seen as materialized (
+                select s.lane_id from engine.scheduled s tablesample system ((100.0 * most_pages / pages)::real) repeatable (0)
+            )
             select s.lane_id, round(count(*) * (pages::numeric / most_pages))::bigint
-            from engine.scheduled s tablesample system ((100.0 * most_pages / pages)::real) repeatable (0)
+            from seen s
+            where (select count(*) from seen) >= least_jobs
             group by s.lane_id;
+        if found then
+            return;
+        end if;
     end if;
+    -- A table that was large once has few rows in many pages: those are quickly passed over.
+    return query select s.lane_id, count(*) from engine.scheduled s group by s.lane_id;
 end
 $$;
-comment on function engine.count_scheduled() is 'The jobs of each lane that run at a time: exactly, where they take 400 pages or are 5,000; of more an estimate.';
+comment on function engine.count_scheduled() is 'The jobs of each lane that run at a time: an estimate, where 400 pages of the table have 5,000 of them or more.';
 
 create or replace function engine.measure_figures(older_than_ms integer default 1000) returns boolean
 language plpgsql security definer
@@ -115,4 +118,4 @@ begin
 end
 $$;
 
-comment on column engine.lane_figures.scheduled is 'Jobs that run at a time: exactly, where all lanes have few thousand; of more an estimate, by some pages of the table.';
+comment on column engine.lane_figures.scheduled is 'Jobs that run at a time; of many an estimate, by some pages of the table.';
