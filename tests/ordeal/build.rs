@@ -3,6 +3,7 @@
 
 use std::{
     env,
+    hash::{DefaultHasher, Hasher},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -21,12 +22,12 @@ fn main() {
     println!("cargo::rustc-env=ORDEAL_OPT_LEVEL={level}");
     let commit = if level == "0" { String::new() } else { commit() };
     println!("cargo::rustc-env=ORDEAL_COMMIT={commit}");
-    let mut sum = FNV_BASIS;
+    let mut sum = DefaultHasher::new();
     for name in HARNESS {
         println!("cargo::rerun-if-changed={name}");
         add(Path::new(name), &mut sum);
     }
-    println!("cargo::rustc-env=ORDEAL_HARNESS={sum:016x}");
+    println!("cargo::rustc-env=ORDEAL_HARNESS={:016x}", sum.finish());
 }
 
 /// The commit, with a mark when sources differ from it; nothing where there is no repository.
@@ -52,11 +53,8 @@ fn git(root: &Path, arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
-/// FNV-1a, which needs no library here.
-const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-
 /// Adds a file's bytes to a sum, or those of all in a folder, in the order of their names.
-fn add(path: &Path, sum: &mut u64) {
+fn add(path: &Path, sum: &mut DefaultHasher) {
     if path.is_dir() {
         let mut entries: Vec<PathBuf> = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         entries.sort();
@@ -65,7 +63,5 @@ fn add(path: &Path, sum: &mut u64) {
         }
         return;
     }
-    for byte in std::fs::read(path).unwrap_or_default() {
-        *sum = (*sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+    sum.write(&std::fs::read(path).unwrap_or_default());
 }

@@ -10,8 +10,6 @@ use crate::{
 
 /// For so long a worker may hold a job that it claimed in time, in microseconds.
 const IN_HAND_US: i64 = 2_500_000;
-/// A fault may hold up for so long what began before it.
-const AROUND_US: i64 = 8_000_000;
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("model", "every program ends as the sequential model says");
@@ -99,7 +97,7 @@ fn late(facts: &Facts, job: &Job, program: &Program) -> Option<String> {
     let stale = attempts.iter().zip(came).find(|(attempt, came)| *came > deadline && began(attempt)).map(|(attempt, _)| attempt);
     let deadline_us = facts.by_the_clock_of_all(deadline)?;
     let held = attempts.iter().find(|attempt| {
-        begin_of(facts, attempt).is_some_and(|began_us| began_us > deadline_us + IN_HAND_US && is_calm(facts, deadline_us, began_us))
+        begin_of(facts, attempt).is_some_and(|began_us| began_us > deadline_us + IN_HAND_US && facts.was_calm(deadline_us, began_us))
     });
     let wrong = dropped.or(stale).or(held)?;
     Some(format!("attempt {} began at {} and is {}; the deadline is {deadline}", wrong.attempt, wrong.started_at, wrong.outcome))
@@ -109,11 +107,6 @@ fn late(facts: &Facts, job: &Job, program: &Program) -> Option<String> {
 fn begin_of(facts: &Facts, attempt: &Attempt) -> Option<i64> {
     let is_its = |word: &&Word| word.job == attempt.job_id && word.attempt == attempt.attempt && matches!(word.what, What::Started(_));
     facts.words.iter().find(is_its).map(|word| word.at_us)
-}
-
-/// Whether nothing struck in a span that could hold up a job in a worker's hands.
-fn is_calm(facts: &Facts, from_us: i64, to_us: i64) -> bool {
-    !facts.faults.iter().any(|fault| fault.begin_us < to_us && fault.end_us > from_us - AROUND_US)
 }
 
 /// What was cancelled before it ran never runs.

@@ -14,9 +14,6 @@ use crate::{
 /// For so long others may begin before one that was due and visible, in microseconds: a worker may hold a few jobs ahead.
 const SLACK_US: i64 = 2_500_000;
 
-/// A fault may hold up for so long what began before it.
-const AROUND_US: i64 = 8_000_000;
-
 /// A program's first attempt.
 struct Turn<'a> {
     program: &'a str,
@@ -34,7 +31,8 @@ pub fn check(facts: &Facts) -> Finding {
         finding.looked_at += turns.len();
         let mut latest: Option<&Turn<'_>> = None;
         for turn in &turns {
-            let overtaken = latest.filter(|later| later.due_us - turn.visible_us > SLACK_US && is_calm(facts, turn));
+            let overtaken =
+                latest.filter(|later| later.due_us - turn.visible_us > SLACK_US && facts.was_calm(turn.visible_us, turn.began_us));
             if let Some(later) = overtaken {
                 let ms = (later.due_us - turn.visible_us) / 1000;
                 let (first, second) = (turn.program, later.program);
@@ -44,10 +42,6 @@ pub fn check(facts: &Facts) -> Finding {
         }
     }
     finding
-}
-
-fn is_calm(facts: &Facts, turn: &Turn<'_>) -> bool {
-    !facts.faults.iter().any(|fault| fault.begin_us < turn.began_us && fault.end_us > turn.visible_us - AROUND_US)
 }
 
 /// The first attempts of each priority, of programs that wait for no key and that no worker was lost with.

@@ -5,6 +5,9 @@ use chrono::{DateTime, Utc};
 use super::Facts;
 use crate::{faults::Class, process::Life};
 
+/// A fault may hold up for so long what begins after it.
+const AROUND_US: i64 = 8_000_000;
+
 /// A span in which a process may not have done what it must, by the wall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Harm {
@@ -36,6 +39,11 @@ impl Facts {
     /// Whether anything befell a process before a moment, by the clock of all.
     pub fn was_harmed_before(&self, pid: u32, at_us: i64) -> bool {
         self.lives.iter().any(|life| life.pid == pid && life.what != "started" && life.at_us < at_us)
+    }
+
+    /// Whether nothing struck within a span that could hold up what waits in it, by the clock of all.
+    pub fn was_calm(&self, from_us: i64, to_us: i64) -> bool {
+        !self.faults.iter().any(|fault| fault.begin_us < to_us && fault.end_us > from_us - AROUND_US)
     }
 
     /// Whether the server, or the way to it, was struck within a span, by the clock of all.
