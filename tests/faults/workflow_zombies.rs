@@ -53,6 +53,6 @@ async fn no_act_of_a_workflow_counts_after_its_lease_was_lost() {
     ] {
         assert_eq!(ledger::count(pool, what).await, expected, "{what}");
     }
-    assert_eq!(ledger::outcome(pool, "lost").await, acts);
+    assert_eq!(ledger::outcome_of(pool, worker, "lost").await, acts);
     ledger::check(pool).await;
 }

@@ -97,6 +97,16 @@ pub async fn outcome(pool: &PgPool, name: &str) -> i64 {
     outcomes(pool).await.get(name).copied().unwrap_or(0)
 }
 
+/// How many attempts of one worker, in that life of it, ended with this outcome.
+pub async fn outcome_of(pool: &PgPool, worker: i64, name: &str) -> i64 {
+    sqlx::query_scalar("select count(*) from engine.attempt where worker_id = $1 and outcome = $2")
+        .bind(worker)
+        .bind(name)
+        .fetch_one(pool)
+        .await
+        .expect("the ledger can be read")
+}
+
 /// The answer to a question for a number.
 pub async fn count(pool: &PgPool, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
