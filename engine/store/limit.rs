@@ -154,11 +154,22 @@ pub(crate) async fn charge(pool: &PgPool, job: JobId) -> Result<Option<i64>, sql
     sqlx::query_scalar(sql!("limit/charge")).bind(job).fetch_one(pool).await
 }
 
-/// Whether any key has a rate, and up to `limit` keys with one for which jobs wait.
+/// What admission has to know of the limits of keys.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Paced {
+    /// Whether any key has a rate.
+    pub any: bool,
+    /// Keys with one for which jobs wait.
+    pub keys: Vec<String>,
+    /// Another one after each change of a limit or a pause of keys, and when a pause begins or ends.
+    pub edition: String,
+}
+
+/// What admission has to know of the limits of keys, with up to `limit` keys that have a rate.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn paced(connection: &mut PgConnection, limit: i64) -> Result<(bool, Vec<String>), sqlx::Error> {
+pub(crate) async fn paced(connection: &mut PgConnection, limit: i64) -> Result<Paced, sqlx::Error> {
     sqlx::query_as(sql!("limit/paced")).bind(limit).fetch_one(connection).await
 }
 

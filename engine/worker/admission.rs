@@ -13,7 +13,10 @@ use std::{
 use sqlx::PgConnection;
 use tokio::sync::Mutex;
 
-use crate::store::{limit, waiting};
+use crate::store::{
+    limit::{self, Paced},
+    waiting,
+};
 
 /// Arrivals are looked at again for so long: positions commit out of order, and a slot may have been freed by somebody
 /// who could not see them yet.
@@ -50,9 +53,45 @@ struct Progress {
     past: VecDeque<(Instant, i64)>,
     /// All above it has been looked at once.
     front: i64,
-    walked_to: String,
-    walk_after: Option<Instant>,
+    walk: Walk,
     pace_after: Option<Instant>,
+}
+
+/// The walk from key to key, again and again.
+#[derive(Default)]
+struct Walk {
+    /// The last key it came to, empty at the beginning.
+    reached: String,
+    /// When the next step may be.
+    after: Option<Instant>,
+    /// By which edition of limits and pauses it goes.
+    edition: String,
+    /// Whether it has admitted any job since it began.
+    found: bool,
+    /// Whether it did not the last time.
+    in_vain: bool,
+}
+
+impl Walk {
+    /// How much longer than a step the rest after it is, at least: a tenth of the time goes into walks that find something.
+    fn rest(&self) -> u32 {
+        if self.in_vain { 25 } else { 10 }
+    }
+
+    fn step(&mut self, keys: &[String], admitted: i64) {
+        self.found |= admitted > 0;
+        match keys.last() {
+            Some(last) if keys.len() as i32 == KEYS => self.reached.clone_from(last),
+            _ => *self = Self { edition: std::mem::take(&mut self.edition), in_vain: !self.found, ..Self::default() },
+        }
+    }
+
+    /// Begins at once where limits or pauses have changed: any key may have free slots.
+    fn begin_anew_by(&mut self, edition: String) {
+        if edition != self.edition {
+            *self = Self { edition, ..Self::default() };
+        }
+    }
 }
 
 impl Admission {
@@ -94,8 +133,7 @@ impl Admission {
     /// # Errors
     /// The database's.
     pub(super) async fn learn(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let (any, _) = limit::paced(connection, 0).await?;
-        self.paced.store(any, Ordering::Release);
+        self.paced.store(limit::paced(connection, 0).await?.any, Ordering::Release);
         Ok(())
     }
 
@@ -113,9 +151,10 @@ impl Admission {
         if progress.pace_after.is_some_and(|after| Instant::now() < after) {
             return Ok(0);
         }
-        let (any, keys) = limit::paced(connection, i64::from(KEYS)).await?;
+        let Paced { any, keys, edition } = limit::paced(connection, i64::from(KEYS)).await?;
         self.paced.store(any, Ordering::Release);
         progress.pace_after = (!any).then(|| Instant::now() + PACE);
+        progress.walk.begin_anew_by(edition);
         if keys.is_empty() { Ok(0) } else { Ok(waiting::admit(connection, &keys).await?.unwrap_or(0)) }
     }
 
@@ -126,14 +165,13 @@ impl Admission {
     pub(super) async fn walk(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
         let Ok(mut progress) = self.progress.try_lock() else { return Ok(0) };
         let begun = Instant::now();
-        if progress.walk_after.is_some_and(|after| begun < after) {
+        if progress.walk.after.is_some_and(|after| begun < after) {
             return Ok(0);
         }
-        let keys = waiting::keys(connection, &progress.walked_to, KEYS).await?;
+        let keys = waiting::keys(connection, &progress.walk.reached, KEYS).await?;
         let admitted = if keys.is_empty() { 0 } else { waiting::admit(connection, &keys).await?.unwrap_or(0) };
-        progress.walked_to = if (keys.len() as i32) < KEYS { String::new() } else { keys.last().cloned().unwrap_or_default() };
-        // A tenth of the time at most.
-        progress.walk_after = Some(Instant::now() + WALK.max(begun.elapsed() * 10));
+        progress.walk.step(&keys, admitted);
+        progress.walk.after = Some(Instant::now() + WALK.max(begun.elapsed() * progress.walk.rest()));
         Ok(admitted)
     }
 }
@@ -169,5 +207,26 @@ mod tests {
         progress.remember(900, start + Duration::from_millis(250));
         assert_eq!(progress.floor(start + Duration::from_millis(600)), 100, "it has not looked above 100 yet");
         assert_eq!(progress.floor(start + Duration::from_secs(6)), 900, "others have, in the meantime");
+    }
+
+    #[test]
+    fn the_walk_rests_longer_after_it_found_nothing_and_begins_anew_when_limits_change() {
+        let keys = |from: i32, number: i32| -> Vec<String> { (from..from + number).map(|n| format!("key {n:05}")).collect() };
+        let mut walk = Walk::default();
+        walk.step(&keys(0, KEYS), 7);
+        assert_eq!((walk.reached.as_str(), walk.rest()), ("key 00999", 10));
+        walk.step(&keys(KEYS, 3), 0);
+        assert_eq!((walk.reached.as_str(), walk.rest()), ("", 10), "it found some on its way");
+        walk.step(&keys(0, KEYS), 0);
+        assert_eq!(walk.rest(), 10, "it has not come to its end");
+        walk.step(&[], 0);
+        assert_eq!(walk.rest(), 25);
+        walk.step(&keys(0, KEYS), 0);
+        walk.after = Some(Instant::now());
+        walk.begin_anew_by("another".into());
+        assert_eq!((walk.reached.as_str(), walk.after, walk.rest()), ("", None, 10));
+        walk.step(&keys(0, KEYS), 0);
+        walk.begin_anew_by("another".into());
+        assert_eq!(walk.reached, "key 00999", "nothing has changed");
     }
 }

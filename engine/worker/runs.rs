@@ -9,7 +9,7 @@ use super::pace::Room;
 use crate::store::claim::Claimed;
 
 /// The most jobs of a run.
-const LONGEST: usize = 32;
+const LONGEST: usize = 64;
 /// How many claims in which nobody followed are made before it is tried again.
 const REST: u32 = 8;
 
@@ -104,12 +104,12 @@ mod tests {
     #[test]
     fn runs_grow_while_jobs_wait_in_line_and_are_given_up_where_none_does() {
         let mut runs = Runs::new(Duration::from_millis(5));
-        let lengths: Vec<usize> = (0..7).map(|_| claim(&mut runs, usize::MAX)).collect();
-        assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 32]);
-        assert_eq!((claim(&mut runs, 2), claim(&mut runs, 2), claim(&mut runs, 2)), (32, 32, 16), "three in all were there");
-        assert_eq!((claim(&mut runs, 0), claim(&mut runs, usize::MAX)), (8, 4), "one claim without any is no proof");
-        let lengths: Vec<usize> = (0..3).map(|_| claim(&mut runs, 0)).collect();
-        assert_eq!(lengths, [8, 4, 2], "given up");
+        let lengths: Vec<usize> = (0..8).map(|_| claim(&mut runs, usize::MAX)).collect();
+        assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 64, 64]);
+        assert_eq!((claim(&mut runs, 2), claim(&mut runs, 2), claim(&mut runs, 2)), (64, 64, 32), "three in all were there");
+        assert_eq!((claim(&mut runs, 0), claim(&mut runs, usize::MAX)), (16, 8), "one claim without any is no proof");
+        let lengths: Vec<usize> = (0..4).map(|_| claim(&mut runs, 0)).collect();
+        assert_eq!(lengths, [16, 8, 4, 2], "given up");
         let lengths: Vec<usize> = (0..9).map(|_| claim(&mut runs, 0)).collect();
         assert_eq!(lengths, [1, 1, 1, 1, 1, 1, 1, 1, 2], "tried again after a while");
     }
@@ -122,7 +122,7 @@ mod tests {
             let (room, lengths) = runs.plan(&room(), |_| average);
             (lengths, room.lanes)
         };
-        assert_eq!(plan(QUICK), (vec![32, 1], vec![(1, 32), (2, 1000)]));
+        assert_eq!(plan(QUICK), (vec![64, 1], vec![(1, 32), (2, 1000)]));
         assert_eq!(plan(Some(Duration::from_millis(1))), (vec![5, 1], vec![(1, 200), (2, 1000)]));
         assert_eq!(plan(Some(Duration::from_millis(3))), (vec![], vec![(1, 1000), (2, 1000)]), "no time for two");
         assert_eq!(plan(None), (vec![], vec![(1, 1000), (2, 1000)]), "nothing is known yet");

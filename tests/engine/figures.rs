@@ -210,6 +210,56 @@ async fn a_duty_that_fails_stops_no_other_and_says_so() {
     worker.stop().await;
 }
 
+/// Two lanes that nobody works on.
+async fn add_lanes(pool: &PgPool) {
+    let lanes = "insert into engine.lane (id, queue, kind, priority) overriding system value
+                 values (1001, 'default', 'test.later', 5), (1002, 'default', 'test.latest', 5)";
+    sqlx::query(lanes).execute(pool).await.expect("two lanes");
+}
+
+/// What is said of the two lanes after another measurement.
+async fn said(db: &Database, figures: &'static str) -> Vec<i64> {
+    clock::step(db.pool(), 1000.0).await;
+    measure(db.pool()).await;
+    sqlx::query_scalar(figures).fetch_all(db.pool()).await.expect("figures")
+}
+
+#[tokio::test]
+async fn a_lane_is_counted_as_far_as_20_001_and_what_goes_beyond_is_estimated() {
+    const READY: &str = "select ready from engine.lane_figures where lane_id > 1000 order by lane_id";
+    let db = Database::new().await;
+    clock::own(db.pool()).await;
+    add_lanes(db.pool()).await;
+    sqlx::query("drop index engine.ready_returned").execute(db.pool()).await.expect("the rows below are of one job");
+    // Three of the first lane for one of the second, some of them given back.
+    let add = "insert into engine.ready (lane_id, attempt, position, job_id)
+               select 1001 + (n % 4 = 0)::int, 1, nextval('engine.position') * case when n % 16 < 4 then -1 else 1 end, 1
+               from generate_series(1, $1::bigint) n";
+    sqlx::query(add).bind(20_000_i64).execute(db.pool()).await.expect("a backlog");
+    assert_eq!(said(&db, READY).await, [15_000, 5000]);
+    sqlx::query(add).bind(380_000_i64).execute(db.pool()).await.expect("more");
+    let many = said(&db, READY).await;
+    assert!((255_000..345_000).contains(&many[0]) && (85_000..115_000).contains(&many[1]), "{many:?}");
+    assert_eq!(said(&db, READY).await, many, "what stands still is not said to move");
+    // A lane that comes to be deep while none is counted whole.
+    sqlx::query("delete from engine.ready where lane_id = 1002").execute(db.pool()).await.expect("drained");
+    assert_eq!(said(&db, READY).await[1], 0);
+    sqlx::query("update engine.measured set deep_ms = 1000000").execute(db.pool()).await.expect("set");
+    sqlx::query(add).bind(200_000_i64).execute(db.pool()).await.expect("more");
+    assert_eq!(said(&db, READY).await, [many[0], 20_001], "at least so many");
+    sqlx::query("update engine.measured set deep_ms = 1").execute(db.pool()).await.expect("set");
+    let more = said(&db, READY).await;
+    assert!((382_000..518_000).contains(&more[0]) && (42_500..57_500).contains(&more[1]), "{more:?}");
+    // What is left of many, in a table as large as it was, is counted.
+    sqlx::query("delete from engine.ready where lane_id = 1001 or abs(position) > (select min(abs(position)) + 159999 from engine.ready where lane_id = 1002)")
+        .execute(db.pool())
+        .await
+        .expect("most are over");
+    let left = count(db.pool(), "select count(*) from engine.ready").await;
+    assert!((20_002..50_000).contains(&left), "{left}");
+    assert_eq!(said(&db, READY).await, [0, left]);
+}
+
 /// Puts so many jobs into the places of those that run at a time, of two lanes in turns, three of the first for one of the second.
 async fn schedule(pool: &PgPool, jobs: i64) {
     let add = "insert into engine.scheduled (run_at, job_id, lane_id, attempt)
@@ -218,36 +268,27 @@ async fn schedule(pool: &PgPool, jobs: i64) {
     sqlx::query(add).bind(jobs).execute(pool).await.expect("scheduled");
 }
 
-/// How many jobs are said to be scheduled in the two lanes.
-async fn scheduled(db: &Database) -> Vec<i64> {
-    clock::step(db.pool(), 1000.0).await;
-    measure(db.pool()).await;
-    let figures = "select scheduled from engine.lane_figures where lane_id > 1000 order by lane_id";
-    sqlx::query_scalar(figures).fetch_all(db.pool()).await.expect("figures")
-}
-
 #[tokio::test]
 async fn a_few_scheduled_jobs_are_counted_and_many_are_estimated() {
+    const SCHEDULED: &str = "select scheduled from engine.lane_figures where lane_id > 1000 order by lane_id";
     let db = Database::new().await;
     clock::own(db.pool()).await;
-    let lanes = "insert into engine.lane (id, queue, kind, priority) overriding system value
-                 values (1001, 'default', 'test.later', 5), (1002, 'default', 'test.latest', 5)";
-    sqlx::query(lanes).execute(db.pool()).await.expect("two lanes");
+    add_lanes(db.pool()).await;
     schedule(db.pool(), 1000).await;
-    assert_eq!(scheduled(&db).await, [750, 250]);
+    assert_eq!(said(&db, SCHEDULED).await, [750, 250]);
     schedule(db.pool(), 399_000).await;
-    let many = scheduled(&db).await;
+    let many = said(&db, SCHEDULED).await;
     assert!((255_000..345_000).contains(&many[0]) && (85_000..115_000).contains(&many[1]), "{many:?}");
-    assert_eq!(scheduled(&db).await, many, "what stands still is not said to move");
+    assert_eq!(said(&db, SCHEDULED).await, many, "what stands still is not said to move");
     // What is left of many, side by side in a table as large as it was, is counted.
     sqlx::query("delete from engine.scheduled where job_id > (select min(job_id) + 7999 from engine.scheduled)")
         .execute(db.pool())
         .await
         .expect("most are over");
-    assert_eq!(scheduled(&db).await, [6000, 2000]);
+    assert_eq!(said(&db, SCHEDULED).await, [6000, 2000]);
     sqlx::query("delete from engine.scheduled where job_id > (select min(job_id) + 999 from engine.scheduled)")
         .execute(db.pool())
         .await
         .expect("they are over");
-    assert_eq!(scheduled(&db).await, [750, 250]);
+    assert_eq!(said(&db, SCHEDULED).await, [750, 250]);
 }

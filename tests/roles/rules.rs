@@ -135,6 +135,7 @@ pub const FUNCTIONS: &[Functions] = &[
     ),
     Functions("engine.measure_figures", &["rawops_runtime", "rawops_ingest"]),
     Functions("engine.count_scheduled", &["rawops_runtime"]),
+    Functions("engine.estimate_jobs", &["rawops_runtime"]),
     Functions("engine.count_permits engine.give_back_kept", &["rawops_runtime", "rawops_operator"]),
     Functions("engine.unpark engine.settle_aftermath", &["rawops_runtime"]),
     Functions("engine.emit", &["rawops_runtime", "rawops_ingest", "rawops_operator"]),
