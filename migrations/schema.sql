@@ -312,6 +312,7 @@ create table engine.lane_figures (
     constraint lane_figures_pkey primary key (lane_id)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 50);
 comment on table engine.lane_figures is 'How many jobs stand in each lane; engine.measure_figures keeps it.';
+comment on column engine.lane_figures.ready is 'Jobs that may run now; of more than 20,000 an estimate by some pages of the table, where these have a thousand of them.';
 comment on column engine.lane_figures.floor is 'Nothing stands at or below this position of `ready`, and nothing can come there.';
 comment on column engine.lane_figures.oldest_at is 'When the job at the head of the lane was enqueued.';
 comment on column engine.lane_figures.scheduled is 'Jobs that run at a time; of many an estimate, by some pages of the table.';
@@ -4024,28 +4025,14 @@ create function engine.count_scheduled() returns TABLE(lane_id integer, jobs big
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    -- Pages that are looked at, and how many jobs they must have at least to stand for the others.
-    most_pages constant bigint := 400;
-    least_jobs constant bigint := 5000;
-    pages bigint := pg_relation_size('engine.scheduled') / current_setting('block_size')::bigint;
 begin
-    if pages > most_pages then
-        -- The same pages each time, so that the figure moves when the jobs do.
-        return query
-            with seen as materialized (
-                select s.lane_id from engine.scheduled s tablesample system ((100.0 * most_pages / pages)::real) repeatable (0)
-            )
-            select s.lane_id, round(count(*) * (pages::numeric / most_pages))::bigint
-            from seen s
-            where (select count(*) from seen) >= least_jobs
-            group by s.lane_id;
-        if found then
-            return;
-        end if;
+    return query
+        with estimate as materialized (select * from engine.estimate_jobs('engine.scheduled'))
+        select e.lane_id, e.jobs from estimate e where (select sum(seen) from estimate) >= 5000;
+    if not found then
+        -- A table that was large once has few rows in many pages: those are quickly passed over.
+        return query select s.lane_id, count(*) from engine.scheduled s group by s.lane_id;
     end if;
-    -- A table that was large once has few rows in many pages: those are quickly passed over.
-    return query select s.lane_id, count(*) from engine.scheduled s group by s.lane_id;
 end
 $$;
 comment on function engine.count_scheduled() is 'The jobs of each lane that run at a time: an estimate, where 400 pages of the table have 5,000 of them or more.';
@@ -4337,6 +4324,25 @@ as $$
 select array['network', 'timeout', 'rate_limited', 'upstream', 'auth', 'validation', 'not_ready', 'conflict',
              'business_rule', 'poison', 'bug', 'unknown']
 $$;
+
+create function engine.estimate_jobs(place regclass) returns TABLE(lane_id integer, jobs bigint, seen bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    most_pages constant bigint := 400;
+    pages bigint := pg_relation_size(place) / current_setting('block_size')::bigint;
+begin
+    if pages > most_pages then
+        -- The same pages each time, so that the figure moves when the jobs do.
+        return query execute format(
+            'select s.lane_id, round(count(*) * $1)::bigint, count(*) from %s s tablesample system ($2) repeatable (0) group by s.lane_id',
+            place)
+            using pages::numeric / most_pages, (100.0 * most_pages / pages)::real;
+    end if;
+end
+$$;
+comment on function engine.estimate_jobs(regclass) is 'About how many jobs of each lane are in a place, by 400 pages of its table, and how many were seen there. Nothing, where it has no more pages.';
 
 create function engine.extend_partitions(width bigint DEFAULT 10000000, ahead bigint DEFAULT 50000000) returns integer
 language plpgsql security definer
@@ -4864,11 +4870,13 @@ $$;
 comment on function engine.key_holds_back(bigint) is 'Whether the limit key of a suspect is held, or its rate has nothing left for it.';
 
 create function engine.keys_are_alike(top integer) returns boolean
-language sql stable
+language plpgsql stable
 as $$
-    select $1 <= 100
+begin
+    return $1 <= 100
         and not exists (select from engine.limit_setting s where s.scope = 'key' and (s.rate is not null or s.in_order or s.cap < $1))
-        and not exists (select from engine.paused p where p.scope = 'key')
+        and not exists (select from engine.paused p where p.scope = 'key');
+end
 $$;
 comment on function engine.keys_are_alike(integer) is 'Whether each limit key may have slots up to this number, and none is paused, has a rate or keeps its order.';
 
@@ -4964,12 +4972,21 @@ begin
     deep := was.deep_at is null or at not between was.deep_at and was.deep_at + 20 * was.deep_ms * interval '1 millisecond';
     begun := clock_timestamp();
     with lane as materialized (
-        select l.id, coalesce(f.floor, 0) as floor, f.ready, deep or coalesce(f.ready, 0) <= 20000 as whole
+        select l.id, coalesce(f.floor, 0) as floor, f.ready, deep or coalesce(f.ready, 0) <= 20000 as counts
         from engine.lane l left join engine.lane_figures f on f.lane_id = l.id
+    ),
+    estimate as materialized (
+        select e.lane_id, e.jobs from engine.estimate_jobs('engine.ready') e where deep and e.seen >= 1000
     ),
     counted as (
         select l.id, h.position,
-            case when l.whole then n.ready when coalesce(f.job_id, h.job_id) is null then 0 else l.ready end as ready,
+            case
+                when l.counts and (n.ready <= 20000 or not deep) then n.ready
+                when l.counts then greatest(n.ready, coalesce((select e.jobs from estimate e where e.lane_id = l.id),
+                    (select count(*) from engine.ready r where r.lane_id = l.id and (r.position < 0 or r.position > l.floor))))
+                when coalesce(f.job_id, h.job_id) is null then 0
+                else l.ready
+            end as ready,
             greatest(l.floor, least(coalesce(h.position - 1, was.safe_position), was.safe_position)) as floor,
             (select j.created_at from engine.job j where j.id = coalesce(f.job_id, h.job_id)) as oldest_at
         from lane l
@@ -4980,8 +4997,11 @@ begin
             select r.position, r.job_id from engine.ready r where r.lane_id = l.id and r.position > l.floor order by r.position limit 1
         ) h on true
         cross join lateral (
-            select (select count(*) from engine.ready r where r.lane_id = l.id and r.position < 0 and l.whole)
-                + (select count(*) from engine.ready r where r.lane_id = l.id and r.position > l.floor and l.whole) as ready
+            select count(*) as ready
+            from (select from engine.ready r where r.lane_id = l.id and r.position < 0 and l.counts
+                  union all
+                  select from engine.ready r where r.lane_id = l.id and r.position > l.floor and l.counts
+                  limit 20001) r
         ) n
     )
     insert into engine.lane_figures as f (lane_id, ready, floor, oldest_at)
@@ -11302,6 +11322,7 @@ grant execute on function engine.emit(text,text,jsonb,text) to rawops_ingest, ra
 grant execute on function engine.enqueue(text,jsonb,text,smallint,timestamp with time zone,text,text,text,text,smallint,bigint,text,uuid,timestamp with time zone,boolean,interval,boolean,boolean,interval,interval) to rawops_runtime;
 grant execute on function engine.enqueue_each(text,text,jsonb[],text[],timestamp with time zone[],text[]) to rawops_runtime;
 grant execute on function engine.error_categories() to rawops_operator, rawops_reader, rawops_runtime;
+grant execute on function engine.estimate_jobs(regclass) to rawops_runtime;
 grant execute on function engine.extend_partitions(bigint,bigint) to rawops_runtime;
 grant execute on function engine.forget_ended(integer) to rawops_runtime;
 grant execute on function engine.forget_letters(integer) to rawops_runtime;
