@@ -254,7 +254,7 @@ impl NewJob {
     }
 
     /// Its queue, kind and priority.
-    pub(crate) fn lane(&self) -> (&str, &str, i16) {
+    pub fn lane(&self) -> (&str, &str, i16) {
         (&self.queue, &self.kind, self.priority)
     }
 }

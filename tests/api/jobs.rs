@@ -71,6 +71,24 @@ async fn a_full_queue_answers_429_and_when_to_try_again() {
 }
 
 #[tokio::test]
+async fn requests_make_no_lane_beyond_ten_thousand() {
+    let api = Api::start(&BOTH).await;
+    let of = |queue: &str, priority: u8| json!({ "kind": "health.prune_enqueue_keys", "args": {}, "queue": queue, "priority": priority });
+    assert_eq!(api.post("/v1/jobs", &of("slow", 5)).await.0, 201);
+    let lanes = "insert into engine.lane (queue, kind, priority) select 'queue ' || n, 'any', 5 from generate_series(1, 10000) n";
+    sqlx::query(lanes).execute(api.edge.pool()).await.expect("lanes of others");
+    for other in [of("another", 5), of("slow", 4)] {
+        let why = refusal(api.post("/v1/jobs", &other).await, 422);
+        assert!(why.ends_with("leave `queue` out, or name one that is used"), "{why}");
+    }
+    let why = refusal(api.post("/v1/jobs", &json!({ "jobs": [prune(), of("another", 5)] })).await, 422);
+    assert!(why.starts_with("queue another: "), "{why}");
+    let allowed = json!({ "jobs": [prune(), of("slow", 5), { "kind": "health.prune_enqueue_keys", "args": {}, "priority": 1 }] });
+    assert_eq!(api.post("/v1/jobs", &allowed).await.0, 201, "lanes that are there, and others of the kind's own queue");
+    assert_eq!(count(api.edge.pool(), "select count(*) from engine.job").await, 4);
+}
+
+#[tokio::test]
 async fn a_request_that_is_sent_again_with_its_key_makes_no_second_job() {
     let api = Api::start(&BOTH).await;
     let send =

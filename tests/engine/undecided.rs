@@ -119,7 +119,8 @@ async fn stopped_during_its_commit<const SECONDS: u64>(how: impl AsyncFnOnce(&Pg
     sqlx::query(GATE).execute(&mut *gate).await.expect("no commit is under way");
     let worker = Running::with(db.pool(), Kinds::new().with::<SlowCommit<SECONDS>>(), WorkerConfig::default());
     // Others commit as well, but not through the gate.
-    let commits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory' and query ilike 'commit%'";
+    let commits =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory' and query ilike 'commit%'";
     wait::until("it is being committed", LIMIT, || async { count(db.pool(), commits).await > 0 }).await;
     how(db.pool(), id).await;
     let asks = "select count(*) from pg_stat_activity where datname = current_database() and starts_with(query, '-- Try to lock jobs')";

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 
+use super::lanes;
 use super::problem::Problem;
 use super::tokens::Caller;
 use crate::AppState;
@@ -166,6 +167,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
 /// All of them in one transaction. A key makes each of them safe to send again, told apart by their places.
 async fn enqueue_all(state: &AppState, caller: &Caller, jobs: Vec<JobRequest>, key: Option<String>) -> Result<Vec<Enqueued>, Problem> {
     let alone = jobs.len() == 1;
+    let elsewhere: Vec<bool> = jobs.iter().map(|job| job.queue.is_some()).collect();
     let mut described = Vec::with_capacity(jobs.len());
     for (place, job) in jobs.into_iter().enumerate() {
         let job = describe(&state.kinds, job)
@@ -176,6 +178,7 @@ async fn enqueue_all(state: &AppState, caller: &Caller, jobs: Vec<JobRequest>, k
         });
     }
     let mut tx = super::begin(state).await?;
+    lanes::admit(&mut tx, described.iter().zip(elsewhere).filter_map(|(job, elsewhere)| elsewhere.then_some(job))).await?;
     let mut enqueued = Vec::with_capacity(described.len());
     for (place, job) in described.iter().enumerate() {
         let made = engine::enqueue_in(&mut tx, job).await.map_err(Problem::from);

@@ -14,6 +14,7 @@
 mod events;
 mod jobs;
 mod kinds;
+mod lanes;
 mod openapi;
 pub(crate) mod problem;
 pub mod tokens;
