@@ -2,10 +2,15 @@
 -- while its limit key holds it back, or others take all the room that a limit of its queue or kind leaves: a worker lets all else end
 -- before it runs one.
 -- Index: scheduled_alone. Caller: store/scheduled.rs
+with given as materialized (
+    -- Apart, so that nothing is known of their length, by which a plan would be made anew each time.
+    select $1::text[] as kinds, $2::text[] as queues
+)
 select exists (
     select from engine.scheduled s
     join engine.lane l on l.id = s.lane_id
-    where s.alone and s.run_at <= (select engine.now()) and l.kind = any ($1) and l.queue = any ($2)
+    cross join given g
+    where s.alone and s.run_at <= (select engine.now()) and l.kind = any (g.kinds) and l.queue = any (g.queues)
       and not l.paused and not exists (select from engine.paused p where p.name = case p.scope when 'queue' then l.queue when 'kind' then l.kind end)
       and not exists (
           select from engine.barred b where b.kind = l.kind and not coalesce(b.probe_at <= (select engine.now()), false))
