@@ -4498,6 +4498,7 @@ create function engine.give_back(jobs bigint[], floors bigint[]) returns integer
 language plpgsql
 set enable_seqscan = off
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     moved integer;
