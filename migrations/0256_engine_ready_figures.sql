@@ -6,7 +6,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    most_pages constant bigint := 400;
+    most_pages constant bigint := 2000;
     pages bigint := pg_relation_size(place) / current_setting('block_size')::bigint;
 begin
     if pages > most_pages then
@@ -18,7 +18,7 @@ begin
     end if;
 end
 $$;
-comment on function engine.estimate_jobs(regclass) is 'About how many jobs of each lane are in a place, by 400 pages of its table, and how many were seen there. Nothing, where it has no more pages.';
+comment on function engine.estimate_jobs(regclass) is 'About how many jobs of each lane are in a place, by 2,000 pages of its table, and how many were seen there. Nothing, where it has no more pages.';
 
 create or replace function engine.count_scheduled() returns table (lane_id integer, jobs bigint)
 language plpgsql
@@ -73,15 +73,17 @@ begin
         select l.id, coalesce(f.floor, 0) as floor, f.ready, deep or coalesce(f.ready, 0) <= 20000 as counts
         from engine.lane l left join engine.lane_figures f on f.lane_id = l.id
     ),
+    -- Made only if it is asked for.
     estimate as materialized (
-        select e.lane_id, e.jobs from engine.estimate_jobs('engine.ready') e where deep and e.seen >= 1000
+        select e.lane_id, e.jobs from engine.estimate_jobs('engine.ready') e where e.seen >= 10000
     ),
     counted as (
         select l.id, h.position,
             case
-                when l.counts and (n.ready <= 20000 or not deep) then n.ready
+                when l.counts and n.ready <= 20000 then n.ready
                 when l.counts then greatest(n.ready, coalesce((select e.jobs from estimate e where e.lane_id = l.id),
-                    (select count(*) from engine.ready r where r.lane_id = l.id and (r.position < 0 or r.position > l.floor))))
+                    (select count(*) from engine.ready r where r.lane_id = l.id and r.position < 0)
+                        + (select count(*) from engine.ready r where r.lane_id = l.id and r.position > l.floor)))
                 when coalesce(f.job_id, h.job_id) is null then 0
                 else l.ready
             end as ready,
@@ -134,4 +136,4 @@ begin
 end
 $$;
 
-comment on column engine.lane_figures.ready is 'Jobs that may run now; of more than 20,000 an estimate by some pages of the table, where these have a thousand of them.';
+comment on column engine.lane_figures.ready is 'Jobs that may run now; of more than 20,000 an estimate by some pages of the table, where these have ten thousand of them.';

@@ -66,16 +66,16 @@ struct Walk {
     after: Option<Instant>,
     /// By which edition of limits and pauses it goes.
     edition: String,
-    /// Whether it has admitted any job since it began.
+    /// Whether it has admitted any job since it began, or limits have changed.
     found: bool,
-    /// Whether it did not the last time.
+    /// Whether neither was so the last time.
     in_vain: bool,
 }
 
 impl Walk {
     /// How much longer than a step the rest after it is, at least: a tenth of the time goes into walks that find something.
     fn rest(&self) -> u32 {
-        if self.in_vain { 25 } else { 10 }
+        if self.in_vain && !self.found { 25 } else { 10 }
     }
 
     fn step(&mut self, keys: &[String], admitted: i64) {
@@ -86,10 +86,10 @@ impl Walk {
         }
     }
 
-    /// Begins at once where limits or pauses have changed: any key may have free slots.
-    fn begin_anew_by(&mut self, edition: String) {
+    /// Goes on at once where limits or pauses have changed, to the end and then once more: any key may have free slots.
+    fn hurry_by(&mut self, edition: String) {
         if edition != self.edition {
-            *self = Self { edition, ..Self::default() };
+            (self.edition, self.after, self.found) = (edition, None, true);
         }
     }
 }
@@ -154,7 +154,7 @@ impl Admission {
         let Paced { any, keys, edition } = limit::paced(connection, i64::from(KEYS)).await?;
         self.paced.store(any, Ordering::Release);
         progress.pace_after = (!any).then(|| Instant::now() + PACE);
-        progress.walk.begin_anew_by(edition);
+        progress.walk.hurry_by(edition);
         if keys.is_empty() { Ok(0) } else { Ok(waiting::admit(connection, &keys).await?.unwrap_or(0)) }
     }
 
@@ -169,10 +169,13 @@ impl Admission {
             return Ok(0);
         }
         let keys = waiting::keys(connection, &progress.walk.reached, KEYS).await?;
-        let admitted = if keys.is_empty() { 0 } else { waiting::admit(connection, &keys).await?.unwrap_or(0) };
-        progress.walk.step(&keys, admitted);
+        let admitted = if keys.is_empty() { Some(0) } else { waiting::admit(connection, &keys).await? };
+        // Otherwise somebody else admits, and nobody has looked at these.
+        if let Some(admitted) = admitted {
+            progress.walk.step(&keys, admitted);
+        }
         progress.walk.after = Some(Instant::now() + WALK.max(begun.elapsed() * progress.walk.rest()));
-        Ok(admitted)
+        Ok(admitted.unwrap_or(0))
     }
 }
 
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_walk_rests_longer_after_it_found_nothing_and_begins_anew_when_limits_change() {
+    fn the_walk_rests_longer_after_it_found_nothing_and_hurries_when_limits_change() {
         let keys = |from: i32, number: i32| -> Vec<String> { (from..from + number).map(|n| format!("key {n:05}")).collect() };
         let mut walk = Walk::default();
         walk.step(&keys(0, KEYS), 7);
@@ -221,12 +224,22 @@ mod tests {
         assert_eq!(walk.rest(), 10, "it has not come to its end");
         walk.step(&[], 0);
         assert_eq!(walk.rest(), 25);
+        walk.step(&keys(0, KEYS), 1);
+        assert_eq!(walk.rest(), 10, "it finds some again");
+        walk.step(&[], 0);
+        walk.step(&[], 0);
         walk.step(&keys(0, KEYS), 0);
         walk.after = Some(Instant::now());
-        walk.begin_anew_by("another".into());
-        assert_eq!((walk.reached.as_str(), walk.after, walk.rest()), ("", None, 10));
-        walk.step(&keys(0, KEYS), 0);
-        walk.begin_anew_by("another".into());
-        assert_eq!(walk.reached, "key 00999", "nothing has changed");
+        walk.hurry_by("another".into());
+        assert_eq!(
+            (walk.reached.as_str(), walk.after, walk.rest()),
+            ("key 00999", None, 10),
+            "those before have their turn in the next one"
+        );
+        walk.step(&[], 0);
+        assert_eq!(walk.rest(), 10);
+        walk.hurry_by("another".into());
+        walk.step(&[], 0);
+        assert_eq!(walk.rest(), 25, "nothing has changed since");
     }
 }
