@@ -172,7 +172,7 @@ impl Claimer {
             in_front,
         };
         let asked = Instant::now();
-        let (snapshot, mut jobs) = patience::answer(&session, store::claim::take(connection, &wanted)).await?;
+        let (snapshot, mut jobs) = patience::claim(&session, store::claim::take(connection, &wanted)).await?;
         self.refused = 0;
         if matches!(look, Look::Back | Look::Everywhere) {
             // A look back costs what dead entries it steps over; keep that under a twentieth of the time.
@@ -216,7 +216,7 @@ impl Claimer {
     async fn probe(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let (session, begun) = (&self.session, Instant::now());
         let taking = store::breaker::take_probes(connection, session.worker_id, &session.program.kind_names, &session.program.queues);
-        let probes = patience::answer(session, taking).await?;
+        let probes = patience::claim(session, taking).await?;
         self.hand_over(probes, begun);
         Ok(())
     }

@@ -98,7 +98,7 @@ impl Limited {
             return Ok(Vec::new());
         }
         let wanted = WantedLimited { worker_id: session.worker_id, limit: most as i64, lanes, in_front };
-        let taken = patience::answer(session, store::claim::take_limited(connection, &wanted)).await?;
+        let taken = patience::claim(session, store::claim::take_limited(connection, &wanted)).await?;
         floors.learn_limited(look, &taken.jobs);
         self.owed.retain(|lane, _| !taken.looked.contains(lane));
         let (reached, left): (Vec<i32>, Vec<i32>) =

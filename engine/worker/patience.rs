@@ -1,7 +1,7 @@
 //! How long the engine's own tasks wait: a connection that died silently must stall nothing, and nothing may outlive a
 //! session that is over.
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io, sync::atomic::Ordering, time::Duration};
 
 use rand::RngExt;
 
@@ -19,6 +19,14 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) async fn answer<T>(session: &Session, statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     let limit = (session.program.config.lease * 5).max(Duration::from_secs(10));
     tokio::time::timeout(limit, statement).await.unwrap_or_else(|_| Err(no_answer()))
+}
+
+/// As [`answer`], for a statement that claims: a worker that goes with a claim unanswered does not sign off.
+pub(super) async fn claim<T>(session: &Session, statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    session.claim_unanswered.store(true, Ordering::Release);
+    let answer = answer(session, statement).await;
+    session.claim_unanswered.store(answer.is_err(), Ordering::Release);
+    answer
 }
 
 /// Runs a task's body; gives it up when the worker was declared dead, or a moment after it began to drain.

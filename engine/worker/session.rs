@@ -87,6 +87,8 @@ pub(super) struct Session {
     pub(super) claims: Mutex<HashMap<i64, usize>>,
     /// Claims with a job whose end cannot be recorded: it runs again after this worker's end, and not before.
     pub(super) left_to_rescue: Mutex<HashSet<i64>>,
+    /// A claim was asked for, and nobody knows whether it will be committed.
+    pub(super) claim_unanswered: AtomicBool,
     /// Something changed that the claimer waits for.
     pub(super) nudge: Notify,
     /// NOTIFY reaches this worker.
@@ -202,6 +204,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         in_hand: AtomicUsize::new(0),
         claims: Mutex::default(),
         left_to_rescue: Mutex::default(),
+        claim_unanswered: AtomicBool::new(false),
         nudge: Notify::new(),
         listening: AtomicBool::new(false),
         suspects: AtomicBool::new(false),
@@ -275,7 +278,15 @@ async fn finish(session: Arc<Session>, recorder: tokio::task::JoinHandle<()>, le
         abort.abort();
     }
     lease.stop().await;
+    let claim_unanswered = session.claim_unanswered.load(Ordering::Acquire);
     drop(session);
+    if claim_unanswered {
+        tracing::info!(
+            worker.id = worker_id,
+            "a claim was not answered, so this is no end in good order: others will see the lease run out"
+        );
+        return;
+    }
     let signing_off = async { store::leave(&mut *pool.acquire().await?, worker_id).await };
     match tokio::time::timeout(LAST_WORDS, signing_off).await {
         Ok(Ok(())) => (),

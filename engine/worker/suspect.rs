@@ -72,7 +72,7 @@ impl Claimer {
             self.turns.was_alone();
             let asked = Instant::now();
             let taking = store::claim::take_alone(connection, self.session.worker_id, &program.kind_names, &program.queues);
-            let Some(job) = patience::answer(&self.session, taking).await? else { break };
+            let Some(job) = patience::claim(&self.session, taking).await? else { break };
             self.hand_over(vec![job], asked);
             // However long it runs: whatever began beside it now would be blamed on it.
             self.until_alone(None).await;

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::support::{
     Database,
-    kinds::make_effect_table,
+    kinds::{NoOp, make_effect_table},
     ledger::{self, count},
     wait,
 };
@@ -191,4 +191,35 @@ async fn a_failed_statement_that_is_passed_over_fails_the_commit() {
     let Ending::Dead { error: Some(error), .. } = &end else { panic!("{end:?}") };
     assert!(error.contains("current transaction is aborted"), "{error}");
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_before_its_claim_is_answered_does_not_sign_off() {
+    let db = Database::new().await;
+    for sql in [
+        "create function linger() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(1); return null; end'",
+        "create constraint trigger linger after insert on engine.claim deferrable initially deferred for each row execute function linger()",
+    ] {
+        sqlx::query(sql).execute(db.pool()).await.expect("a claim's commit is slow");
+    }
+    let mut gate = db.pool().begin().await.expect("a transaction can begin");
+    sqlx::query(GATE).execute(&mut *gate).await.expect("no commit is under way");
+    let id = Client::new(db.pool().clone()).enqueue(&of(&NoOp { n: 1 })).await.expect("enqueued").id;
+    let config = || WorkerConfig { lease: Duration::from_secs(1), ..WorkerConfig::default() };
+    let going = Running::with(db.pool(), Kinds::new().with::<NoOp>(), config());
+    let claims = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory' and starts_with(query, '-- Claim')";
+    wait::until("its claim is being committed", LIMIT, || async { count(db.pool(), claims).await > 0 }).await;
+    going.stop().await;
+    assert_eq!(count(db.pool(), "select count(*) from engine.worker where dead_at is null").await, 1, "nobody says that it is over");
+    let other = Running::with(db.pool(), Kinds::new().with::<NoOp>(), config());
+    wait::until("it is declared dead", LIMIT, || async {
+        count(db.pool(), "select count(*) from engine.worker where dead_at is not null").await == 1
+    })
+    .await;
+    gate.commit().await.expect("the gate opens");
+    until_state(db.pool(), id, "completed").await;
+    let lost = "select count(*) from engine.attempt a join engine.worker w on w.id = a.worker_id where a.outcome = 'lost' and w.dead_at <= a.finished_at";
+    assert_eq!(count(db.pool(), lost).await, count(db.pool(), "select count(*) - 1 from engine.attempt").await);
+    other.stop().await;
+    ledger::check(db.pool()).await;
 }
