@@ -312,7 +312,7 @@ create table engine.lane_figures (
     constraint lane_figures_pkey primary key (lane_id)
 ) with (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, fillfactor = 50);
 comment on table engine.lane_figures is 'How many jobs stand in each lane; engine.measure_figures keeps it.';
-comment on column engine.lane_figures.ready is 'Jobs that may run now; of more than 20,000 an estimate by some pages of the table, where these have a thousand of them.';
+comment on column engine.lane_figures.ready is 'Jobs that may run now; of more than 20,000 an estimate by some pages of the table, where these have ten thousand of them.';
 comment on column engine.lane_figures.floor is 'Nothing stands at or below this position of `ready`, and nothing can come there.';
 comment on column engine.lane_figures.oldest_at is 'When the job at the head of the lane was enqueued.';
 comment on column engine.lane_figures.scheduled is 'Jobs that run at a time; of many an estimate, by some pages of the table.';
@@ -4330,7 +4330,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    most_pages constant bigint := 400;
+    most_pages constant bigint := 2000;
     pages bigint := pg_relation_size(place) / current_setting('block_size')::bigint;
 begin
     if pages > most_pages then
@@ -4342,7 +4342,7 @@ begin
     end if;
 end
 $$;
-comment on function engine.estimate_jobs(regclass) is 'About how many jobs of each lane are in a place, by 400 pages of its table, and how many were seen there. Nothing, where it has no more pages.';
+comment on function engine.estimate_jobs(regclass) is 'About how many jobs of each lane are in a place, by 2,000 pages of its table, and how many were seen there. Nothing, where it has no more pages.';
 
 create function engine.extend_partitions(width bigint DEFAULT 10000000, ahead bigint DEFAULT 50000000) returns integer
 language plpgsql security definer
@@ -4976,15 +4976,17 @@ begin
         select l.id, coalesce(f.floor, 0) as floor, f.ready, deep or coalesce(f.ready, 0) <= 20000 as counts
         from engine.lane l left join engine.lane_figures f on f.lane_id = l.id
     ),
+    -- Made only if it is asked for.
     estimate as materialized (
-        select e.lane_id, e.jobs from engine.estimate_jobs('engine.ready') e where deep and e.seen >= 1000
+        select e.lane_id, e.jobs from engine.estimate_jobs('engine.ready') e where e.seen >= 10000
     ),
     counted as (
         select l.id, h.position,
             case
-                when l.counts and (n.ready <= 20000 or not deep) then n.ready
+                when l.counts and n.ready <= 20000 then n.ready
                 when l.counts then greatest(n.ready, coalesce((select e.jobs from estimate e where e.lane_id = l.id),
-                    (select count(*) from engine.ready r where r.lane_id = l.id and (r.position < 0 or r.position > l.floor))))
+                    (select count(*) from engine.ready r where r.lane_id = l.id and r.position < 0)
+                        + (select count(*) from engine.ready r where r.lane_id = l.id and r.position > l.floor)))
                 when coalesce(f.job_id, h.job_id) is null then 0
                 else l.ready
             end as ready,
