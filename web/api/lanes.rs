@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::problem::Problem;
 
-/// With so many lanes, requests make no other. Producers in Rust and SQL, and workers, are not counted out.
+/// With so many lanes, requests make no other; those at one time may pass it together. Nobody else is bound by it.
 const AT_MOST: i64 = 10_000;
 
 /// Refuses jobs for which a lane too many would be made.
