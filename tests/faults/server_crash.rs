@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -24,26 +24,30 @@ use crate::support::{
 const PRODUCERS: usize = 4;
 const JOBS_EACH: usize = 500;
 const JOBS: usize = PRODUCERS * JOBS_EACH;
+/// For so long the server may be away.
+const AWAY: Duration = Duration::from_mins(2);
 
 /// Enqueues its jobs one by one, each until it is acknowledged, and returns what it was told.
 async fn produce(url: String, producer: usize, acknowledged: Arc<AtomicUsize>) -> (Vec<JobId>, usize) {
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect_lazy(&url).expect("the url is one");
     let client = Client::new(pool);
-    let (mut ids, mut unsure) = (Vec::new(), 0);
+    let (mut ids, unsure) = (Vec::new(), AtomicUsize::new(0));
     for n in 0..JOBS_EACH {
         let job =
             NewJob::of(&Effect { ms: 2 }).expect("arguments serialise").idempotency_key(format!("producer {producer}"), n.to_string());
-        let enqueued = loop {
-            match client.enqueue(&job).await {
-                Ok(enqueued) => break enqueued,
-                Err(_) => unsure += 1,
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
-        ids.push(enqueued.id);
+        let enqueued = OnceLock::new();
+        wait::until_every(Duration::from_millis(20), "the job is acknowledged", AWAY, || async {
+            let Ok(told) = client.enqueue(&job).await else {
+                unsure.fetch_add(1, Ordering::AcqRel);
+                return false;
+            };
+            enqueued.set(told).is_ok()
+        })
+        .await;
+        ids.push(enqueued.into_inner().expect("it was acknowledged").id);
         acknowledged.fetch_add(1, Ordering::AcqRel);
     }
-    (ids, unsure)
+    (ids, unsure.into_inner())
 }
 
 /// What fails because the server is away is tried again after a second at most, however often.
