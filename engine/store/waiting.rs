@@ -26,12 +26,12 @@ pub async fn arrivals(connection: &mut PgConnection, floor: i64, limit: i64) -> 
     sqlx::query_as(sql!("waiting/arrivals")).bind(floor).bind(limit).fetch_one(connection).await
 }
 
-/// The next `limit` keys after `after` for which jobs wait, in their order.
+/// The `limit` keys before `before` for which jobs wait, or the last ones, backwards.
 ///
 /// # Errors
 /// The database's.
-pub async fn keys(connection: &mut PgConnection, after: &str, limit: i32) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(sql!("waiting/keys")).bind(after).bind(limit).fetch_all(connection).await
+pub async fn keys(connection: &mut PgConnection, before: Option<&str>, limit: i32) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(sql!("waiting/keys")).bind(before).bind(limit).fetch_all(connection).await
 }
 
 /// How many jobs of keys that are held are taken back at once.

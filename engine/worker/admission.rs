@@ -60,8 +60,8 @@ struct Progress {
 /// The walk from key to key, again and again.
 #[derive(Default)]
 struct Walk {
-    /// The last key it came to, empty at the beginning.
-    reached: String,
+    /// The key it came to; it goes backwards.
+    reached: Option<String>,
     /// When the next step may be.
     after: Option<Instant>,
     /// By which edition of limits and pauses it goes.
@@ -81,7 +81,7 @@ impl Walk {
     fn step(&mut self, keys: &[String], admitted: i64) {
         self.found |= admitted > 0;
         match keys.last() {
-            Some(last) if keys.len() as i32 == KEYS => self.reached.clone_from(last),
+            Some(last) if keys.len() as i32 == KEYS => self.reached = Some(last.clone()),
             _ => *self = Self { edition: std::mem::take(&mut self.edition), in_vain: !self.found, ..Self::default() },
         }
     }
@@ -168,7 +168,7 @@ impl Admission {
         if progress.walk.after.is_some_and(|after| begun < after) {
             return Ok(0);
         }
-        let keys = waiting::keys(connection, &progress.walk.reached, KEYS).await?;
+        let keys = waiting::keys(connection, progress.walk.reached.as_deref(), KEYS).await?;
         let admitted = if keys.is_empty() { Some(0) } else { waiting::admit(connection, &keys).await? };
         // Otherwise somebody else admits, and nobody has looked at these.
         if let Some(admitted) = admitted {
@@ -214,12 +214,12 @@ mod tests {
 
     #[test]
     fn the_walk_rests_longer_after_it_found_nothing_and_hurries_when_limits_change() {
-        let keys = |from: i32, number: i32| -> Vec<String> { (from..from + number).map(|n| format!("key {n:05}")).collect() };
+        let keys = |from: i32, number: i32| -> Vec<String> { (from..from + number).map(|n| format!("key {:05}", 99_999 - n)).collect() };
         let mut walk = Walk::default();
         walk.step(&keys(0, KEYS), 7);
-        assert_eq!((walk.reached.as_str(), walk.rest()), ("key 00999", 10));
+        assert_eq!((walk.reached.as_deref(), walk.rest()), (Some("key 99000"), 10));
         walk.step(&keys(KEYS, 3), 0);
-        assert_eq!((walk.reached.as_str(), walk.rest()), ("", 10), "it found some on its way");
+        assert_eq!((walk.reached.as_deref(), walk.rest()), (None, 10), "it found some on its way");
         walk.step(&keys(0, KEYS), 0);
         assert_eq!(walk.rest(), 10, "it has not come to its end");
         walk.step(&[], 0);
@@ -232,8 +232,8 @@ mod tests {
         walk.after = Some(Instant::now());
         walk.hurry_by("another".into());
         assert_eq!(
-            (walk.reached.as_str(), walk.after, walk.rest()),
-            ("key 00999", None, 10),
+            (walk.reached.as_deref(), walk.after, walk.rest()),
+            (Some("key 99000"), None, 10),
             "those before have their turn in the next one"
         );
         walk.step(&[], 0);
