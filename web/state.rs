@@ -41,4 +41,10 @@ impl AppState {
             pool,
         }
     }
+
+    /// The same with these kinds of job as those that callers may enqueue; without it, those of the product.
+    #[must_use]
+    pub fn with_kinds(self, kinds: engine::Kinds) -> Self {
+        Self { kinds, ..self }
+    }
 }

@@ -56,6 +56,20 @@ async fn jobs_are_unique_replaced_and_debounced_over_http() {
 }
 
 #[tokio::test]
+async fn a_job_counts_against_the_limit_of_the_key_that_its_request_names() {
+    let api = Api::start(&BOTH).await;
+    let mut job = prune();
+    job["limit_key"] = json!("shop:42");
+    let (status, body) = api.post("/v1/jobs", &job).await;
+    assert_eq!(status, 201, "{body}");
+    let (_, shown) = api.get(&format!("/v1/jobs/{}", body["id"].as_str().expect("an id"))).await;
+    assert_eq!((&shown["state"], &shown["limit_key"]), (&json!("waiting"), &json!("shop:42")), "{shown}");
+    let (_, many) = api.post("/v1/jobs", &json!({ "jobs": [job, prune()] })).await;
+    assert_eq!(many["jobs"].as_array().map(Vec::len), Some(2), "{many}");
+    assert_eq!(count(api.edge.pool(), "select count(*) from engine.waiting where limit_key = 'shop:42'").await, 2);
+}
+
+#[tokio::test]
 async fn a_full_queue_answers_429_and_when_to_try_again() {
     let api = Api::start(&BOTH).await;
     let pool = api.edge.pool();
@@ -193,6 +207,7 @@ async fn a_wrong_job_is_refused_with_what_is_wrong() {
         (json!({ "max_attempts": 0 }), "max_attempts: a number from 1"),
         (json!({ "queue": "" }), "queue \"\": a name has 1 to 500 bytes, no control character, and no blank at either end"),
         (json!({ "queue": "a\nb" }), "queue \"a\\nb\": a name has"),
+        (json!({ "limit_key": " a" }), "limit_key \" a\": a name has"),
         (json!({ "args": [] }), "the arguments do not fit the schema of health.prune_enqueue_keys: of type array, not object"),
         (json!({ "args": null }), "the arguments do not fit the schema of health.prune_enqueue_keys: of type null, not object"),
         (
@@ -209,7 +224,7 @@ async fn a_wrong_job_is_refused_with_what_is_wrong() {
     }
     let nul = json!({ "kind": "health.prune_enqueue_keys", "args": { "name": "a\u{0}b" } });
     assert_eq!(api.post("/v1/jobs", &nul).await.0, 422, "jsonb takes no NUL");
-    for (endless, words) in [("unique_key", "index"), ("queue", "a name has 1 to 500 bytes")] {
+    for (endless, words) in [("unique_key", "index"), ("queue", "a name has 1 to 500 bytes"), ("limit_key", "a name has 1 to 500 bytes")] {
         let mut job = prune();
         job[endless] = "x".repeat(900_000).into();
         let why = refusal(api.post("/v1/jobs", &job).await, 422);

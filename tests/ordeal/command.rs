@@ -9,7 +9,7 @@ use clap::Parser;
 use ordeal::{
     coverage::Coverage,
     faults::Class,
-    namespace, process,
+    kinds, namespace, process,
     results::{Line, Origin, Ran, Results, Setting},
     run::{self, Settings},
     seeds,
@@ -19,7 +19,7 @@ use ordeal::{
 };
 
 fn main() -> ExitCode {
-    if let Some(ended) = process::child::run() {
+    if let Some(ended) = kinds::apart::run().or_else(process::child::run) {
         return code(&ended);
     }
     let arguments = Arguments::parse_from(words());

@@ -193,6 +193,7 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
         };
         add(way, 1);
     }
+    add(Feature::Http, facts.acks.values().filter(|ack| ack.over_http && ack.created).count());
     let cancelled = facts.jobs.iter().filter(|job| job.is_batch() && facts.is_cancelled(job.id)).count();
     add(Feature::CancelBatch, cancelled);
     for act in facts.acts.iter().filter(|act| act.answered_us.is_some()) {
@@ -200,7 +201,7 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
         let used = match &act.what {
             Deed::Hold(Held::Key(_), Some(_)) => Some(Feature::PlanHold),
             Deed::Free(Held::Key(_)) => Some(Feature::HoldKey),
-            Deed::Free(Held::Kind { .. }) => Some(Feature::HoldKind),
+            Deed::Free(Held::Kind(_)) => Some(Feature::HoldKind),
             Deed::Repeat(_) => is_done().then_some(Feature::Repeat),
             Deed::Discard(_) => is_done().then_some(Feature::Discard),
             Deed::Requeue(..) => is_done().then_some(Feature::Requeue),

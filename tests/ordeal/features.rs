@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::program::{Act, Manner, Program};
+use crate::program::{Act, Manner, Played, Program};
 
 /// What of the engine it is, where it is drawn, and by what the run is judged.
 pub struct Line {
@@ -73,11 +73,13 @@ features! {
     Replace: "unique keys that replace", "`draw` contest", "keys: the newest wins, before the other began";
     Debounce: "debounce", "`draw` contest", "keys: the newest wins always, not before its time";
     Together: "many jobs in one call", "`draw::gathered`", "model: each by its own program";
+    Apart: "jobs in processes of their own", "`draw::apart`", "model: whatever they do to their process their worker lives; I16: no process is left";
     Limit: "limits and rates of keys", "`draw::program`", "I8, I9: overlap, order, crowds";
     Delay: "jobs for later", "`draw::program`, `distant`", "due: not before their time";
     Priority: "priorities", "`draw::program`", "I12: none starves";
     MaxAttempts: "a cap on attempts", "`draw::program`", "model: how often it fails";
     Bulk: "many jobs in one statement", "`producer` bulk", "I1: all or none, each its own; I9: in their order";
+    Http: "jobs over HTTP", "`ways` Http", "I1: there once, however often it was asked; I11; as any other";
     Copy: "many jobs by COPY", "`producer` copy", "I1: all or none, each its own";
     Batch: "batches that are called back", "`producer` batch", "batch: once, after all, told how each ended";
     CancelBatch: "batches that operators cancel", "`producer` batch", "batch: never called back; model: each part as it must, or cancelled";
@@ -127,7 +129,7 @@ impl Feature {
     /// What a program uses, by its acts and by how it is enqueued.
     pub fn of(program: &Program) -> Vec<Self> {
         // Every field: one that is added must be thought of here.
-        let Program { key: _, acts, unique, manner, together, limit, delay_ms, deadline_ms, priority, max_attempts, chaff: _ } = program;
+        let Program { key: _, acts, unique, manner, played, limit, delay_ms, deadline_ms, priority, max_attempts, chaff: _ } = program;
         let mut used: Vec<Self> = acts.iter().map(Self::of_act).collect();
         let is_kin = |act: &Act| matches!(act, Act::Join(children) if children.iter().any(|child| child.unique.is_some()));
         used.extend(acts.iter().any(is_kin).then_some(Self::Kin));
@@ -137,7 +139,8 @@ impl Feature {
             Manner::Debounces => Self::Debounce,
         }));
         let ways = [
-            (*together, Self::Together),
+            (*played == Played::Together, Self::Together),
+            (*played == Played::Apart, Self::Apart),
             (limit.is_some(), Self::Limit),
             (*delay_ms > 0, Self::Delay),
             (deadline_ms.is_some(), Self::Deadline),
@@ -183,12 +186,14 @@ mod tests {
         for number in 0..4000 {
             drawn.push(draw::program(&mut random, format!("p{number}")));
             drawn.push(draw::gathered(&mut random, format!("g{number}")));
+            drawn.push(draw::apart(&mut random, format!("a{number}")));
             drawn.push(draw::family(&mut random, &format!("f{number}")));
             drawn.extend(draw::pair(&mut random, &format!("e{number}")));
         }
         let used: BTreeSet<Feature> = drawn.iter().flat_map(Feature::of).collect();
         // These are how programs are enqueued and what operators do: a run counts them.
         let elsewhere = [
+            Feature::Http,
             Feature::Bulk,
             Feature::Copy,
             Feature::Batch,

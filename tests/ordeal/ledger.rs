@@ -3,7 +3,6 @@
 use std::{fmt, io, path::Path};
 
 use chrono::{DateTime, Utc};
-use engine::Job as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,8 +10,7 @@ use crate::{
     clock,
     faults::{Class, NOTHING},
     journal::Journal,
-    kinds::{Play, PlayTogether},
-    program::Program,
+    program::{Played, Program},
 };
 
 /// Something that a producer means to do; on the disk before it does it.
@@ -45,6 +43,16 @@ pub struct Ack {
     pub created: bool,
     /// How often it had to be asked again.
     pub asked_again: u32,
+    /// Whether a web process was asked.
+    #[serde(default)]
+    pub over_http: bool,
+}
+
+impl Ack {
+    /// What was told at this moment, by the database itself.
+    pub fn now(key: String, jobs: Vec<Option<i64>>, created: bool, asked_again: u32) -> Self {
+        Self { at_us: clock::now_us(), key, jobs, created, asked_again, over_http: false }
+    }
 }
 
 /// What an operator did.
@@ -133,11 +141,8 @@ impl Deed {
 pub enum Held {
     /// Every program.
     Queue,
-    /// Those that are worked on alone, or those that are worked on in one call with others.
-    Kind {
-        /// The latter.
-        together: bool,
-    },
+    /// Those that are played so.
+    Kind(Played),
     /// Those of a limit key.
     Key(String),
 }
@@ -147,7 +152,7 @@ impl Held {
     pub fn holds(&self, program: &Program) -> bool {
         match self {
             Self::Queue => true,
-            Self::Kind { together } => program.together == *together,
+            Self::Kind(played) => program.played == *played,
             Self::Key(key) => program.limit.as_ref() == Some(key),
         }
     }
@@ -157,7 +162,7 @@ impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Queue => f.write_str("their queue"),
-            Self::Kind { together } => write!(f, "the kind {}", if *together { PlayTogether::KIND } else { Play::KIND }),
+            Self::Kind(played) => write!(f, "the kind {}", played.kind()),
             Self::Key(key) => write!(f, "the key {key}"),
         }
     }

@@ -1,6 +1,6 @@
 //! The sequential model: what must be left of a program, whatever happened to those who ran it.
 
-use crate::program::{Act, Blame, Program};
+use crate::program::{Act, Blame, Played, Program};
 
 /// How many attempts the policy of a run gives each category, and after how many seconds the next one comes.
 pub const POLICY: [(&str, i32, &[i32]); 13] = [
@@ -102,6 +102,15 @@ pub fn foresee(program: &Program) -> Foreseen<'_> {
                     break;
                 }
             }
+            // Its worker sees the end of its process, each time that it is tried.
+            Act::Die(_) | Act::Panic if program.played == Played::Apart => {
+                left.end = loop {
+                    if let Some(end) = fail(program, &mut left, &mut used, "bug") {
+                        break end;
+                    }
+                };
+                break;
+            }
             Act::Panic => {
                 if let Some(end) = fail(program, &mut left, &mut used, "bug") {
                     left.end = end;
@@ -154,7 +163,7 @@ impl Blame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::{Manner, due};
+    use crate::program::{Death, Manner, due};
 
     fn program(acts: Vec<Act>) -> Program {
         Program {
@@ -162,7 +171,7 @@ mod tests {
             acts,
             unique: None,
             manner: Manner::Yields,
-            together: false,
+            played: Played::Alone,
             limit: None,
             delay_ms: 0,
             deadline_ms: None,
@@ -194,6 +203,14 @@ mod tests {
         let fails = |between| program(vec![Act::Fail(Blame::BusinessRule), between, Act::Fail(Blame::BusinessRule), Act::Finish]);
         assert_eq!(foresee(&fails(Act::Outside)).end, End::Dead("business_rule"));
         assert_eq!((foresee(&fails(Act::Step)).end, foresee(&fails(Act::Step)).failed), (End::Completed(false), 2));
+    }
+
+    #[test]
+    fn who_ends_a_process_of_its_own_fails_and_is_no_poison() {
+        let dies = program(vec![Act::Die(Death::Abort)]);
+        assert_eq!((foresee(&dies).end, foresee(&dies).failed), (End::Dead("poison"), 0));
+        let apart = Program { played: Played::Apart, ..dies };
+        assert_eq!((foresee(&apart).end, foresee(&apart).failed), (End::Dead("bug"), 2));
     }
 
     #[test]

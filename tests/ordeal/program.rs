@@ -7,7 +7,7 @@ use engine::Job as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::kinds::{Play, PlayTogether};
+use crate::kinds::{Play, PlayApart, PlayTogether};
 
 /// How many programs of each limit key run at once, and whether one keeps its place while it waits for its next attempt.
 pub const LIMITS: [(&str, i32, bool); 3] = [("limit-1", 1, true), ("limit-2", 2, false), ("limit-3", 3, false)];
@@ -67,7 +67,7 @@ pub enum Act {
     Cancel,
     /// Never ends by itself: somebody has to cancel the job.
     Hold,
-    /// Ends its process, every time.
+    /// Ends its process, every time: its worker's, or its own where it has one.
     Die(Death),
     /// Ends the job well; the worker records it.
     Finish,
@@ -114,6 +114,38 @@ pub enum Manner {
     Debounces,
 }
 
+/// With whom a program is played: its kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Played {
+    /// In its worker, beside others.
+    #[default]
+    Alone,
+    /// In one call with others, each with an outcome of its own.
+    Together,
+    /// In a process of its own, without the database.
+    Apart,
+}
+
+impl Played {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Alone, Self::Together, Self::Apart];
+
+    /// The kind of job that plays programs so.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Alone => Play::KIND,
+            Self::Together => PlayTogether::KIND,
+            Self::Apart => PlayApart::KIND,
+        }
+    }
+
+    /// Whether jobs of this kind play programs.
+    pub fn is_of(kind: &str) -> bool {
+        Self::ALL.iter().any(|played| played.kind() == kind)
+    }
+}
+
 /// What the unique keys begin with under which programs replace each other.
 pub const REPLACED: &str = "replaced";
 
@@ -139,9 +171,9 @@ pub struct Program {
     /// And this becomes of the one that has it.
     #[serde(default)]
     pub manner: Manner,
-    /// Whether it is worked on in one call with others, each with an outcome of its own.
+    /// With whom it is played.
     #[serde(default)]
-    pub together: bool,
+    pub played: Played,
     /// Of one such key so many run at once as [`LIMITS`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
@@ -175,7 +207,7 @@ pub fn checksum(value: &Value) -> u32 {
 impl Program {
     /// The kind of its job.
     pub const fn kind(&self) -> &'static str {
-        if self.together { PlayTogether::KIND } else { Play::KIND }
+        self.played.kind()
     }
 }
 

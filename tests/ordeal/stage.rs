@@ -27,7 +27,7 @@ use crate::{
     proxy::Proxy,
     run::Settings,
     server::{Database, Server},
-    workload::mails,
+    workload::{mails, ways::Api},
 };
 
 /// How many workers a run has.
@@ -79,6 +79,8 @@ pub struct Stage {
     pub ledger: Ledger,
     /// Where the web processes listen.
     pub ports: Vec<u16>,
+    /// The web processes, to those who enqueue.
+    pub api: Api,
     /// Jobs that may be cancelled.
     cancellable: Mutex<Vec<Cancellable>>,
 }
@@ -124,7 +126,7 @@ impl Stage {
             planted,
         };
         let fleet = Fleet::new(fleet, &roles)?;
-        let ledger = Ledger::open(&folder)?;
+        let (ledger, api) = (Ledger::open(&folder)?, Api::new(&pool, ports.clone()).await?);
         Ok(Arc::new(Self {
             seed: settings.seed,
             folder,
@@ -141,6 +143,7 @@ impl Stage {
             producers,
             fleet,
             ledger,
+            api,
             ports,
             cancellable: Mutex::default(),
         }))

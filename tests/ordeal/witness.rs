@@ -39,17 +39,30 @@ pub enum What {
     Refused,
 }
 
-static JOURNAL: OnceLock<Journal<Word>> = OnceLock::new();
+/// The file, and the process that its words are of.
+static JOURNAL: OnceLock<(Journal<Word>, u32)> = OnceLock::new();
 
 /// Opens this process's file.
 ///
 /// # Errors
 /// The file system's.
 pub fn open(folder: &Path) -> std::io::Result<()> {
-    let journal = Journal::open(&folder.join(format!("witness-{}.jsonl", std::process::id())))?;
+    open_as(folder, std::process::id())
+}
+
+/// Opens the file of a process that this one works for.
+///
+/// # Errors
+/// The file system's.
+pub fn open_as(folder: &Path, pid: u32) -> std::io::Result<()> {
+    let journal = Journal::open(&folder.join(format!("witness-{pid}.jsonl")))?;
     // A second call would write to the same file.
-    let _ = JOURNAL.set(journal);
+    let _ = JOURNAL.set((journal, pid));
     Ok(())
+}
+
+fn opened() -> &'static (Journal<Word>, u32) {
+    JOURNAL.get().expect("opened at the start of the process")
 }
 
 /// Leaves word.
@@ -61,7 +74,7 @@ pub fn say(run: &engine::Run, program: &str, what: What) {
 pub fn word(run: &engine::Run, program: &str, what: What) -> Word {
     Word {
         at_us: clock::now_us(),
-        pid: std::process::id(),
+        pid: opened().1,
         job: run.job_id().0,
         attempt: run.attempt(),
         worker: run.worker_id(),
@@ -75,5 +88,5 @@ pub fn word(run: &engine::Run, program: &str, what: What) -> Word {
 /// # Panics
 /// When the file cannot be written: a run without witnesses proves nothing.
 pub fn add(word: &Word) {
-    JOURNAL.get().expect("opened at the start of the process").add(word).expect("the witness's file can be written");
+    opened().0.add(word).expect("the witness's file can be written");
 }

@@ -61,6 +61,9 @@ struct JobRequest {
     replace: bool,
     /// Waits for the last of many with the key.
     debounce: Option<Debounce>,
+    /// Of all jobs with this key, such as shop:42, of whatever kind, so many run at once as its limit says; a name as the queue's.
+    #[schemars(length(min = 1, max = 500))]
+    limit_key: Option<String>,
     /// A cap under the retry policy's own.
     #[schemars(range(min = 1))]
     max_attempts: Option<i16>,
@@ -246,6 +249,9 @@ fn with_options(mut new: NewJob, job: JobRequest) -> NewJob {
     }
     if let Some(debounce) = job.debounce {
         new = new.debounce(seconds(debounce.wait_seconds), seconds(debounce.at_most_seconds));
+    }
+    if let Some(key) = job.limit_key {
+        new = new.limit_key(key);
     }
     match job.max_attempts {
         Some(attempts) => new.max_attempts(attempts),

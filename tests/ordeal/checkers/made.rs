@@ -62,7 +62,7 @@ pub fn program(key: &str) -> Program {
         acts: vec![Act::Finish],
         unique: None,
         manner: Manner::Yields,
-        together: false,
+        played: Played::Alone,
         limit: None,
         delay_ms: 0,
         deadline_ms: None,
@@ -94,6 +94,6 @@ pub fn add_job(facts: &mut Facts, id: i64, program: &Program) {
 pub fn ask(facts: &mut Facts, ms: i64, asked: &[(&Program, Option<i64>)]) {
     let programs: Vec<Program> = asked.iter().map(|(program, _)| (*program).clone()).collect();
     let (at_us, key, jobs) = (ms * 1000, programs[0].key.clone(), asked.iter().map(|(_, job)| *job).collect());
-    facts.acks.insert(key.clone(), Ack { at_us, key, jobs, created: true, asked_again: 0 });
+    facts.acks.insert(key.clone(), Ack { at_us, ..Ack::now(key, jobs, true, 0) });
     facts.intents.push(Intent { at_us, keyed: programs.len() == 1, programs, copied: false, callback: None });
 }

@@ -50,7 +50,7 @@ fn turns(facts: &Facts) -> HashMap<i16, Vec<Turn<'_>>> {
     for word in facts.words.iter().filter(|word| matches!(word.what, What::Started(_)) && word.attempt == 1) {
         began.entry(word.job).or_insert(word.at_us);
     }
-    let is_plain = |program: &&Program| program.limit.is_none() && program.manner == Manner::Yields && !program.together;
+    let is_plain = |program: &&Program| program.limit.is_none() && program.manner == Manner::Yields && program.played == Played::Alone;
     let mut turns: HashMap<i16, Vec<Turn<'_>>> = HashMap::new();
     for intent in &facts.intents {
         let Some(ack) = facts.acks.get(&intent.programs[0].key) else { continue };

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::Finding;
 use crate::{
     facts::{Facts, Letter},
-    kinds::{Play, PlayTogether},
     ledger::Deed,
+    program::Played,
 };
 
 pub fn check(facts: &Facts) -> Finding {
@@ -18,7 +18,7 @@ pub fn check(facts: &Facts) -> Finding {
     let fired: HashSet<i64> = facts.occurrences.iter().filter_map(|occurrence| occurrence.job_id).collect();
     for job in &facts.jobs {
         match job.kind.as_str() {
-            Play::KIND | PlayTogether::KIND => {
+            kind if Played::is_of(kind) => {
                 let known = job.key().is_some_and(|key| facts.programs.contains_key(key));
                 finding.holds(known, || format!("job {} plays {:?}, which nobody enqueued", job.id, job.key()));
             }

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use crate::{
     canaries::Search,
-    kinds::{Play, PlayTogether},
     program::{DEBOUNCED, Manner, REPLACED},
 };
 
@@ -44,7 +43,7 @@ impl Job {
 
     /// The name of its program, if it plays one.
     pub fn key(&self) -> Option<&str> {
-        matches!(self.kind.as_str(), Play::KIND | PlayTogether::KIND).then(|| self.args.get("key").and_then(Value::as_str)).flatten()
+        Played::is_of(&self.kind).then(|| self.args.get("key").and_then(Value::as_str)).flatten()
     }
 }
 

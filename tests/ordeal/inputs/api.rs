@@ -30,7 +30,7 @@ const PATHS: [&str; 12] = [
     "/v1/openapi.json",
     "/v1/%2e%2e/jobs",
 ];
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "queue",
     "priority",
     "run_at",
@@ -42,6 +42,7 @@ const FIELDS: [&str; 14] = [
     "replace",
     "debounce",
     "max_attempts",
+    "limit_key",
     "surprise",
     "jobs",
     "name",

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use engine::NewJob;
 
-use super::{Play, PlayTogether};
-use crate::program::{DEBOUNCE_MS, Manner, Program};
+use super::{Play, PlayApart, PlayTogether};
+use crate::program::{DEBOUNCE_MS, Manner, Played, Program};
 
 impl Program {
     /// The job that plays it.
@@ -14,7 +14,11 @@ impl Program {
     /// Never: programs serialise.
     pub fn job(&self) -> NewJob {
         let play = Play { key: self.key.clone(), acts: self.acts.clone(), chaff: self.chaff.clone(), from: 0, batch: None };
-        let job = if self.together { NewJob::of(&PlayTogether(play)) } else { NewJob::of(&play) };
+        let job = match self.played {
+            Played::Alone => NewJob::of(&play),
+            Played::Together => NewJob::of(&PlayTogether(play)),
+            Played::Apart => NewJob::of(&PlayApart(play)),
+        };
         let mut job = job.expect("programs serialise").priority(self.priority);
         if let Some(key) = &self.unique {
             job = job.unique_key(key);

@@ -1,5 +1,6 @@
 //! The kinds of job of the ordeal.
 
+pub mod apart;
 mod job;
 mod others;
 mod together;
@@ -13,6 +14,7 @@ use jobs::clients::Outside;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use apart::PlayApart;
 pub use others::{Probe, TICK, Tick, probe_queue};
 pub use together::PlayTogether;
 
@@ -40,7 +42,10 @@ pub const QUEUE: &str = "ordeal";
 const EVENT: &str = "ordeal";
 /// What the ordeal's workers of a version run: its own kinds and the product's.
 pub fn kinds(version: u32, outside: Outside) -> Kinds {
-    versions::of(jobs::kinds().sharing(outside).with::<Play>().with_together::<PlayTogether>().with::<Tick>().with::<Probe>(), version)
+    versions::of(
+        jobs::kinds().sharing(outside).with::<Play>().with_together::<PlayTogether>().with::<PlayApart>().with::<Tick>().with::<Probe>(),
+        version,
+    )
 }
 
 /// Plays a program.

@@ -12,11 +12,12 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use web::AppState;
 
 use super::{ORDERS, Orders, Role, place};
 use crate::{
     canaries,
-    kinds::{QUEUE, Tick, kinds, probe_queue},
+    kinds::{QUEUE, Tick, apart, kinds, probe_queue},
     namespace::enter,
     witness,
     workload::mails,
@@ -97,11 +98,16 @@ async fn work(orders: &Orders, place: usize, stop: CancellationToken) -> anyhow:
         Some(relay) => format!("http://127.0.0.1:{}", enter(relay.clone()).await?),
         None => orders.outside.clone(),
     };
-    Ok(Worker::new(pool(orders, 14).await?, kinds(orders.version, mails::clients(&outside)?), config).run(stop).await?)
+    let kinds = apart::started_in(kinds(orders.version, mails::clients(&outside)?), &orders.folder);
+    Ok(Worker::new(pool(orders, 14).await?, kinds, config).run(stop).await?)
 }
 
 async fn serve(orders: &Orders, port: u16, stop: CancellationToken) -> anyhow::Result<()> {
-    Ok(workers::web::run(web_config(port), pool(orders, 8).await?, stop).await?)
+    let config = web_config(port);
+    let listener = web::bind(config.bind).await?;
+    let state = AppState::new(&config, pool(orders, 8).await?).with_kinds(kinds(orders.version, mails::clients(&orders.outside)?));
+    web::run(listener, web::router(state), stop).await;
+    Ok(())
 }
 
 /// The settings of a web process at this port.

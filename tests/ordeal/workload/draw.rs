@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use crate::{
     canaries::ARGUMENT,
     chance::weighted,
-    program::{Act, Blame, DEBOUNCED, LIMITS, Manner, Program, RATE, REPLACED},
+    program::{Act, Blame, DEBOUNCED, LIMITS, Manner, Played, Program, RATE, REPLACED},
 };
 
 use flows::{anew, flow, undone};
 pub use flows::{family, pair};
-pub use named::{brief, called_back, distant, doomed, frail, gathered, held, hurried, keyless, only_fails, poison, quick, rated, twin};
+pub use named::{
+    apart, brief, called_back, distant, doomed, frail, gathered, held, hurried, keyless, only_fails, poison, quick, rated, twin,
+};
 
 /// How many unique keys there are: few, so that jobs meet.
 const UNIQUE_KEYS: u32 = 8;
@@ -124,7 +126,7 @@ const fn plain(key: String, acts: Vec<Act>) -> Program {
         acts,
         unique: None,
         manner: Manner::Yields,
-        together: false,
+        played: Played::Alone,
         limit: None,
         delay_ms: 0,
         deadline_ms: None,

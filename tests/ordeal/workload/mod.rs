@@ -9,3 +9,4 @@ pub mod producer;
 pub mod shop;
 pub mod slow;
 pub mod versions;
+pub mod ways;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
 use engine::{
-    Job as _, JobId,
+    JobId,
     store::{
         cancel_request,
         pause::{self, Scope, Window},
@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     chance::{Purpose, stream},
     clock,
-    kinds::{Play, PlayTogether, QUEUE},
+    kinds::QUEUE,
     ledger::{Answer, Deed, Held},
-    program::{LIMITS, RATE},
+    program::{LIMITS, Played, RATE},
     stage::Stage,
     wait::until_answered,
 };
@@ -62,7 +62,8 @@ async fn cancel_one(stage: &Stage, key: String, id: i64) -> anyhow::Result<()> {
 /// When the ledger cannot be written.
 pub async fn hold_programs(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut random = stream(stage.seed, Purpose::Robot, 1);
-    for held in [Held::Kind { together: false }, Held::Queue, Held::Kind { together: true }].iter().cycle() {
+    let kinds = Played::ALL.map(Held::Kind);
+    for held in kinds.iter().flat_map(|kind| [kind, &Held::Queue]).cycle() {
         let wait = Duration::from_millis(random.random_range(4000..9000));
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             break;
@@ -124,8 +125,7 @@ async fn free(stage: &Stage, held: &Held) -> anyhow::Result<()> {
 fn scope(held: &Held) -> (Scope, &str) {
     match held {
         Held::Queue => (Scope::Queue, QUEUE),
-        Held::Kind { together: false } => (Scope::Kind, Play::KIND),
-        Held::Kind { together: true } => (Scope::Kind, PlayTogether::KIND),
+        Held::Kind(played) => (Scope::Kind, played.kind()),
         Held::Key(key) => (Scope::Key, key),
     }
 }

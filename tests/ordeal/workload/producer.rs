@@ -1,21 +1,20 @@
-//! A producer: enqueues programs one by one, in bulk and from SQL, and asks again until it has an answer.
+//! A producer: enqueues programs one by one and in bulk, and asks again for one until it has an answer.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use engine::{Client, JobId, NewJob};
 use rand::{RngExt, rngs::StdRng};
-use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::draw;
+use super::{draw, ways::Way};
 use crate::{
     chance::{Purpose, stream},
     clock,
     ledger::{Ack, Intent},
-    program::{Death, LIMITS, Manner, Program},
+    program::{Death, LIMITS, Program},
     stage::Stage,
-    wait::{about_data, until_accepted},
+    wait::until_accepted,
 };
 
 /// How long it waits for an answer.
@@ -37,15 +36,6 @@ pub struct Producer {
     number: u64,
     random: StdRng,
     made: u64,
-}
-
-/// How a program is enqueued.
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    /// By the client, with an idempotency key.
-    Client,
-    /// By the SQL function, with an idempotency key.
-    Sql,
 }
 
 impl Producer {
@@ -103,6 +93,11 @@ impl Producer {
                 let hurried = draw::hurried(&mut self.random, key);
                 self.enqueue(hurried).await?;
             }
+            if self.random.random_ratio(1, 40) {
+                let key = self.key();
+                let apart = draw::apart(&mut self.random, key);
+                self.enqueue(apart).await?;
+            }
             if self.random.random_ratio(1, 20) {
                 let key = self.key();
                 let frail = draw::frail(&mut self.random, key);
@@ -153,53 +148,14 @@ impl Producer {
             copied: false,
             callback: None,
         })?;
-        // How programs replace each other is the client's part.
-        let plain = program.manner == Manner::Yields && !program.together;
-        let way = if plain && self.random.random_ratio(1, 4) { Way::Sql } else { Way::Client };
-        let job = program.job().idempotency_key(format!("producer {}", self.number), &program.key);
-        let asking = until_accepted(PATIENCE, || async {
-            match self.ask(way, &program, &job).await {
-                Err(error) if about_data(&error) => Ok(Err(error)),
-                answer => answer.map(Ok),
-            }
-        });
-        let (answer, asked_again) = asking.await;
+        let way = Way::of(&mut self.random, &program);
+        let producer = format!("producer {}", self.number);
+        let (answer, asked_again) = until_accepted(PATIENCE, || way.ask(&self.stage, &producer, &program)).await;
         let (id, created) = answer.with_context(|| format!("program {} is refused", program.key))?;
-        let ack = Ack { at_us: clock::now_us(), key: program.key.clone(), jobs: vec![Some(id)], created, asked_again };
+        let ack = Ack { over_http: way == Way::Http, ..Ack::now(program.key.clone(), vec![Some(id)], created, asked_again) };
         ledger.acks.add_synced(&ack)?;
         self.stage.made(&program, id);
         Ok(())
-    }
-
-    async fn ask(&self, way: Way, program: &Program, job: &NewJob) -> Result<(i64, bool), sqlx::Error> {
-        match way {
-            Way::Client => match Client::new(self.stage.producers.clone()).enqueue(job).await {
-                Ok(enqueued) => Ok((enqueued.id.0, enqueued.created)),
-                Err(engine::StoreError::Database(error)) => Err(error),
-                Err(other) => Err(sqlx::Error::Protocol(other.to_string())),
-            },
-            Way::Sql => {
-                let mut connection = PgConnection::connect(&self.stage.to_producers.url(&self.stage.database.name)).await?;
-                sqlx::query_as(
-                    "select id, created from engine.enqueue($1, $2, $3, $4, case when $5 > 0 then engine.now() + $5 * interval '1 ms' end,
-                     unique_key => $6, producer => $7, idempotency_key => $8, max_attempts => $9, limit_key => $10,
-                     deadline => engine.now() + $11::bigint * interval '1 ms')",
-                )
-                .bind("ordeal.play")
-                .bind(serde_json::json!({ "key": program.key, "acts": program.acts, "chaff": program.chaff }))
-                .bind(crate::kinds::QUEUE)
-                .bind(program.priority)
-                .bind(program.delay_ms as i64)
-                .bind(&program.unique)
-                .bind(format!("producer {}", self.number))
-                .bind(&program.key)
-                .bind(program.max_attempts)
-                .bind(&program.limit)
-                .bind(program.deadline_ms.map(|ms| ms as i64))
-                .fetch_one(&mut connection)
-                .await
-            }
-        }
     }
 
     /// Many in one transaction. Without an answer nobody knows what became of them: all are there, or none.
@@ -280,7 +236,6 @@ impl Producer {
     fn acknowledge(&self, programs: &[Program], answer: Option<Vec<Option<JobId>>>) -> anyhow::Result<()> {
         let Some(ids) = answer else { return Ok(()) };
         let jobs = ids.into_iter().map(|id| id.map(|id| id.0)).collect();
-        let ack = Ack { at_us: clock::now_us(), key: programs[0].key.clone(), jobs, created: true, asked_again: 0 };
-        Ok(self.stage.ledger.acks.add_synced(&ack)?)
+        Ok(self.stage.ledger.acks.add_synced(&Ack::now(programs[0].key.clone(), jobs, true, 0))?)
     }
 }

@@ -77,7 +77,7 @@ async fn enqueue(stage: Arc<Stage>, programs: Vec<Program>, held: Duration) -> a
     let (made, asked_again) = until_accepted(held + PATIENCE + EACH * jobs.len() as u32, || ask(&stage, &jobs, held)).await;
     let created = made.iter().all(|(_, created)| *created);
     let ids = made.iter().map(|(id, _)| Some(*id)).collect();
-    stage.ledger.acks.add_synced(&Ack { at_us: clock::now_us(), key: programs[0].key.clone(), jobs: ids, created, asked_again })?;
+    stage.ledger.acks.add_synced(&Ack::now(programs[0].key.clone(), ids, created, asked_again))?;
     for (program, (id, _)) in programs.iter().zip(made) {
         stage.made(program, id);
     }

@@ -3,7 +3,7 @@
 use rand::{RngExt, rngs::StdRng};
 
 use super::{BLAMES, chaff, plain, program, snooze};
-use crate::program::{Act, Blame, Death, Manner, Program, RATE};
+use crate::program::{Act, Blame, Death, Manner, Played, Program, RATE};
 
 /// How many unique keys programs have that do nothing but fail.
 const FRAIL_KEYS: u32 = 4;
@@ -21,7 +21,22 @@ pub fn gathered(random: &mut StdRng, key: String) -> Program {
         });
     }
     acts.push(if random.random_ratio(1, 2) { Act::Finish } else { Act::FinishInside(Vec::new()) });
-    Program { together: true, ..plain(key, acts) }
+    Program { played: Played::Together, ..plain(key, acts) }
+}
+
+/// A program in a process of its own: each attempt does the same, whatever came before.
+pub fn apart(random: &mut StdRng, key: String) -> Program {
+    let work = Act::Work(random.random_range(1..200));
+    let acts = match random.random_range(0..8) {
+        0 => vec![work, Act::Die(Death::Abort)],
+        1 => vec![Act::Die(Death::Stack)],
+        2 => vec![work, Act::Die(Death::Memory)],
+        3 => vec![Act::Outside, Act::Cancel],
+        4 => vec![work, Act::Outside, Act::Fail(Blame::Validation)],
+        5 => vec![work, Act::Panic],
+        _ => vec![Act::Outside, work, Act::Outside, Act::Finish],
+    };
+    Program { played: Played::Apart, ..plain(key, acts) }
 }
 
 /// A quick program of a limit key: several that come together follow each other on one place of their key.
