@@ -207,7 +207,7 @@ async fn a_wrong_job_is_refused_with_what_is_wrong() {
         (json!({ "max_attempts": 0 }), "max_attempts: a number from 1"),
         (json!({ "queue": "" }), "queue \"\": a name has 1 to 500 bytes, no control character, and no blank at either end"),
         (json!({ "queue": "a\nb" }), "queue \"a\\nb\": a name has"),
-        (json!({ "limit_key": " a" }), "limit_key \" a\": a name has"),
+        (json!({ "limit_key": " a" }), "limit key \" a\": a name has"),
         (json!({ "args": [] }), "the arguments do not fit the schema of health.prune_enqueue_keys: of type array, not object"),
         (json!({ "args": null }), "the arguments do not fit the schema of health.prune_enqueue_keys: of type null, not object"),
         (

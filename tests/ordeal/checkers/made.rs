@@ -8,7 +8,7 @@ use crate::{
     kinds::Play,
     ledger::{Ack, Fault, Intent},
     process::Life,
-    program::{Act, Manner, Program},
+    program::{Act, Manner, Played, Program},
     witness::{What, Word},
 };
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::Finding;
 use crate::{
     facts::Facts,
-    program::{Manner, Program},
+    program::{Manner, Played, Program},
     witness::What,
 };
 

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use engine::Job as _;
 use serde_json::Value;
 use uuid::Uuid;
 

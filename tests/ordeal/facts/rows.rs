@@ -1,13 +1,12 @@
 //! What the database has of each thing when a run has ended.
 
 use chrono::{DateTime, Utc};
-use engine::Job as _;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     canaries::Search,
-    program::{DEBOUNCED, Manner, REPLACED},
+    program::{DEBOUNCED, Manner, Played, REPLACED},
 };
 
 /// A job as the database has it.
