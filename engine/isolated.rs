@@ -3,10 +3,14 @@
 //!
 //! The worker starts its own program again, which calls [`serve`] first thing in `main`; the job goes in over standard
 //! input and its answer comes out over standard output. The child has limits of memory and time, nothing of the
-//! environment but where programs and temporary files are, and no database: what it finds it returns. What it starts itself
-//! is in its process group, and ends with it.
+//! environment but where programs and temporary files are, and no database: what it finds it returns. What it prints goes to
+//! the log's end that a failure keeps. What it starts itself is in its process group, and ends with it.
+//!
+//! The child ends with its worker, or as soon as the attempt is to stop, and is not asked before. A worker that is stopped by a
+//! signal or cut off from the database cannot end it: what a handler does elsewhere is keyed, here as everywhere.
 
 use std::{
+    fs::File,
     io::{self, Write},
     pin::pin,
     process::{ExitStatus, Stdio},
@@ -15,7 +19,11 @@ use std::{
 };
 
 use futures_util::future::{Either, select};
-use rustix::process::{Pid, Signal, getpid, kill_process_group};
+use rustix::{
+    io::fcntl_dupfd_cloexec,
+    process::{Pid, Signal, getpid, kill_process_group},
+    stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -23,6 +31,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Category, Failure, JobId, JobResult, Kinds, Outcome, Run,
@@ -35,12 +44,14 @@ use crate::{
 
 /// Tells a child what it is for.
 const CHILD: &str = "RAWOPS_ISOLATED_JOB";
-/// What a child may print, its answer included.
-const PRINTED: usize = 4 << 20;
+/// What a child may answer.
+const ANSWER: usize = 4 << 20;
 /// How much of its last words on standard error a failure keeps.
 const LAST_WORDS: usize = 4096;
 /// How much longer than a child its pipes are read.
 const READ_AFTER: Duration = Duration::from_secs(1);
+/// When a job comes up again for which no process could be started.
+const STARTED_AGAIN: Duration = Duration::from_secs(5);
 /// What a child keeps of its worker's environment.
 const KEPT: [&str; 6] = ["PATH", "HOME", "TMPDIR", "TZ", "LANG", "RUST_BACKTRACE"];
 
@@ -96,9 +107,10 @@ async fn run_order(kinds: &Kinds) -> io::Result<()> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     let (mark, order): (String, Order) = serde_json::from_str(&line)?;
+    let (mut worker, mut out) = keep_pipes()?;
     // The worker keeps its end open for as long as it lives and wants the answer.
-    std::thread::spawn(|| {
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut worker, &mut io::sink());
         end_group(getpid());
         std::process::exit(1);
     });
@@ -110,19 +122,31 @@ async fn run_order(kinds: &Kinds) -> io::Result<()> {
             .unwrap_or_else(|panic| Err(Failure::bug(format!("the handler panicked: {panic}")))),
         None => Err(Failure::bug(format!("the program that was started for it knows no kind {}", order.kind))),
     });
-    let mut out = io::stdout().lock();
-    // On a line of its own, whatever the handler printed.
-    writeln!(out, "\n{mark}{}", serde_json::to_string(&answer)?)?;
-    out.flush()
+    // On a line of its own, whatever was printed before the order came.
+    out.write_all(format!("\n{mark}{}\n", serde_json::to_string(&answer)?).as_bytes())
+}
+
+/// Keeps the ways from and to the worker for this process alone: what a handler starts finds its input empty, and whatever is
+/// printed goes where the last words go, so that it never comes between the answer.
+fn keep_pipes() -> io::Result<(File, File)> {
+    const ABOVE_ERR: i32 = 3;
+    let kept = (fcntl_dupfd_cloexec(stdin(), ABOVE_ERR)?, fcntl_dupfd_cloexec(stdout(), ABOVE_ERR)?);
+    dup2_stdin(File::open("/dev/null")?)?;
+    dup2_stdout(stderr())?;
+    Ok((kept.0.into(), kept.1.into()))
 }
 
 fn limit(limits: Isolation) -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let exactly = |limit: u64| Rlimit { current: Some(limit), maximum: Some(limit) };
-    setrlimit(Resource::Core, exactly(0))?;
-    setrlimit(Resource::Data, exactly(limits.memory_mib << 20))?;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // Nobody may raise what he was given himself.
+    let limit = |resource, current: u64, maximum: u64| {
+        let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        setrlimit(resource, Rlimit { current: Some(current.min(most)), maximum: Some(maximum.min(most)) })
+    };
+    limit(Resource::Core, 0, 0)?;
+    limit(Resource::Data, limits.memory_mib << 20, limits.memory_mib << 20)?;
     // The first ends it with a signal that says why, the second without.
-    setrlimit(Resource::Cpu, Rlimit { current: Some(limits.cpu_seconds), maximum: Some(limits.cpu_seconds + 1) })?;
+    limit(Resource::Cpu, limits.cpu_seconds, limits.cpu_seconds + 1)?;
     Ok(())
 }
 
@@ -178,29 +202,38 @@ impl From<Answer> for JobResult {
     }
 }
 
-/// Runs a job in a child, which ends with this future, or with this process; so does all that it started.
-pub(crate) async fn run(order: Order, arguments: Arc<[String]>) -> JobResult {
+/// Runs a job in a child, which ends with this future, with this process, or when it is to stop; so does all that it started. It
+/// is gone when this returns.
+pub(crate) async fn run(order: Order, arguments: Arc<[String]>, stop: CancellationToken) -> JobResult {
     let mark = uuid::Uuid::new_v4().to_string();
-    let mut child = start(&arguments).map_err(|error| Failure::unknown(format!("no process can be started for the job: {error}")))?;
+    let told = format!("{}\n", serde_json::to_string(&(&mark, &order))?);
+    let mut child = match start(&arguments) {
+        Ok(child) => child,
+        // That is its worker's fault and not the job's: it burns no attempt.
+        Err(error) => {
+            tracing::warn!(job.id = %order.job_id, job.kind = order.kind, %error, "no process can be started for a job: it waits");
+            return Ok(Outcome::Snooze(STARTED_AGAIN));
+        }
+    };
     let group = Group::of(&child);
     let mut input = child.stdin.take();
-    let told = format!("{}\n", serde_json::to_string(&(&mark, &order))?);
-    if let Some(input) = &mut input {
-        // A child that has ended already says why below.
-        let _ = input.write_all(told.as_bytes()).await;
-    }
-    let (mut printed, mut words) = (Vec::new(), Vec::new());
-    let ended = until_end(child, group, &mut printed, &mut words).await;
+    // A child that has ended already says why below.
+    let telling = async {
+        if let Some(input) = &mut input {
+            let _ = input.write_all(told.as_bytes()).await;
+        }
+    };
+    let (mut answered, mut words) = (Vec::new(), Vec::new());
+    let ((), ended) = tokio::join!(telling, until_end(child, group, stop, &mut answered, &mut words));
     let status = ended.map_err(|error| Failure::unknown(format!("the job's process cannot be waited for: {error}")))?;
     drop(input);
-    if printed.len() > PRINTED {
-        return Err(Failure::bug(format!("the handler printed more than {PRINTED} bytes")));
+    if answered.len() > ANSWER {
+        return Err(Failure::bug(format!("the handler answered more than {ANSWER} bytes")));
     }
-    let text = String::from_utf8_lossy(&printed);
-    match text.lines().rev().find_map(|line| line.strip_prefix(&mark)) {
-        Some(answer) => serde_json::from_str::<Answer>(answer)?.into(),
-        None => Err(without_answer(status, order.limits, String::from_utf8_lossy(&words).trim())),
-    }
+    let text = String::from_utf8_lossy(&answered);
+    // One that was ended while it answered has not.
+    let answer = text.lines().rev().find_map(|line| serde_json::from_str::<Answer>(line.strip_prefix(&mark)?).ok());
+    answer.map_or_else(|| Err(without_answer(status, order.limits, String::from_utf8_lossy(&words).trim())), JobResult::from)
 }
 
 fn start(arguments: &[String]) -> io::Result<Child> {
@@ -239,11 +272,22 @@ fn end_group(leader: Pid) {
     let _ = kill_process_group(leader, Signal::KILL);
 }
 
-/// Waits for the end of a child, and keeps what it said.
-async fn until_end(mut child: Child, group: Group, printed: &mut Vec<u8>, words: &mut Vec<u8>) -> io::Result<ExitStatus> {
+/// Waits for the end of a child, which is now when it is to stop, and keeps what it said.
+async fn until_end(
+    mut child: Child,
+    group: Group,
+    stop: CancellationToken,
+    answered: &mut Vec<u8>,
+    words: &mut Vec<u8>,
+) -> io::Result<ExitStatus> {
     let (out, err, leader) = (child.stdout.take(), child.stderr.take(), group.0);
-    let reading = pin!(async { tokio::join!(read_printed(out, printed, leader), read_words(err, words)) });
-    let waiting = pin!(child.wait());
+    let reading = pin!(async { tokio::join!(read_answer(out, answered, leader), read_words(err, words)) });
+    let waiting = pin!(async {
+        if stop.run_until_cancelled(child.wait()).await.is_none() {
+            end_group(leader);
+        }
+        child.wait().await
+    });
     match select(waiting, reading).await {
         Either::Left((status, reading)) => {
             drop(group);
@@ -255,13 +299,13 @@ async fn until_end(mut child: Child, group: Group, printed: &mut Vec<u8>, words:
     }
 }
 
-/// Reads what a child prints; when that is too much, it is the end of it.
-async fn read_printed(out: Option<impl AsyncRead + Unpin>, printed: &mut Vec<u8>, leader: Pid) {
+/// Reads what a child answers; when that is too much, it is the end of it.
+async fn read_answer(out: Option<impl AsyncRead + Unpin>, answered: &mut Vec<u8>, leader: Pid) {
     if let Some(out) = out {
         // What is lost with a broken pipe was no answer.
-        let _ = out.take(PRINTED as u64 + 1).read_to_end(printed).await;
+        let _ = out.take(ANSWER as u64 + 1).read_to_end(answered).await;
     }
-    if printed.len() > PRINTED {
+    if answered.len() > ANSWER {
         end_group(leader);
     }
 }

@@ -60,7 +60,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// How long one attempt may run before it fails with category `timeout`.
     const TIMEOUT: Duration = Duration::from_mins(5);
     /// Runs each attempt in a process of its own with these limits: for handlers that may exit, overflow the stack or eat
-    /// all memory. It has no database; see [`crate::isolated`].
+    /// all memory. It has no database, is ended without a word when it is to stop, and nobody sees its calls, so that a kind
+    /// which is isolated has no [`Job::CALLS`]; see [`crate::isolated`].
     const ISOLATED: Option<Isolation> = None;
 
     /// Turns stored arguments of `version` into those of the next version; asked once for each version in between.

@@ -81,7 +81,7 @@ impl Kinds {
     /// Adds a kind.
     ///
     /// # Panics
-    /// When two types claim one name: a mistake in the program, found at its start.
+    /// When two types claim one name, or a kind is isolated and calls an outside system: mistakes in the program, found at its start.
     #[must_use]
     pub fn with<J: Job>(self) -> Self {
         self.add::<J>(Arc::new(|args, run| Box::pin(decode_and_run(args, run, async |job: J, mut run| job.run(&mut run).await))))
@@ -121,6 +121,11 @@ impl Kinds {
     }
 
     fn add<J: Job>(mut self, handler: Handler) -> Self {
+        assert!(
+            J::ISOLATED.is_none() || J::CALLS.is_none(),
+            "jobs of {} are isolated, and nobody sees what became of their calls",
+            J::KIND
+        );
         let kind = Kind {
             queue: J::QUEUE,
             priority: J::PRIORITY,

@@ -150,7 +150,7 @@ impl Run {
     /// or was declared dead.
     ///
     /// A handler that never asks is dropped at its next await. One that has called this, or [`Run::stop_token`], has two
-    /// seconds to end by itself: what it completes within them counts.
+    /// seconds to end by itself: what it completes within them counts. A job in a process of its own is not asked.
     pub async fn cancelled(&self) {
         self.stop.heard.store(true, Ordering::Release);
         self.stop.token.cancelled().await;

@@ -6,7 +6,10 @@
 pub mod dump;
 pub mod roles;
 
-use sqlx::{Connection, PgConnection, migrate::MigrateError, migrate::Migrator};
+use sqlx::{
+    Connection, PgConnection,
+    migrate::{MigrateError, Migration, Migrator},
+};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
@@ -71,18 +74,39 @@ pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
     make_roles(connection).await?;
     let mut tx = connection.begin().await?;
-    // Another migration is waited for as long as it takes; from here on nothing else is.
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended('rawops.migrate', 0))").execute(&mut *tx).await?;
-    limit_lock_waits(&mut tx).await?;
-    let before = applied(&mut tx).await?;
-    refuse_newer(&before)?;
-    if MIGRATOR.iter().any(|migration| !before.contains(&migration.version)) {
-        let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
-        migrator.set_locking(false).run_direct(None, &mut *tx, false).await?;
-    }
-    let after = applied(&mut tx).await?;
+    let new = apply(&mut tx, |_| true).await?;
     roles::grant(&mut tx).await?;
     tx.commit().await?;
+    Ok(new)
+}
+
+/// Applies what is missing of the engine's own schema, for a program that uses the engine and nothing else of the house: no role is
+/// made and no other schema. Returns the migrations that this call applied; [`run`] may follow later.
+///
+/// # Errors
+/// See [`Error`]. Nothing is changed then.
+pub async fn run_engine(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
+    check_server(connection).await?;
+    let mut tx = connection.begin().await?;
+    let new = apply(&mut tx, |migration| migration.description.starts_with("engine")).await?;
+    tx.commit().await?;
+    Ok(new)
+}
+
+/// Applies those of the wanted migrations that are missing; returns them.
+async fn apply(connection: &mut PgConnection, is_wanted: impl Fn(&Migration) -> bool) -> Result<Vec<i64>, Error> {
+    // Another migration is waited for as long as it takes; from here on nothing else is.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('rawops.migrate', 0))").execute(&mut *connection).await?;
+    limit_lock_waits(connection).await?;
+    let before = applied(connection).await?;
+    refuse_newer(&before)?;
+    let wanted: Vec<Migration> = MIGRATOR.iter().filter(|migration| is_wanted(migration)).cloned().collect();
+    if wanted.iter().any(|migration| !before.contains(&migration.version)) {
+        let mut migrator = Migrator::with_migrations(wanted);
+        // What else is there was applied by somebody who wants more, and is known.
+        migrator.set_locking(false).set_ignore_missing(true).run_direct(None, &mut *connection, false).await?;
+    }
+    let after = applied(connection).await?;
     Ok(after.into_iter().filter(|version| !before.contains(version)).collect())
 }
 

@@ -1,6 +1,6 @@
 //! A failure of a category of the application's own, and the row of the retry policy that says what follows.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p engine --example custom_category`, in a database with the engine's migrations.
+//! `DATABASE_URL=postgres://… cargo run -p engine --example custom_category`, in any database: it makes the engine's tables.
 
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ impl Job for Bake {
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
+    migrations::run_engine(&mut *pool.acquire().await?).await?;
     // An application does this in a migration. Operators change it while everything runs.
     sqlx::query(
         "insert into engine.retry_config (error_category, max_attempts, backoff_seconds) values ('oven_busy', 5, '{1,2,5}')

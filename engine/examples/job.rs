@@ -1,6 +1,6 @@
 //! A job, enqueued once an hour at most, and a worker that runs until Ctrl-C.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p engine --example job -- Ada`, in a database with the engine's migrations.
+//! `DATABASE_URL=postgres://… cargo run -p engine --example job -- Ada`, in any database: it makes the engine's tables.
 
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ impl Job for Greet {
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
+    migrations::run_engine(&mut *pool.acquire().await?).await?;
     let name = std::env::args().nth(1).unwrap_or_else(|| "world".into());
     let job = NewJob::of(&Greet { name })?.unique_args().unique_for(Duration::from_hours(1));
     let enqueued = Client::new(pool.clone()).enqueue(&job).await?;

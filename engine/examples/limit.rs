@@ -1,7 +1,7 @@
 //! Two calls to each shop at once and five exports in any second, over all worker processes together.
 //!
-//! `DATABASE_URL=postgres://user@host/database cargo run -p engine --example limit`, on a database that `rawops migrate`
-//! has prepared. While it runs: `rawops limits list`, `rawops limits set key 'shop:*' --at-once 1`,
+//! `DATABASE_URL=postgres://user@host/database cargo run -p engine --example limit`, in any database: it makes the
+//! engine's tables. While it runs: `rawops limits list`, `rawops limits set key 'shop:*' --at-once 1`,
 //! `rawops pause key shop:1 --for 30s`, and `rawops why` with the number of a job.
 
 use std::time::Duration;
@@ -45,6 +45,7 @@ impl Job for Export {
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
+    migrations::run_engine(&mut *pool.acquire().await?).await?;
     let stop = CancellationToken::new();
     let kinds = Kinds::new().with::<CallShop>().with::<Export>();
     let worker = tokio::spawn(Worker::new(pool.clone(), kinds, WorkerConfig::default()).run(stop.clone()));

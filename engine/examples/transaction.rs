@@ -1,6 +1,6 @@
 //! Effects, a follow-up job and the end of the job in one COMMIT: all of it happens, or none.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p engine --example transaction`, in a database with the engine's migrations.
+//! `DATABASE_URL=postgres://… cargo run -p engine --example transaction`, in any database: it makes the engine's tables.
 
 use std::time::Duration;
 
@@ -51,6 +51,7 @@ impl Job for Thank {
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
+    migrations::run_engine(&mut *pool.acquire().await?).await?;
     sqlx::query("create table if not exists demo_visit (visitor text primary key, visits bigint not null)").execute(&pool).await?;
     let (client, shutdown) = (Client::new(pool.clone()), CancellationToken::new());
     let kinds = Kinds::new().with::<CountVisit>().with::<Thank>();

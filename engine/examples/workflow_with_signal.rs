@@ -1,6 +1,6 @@
 //! A workflow that waits for a person: it reserves, asks for approval, and ships; refused, it is undone.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p engine --example workflow_with_signal`, in a database with the engine's migrations.
+//! `DATABASE_URL=postgres://… cargo run -p engine --example workflow_with_signal`, in any database: it makes the engine's tables.
 
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ impl Job for GiveBack {
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = engine::pool_options().connect(&std::env::var("DATABASE_URL")?).await?;
+    migrations::run_engine(&mut *pool.acquire().await?).await?;
     let (client, shutdown) = (Client::new(pool.clone()), CancellationToken::new());
     let kinds = Kinds::new().with::<Order>().with::<GiveBack>();
     let worker = tokio::spawn(Worker::new(pool, kinds, WorkerConfig::default()).run(shutdown.clone()));

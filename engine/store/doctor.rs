@@ -109,6 +109,7 @@ const CHECKS: &[Check] = checks![
     Warning "slots_over_cap",
     Warning "kind_unknown",
     Warning "override_of_unknown_kind",
+    Warning "attempts_without_end",
     Warning "worker_silent",
     Warning "roles_not_set_up",
     Warning "schedule_broken",

@@ -120,7 +120,9 @@ async fn attempt(
         Some(limits) => {
             let (worker_id, job_id, attempt) = (run.worker_id, job.job_id, job.attempt);
             let order = isolated::Order { kind: job.kind.clone(), args, worker_id, job_id, attempt, trace, limits };
-            Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone()))
+            // Its process is ended, and then it is over: that is waited for.
+            asked.heard.store(true, Ordering::Release);
+            Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone(), asked.token.clone()))
         }
     };
     // Only of these there are runs, which want to know.
@@ -146,7 +148,9 @@ async fn attempt(
     {
         return fate.verdict().or_else(|| last_word(end, stop, kind.timeout));
     }
-    handler.abort();
+    if kind.isolated.is_none() {
+        handler.abort();
+    }
     if tokio::time::timeout(YIELD, &mut handler).await.is_err() {
         tracing::warn!(job.id = %job.job_id, job.kind = job.kind, "the handler was told to stop and does not yield");
         if matches!(stop, Stop::Release | Stop::Lost) {

@@ -161,6 +161,7 @@ a_broken_promise_is_found! {
     unique_key_of_ended_job fault [
         "insert into engine.unique_key (kind, key, job_id) select 'test.no_op', 'old', min(job_id) from engine.attempt returning job_id"
     ];
+    attempts_without_end warning ["update engine.scheduled set attempt = 1000 returning job_id"];
     unique_key_not_held fault ["delete from engine.unique_key where key = 'scheduled' returning job_id"];
     slot_missing fault [
         "with made as (select id from engine.enqueue('test.no_op', '{\"n\": 1}', limit_key => 'one'))

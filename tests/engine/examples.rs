@@ -6,7 +6,6 @@ use std::{path::Path, process::Stdio, time::Duration};
 
 use tokio::process::{Child, Command};
 
-use super::alone::migrate;
 use crate::cli::program::{code, signal};
 use crate::support::{Database, ledger, wait::until};
 
@@ -54,12 +53,6 @@ fn a_process_started_as_an_example_is_one() {
     ended.unwrap_or_else(|error| panic!("{name}: {error}"));
 }
 
-async fn alone() -> Database {
-    let db = Database::empty().await;
-    migrate(db.pool(), |_, name| name.contains("_engine_")).await;
-    db
-}
-
 async fn said(example: Child, name: &str) -> String {
     let ended = example.wait_with_output().await.expect("it ends");
     assert_eq!(code(ended.status), 0, "{name}: {}", String::from_utf8_lossy(&ended.stderr));
@@ -69,7 +62,7 @@ async fn said(example: Child, name: &str) -> String {
 #[tokio::test]
 async fn every_example_does_what_it_says() {
     for (name, words) in SAY {
-        let db = alone().await;
+        let db = Database::empty().await;
         let printed = said(start(name, &db), name).await;
         assert!(printed.contains(words), "{name}: {printed}");
         ledger::check(db.pool()).await;
@@ -78,7 +71,9 @@ async fn every_example_does_what_it_says() {
 
 #[tokio::test]
 async fn the_first_example_works_until_it_is_told_to_end() {
-    let db = alone().await;
+    let db = Database::empty().await;
+    // It finds its tables there, and the test finds them too.
+    migrations::run_engine(&mut db.pool().acquire().await.expect("a connection")).await.expect("it migrates");
     let job = start("job", &db);
     until("the job is done", LIMIT, async || ledger::outcome(db.pool(), "completed").await == 1).await;
     signal(&job, "INT");

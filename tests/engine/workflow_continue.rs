@@ -1,6 +1,9 @@
 //! Workflows without end: one begins anew, and what it owes stays.
 
-use engine::{Client, JobId, NewJob, store::doctor};
+use engine::{
+    Client, JobId, NewJob,
+    store::{doctor, workflow},
+};
 use serde_json::{Value, json};
 use sqlx::error::DatabaseError;
 
@@ -42,6 +45,8 @@ async fn a_workflow_that_begins_anew_again_and_again_keeps_a_short_history() {
     assert_eq!(count(db.pool(), "select count(*) from engine.step").await, 1);
     let at = count(db.pool(), "select position::bigint from engine.step where kind = 'continue'").await;
     assert_eq!(at, 200, "positions go on");
+    let listed = workflow::list(db.pool(), None, Some("test.flow"), 10).await.expect("listed");
+    assert_eq!(listed.iter().map(|one| (one.job_id, one.steps)).collect::<Vec<_>>(), [(id, 1)], "it is a workflow all the same");
     ledger::check(db.pool()).await;
 
     sqlx::query("update engine.attempt set finished_at = finished_at - interval '1 hour'").execute(db.pool()).await.expect("aged");

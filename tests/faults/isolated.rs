@@ -30,7 +30,12 @@ impl Job for Caged {
 
     async fn run(&self, run: &mut Run) -> JobResult {
         match self.how.as_str() {
-            "answer" => Ok(Outcome::Done(json!({ "job": run.job_id(), "url": std::env::var("DATABASE_URL").ok() }))),
+            "answer" => {
+                let page = "all work and no play ".repeat(50_000);
+                (0..10).for_each(|_| println!("{page}"));
+                let input = std::io::read_to_string(std::io::stdin()).expect("it is empty, and not its worker's");
+                Ok(Outcome::Done(json!({ "job": run.job_id(), "url": std::env::var("DATABASE_URL").ok(), "input": input })))
+            }
             "refuse" => Err(Failure::new(Category::Other("odd_file"), "page 7 is upside down").retry_after(Duration::from_secs(90))),
             "write" => run.begin().await?.commit().await.map(|()| Outcome::done()),
             "abort" => std::process::abort(),
@@ -41,11 +46,7 @@ impl Job for Caged {
             "spin" => loop {
                 std::hint::black_box(());
             },
-            "flood" => {
-                let page = "all work and no play ".repeat(50_000);
-                (0..10).for_each(|_| println!("{page}"));
-                Ok(Outcome::done())
-            }
+            "flood" => Ok(Outcome::Done(json!("all work and no play ".repeat(250_000)))),
             "leave" => Ok(Outcome::Done(json!(start_sleep()))),
             pid_file => {
                 std::fs::write(pid_file, format!("{} {}", std::process::id(), start_sleep())).expect("a file can be written");
@@ -117,7 +118,7 @@ async fn a_handler_that_exits_overflows_spins_or_eats_all_memory_fails_by_itself
         ("stack", "bug", "has overflowed its stack"),
         ("memory", "bug", "memory allocation of"),
         ("spin", "timeout", "used 1 s of processor time"),
-        ("flood", "bug", "printed more than"),
+        ("flood", "bug", "answered more than"),
         ("write", "bug", "an isolated job has no database"),
         ("refuse", "odd_file", "page 7 is upside down"),
     ];
@@ -155,7 +156,7 @@ async fn an_isolated_job_answers_and_knows_no_secret_of_its_worker() {
     worker.stop().await;
     let output: Value =
         sqlx::query_scalar("select output from engine.job_state where id = $1").bind(id).fetch_one(db.pool()).await.expect("its output");
-    assert_eq!(output, json!({ "job": id.to_string(), "url": null }));
+    assert_eq!(output, json!({ "job": id.to_string(), "url": null, "input": "" }), "whatever it printed");
 }
 
 /// A file for a handler to write numbers of processes into.

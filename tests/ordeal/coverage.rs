@@ -10,7 +10,7 @@ use engine::failpoint::STATEMENTS;
 use crate::{
     facts::{Facts, Pause},
     features::Feature,
-    ledger::{Answer, Deed, Held},
+    ledger::{Ack, Answer, Deed, Held},
     model::{End, foresee},
     process::place,
     program::Program,
@@ -71,6 +71,9 @@ pub struct Coverage {
     pub ways: BTreeMap<String, usize>,
 }
 
+/// The way of a request whose answer was lost after its commit.
+const ASKED_AGAIN: &str = "made over HTTP, asked for again and known";
+
 impl Coverage {
     /// What a run has touched.
     pub fn of(facts: &Facts) -> Self {
@@ -98,8 +101,8 @@ impl Coverage {
     pub fn missing_in_short(&self) -> Vec<String> {
         let must = |missing: &String| match missing.strip_prefix("place: ") {
             Some(place) => PLAYED.iter().any(|statement| place.strip_suffix(" before").or(place.strip_suffix(" after")) == Some(statement)),
-            None => !["way: released", "way: lost while alone", "way: cut off from the server for less than its lease"]
-                .contains(&missing.as_str()),
+            None => !["released", "lost while alone", "cut off from the server for less than its lease", ASKED_AGAIN]
+                .contains(&missing.trim_start_matches("way: ")),
         };
         self.missing().into_iter().filter(must).collect()
     }
@@ -152,6 +155,7 @@ fn ways(facts: &Facts) -> BTreeMap<String, usize> {
         ("cancelled before it ran", cancelled.len() - running),
         ("cancelled by its own word", own_word.count()),
         ("requeued", facts.jobs.iter().filter(|job| job.requeued_from.is_some()).count()),
+        (ASKED_AGAIN, facts.acks.values().filter(|ack| is_known_again(facts, ack)).count()),
         ("refused for its unique key", held),
         ("not made as a child for its unique key", not_made(facts)),
         ("fired by the clock", facts.occurrences.len()),
@@ -164,6 +168,12 @@ fn ways(facts: &Facts) -> BTreeMap<String, usize> {
     }
     ways.extend(features(facts).into_iter().map(|(feature, times)| (feature.line().what, times)));
     ways.into_iter().map(|(way, times)| (way.to_owned(), times)).collect()
+}
+
+/// Whether a request was sent again and answered with the job that an earlier one had made.
+fn is_known_again(facts: &Facts, ack: &Ack) -> bool {
+    let own = ack.jobs[0].and_then(|id| facts.job(id)).is_some_and(|job| job.key() == Some(&ack.key));
+    ack.over_http && ack.asked_again > 0 && !ack.created && own
 }
 
 /// Children of joined workflows that were not made.

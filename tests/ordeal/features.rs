@@ -130,7 +130,9 @@ impl Feature {
     pub fn of(program: &Program) -> Vec<Self> {
         // Every field: one that is added must be thought of here.
         let Program { key: _, acts, unique, manner, played, limit, delay_ms, deadline_ms, priority, max_attempts, chaff: _ } = program;
-        let mut used: Vec<Self> = acts.iter().map(Self::of_act).collect();
+        // What a program does to a process of its own is another thing.
+        let is_contained = |act: &&Act| *played == Played::Apart && matches!(act, Act::Die(_) | Act::Panic);
+        let mut used: Vec<Self> = acts.iter().filter(|act| !is_contained(act)).map(Self::of_act).collect();
         let is_kin = |act: &Act| matches!(act, Act::Join(children) if children.iter().any(|child| child.unique.is_some()));
         used.extend(acts.iter().any(is_kin).then_some(Self::Kin));
         used.extend(unique.as_ref().map(|_| match manner {

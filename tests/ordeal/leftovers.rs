@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
-use crate::{process::held, stage::Stage, wait::until_none_is_left};
+use crate::{kinds::apart, process::held, stage::Stage, wait::until_none_is_left};
 
 /// How long sessions and locks of processes that have ended may stay.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -48,6 +48,9 @@ const KEPT_LOCKS: &str = "
 /// The database's.
 pub async fn of_idle(stage: &Stage, has_ended: bool) -> Result<Vec<String>, sqlx::Error> {
     let mut left = held::too_much(&stage.fleet).await;
+    if has_ended {
+        left.extend(until_none_is_left(PATIENCE, async || apart::alive(&stage.folder)).await?);
+    }
     left.extend(until_none_is_left(PATIENCE, || sqlx::query_scalar::<_, String>(KEPT_LOCKS).fetch_all(&stage.pool)).await?);
     // What is stuck stands somewhere, and is known.
     if has_ended {

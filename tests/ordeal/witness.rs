@@ -47,15 +47,15 @@ static JOURNAL: OnceLock<(Journal<Word>, u32)> = OnceLock::new();
 /// # Errors
 /// The file system's.
 pub fn open(folder: &Path) -> std::io::Result<()> {
-    open_as(folder, std::process::id())
+    open_for(folder, std::process::id())
 }
 
-/// Opens the file of a process that this one works for.
+/// Opens this process's file for words of the process that it works for.
 ///
 /// # Errors
 /// The file system's.
-pub fn open_as(folder: &Path, pid: u32) -> std::io::Result<()> {
-    let journal = Journal::open(&folder.join(format!("witness-{pid}.jsonl")))?;
+pub fn open_for(folder: &Path, pid: u32) -> std::io::Result<()> {
+    let journal = Journal::open(&folder.join(format!("witness-{}.jsonl", std::process::id())))?;
     // A second call would write to the same file.
     let _ = JOURNAL.set((journal, pid));
     Ok(())

@@ -1,11 +1,26 @@
--- The newest workflows: in state $1, of kind $2 where given; at most $3. With a state, among the newest 10,000.
--- Caller: store/workflow.rs
-with newest as materialized (
-    select s.job_id from engine.step s
-    join engine.job j on j.id = s.job_id
-    join engine.lane l on l.id = j.lane_id
-    where s.position = 1 and ($2::text is null or l.kind = $2)
-    order by s.job_id desc
+-- The newest workflows: in state $1, of kind $2 where given; at most $3. With a state, among the newest 10,000; those that are parked,
+-- among the newest 10,000 of them.
+-- Index: step_pkey, one look a workflow, or parked_pkey. Caller: store/workflow.rs
+with recursive known as (
+    (select job_id from engine.step order by job_id desc limit 1)
+    union all
+    select earlier.job_id
+    from known k
+    cross join lateral (select s.job_id from engine.step s where s.job_id < k.job_id order by s.job_id desc limit 1) earlier
+),
+newest as materialized (
+    select n.job_id
+    from (
+        select job_id from known where $1 is distinct from 'parked'
+        union all
+        (select job_id from engine.parked where $1 = 'parked' order by job_id desc)
+    ) n
+    -- One by one, in this order, and no further than is wanted.
+    cross join lateral (
+        select 1 from engine.job j join engine.lane l on l.id = j.lane_id
+        where j.id = n.job_id and ($2::text is null or l.kind = $2)
+        offset 0
+    ) is_wanted
     limit case when $1::text is null then $3 else 10000 end
 )
 select w.job_id, w.queue, w.kind, w.state, w.attempt, w.created_at, w.wakes_at, w.finished_at, w.category, w.error, w.steps,

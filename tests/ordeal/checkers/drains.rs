@@ -53,7 +53,8 @@ fn is_orderly(facts: &Facts, term: &Life) -> bool {
 
 /// Whether a word is of a program that kills its worker.
 fn is_of_killer(facts: &Facts, word: &Word) -> bool {
-    facts.programs.get(&word.program).is_some_and(|program| program.acts.iter().any(|act| matches!(act, Act::Die(_))))
+    let kills = |program: &Program| program.played != Played::Apart && program.acts.iter().any(|act| matches!(act, Act::Die(_)));
+    facts.programs.get(&word.program).is_some_and(kills)
 }
 
 #[cfg(test)]

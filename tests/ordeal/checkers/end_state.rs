@@ -4,12 +4,14 @@ use super::Finding;
 use crate::{
     facts::{Attempt, Facts, Job},
     model::{End, Foreseen, foresee},
-    program::{Manner, Played, Program, RATE, checksum},
+    program::{Act, Manner, Played, Program, RATE, checksum},
     witness::{What, Word},
 };
 
 /// For so long a worker may hold a job that it claimed in time, in microseconds.
 const IN_HAND_US: i64 = 2_500_000;
+/// For so long at most from its beginning a program keeps files that it uses up, in microseconds, where they compare clocks too.
+const FILES_US: i64 = 2_000_000;
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("model", "every program ends as the sequential model says");
@@ -121,12 +123,23 @@ fn counts(facts: &Facts, job: i64, program: &Program, foreseen: &Foreseen<'_>) -
     let died = usize::from(matches!(foreseen.end, End::Dead(category) if category != "poison"));
     // Its rate may send a program back as often as it likes.
     let rated = program.limit.as_deref() == Some(RATE.0);
-    // A worker whose files are used up starts no process, and tries it again.
-    let is_unstarted = |attempt: &&Attempt| program.played == Played::Apart && attempt.category.as_deref() == Some("unknown");
+    // A worker whose files are used up starts no process, and the job waits.
+    let is_unstarted = |attempt: &&Attempt| program.played == Played::Apart && attempt.outcome == "snoozed" && had_no_files(facts, attempt);
     let unstarted = facts.attempts_of(job).iter().filter(is_unstarted).count();
-    let (failed, snoozed) = (of("failed") + died - unstarted, if rated { 0 } else { of("snoozed") });
+    let (failed, snoozed) = (of("failed") + died, if rated { 0 } else { of("snoozed") - unstarted });
     let wrong = (failed, snoozed) != (foreseen.failed, foreseen.snoozed);
     wrong.then(|| format!("it must fail {} and snooze {} times, and did {failed} and {snoozed} times", foreseen.failed, foreseen.snoozed))
+}
+
+/// Whether something used up the files of an attempt's worker about when it ended.
+fn had_no_files(facts: &Facts, attempt: &Attempt) -> bool {
+    let Some(ended_us) = facts.by_the_clock_of_all(attempt.finished_at) else { return false };
+    let uses_up = |word: &&Word| {
+        let program = facts.programs.get(&word.program);
+        program.is_some_and(|program| program.acts.iter().any(|act| matches!(act, Act::Files(_))))
+    };
+    let of_worker = |word: &&Word| Some(word.worker) == attempt.worker_id && matches!(word.what, What::Started(_));
+    facts.words.iter().filter(of_worker).filter(uses_up).any(|word| (-FILES_US..FILES_US).contains(&(ended_us - word.at_us)))
 }
 
 fn output(program: &Program, foreseen: &Foreseen<'_>, end: &Attempt) -> Option<String> {

@@ -47,6 +47,10 @@ fn acknowledged(facts: &Facts, intent: &Intent, ack: &Ack, finding: &mut Finding
         finding.holds(is_other.is_none_or(held), || {
             format!("program {key} was told that job {id:?} holds its key {:?}, which did not live then", program.unique)
         });
+        let is_own = intent.keyed && named.is_some_and(|job| job.key() == Some(key.as_str()));
+        finding.holds(!is_own || ack.created || ack.asked_again > 0 || intent.programs.len() > 1, || {
+            format!("program {key} was asked for once, and told that job {id:?} was there before")
+        });
         // One that is asked for alone is told who holds its key, which is looked at by others.
         let may_be_held = intent.keyed && program.unique.is_some();
         finding.holds(may_be_held || named.is_none_or(|job| job.key() == Some(key.as_str())), || {

@@ -1,6 +1,7 @@
 //! What must hold of every run, one file an invariant. Each says how much it looked at: a checker that looked at nothing
 //! has proved nothing.
 
+mod apart;
 mod arguments;
 mod attempts;
 mod batches;
@@ -102,6 +103,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         said("doctor", "the doctor finds no fault", &facts.observed.doctor),
     ];
     findings.extend(prompt::check(facts));
+    findings.extend(apart::check(facts));
     if facts.mixed {
         findings.push(versions::check(facts));
     }

@@ -49,6 +49,7 @@ impl PlayApart {
                 Act::Outside => witness::say(run, &self.0.key, What::Outside(number)),
                 Act::Fail(blame) => return Err(Failure::new(category(*blame), format!("act {number} fails on purpose"))),
                 Act::Panic => panic!("act {number} panics on purpose"),
+                Act::Hold => std::future::pending().await,
                 Act::Cancel => return Ok(Outcome::Cancel(format!("act {number} says so"))),
                 Act::Die(Death::Abort) => std::process::abort(),
                 Act::Die(Death::Stack) => return Ok(Outcome::Done(json!(dig(0)))),
@@ -66,6 +67,22 @@ pub fn started_in(kinds: Kinds, folder: &Path) -> Kinds {
     kinds.isolated_with([APART.into(), folder.to_string_lossy().into_owned()])
 }
 
+/// Such processes of a run in this folder that live, one line each.
+///
+/// # Errors
+/// The file system's.
+pub fn alive(folder: &Path) -> std::io::Result<Vec<String>> {
+    let folder = folder.to_string_lossy();
+    let words = |line: Vec<u8>| line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>();
+    let is_one = |words: &[String]| words.windows(2).any(|pair| pair[0] == APART && pair[1] == *folder);
+    // One that has ended meanwhile has no line, and neither have threads of the system.
+    let there = std::fs::read_dir("/proc")?.flatten().filter_map(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).ok()?;
+        is_one(&words(line)).then(|| format!("process {} of a job is left", process.file_name().to_string_lossy()))
+    });
+    Ok(there.collect())
+}
+
 /// Plays the program that this process was started for, if it was.
 ///
 /// # Errors
@@ -76,7 +93,7 @@ pub fn run() -> Option<anyhow::Result<()>> {
 }
 
 fn play_in(folder: &Path) -> anyhow::Result<()> {
-    witness::open_as(folder, std::os::unix::process::parent_id())?;
+    witness::open_for(folder, std::os::unix::process::parent_id())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(isolated::serve(&Kinds::new().with::<PlayApart>()));
     anyhow::bail!("a process of its own was started without a job")

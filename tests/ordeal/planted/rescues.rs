@@ -136,11 +136,11 @@ pub const BUGS: &[Bug] = &[
         id: "R15",
         like: "B18",
         provoked_by: Provocation::Calm,
-        what: "a lease is renewed for a third of its time",
+        what: "a lease is renewed for a tenth of its time",
         plants: &[Statement(
             "worker/renew",
             "lease_until = engine.now() + $2 * interval '1 millisecond'",
-            "lease_until = engine.now() + $2 * interval '0.3 milliseconds'",
+            "lease_until = engine.now() + $2 * interval '0.1 milliseconds'",
         )],
     },
     Bug {

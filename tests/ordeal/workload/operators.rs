@@ -63,7 +63,8 @@ async fn cancel_one(stage: &Stage, key: String, id: i64) -> anyhow::Result<()> {
 pub async fn hold_programs(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut random = stream(stage.seed, Purpose::Robot, 1);
     let kinds = Played::ALL.map(Held::Kind);
-    for held in kinds.iter().flat_map(|kind| [kind, &Held::Queue]).cycle() {
+    let first = random.random_range(0..2 * kinds.len());
+    for held in kinds.iter().flat_map(|kind| [kind, &Held::Queue]).cycle().skip(first) {
         let wait = Duration::from_millis(random.random_range(4000..9000));
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             break;

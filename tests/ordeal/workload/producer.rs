@@ -117,7 +117,9 @@ impl Producer {
             return Ok(());
         }
         let death = [Death::Abort, Death::Stack, Death::Memory][self.random.random_range(0..3)];
-        for program in [draw::poison(self.key(), death), draw::held(self.key()), draw::distant(self.key())] {
+        let key = self.key();
+        let apart = draw::apart(&mut self.random, key);
+        for program in [draw::poison(self.key(), death), draw::held(self.key()), draw::distant(self.key()), apart] {
             self.enqueue(program).await?;
         }
         // The deadline of one has passed when it comes up, and that of the other has not.

@@ -27,7 +27,10 @@ pub fn gathered(random: &mut StdRng, key: String) -> Program {
 /// A program in a process of its own: each attempt does the same, whatever came before.
 pub fn apart(random: &mut StdRng, key: String) -> Program {
     let work = Act::Work(random.random_range(1..200));
-    let acts = match random.random_range(0..8) {
+    let acts = match random.random_range(0..10) {
+        // Longer than a drain waits, and than a lease.
+        8 => vec![Act::Outside, Act::Work(random.random_range(2000..5000)), Act::Outside, Act::Finish],
+        9 => vec![Act::Outside, Act::Hold],
         0 => vec![work, Act::Die(Death::Abort)],
         1 => vec![Act::Die(Death::Stack)],
         2 => vec![work, Act::Die(Death::Memory)],
