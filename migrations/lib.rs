@@ -32,6 +32,9 @@ pub enum Error {
         "migration {0} was applied to the database with another text than this program's: use the rawops that made the database. Nothing was changed"
     )]
     Changed(i64),
+    /// [`run_engine`] has been here, and nothing else.
+    #[error("the database has the engine alone, as another program uses it: give rawops a database of its own. Nothing was changed")]
+    EngineAlone,
     /// A lock that the migration needs was not free for ten seconds.
     #[error(
         "the migration waited {LOCK_PATIENCE} for a lock that another session holds, and changed nothing: end that session, see pg_stat_activity, or try again when less is going on"
@@ -74,6 +77,7 @@ pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
     make_roles(connection).await?;
     let mut tx = connection.begin().await?;
+    refuse_engine_alone(&applied(&mut tx).await?)?;
     let new = apply(&mut tx, |_| true).await?;
     roles::grant(&mut tx).await?;
     tx.commit().await?;
@@ -81,16 +85,26 @@ pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
 }
 
 /// Applies what is missing of the engine's own schema, for a program that uses the engine and nothing else of the house: no role is
-/// made and no other schema. Returns the migrations that this call applied; [`run`] may follow later.
+/// made and no other schema, and the house cannot move into such a database later. Returns the migrations that this call applied.
 ///
 /// # Errors
 /// See [`Error`]. Nothing is changed then.
 pub async fn run_engine(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
     let mut tx = connection.begin().await?;
-    let new = apply(&mut tx, |migration| migration.description.starts_with("engine")).await?;
+    let new = apply(&mut tx, is_of_engine).await?;
     tx.commit().await?;
     Ok(new)
+}
+
+fn is_of_engine(migration: &Migration) -> bool {
+    migration.description.starts_with("engine")
+}
+
+/// Refuses a database that has nothing of the house but the engine.
+fn refuse_engine_alone(applied: &[i64]) -> Result<(), Error> {
+    let mut there = MIGRATOR.iter().filter(|migration| applied.contains(&migration.version)).peekable();
+    if there.peek().is_some() && there.all(is_of_engine) { Err(Error::EngineAlone) } else { Ok(()) }
 }
 
 /// Applies those of the wanted migrations that are missing; returns them.

@@ -7,7 +7,7 @@ use crate::{
         Life,
         child::{GRACE, LEASE},
     },
-    program::Act,
+    program::{Act, Played, Program},
     witness::Word,
 };
 
