@@ -15,6 +15,7 @@ pub mod duty;
 pub mod enqueue_key;
 pub mod event;
 pub mod job;
+pub mod kind;
 pub mod lane;
 pub mod leader;
 pub mod limit;

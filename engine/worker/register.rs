@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{WorkerError, session::Program};
 use crate::{
     sqlstate,
-    store::{breaker, lane, limit, worker as store},
+    store::{breaker, kind, lane, limit, worker as store},
 };
 
 /// How to connect under a worker's name.
@@ -29,6 +29,7 @@ pub(super) async fn register(program: &Program, shutdown: &CancellationToken) ->
         let attempt = async {
             let mut connection = program.pool.acquire().await?;
             lane::ensure(&mut connection, &program.kinds.lanes()).await?;
+            kind::declare(&mut connection, &program.kinds.lanes()).await?;
             for declared in program.kinds.limits() {
                 limit::declare(&mut connection, declared).await?;
             }

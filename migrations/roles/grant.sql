@@ -114,6 +114,8 @@ grant insert, update on engine.leader, engine.lookout, engine.watch to rawops_ru
 grant insert, update, delete on engine.waiting, engine.slot, engine.permit, engine.pace to rawops_runtime;
 -- What the program says of limits, where operators have said nothing.
 grant insert, update on engine.limit_setting to rawops_runtime;
+-- What programs say of their kinds.
+grant insert, update on engine.kind to rawops_runtime;
 -- What programs say of outside systems, and what workers find out about them.
 grant insert, update on engine.breaker to rawops_runtime;
 grant insert, update, delete on engine.breaker_kind, engine.breaker_count to rawops_runtime;

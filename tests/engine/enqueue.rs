@@ -6,12 +6,14 @@ use chrono::Utc;
 use engine::{
     Client, JobId, NewJob, StoreError,
     store::{
+        kind,
         limit::{self, Change},
         pause::{self, Scope},
         queue,
     },
 };
 use serde_json::value::RawValue;
+use sqlx::AssertSqlSafe;
 
 use super::jobs::{Running, of, state_of, until_state};
 use crate::support::{
@@ -44,6 +46,31 @@ async fn sql_enqueues_from_any_language() {
     let worker = Running::start(db.pool(), 1);
     until_state(db.pool(), id, "completed").await;
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn sql_takes_the_queue_and_the_priority_of_the_kind_unless_it_names_others() {
+    let db = Database::new().await;
+    let pool = db.pool();
+    let lane = async |more: &str| -> (String, i16) {
+        let id: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select id from engine.enqueue('test.no_op', '{{\"n\": 1}}'{more})")))
+            .fetch_one(pool)
+            .await
+            .expect("enqueued");
+        sqlx::query_as("select l.queue, l.priority from engine.job j join engine.lane l on l.id = j.lane_id where j.id = $1")
+            .bind(id)
+            .fetch_one(pool)
+            .await
+            .expect("its lane")
+    };
+    assert_eq!(lane("").await, ("default".into(), 5), "no worker has told of the kind yet");
+    let worker = Running::start(pool, 1);
+    wait::until("its kinds are known", Duration::from_secs(10), async || count(pool, "select count(*) from engine.kind").await > 3).await;
+    worker.stop().await;
+    kind::declare(&mut pool.acquire().await.expect("a connection"), &[("elsewhere", "test.no_op", 2)]).await.expect("said");
+    assert_eq!(lane("").await, ("elsewhere".into(), 2), "who said it last");
+    assert_eq!(lane(", priority => 7::smallint").await, ("elsewhere".into(), 7));
+    assert_eq!(lane(", queue => 'here'").await, ("here".into(), 2));
 }
 
 #[tokio::test]

@@ -44,6 +44,7 @@ pub const TABLES: &[Tables] = &[
     // What operators decide, and the program before them.
     Tables("engine.pause engine.paused", ["s", "", "s", "s"]),
     Tables("engine.limit_setting", ["siu", "", "siud", "s"]),
+    Tables("engine.kind", ["siu", "", "s", "s"]),
     // Outside systems: judged by workers. Operators change the rule, column by column, and hold one by engine.hold_breaker.
     Tables("engine.breaker", ["siu", "", "s", "s"]),
     Tables("engine.breaker_kind engine.breaker_count", ["siud", "", "s", "s"]),
