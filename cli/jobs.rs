@@ -1,4 +1,6 @@
-//! `rawops jobs`: which jobs there are, what became of one, and how to stop it.
+//! `rawops jobs`: which jobs there are, what became of one, how to make one, and how to stop it.
+
+mod enqueue;
 
 use std::process::ExitCode;
 
@@ -6,7 +8,7 @@ use engine::{
     JobId,
     store::{
         cancel_request::{self, Cancelled},
-        job::{self, Filter, Shown, Standing},
+        job::{self, Attempt, Filter, Shown, Standing},
         note::Progress,
     },
 };
@@ -45,6 +47,8 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Enqueue one job of a kind that this program knows
+    Enqueue(enqueue::Args),
     /// Ask a job to stop: at once when it waits, at the next renewal of its lease when it runs
     Cancel {
         #[arg(value_name = "ID", value_parser = id)]
@@ -72,6 +76,7 @@ async fn answer(pool: &PgPool, command: Command) -> anyhow::Result<ExitCode> {
             let job = job::show(pool, id).await?;
             if format.json { output::json(&job)? } else { show_one(&job)? }
         }
+        Command::Enqueue(args) => enqueue::run(pool, args).await?,
         Command::Cancel { id, reason, format } => {
             let answer = cancel_request::cancel(pool, id, &who(), reason.as_deref()).await?;
             if format.json { output::json(&answer)? } else { output::print(said(id, &answer))? }
@@ -152,6 +157,7 @@ fn show_one(job: &Shown) -> anyhow::Result<()> {
         ("output", job.output.as_ref().map(|output| output.0.get().to_string())),
         ("unique key", job.unique_key.clone()),
         ("limit key", job.limit_key.clone()),
+        ("deadline", job.deadline.map(moment)),
         ("parent", job.parent_id.map(|id| id.to_string())),
         ("requeued from", job.requeued_from.map(|id| id.to_string())),
     ];
@@ -162,15 +168,17 @@ fn show_one(job: &Shown) -> anyhow::Result<()> {
     for line in &job.log {
         output::print(format!("{:<14}{} {}", "log", moment(line.logged_at), line.line))?;
     }
-    if job.attempts.is_empty() {
-        return Ok(());
-    }
+    if job.attempts.is_empty() { Ok(()) } else { show_attempts(&job.attempts) }
+}
+
+fn show_attempts(attempts: &[Attempt]) -> anyhow::Result<()> {
     output::print("")?;
-    let rows = job.attempts.iter().map(|attempt| {
+    let rows = attempts.iter().map(|attempt| {
         let took = (attempt.finished_at - attempt.started_at).num_milliseconds();
         let why = [attempt.category.as_deref(), attempt.error.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
-        let (number, worker) = (attempt.attempt.to_string(), or_blank(attempt.worker_id));
-        [number, attempt.outcome.clone(), moment(attempt.started_at), format!("{took} ms"), worker, brief(&why, 120)]
+        let (worker, policy) = (or_blank(attempt.worker_id), or_blank(attempt.policy_version));
+        let (number, started, took) = (attempt.attempt.to_string(), moment(attempt.started_at), format!("{took} ms"));
+        [number, attempt.outcome.clone(), started, took, worker, policy, brief(&why, 120)]
     });
-    output::table(["ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "WHY"], rows)
+    output::table(["ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "POLICY", "WHY"], rows)
 }

@@ -56,12 +56,12 @@ pub struct Which {
 pub struct Set {
     #[command(flatten)]
     which: Which,
-    /// How many of its jobs run at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
-    at_once: Option<i32>,
-    /// How many are let go in any span of a time, such as 100/1m; a twentieth of them at once
+    /// How many of its jobs run at once; `none` for any number, of a key for the hundred that each has
+    #[arg(long, value_name = "N", value_parser = at_once)]
+    at_once: Option<OrNone<i32>>,
+    /// How many are let go in any span of a time, such as 100/1m, a twentieth of them at once; `none` for any number
     #[arg(long, value_name = "N/TIME", value_parser = rate)]
-    rate: Option<Rate>,
+    rate: Option<OrNone<Rate>>,
     /// How many of the rate are let go at once; the others follow the more evenly for it
     #[arg(long, value_name = "N", requires = "rate")]
     burst: Option<u32>,
@@ -75,14 +75,29 @@ pub struct Set {
     format: Format,
 }
 
+/// One part of a limit: `none` takes it away.
+type OrNone<T> = Option<T>;
+
+/// A number of jobs as typed.
+fn at_once(text: &str) -> Result<OrNone<i32>, String> {
+    match text.parse() {
+        _ if text == "none" => Ok(None),
+        Ok(jobs @ 1..=10_000) => Ok(Some(jobs)),
+        _ => Err("expected a number of jobs from 1 to 10000, or none".into()),
+    }
+}
+
 /// A rate as typed.
-fn rate(text: &str) -> Result<Rate, String> {
-    let wrong = || "a rate is a number of jobs, a slash and a time of 100ms to a year, such as 100/1m".to_string();
+fn rate(text: &str) -> Result<OrNone<Rate>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let wrong = || "a rate is a number of jobs, a slash and a time of 100ms to a year, such as 100/1m, or none".to_string();
     let (jobs, per) = text.split_once('/').ok_or_else(wrong)?;
     let jobs: u32 = jobs.parse().ok().filter(|jobs| (1..=1_000_000).contains(jobs)).ok_or_else(wrong)?;
     let per = humantime::parse_duration(per).map_err(|_| wrong())?;
     let sound = (Duration::from_millis(100)..=Duration::from_hours(8760)).contains(&per);
-    if sound { Ok(Rate::new(jobs, per)) } else { Err(wrong()) }
+    if sound { Ok(Some(Rate::new(jobs, per))) } else { Err(wrong()) }
 }
 
 pub async fn run(url: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
@@ -117,10 +132,11 @@ async fn change(pool: &PgPool, set: Set) -> anyhow::Result<()> {
     let Which { scope, name } = set.which;
     let scope = scope.scope();
     let rate = match (set.rate, set.burst) {
-        (Some(rate), Some(burst)) if burst == 0 || burst > rate.jobs() => {
+        (Some(Some(rate)), Some(burst)) if burst == 0 || burst > rate.jobs() => {
             anyhow::bail!("--burst is from 1 to the whole rate, {}", rate.jobs())
         }
-        (Some(rate), Some(burst)) => Some(rate.burst(burst)),
+        (Some(Some(rate)), Some(burst)) => Some(Some(rate.burst(burst))),
+        (Some(None), Some(_)) => anyhow::bail!("--burst is a part of the rate, and `--rate none` leaves no rate: leave --burst out"),
         (rate, _) => rate,
     };
     let change = Change { cap: set.at_once, in_order: set.in_order.map(|word| word == "yes"), rate, weight: set.weight };

@@ -23,6 +23,7 @@ mod spans;
 mod tokens;
 mod up;
 mod why;
+mod workers;
 mod workflows;
 
 use std::process::ExitCode;
@@ -62,9 +63,12 @@ enum Command {
     /// orders is refused unless --add is given. The same seed, number of orders and end give the same rows in a fresh
     /// database. No job is made: what waits in the end waits for people, for the laboratory or for stock.
     Seed(seed::Args),
-    /// See and stop jobs
+    /// See, enqueue and stop jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// See which workers there are, and what they serve
+    #[command(subcommand)]
+    Workers(workers::Command),
     /// See how deep the queues are, and limit how deep they may become
     #[command(subcommand)]
     Queues(queues::Command),
@@ -124,6 +128,7 @@ async fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(url, &args).await,
         Command::Seed(args) => seed::run(url, &args).await,
         Command::Jobs(command) => jobs::run(url, command).await,
+        Command::Workers(command) => workers::run(url, command).await,
         Command::Queues(command) => queues::run(url, command).await,
         Command::Why(args) => why::run(url, args).await,
         Command::Limits(command) => limits::run(url, command).await,

@@ -25,7 +25,7 @@ pub const OF_KIND: &str = "drain of a kind with a limit (jobs/s)";
 
 /// The three drains.
 pub async fn measure(stage: &Stage, figures: &mut Figures) -> anyhow::Result<()> {
-    let at_once = |cap| Change { cap: Some(cap), ..Change::default() };
+    let at_once = |cap| Change { cap: Some(Some(cap)), ..Change::default() };
     limit::set(&stage.pool, Scope::Key, "bench:*", at_once(CAP), "the benchmark").await?;
     figures.note(PLAIN, RAWOPS, rate(stage, false).await?);
     figures.note(KEYED, RAWOPS, rate(stage, true).await?);

@@ -63,17 +63,23 @@ pub struct Setting {
     pub taken: i64,
 }
 
-/// What an operator sets; what is `None` stays as it is.
+/// What an operator sets; what is `None` stays as it is, and `Some(None)` takes it away.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Change {
-    /// How many jobs run at once, from 1 to 10,000.
-    pub cap: Option<i32>,
+    /// How many jobs run at once, from 1 to 10,000; `Some(None)`: any number, of a key the engine's own hundred.
+    pub cap: Option<Option<i32>>,
     /// Whether a job keeps its slot until its retry.
     pub in_order: Option<bool>,
-    /// How many are let go in any span of a time.
-    pub rate: Option<Rate>,
+    /// How many are let go in any span of a time; `Some(None)`: any number.
+    pub rate: Option<Option<Rate>>,
     /// How much of any rate a job of this kind takes, from 1 to 1,000.
     pub weight: Option<i32>,
+}
+
+impl Change {
+    const fn takes_away(&self) -> bool {
+        matches!(self.cap, Some(None)) || matches!(self.rate, Some(None))
+    }
 }
 
 /// Every limit, by name.
@@ -88,26 +94,38 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Setting>, StoreError> {
 /// once, and what runs already counts.
 ///
 /// # Errors
-/// [`StoreError::Refused`] for nonsense; otherwise the database's.
+/// [`StoreError::Refused`] for nonsense, and when so much is taken away that no limit is left; otherwise the database's.
 pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change, by: &str) -> Result<(), StoreError> {
     let mut tx = pool.begin().await?;
     sqlx::query(sql!("limit/lock_counts")).execute(&mut *tx).await?;
-    let setting: i32 = sqlx::query_scalar(sql!("limit/set"))
+    let rate = change.rate.flatten();
+    let (setting, is_empty, is_declared): (i32, bool, bool) = sqlx::query_as(sql!("limit/set"))
         .bind(scope.as_str())
         .bind(name)
-        .bind(change.cap)
+        .bind(change.cap.flatten())
         .bind(change.in_order)
-        .bind(change.rate.map(|rate| rate.jobs))
-        .bind(change.rate.map(|rate| rate.per_ms))
-        .bind(change.rate.map(|rate| rate.burst))
+        .bind(rate.map(|rate| rate.jobs))
+        .bind(rate.map(|rate| rate.per_ms))
+        .bind(rate.map(|rate| rate.burst))
         .bind(change.weight)
         .bind(by)
+        .bind(change.cap == Some(None))
+        .bind(change.rate == Some(None))
         .fetch_one(&mut *tx)
         .await
         .map_err(StoreError::of_refusal)?;
+    if is_empty && change.takes_away() {
+        return Err(nothing_left(scope, name, is_declared));
+    }
     count_permits(&mut tx, Some(setting)).await?;
     tx.commit().await?;
     Ok(give_back_kept(pool, scope).await?)
+}
+
+fn nothing_left(scope: Scope, name: &str, is_declared: bool) -> StoreError {
+    let way_out = if is_declared { "puts what the program declares in force again" } else { "takes it away" };
+    let what = format!("{} {name}", scope.as_str());
+    StoreError::Refused(format!("nothing would be left of the limit of {what}: `rawops limits unset` {way_out}"))
 }
 
 /// What a key kept for its order goes on when it keeps none any more.

@@ -1,6 +1,9 @@
 //! Workers and their leases.
 
-use sqlx::PgConnection;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::sql;
 use crate::{JobId, failpoint::around};
@@ -65,6 +68,36 @@ pub async fn leave(connection: &mut PgConnection, worker_id: i64) -> Result<(), 
 /// The database's.
 pub async fn prune(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     Ok(sqlx::query(sql!("worker/prune")).execute(connection).await?.rows_affected())
+}
+
+/// A worker, and how it stands.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct Registered {
+    /// Another one each time that it registers.
+    #[serde(serialize_with = "crate::why::as_text")]
+    pub id: i64,
+    /// How people recognise it.
+    pub name: String,
+    /// When it registered.
+    pub started_at: DateTime<Utc>,
+    /// Until when it holds its jobs, unless it renews that before.
+    pub lease_until: DateTime<Utc>,
+    /// Whether that time is over, and nobody has declared it dead yet.
+    pub is_overdue: bool,
+    /// When it was declared dead.
+    pub dead_at: Option<DateTime<Utc>>,
+    /// Whether it has nothing to do and wants to be woken.
+    pub is_asleep: bool,
+    /// What it said of itself: its process, version, queues, kinds and more.
+    pub info: Json<Box<RawValue>>,
+}
+
+/// The newest `limit` workers that live and, with the dead, those that were declared dead and are still kept; the newest last.
+///
+/// # Errors
+/// The database's.
+pub async fn list(pool: &PgPool, with_dead: bool, limit: i64) -> Result<Vec<Registered>, sqlx::Error> {
+    sqlx::query_as(sql!("worker/list")).bind(with_dead).bind(limit).fetch_all(pool).await
 }
 
 /// Says that a worker sleeps and wants to be notified.

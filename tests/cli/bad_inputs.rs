@@ -10,7 +10,7 @@ use super::program::{self, Answer, command};
 use crate::support::Database;
 
 /// How each is called with things that are not there, where it needs some.
-const CALLS: [&str; 48] = [
+const CALLS: [&str; 50] = [
     "up --for 1s",
     "web",
     "worker",
@@ -19,7 +19,9 @@ const CALLS: [&str; 48] = [
     "seed --orders 1 --until 2020-01-01",
     "jobs list",
     "jobs show 1",
+    "jobs enqueue health.prune_enqueue_keys --args {}",
     "jobs cancel 1",
+    "workers list",
     "queues list",
     "queues set default --depth-limit none",
     "why 1",
@@ -241,14 +243,16 @@ async fn what_others_wrote_moves_no_cursor_and_forges_no_line() {
     let made = format!(
         "insert into engine.lane (queue, kind, priority) values (U&'\\001b[31mq', 'test.nobody_knows', 5);
          select engine.enqueue('test.nobody_knows', '{{\"name\": \"{hostile}\"}}', queue => U&'\\001b[31mq');
+         insert into engine.worker (name, lease_until, info)
+         values (U&'\\001b[31mw', engine.now() + interval '1 hour', '{{\"version\": \"{hostile}\", \"kinds\": 5}}');
          insert into engine.dead_letter_queue (source, topic, payload, error_message, category) values ('test', 'test.x', '{{}}', '{}', 'bug')",
         "\u{1b}[2Jred\u{202e}\u{9b}"
     );
     // The text is this test's own.
     sqlx::raw_sql(AssertSqlSafe(made)).execute(db.pool()).await.expect("SQL takes it");
-    for call in
-        ["jobs list", "jobs show 1", "dead list", "jobs list --json", "jobs show 1 --json", "dead list --json", "queues list", "why 1"]
-    {
+    let calls = "jobs list, jobs show 1, dead list, jobs list --json, jobs show 1 --json, dead list --json, queues list, why 1, \
+                 workers list, workers list --json";
+    for call in calls.split(", ") {
         let answer = run(Some(&db.url()), &call.split(' ').collect::<Vec<_>>()).await.ok();
         assert_eq!(fault_of(&answer), None, "`{call}`: {answer:?}");
         if call.ends_with("--json") {

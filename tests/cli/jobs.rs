@@ -80,6 +80,26 @@ async fn show_tells_what_became_of_a_job() {
 }
 
 #[tokio::test]
+async fn show_tells_the_deadline_and_which_policy_decided() {
+    let db = Database::new().await;
+    let fails_once = NewJob::of(&Fail { category: "conflict".into(), times: 1 }).expect("the arguments are JSON");
+    let id = enqueue(&db, &fails_once.deadline("2100-01-01T00:00:00Z".parse().expect("a moment"))).await.to_string();
+    sqlx::query("update engine.retry_config set version = 2 where error_category = 'conflict'").execute(db.pool()).await.expect("edited");
+    run_all(&db, kinds::kinds()).await;
+    let shown = rawops(&db.url(), &["jobs", "show", &id]).await.ok().out;
+    assert!(shown.contains("\ndeadline      2100-01-01 00:00:00Z\n"), "{shown}");
+    let head = shown.lines().find(|line| line.starts_with("ATTEMPT")).expect("attempts are listed");
+    assert_eq!(head.split_whitespace().nth(5), Some("POLICY"), "{shown}");
+    let failed = shown.lines().find(|line| line.starts_with("1 ")).expect("the first attempt is listed");
+    // Its number, how it ended, the day and the time, how long it took with the unit, and the worker come before.
+    assert_eq!(failed.split_whitespace().nth(7), Some("2"), "{shown}");
+
+    let plain = enqueue(&db, &no_op()).await.to_string();
+    let shown = rawops(&db.url(), &["jobs", "show", &plain]).await.ok().out;
+    assert!(!shown.contains("deadline"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_job_that_does_not_exist_is_said_to_be_none() {
     let db = Database::new().await;
     for verb in ["show", "cancel"] {

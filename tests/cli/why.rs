@@ -57,3 +57,33 @@ async fn a_limit_is_set_listed_and_taken_back() {
     assert_eq!(rawops(&db.url(), &["limits", "unset", "key", "shop:*"]).await.ok().out, "key shop:* has no limit of its own any more\n");
     assert_eq!(rawops(&db.url(), &["limits", "unset", "key", "shop:*"]).await.ok().out, "key shop:* had no limit of its own\n");
 }
+
+#[tokio::test]
+async fn one_part_of_a_limit_is_taken_away_and_the_other_stays() {
+    let db = Database::new().await;
+    let set = async |words: &[&str]| {
+        let all: Vec<&str> = ["limits", "set"].iter().chain(words).copied().collect();
+        rawops(&db.url(), &all).await
+    };
+    set(&["key", "shop:*", "--at-once", "3", "--rate", "40/1m"]).await.ok();
+    let said = set(&["key", "shop:*", "--at-once", "none"]).await.ok().out;
+    assert_eq!(said, "key shop:*: 100 at once, as any key, 40 in any 1m, 3 of them together from now on\n");
+    let refusal = set(&["key", "shop:*", "--rate", "none"]).await.refusal(1);
+    assert_eq!(refusal, "nothing would be left of the limit of key shop:*: `rawops limits unset` takes it away");
+    let limits = rawops(&db.url(), &["limits", "list", "--json"]).await.ok().json();
+    assert_eq!((limits["limits"][0]["cap"].as_i64(), limits["limits"][0]["rate"].as_i64()), (None, Some(40)), "nothing was changed");
+    let limit = set(&["key", "shop:*", "--at-once", "2", "--rate", "none", "--json"]).await.ok().json();
+    assert_eq!(
+        (limit["cap"].as_i64(), limit["rate"].as_i64(), limit["per_ms"].as_i64(), limit["burst"].as_i64()),
+        (Some(2), None, None, None)
+    );
+
+    let refusal = set(&["kind", "test.no_op", "--at-once", "none"]).await.refusal(1);
+    assert!(refusal.starts_with("nothing would be left of the limit of kind test.no_op: "), "{refusal}");
+    let limits = rawops(&db.url(), &["limits", "list", "--json"]).await.ok().json();
+    assert_eq!(limits["limits"].as_array().map(Vec::len), Some(1), "none was made");
+    let refusal = set(&["key", "shop:*", "--rate", "none", "--burst", "2"]).await.refusal(1);
+    assert_eq!(refusal, "--burst is a part of the rate, and `--rate none` leaves no rate: leave --burst out");
+    let wrong = set(&["key", "shop:*", "--at-once", "nobody"]).await;
+    assert!(wrong.code == 2 && wrong.err.contains("expected a number of jobs from 1 to 10000, or none"), "{wrong:?}");
+}

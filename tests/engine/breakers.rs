@@ -109,7 +109,8 @@ async fn while_it_is_open_its_jobs_stay_where_they_are_and_others_run() {
     let mut hand = known(db.pool()).await;
     let held = calls(db.pool(), 3).await;
     let running = hand.take(1).await;
-    limit::set(db.pool(), Scope::Queue, "slow", limit::Change { cap: Some(5), ..limit::Change::default() }, "a test").await.expect("set");
+    let five = limit::Change { cap: Some(Some(5)), ..limit::Change::default() };
+    limit::set(db.pool(), Scope::Queue, "slow", five, "a test").await.expect("set");
     open(&mut hand).await;
     let free = Client::new(db.pool().clone()).enqueue(&of(&NoOp { n: 1 })).await.expect("enqueued").id;
     let taken = hand.take(10).await;
@@ -300,7 +301,7 @@ async fn a_probe_keeps_to_the_limits_of_its_kind() {
     let db = Database::new().await;
     clock::own(db.pool()).await;
     let mut hand = known(db.pool()).await;
-    let one = limit::Change { cap: Some(1), ..limit::Change::default() };
+    let one = limit::Change { cap: Some(Some(1)), ..limit::Change::default() };
     limit::set(db.pool(), Scope::Kind, "test.call", one, "a test").await.expect("set");
     calls(db.pool(), 3).await;
     open(&mut hand).await;

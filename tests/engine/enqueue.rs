@@ -199,7 +199,7 @@ async fn a_name_that_is_none_is_refused_at_every_door() {
             client.enqueue_many(&[one.clone(), plain().limit_key(bad)]).await.map(drop),
             client.enqueue_copy(&[plain(), of_kind.clone()]).await.map(drop),
             queue::set_limit(pool, bad, Some(1)).await,
-            limit::set(pool, Scope::Key, bad, Change { cap: Some(1), ..Change::default() }, "a test").await,
+            limit::set(pool, Scope::Key, bad, Change { cap: Some(Some(1)), ..Change::default() }, "a test").await,
             pause::begin(pool, Scope::Kind, bad, pause::Window::default(), "a test", None).await.map(drop),
         ];
         for (door, refused) in refusals.into_iter().enumerate() {

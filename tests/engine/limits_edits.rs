@@ -90,7 +90,7 @@ async fn a_limit_that_is_taken_back_and_set_again_knows_what_runs_and_what_its_r
     clock::own(db.pool()).await;
     plain(db.pool(), 3).await;
     let (kind, mut hand) = ("test.no_op", Hand::new(db.pool()).await);
-    let hourly = Change { cap: Some(2), ..rate(1, 3600, 1) };
+    let hourly = Change { cap: Some(Some(2)), ..rate(1, 3600, 1) };
     set(db.pool(), Scope::Kind, kind, hourly).await;
     assert_eq!(hand.take_limited(10).await.jobs.len(), 1);
     assert_eq!(limit::unset(db.pool(), Scope::Kind, kind).await.expect("taken back"), Some(false));
@@ -205,6 +205,38 @@ async fn only_keys_have_an_order() {
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     }
     set(db.pool(), Scope::Key, "one", in_order).await;
+}
+
+#[tokio::test]
+async fn what_is_taken_away_of_a_limit_is_gone_and_something_stays() {
+    let db = Database::new().await;
+    let (no_cap, no_rate) = (Change { cap: Some(None), ..Change::default() }, Change { rate: Some(None), ..Change::default() });
+    let rule = async |name: &str| {
+        let limits = limit::list(db.pool()).await.expect("listed");
+        limits.into_iter().find(|limit| limit.name == name).map(|limit| (limit.cap, limit.rate, limit.per_ms, limit.burst))
+    };
+    set(db.pool(), Scope::Kind, "test.no_op", Change { cap: Some(Some(2)), ..rate(20, 1, 3) }).await;
+    set(db.pool(), Scope::Kind, "test.no_op", no_rate).await;
+    assert_eq!(rule("test.no_op").await, Some((Some(2), None, None, None)));
+    let refused = async |scope, name, change| match limit::set(db.pool(), scope, name, change, "a test").await {
+        Err(StoreError::Refused(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    let why = refused(Scope::Kind, "test.no_op", no_cap).await;
+    assert_eq!(why, "nothing would be left of the limit of kind test.no_op: `rawops limits unset` takes it away");
+    assert_eq!(rule("test.no_op").await, Some((Some(2), None, None, None)), "and nothing was changed");
+    refused(Scope::Queue, "default", no_rate).await;
+    assert_eq!(rule("default").await, None, "and none was made");
+
+    // An order, or a weight, is something to keep.
+    cap_of_key(db.pool(), "one", 1, true).await;
+    set(db.pool(), Scope::Key, "one", no_cap).await;
+    assert_eq!(rule("one").await, Some((None, None, None, None)));
+
+    let mut connection = db.pool().acquire().await.expect("a connection");
+    limit::declare(&mut connection, &Limit::of_key("two").at_once(2)).await.expect("declared");
+    let why = refused(Scope::Key, "two", no_cap).await;
+    assert!(why.ends_with("`rawops limits unset` puts what the program declares in force again"), "{why}");
 }
 
 #[test]

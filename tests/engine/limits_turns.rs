@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 async fn one_at_once(pool: &PgPool, scope: Scope, name: &str) {
-    let change = limit::Change { cap: Some(1), ..limit::Change::default() };
+    let change = limit::Change { cap: Some(Some(1)), ..limit::Change::default() };
     limit::set(pool, scope, name, change, "a test").await.expect("the limit is sound");
 }
 

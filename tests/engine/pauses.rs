@@ -273,7 +273,7 @@ async fn a_suspect_waits_while_its_key_is_held_and_for_its_rate() {
     hold(db.pool(), Scope::Key, "one").await;
     assert!(!is_due(&mut hand).await, "its key is held");
     pause::resume(db.pool(), Scope::Key, "one", "ann").await.expect("resumed");
-    let hourly = Change { rate: Some(Rate::new(1, Duration::from_hours(1))), ..Change::default() };
+    let hourly = Change { rate: Some(Some(Rate::new(1, Duration::from_hours(1)))), ..Change::default() };
     limit::set(db.pool(), Scope::Key, "one", hourly, "ann").await.expect("set");
     sqlx::query("insert into engine.pace (limit_key, free_at) values ('one', engine.now() + interval '1 hour')")
         .execute(db.pool())

@@ -25,11 +25,11 @@ use crate::support::{
 };
 
 pub fn at_once(cap: i32) -> Change {
-    Change { cap: Some(cap), ..Change::default() }
+    Change { cap: Some(Some(cap)), ..Change::default() }
 }
 
 pub fn rate(jobs: u32, seconds: u64, burst: u32) -> Change {
-    Change { rate: Some(Rate::new(jobs, Duration::from_secs(seconds)).burst(burst)), ..Change::default() }
+    Change { rate: Some(Some(Rate::new(jobs, Duration::from_secs(seconds)).burst(burst))), ..Change::default() }
 }
 
 pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change) {
@@ -225,7 +225,7 @@ async fn no_window_of_its_period_holds_more_than_the_rate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_keep_a_kinds_limit_and_rate_together() {
     let db = Database::new().await;
-    let limits = Change { cap: Some(2), rate: Some(Rate::new(20, Duration::from_secs(1)).burst(2)), ..Change::default() };
+    let limits = Change { cap: Some(Some(2)), ..rate(20, 1, 2) };
     set(db.pool(), Scope::Kind, "test.sleep", limits).await;
     Client::new(db.pool().clone()).enqueue_many(&vec![of(&Sleep { ms: 20 }); 40]).await.expect("enqueued");
     let free = plain(db.pool(), 50).await;

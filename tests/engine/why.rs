@@ -163,7 +163,7 @@ async fn of_many_causes_each_is_named_and_what_lasts_longest_comes_first() {
     let db = Database::new().await;
     let pool = db.pool();
     let mut hand = served(pool).await;
-    let one = limit::Change { cap: Some(1), ..limit::Change::default() };
+    let one = limit::Change { cap: Some(Some(1)), ..limit::Change::default() };
     limit::set(pool, Scope::Kind, "test.no_op", one, "a test").await.expect("set");
     plain(pool).await;
     let lane: i32 = sqlx::query_scalar("select id from engine.lane").fetch_one(pool).await.expect("a lane");

@@ -18,7 +18,7 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         | ("doctor" | "look" | "payload" | "why", _)
         | ("occurrence", "alive" | "last" | "list")
         | ("schedule", "load")
-        | ("retention" | "queue" | "limit" | "pause" | "breaker", "list")
+        | ("retention" | "queue" | "limit" | "pause" | "breaker" | "worker", "list")
         | ("workflow", "list" | "show" | "timeline")
         | ("retry_policy", "deciding" | "failures" | "fault" | "history" | "list") => LOOK,
         ("cancel_request", "settle") => RUNTIME,
