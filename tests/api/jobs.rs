@@ -301,24 +301,3 @@ async fn a_job_that_waits_is_cancelled_and_one_that_is_not_there_is_not_found() 
     }
     assert_eq!(refusal(api.get("/v1/jobs/999999999").await, 404), "there is no job 999999999");
 }
-
-#[tokio::test]
-async fn every_kind_is_described_and_so_is_every_operation() {
-    let api = Api::start(&[Scope::JobsRead]).await;
-    let (_, body) = api.get("/v1/kinds").await;
-    let kinds = body["kinds"].as_array().expect("a list");
-    assert_eq!(kinds.len(), jobs::kinds().names().len());
-    for kind in kinds {
-        assert_eq!(kind["schema"]["type"], "object", "{kind} has no schema");
-        let name = kind["name"].as_str().expect("a name");
-        let why = jobs::kinds().fit(name, "[]").expect_err("it takes objects");
-        assert_eq!(why, format!("the arguments do not fit the schema of {name}: of type array, not object"));
-    }
-    let (_, document) = answer(reqwest::Client::new().get(api.edge.url("/v1/openapi.json"))).await;
-    assert_eq!(document["openapi"], "3.1.0");
-    let post = &document["paths"]["/v1/jobs"]["post"];
-    assert_eq!(post["security"], json!([{ "token": ["jobs:write"] }]));
-    assert!(post["requestBody"]["content"]["application/json"]["schema"]["anyOf"].is_array(), "{post}");
-    assert_eq!(document["paths"]["/v1/jobs/{id}"]["get"]["parameters"][0]["name"], "id");
-    assert!(document["components"]["schemas"]["orders.process_order"]["properties"]["inbox_id"].is_object());
-}

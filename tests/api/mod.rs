@@ -1,11 +1,14 @@
 //! The producers' API over HTTP.
 
+mod document;
 mod events;
 mod jobs;
+mod openapi;
 mod tokens;
 mod trace;
 
-use reqwest::{Method, RequestBuilder};
+use document::Document;
+use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use web::api::{Scope, tokens as store};
 
@@ -37,11 +40,29 @@ impl Api {
     }
 }
 
+/// What a request was answered.
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
 /// The status and the body, which is JSON whatever happened.
 pub async fn answer(request: RequestBuilder) -> (u16, Value) {
-    let response = request.send().await.expect("the process answers");
-    let status = response.status().as_u16();
-    (status, response.json().await.expect("JSON"))
+    let answer = whole_answer(request).await;
+    (answer.status, answer.body)
+}
+
+/// The same with the headers. Whatever any test is answered is as the server describes it.
+pub async fn whole_answer(request: RequestBuilder) -> Answer {
+    let (client, request) = request.build_split();
+    let request = request.expect("a request");
+    let (method, url) = (request.method().clone(), request.url().clone());
+    let response = client.execute(request).await.expect("the process answers");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let answer = Answer { status, headers, body: response.json().await.expect("JSON") };
+    Document::of(&url).await.check(&method, url.path(), &answer);
+    answer
 }
 
 /// The sentence of a refusal with this status.

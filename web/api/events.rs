@@ -18,7 +18,7 @@ use crate::webhooks::body;
 /// Something that happened.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct EventRequest {
+pub(super) struct EventRequest {
     /// What happened, such as approval.
     #[schemars(length(min = 1, max = 200))]
     name: String,
@@ -32,21 +32,13 @@ struct EventRequest {
 
 /// What became of an event.
 #[derive(Debug, Serialize, JsonSchema)]
-struct EventAnswer {
+pub(super) struct EventAnswer {
     /// The event: new, or the one that came with the same Idempotency-Key before.
     id: String,
     /// Whether this request made it.
     created: bool,
     /// How many workflows it woke.
     woken: i32,
-}
-
-pub(super) fn request_schema() -> Value {
-    schemars::schema_for!(EventRequest).into()
-}
-
-pub(super) fn answer_schema() -> Value {
-    schemars::schema_for!(EventAnswer).into()
 }
 
 /// `POST /v1/events`

@@ -1,19 +1,17 @@
-//! `/v1/jobs`: enqueue, ask, cancel.
+//! `POST /v1/jobs`: enqueue.
 
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::{Json, response::Response};
 use chrono::{DateTime, Utc};
-use engine::store::cancel_request::{self, Cancelled};
-use engine::store::job;
 use engine::{Enqueued, JobId, Kinds, NewJob};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
 use super::lanes;
 use super::problem::Problem;
@@ -23,12 +21,15 @@ use crate::webhooks::body;
 
 /// The most jobs of one request.
 const AT_MOST: usize = 1000;
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The header that makes a request safe to send again.
+pub(super) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// The most characters of it.
+pub(super) const KEY_LENGTH: usize = 200;
 
 /// One job to enqueue.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct JobRequest {
+pub(super) struct JobRequest {
     /// The kind, such as orders.process_order; `GET /v1/kinds` lists them.
     kind: String,
     /// The arguments, by the kind's schema.
@@ -83,7 +84,7 @@ struct Debounce {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used: which of the two is meant is decided by the member `jobs`")]
-enum EnqueueRequest {
+pub(super) enum EnqueueRequest {
     Many(ManyRequest),
     One(JobRequest),
 }
@@ -91,14 +92,30 @@ enum EnqueueRequest {
 /// Jobs that are enqueued together or not at all.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ManyRequest {
+pub(super) struct ManyRequest {
     /// 1000 at most.
+    #[schemars(length(min = 1, max = AT_MOST))]
     jobs: Vec<JobRequest>,
+}
+
+/// What became of a request: of one job, or of many in their order.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum EnqueueAnswer {
+    Many(ManyAnswer),
+    One(JobAnswer),
+}
+
+/// What became of many jobs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ManyAnswer {
+    /// In the order of the request.
+    jobs: Vec<JobAnswer>,
 }
 
 /// What became of one job of the request.
 #[derive(Debug, Serialize, JsonSchema)]
-struct EnqueueAnswer {
+pub(super) struct JobAnswer {
     /// The job: new, or the one that holds the key.
     #[schemars(with = "String")]
     id: JobId,
@@ -108,18 +125,6 @@ struct EnqueueAnswer {
     queue_depth: i64,
     /// For how many milliseconds the first of them has been there.
     queue_age_ms: i64,
-}
-
-pub(super) fn request_schema() -> Value {
-    schemars::schema_for!(EnqueueRequest).into()
-}
-
-pub(super) fn answer_schema() -> Value {
-    schemars::schema_for!(EnqueueAnswer).into()
-}
-
-pub(super) fn cancel_schema() -> Value {
-    schemars::schema_for!(CancelRequest).into()
 }
 
 /// `POST /v1/jobs`
@@ -140,7 +145,7 @@ pub(super) async fn enqueue(
     if shape.get("jobs").is_none() {
         let enqueued = enqueue_all(&state, &caller, vec![parse(&bytes)?], key).await?.remove(0);
         let status = if enqueued.created { StatusCode::CREATED } else { StatusCode::OK };
-        return Ok((status, Json(answer(enqueued))).into_response());
+        return Ok((status, Json(EnqueueAnswer::One(enqueued.into()))).into_response());
     }
     let many: ManyRequest = parse(&bytes)?;
     if many.jobs.is_empty() || many.jobs.len() > AT_MOST {
@@ -148,11 +153,14 @@ pub(super) async fn enqueue(
     }
     let enqueued = enqueue_all(&state, &caller, many.jobs, key).await?;
     let status = if enqueued.iter().any(|one| one.created) { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(json!({ "jobs": enqueued.into_iter().map(answer).collect::<Vec<_>>() }))).into_response())
+    let jobs = enqueued.into_iter().map(JobAnswer::from).collect();
+    Ok((status, Json(EnqueueAnswer::Many(ManyAnswer { jobs }))).into_response())
 }
 
-fn answer(enqueued: Enqueued) -> EnqueueAnswer {
-    EnqueueAnswer { id: enqueued.id, created: enqueued.created, queue_depth: enqueued.queue_depth, queue_age_ms: enqueued.queue_age_ms }
+impl From<Enqueued> for JobAnswer {
+    fn from(Enqueued { id, created, queue_depth, queue_age_ms }: Enqueued) -> Self {
+        Self { id, created, queue_depth, queue_age_ms }
+    }
 }
 
 pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
@@ -162,8 +170,8 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Proble
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match key.to_str() {
-        Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.into())),
-        _ => Err(Problem::invalid("Idempotency-Key: send 1 to 200 visible ASCII characters")),
+        Ok(key) if (1..=KEY_LENGTH).contains(&key.len()) => Ok(Some(key.into())),
+        _ => Err(Problem::invalid(format!("{IDEMPOTENCY_KEY}: send 1 to {KEY_LENGTH} visible ASCII characters"))),
     }
 }
 
@@ -257,40 +265,4 @@ fn with_options(mut new: NewJob, job: JobRequest) -> NewJob {
         Some(attempts) => new.max_attempts(attempts),
         None => new,
     }
-}
-
-fn id(text: &str) -> Result<JobId, Problem> {
-    text.parse()
-        .map_err(|_| Problem::new(StatusCode::NOT_FOUND, format!("{text} is no job's id: a whole number, as the enqueue answered it")))
-}
-
-/// `GET /v1/jobs/{id}`
-pub(super) async fn show(State(state): State<AppState>, Path(job): Path<String>) -> Result<Response, Problem> {
-    Ok(Json(job::show(&state.pool, id(&job)?).await?).into_response())
-}
-
-/// Why a job is to stop.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct CancelRequest {
-    /// For whoever reads the ledger.
-    reason: Option<String>,
-}
-
-/// `POST /v1/jobs/{id}/cancel`
-pub(super) async fn cancel(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    Path(job): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let request: CancelRequest = parse(&body::read(&headers, body).await?)?;
-    let by = format!("{} over HTTP", caller.0);
-    let cancelled = cancel_request::cancel(&state.pool, id(&job)?, &by, request.reason.as_deref()).await?;
-    let status = match &cancelled {
-        Cancelled::Requested => StatusCode::ACCEPTED,
-        _ => StatusCode::OK,
-    };
-    Ok((status, Json(cancelled)).into_response())
 }

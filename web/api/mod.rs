@@ -9,84 +9,63 @@
 //! GET  /v1/openapi.json       this table, for programs
 //! ```
 //!
-//! An error is a sentence in the form of RFC 9457. One table holds path, scope, schema and handler of each operation.
+//! An error is a sentence in the form of RFC 9457. One table holds path, scope, schemas, answers and handler of each operation.
 
 mod events;
+mod job;
 mod jobs;
 mod kinds;
 mod lanes;
 mod openapi;
+mod operation;
 pub(crate) mod problem;
+mod schema;
+mod shown;
 pub mod tokens;
 
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use operation::Operation;
 pub use tokens::Scope;
 
 use crate::AppState;
 
-/// What can be done over HTTP.
-pub(crate) struct Operation {
-    /// `get` or `post`.
-    pub method: &'static str,
-    /// Where, with parameters in braces.
-    pub path: &'static str,
-    /// What a caller's token must allow; `None`: anybody.
-    pub scope: Option<Scope>,
-    /// In a few words.
-    pub summary: &'static str,
-    /// The schema of the request's body.
-    pub body: Option<Value>,
-    /// The status of success, and the schema of its body.
-    pub answer: (u16, Value),
-    route: MethodRouter<AppState>,
-}
-
 /// Every operation.
-pub(crate) fn operations() -> Vec<Operation> {
-    let get =
-        |path, scope, summary, answer, route| Operation { method: "get", path, scope, summary, body: None, answer: (200, answer), route };
+fn operations() -> Vec<Operation> {
     vec![
-        Operation {
-            method: "post",
-            path: "/v1/jobs",
-            scope: Some(Scope::JobsWrite),
-            summary: "Enqueue one job, or many",
-            body: Some(jobs::request_schema()),
-            answer: (201, jobs::answer_schema()),
-            route: post(jobs::enqueue),
-        },
-        get("/v1/jobs/{id}", Some(Scope::JobsRead), "Where a job stands", Value::Bool(true), get_route(jobs::show)),
-        Operation {
-            method: "post",
-            path: "/v1/jobs/{id}/cancel",
-            scope: Some(Scope::JobsWrite),
-            summary: "Ask a job to stop",
-            body: Some(jobs::cancel_schema()),
-            answer: (202, Value::Bool(true)),
-            route: post(jobs::cancel),
-        },
-        Operation {
-            method: "post",
-            path: "/v1/events",
-            scope: Some(Scope::EventsWrite),
-            summary: "Say that something happened, to workflows that wait for it",
-            body: Some(events::request_schema()),
-            answer: (201, events::answer_schema()),
-            route: post(events::emit),
-        },
-        get("/v1/kinds", Some(Scope::JobsRead), "Every kind with the schema of its arguments", Value::Bool(true), get_route(kinds::list)),
-        get("/v1/openapi.json", None, "This document", Value::Bool(true), get_route(openapi::show)),
+        Operation::post("/v1/jobs", "Enqueue one job, or many", jobs::enqueue)
+            .with_scope(Scope::JobsWrite)
+            .with_body::<jobs::EnqueueRequest>()
+            .with_key()
+            .with_answer::<jobs::EnqueueAnswer>(StatusCode::CREATED, "A job was made, or at least one of many.")
+            .with_answer::<jobs::EnqueueAnswer>(StatusCode::OK, "None was made: each was there already.")
+            .with_refusals(&[StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS]),
+        Operation::get("/v1/jobs/{id}", "Where a job stands, its attempts and its output", job::show)
+            .with_scope(Scope::JobsRead)
+            .with_answer::<shown::ShownJob>(StatusCode::OK, "The job."),
+        Operation::post("/v1/jobs/{id}/cancel", "Ask a job to stop", job::cancel)
+            .with_scope(Scope::JobsWrite)
+            .with_body::<job::CancelRequest>()
+            .with_answer::<job::Asked>(StatusCode::ACCEPTED, "It is asked to stop.")
+            .with_answer::<job::Ended>(StatusCode::OK, "It has ended."),
+        Operation::post("/v1/events", "Say that something happened, to workflows that wait for it", events::emit)
+            .with_scope(Scope::EventsWrite)
+            .with_body::<events::EventRequest>()
+            .with_key()
+            .with_answer::<events::EventAnswer>(StatusCode::CREATED, "The event was made.")
+            .with_answer::<events::EventAnswer>(StatusCode::OK, "It was there already.")
+            .with_refusals(&[StatusCode::CONFLICT]),
+        Operation::get("/v1/kinds", "Every kind with the schema of its arguments", kinds::list)
+            .with_scope(Scope::JobsRead)
+            .with_answer::<kinds::KindsAnswer>(StatusCode::OK, "The kinds, by name."),
+        Operation::get("/v1/openapi.json", "This document", openapi::show)
+            .with_answer::<Map<String, Value>>(StatusCode::OK, "This document."),
     ]
-}
-
-fn get_route<T: 'static, H: axum::handler::Handler<T, AppState>>(handler: H) -> MethodRouter<AppState> {
-    get(handler)
 }
 
 /// The routes of the API.

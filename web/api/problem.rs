@@ -1,11 +1,13 @@
 //! An error as RFC 9457 has it: a status and a sentence.
 
+use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine::{StoreError, sqlstate};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::webhooks::body::Refusal;
 
@@ -14,10 +16,57 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 /// The most bytes of an error that the router words itself.
 const WORDS_BYTES: usize = 1000;
 
+/// Every status that an operation refuses with, and what it says of the request.
+pub(super) const MEANINGS: [(StatusCode, &str); 11] = [
+    (StatusCode::BAD_REQUEST, "The path cannot be read, or the body broke off."),
+    (StatusCode::UNAUTHORIZED, "There is no token, or none that is live."),
+    (StatusCode::FORBIDDEN, "The token lacks the scope."),
+    (StatusCode::NOT_FOUND, "What the path names is not there."),
+    (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time."),
+    (StatusCode::CONFLICT, "The Idempotency-Key was used before for something else."),
+    (StatusCode::PAYLOAD_TOO_LARGE, "The body, or a part of it as the database keeps it, is larger than 1 MiB."),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not declared as application/json, or it is encoded."),
+    (StatusCode::UNPROCESSABLE_ENTITY, "The body or a header is not as it must be; to send it again would be in vain."),
+    (StatusCode::TOO_MANY_REQUESTS, "The queue takes no more jobs for now."),
+    (StatusCode::SERVICE_UNAVAILABLE, "The database cannot be asked, or an open transaction holds what this asks for."),
+];
+
+/// A header of some refusals.
+pub(super) struct Header {
+    pub name: &'static str,
+    pub value: &'static str,
+    /// What it says.
+    pub meaning: &'static str,
+}
+
+/// The header that refusals of this status have.
+pub(super) fn header_of(status: StatusCode) -> Option<Header> {
+    let retry_after = |value| Header { name: "Retry-After", value, meaning: "After how many seconds to send the request again." };
+    match status {
+        StatusCode::UNAUTHORIZED => Some(Header { name: "WWW-Authenticate", value: "Bearer", meaning: "What kind of token is wanted." }),
+        // The figures that decide are a second old.
+        StatusCode::TOO_MANY_REQUESTS => Some(retry_after("2")),
+        StatusCode::SERVICE_UNAVAILABLE => Some(retry_after("5")),
+        _ => None,
+    }
+}
+
 /// Why a request was not done.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
+    detail: String,
+}
+
+/// An error, as RFC 9457 has it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct ProblemAnswer {
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// What is wrong, in a sentence.
     detail: String,
 }
 
@@ -41,21 +90,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or("Error");
-        let body = json!({ "title": title, "status": self.status.as_u16(), "detail": self.detail }).to_string();
-        let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM)], body).into_response();
-        match self.status {
-            StatusCode::UNAUTHORIZED => {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            // The figures that decide are a second old.
-            StatusCode::TOO_MANY_REQUESTS => {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-            }
-            _ => {}
+        let Self { status, detail } = self;
+        let answer = ProblemAnswer { title: status.canonical_reason().unwrap_or("Error"), status: status.as_u16(), detail };
+        let mut response = (status, [(header::CONTENT_TYPE, PROBLEM)], Json(answer)).into_response();
+        if let Some(Header { name, value, .. }) = header_of(status) {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }
