@@ -48,7 +48,7 @@ pub enum Command {
         format: Format,
     },
     /// Enqueue one job of a kind that this program knows
-    Enqueue(enqueue::Args),
+    Enqueue(enqueue::Enqueue),
     /// Ask a job to stop: at once when it waits, at the next renewal of its lease when it runs
     Cancel {
         #[arg(value_name = "ID", value_parser = id)]

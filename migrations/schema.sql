@@ -289,6 +289,16 @@ comment on column engine.job.deadline is 'After this moment no attempt of it beg
 
 create table engine.job_kept partition of engine.job default;
 
+create table engine.kind (
+    name text not null,
+    queue text not null,
+    priority smallint not null,
+    declared_at timestamp with time zone default engine.now() not null,
+    constraint kind_pkey primary key (name),
+    constraint kind_priority_check check (priority >= 0 and priority <= 9)
+);
+comment on table engine.kind is 'Where jobs of a kind go unless their producer says otherwise, as the worker said that began last. A kind that no worker knows yet goes to the queue default.';
+
 create table engine.lane (
     id integer generated always as identity,
     queue text not null,
@@ -4144,7 +4154,7 @@ begin
 end
 $$;
 
-create function engine.enqueue(kind text, args jsonb, queue text DEFAULT 'default'::text, priority smallint DEFAULT 5, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_key text DEFAULT NULL::text, producer text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, limit_key text DEFAULT NULL::text, max_attempts smallint DEFAULT NULL::smallint, parent_id bigint DEFAULT NULL::bigint, trace_parent text DEFAULT NULL::text, requeued_from uuid DEFAULT NULL::uuid, deadline timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_args boolean DEFAULT false, unique_for interval DEFAULT NULL::interval, unique_until_started boolean DEFAULT false, replaces boolean DEFAULT false, debounce interval DEFAULT NULL::interval, debounce_max interval DEFAULT NULL::interval) returns TABLE(id bigint, created boolean, queue_depth bigint, queue_age_ms bigint)
+create function engine.enqueue(kind text, args jsonb, queue text DEFAULT NULL::text, priority smallint DEFAULT NULL::smallint, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_key text DEFAULT NULL::text, producer text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, limit_key text DEFAULT NULL::text, max_attempts smallint DEFAULT NULL::smallint, parent_id bigint DEFAULT NULL::bigint, trace_parent text DEFAULT NULL::text, requeued_from uuid DEFAULT NULL::uuid, deadline timestamp with time zone DEFAULT NULL::timestamp with time zone, unique_args boolean DEFAULT false, unique_for interval DEFAULT NULL::interval, unique_until_started boolean DEFAULT false, replaces boolean DEFAULT false, debounce interval DEFAULT NULL::interval, debounce_max interval DEFAULT NULL::interval) returns TABLE(id bigint, created boolean, queue_depth bigint, queue_age_ms bigint)
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -4174,6 +4184,12 @@ begin
     end if;
     if enqueue.debounce is not null and (enqueue.run_at is not null or enqueue.debounce <= interval '0' or enqueue.debounce_max < enqueue.debounce) then
         raise exception 'a debounce is a positive time, debounce_max no shorter, and run_at follows from them' using errcode = '22023';
+    end if;
+
+    -- Programs say both, so that only callers in SQL pay for this.
+    if enqueue.queue is null or enqueue.priority is null then
+        select coalesce(enqueue.queue, k.queue, 'default'), coalesce(enqueue.priority, k.priority, 5::smallint) into queue, priority
+        from (select 1) one left join engine.kind k on k.name = enqueue.kind;
     end if;
 
     select coalesce(sum(f.ready), 0), coalesce(1000 * extract(epoch from due - min(f.oldest_at)), 0) into depth, age_ms
@@ -10991,6 +11007,8 @@ grant select on engine.job to rawops_operator, rawops_reader;
 grant select, insert on engine.job to rawops_runtime;
 grant select on engine.job_kept to rawops_operator, rawops_reader, rawops_runtime;
 grant select on engine.job_state to rawops_operator, rawops_reader, rawops_runtime;
+grant select on engine.kind to rawops_operator, rawops_reader;
+grant select, insert, update on engine.kind to rawops_runtime;
 grant select on engine.lane to rawops_reader;
 grant select, insert on engine.lane to rawops_runtime;
 grant select, update (paused) on engine.lane to rawops_operator;

@@ -23,7 +23,7 @@ const PRODUCER: &str = "the command line";
 
 /// The job, and when it runs.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct Enqueue {
     /// Its kind, such as orders.process_order
     #[arg(value_name = "KIND")]
     kind: String,
@@ -70,7 +70,7 @@ fn idempotency_key(text: &str) -> Result<String, String> {
     if is_sound { Ok(text.into()) } else { Err("an idempotency key is 1 to 200 visible ASCII characters".into()) }
 }
 
-pub async fn run(pool: &PgPool, args: Args) -> anyhow::Result<()> {
+pub async fn run(pool: &PgPool, args: Enqueue) -> anyhow::Result<()> {
     let format = args.format;
     let job = of_kind(&args)?;
     let run_at = match args.after {
@@ -83,7 +83,7 @@ pub async fn run(pool: &PgPool, args: Args) -> anyhow::Result<()> {
 }
 
 /// A job of the kind, with arguments that the kind takes.
-fn of_kind(args: &Args) -> anyhow::Result<NewJob> {
+fn of_kind(args: &Enqueue) -> anyhow::Result<NewJob> {
     let kinds = ::jobs::kinds();
     let names = kinds.names();
     if !names.contains(&args.kind) {
@@ -117,7 +117,7 @@ async fn from_now(pool: &PgPool, after: Duration) -> anyhow::Result<DateTime<Utc
     then.context("--in is longer than there will be time")
 }
 
-fn with_options(job: NewJob, args: Args, run_at: Option<DateTime<Utc>>) -> NewJob {
+fn with_options(job: NewJob, args: Enqueue, run_at: Option<DateTime<Utc>>) -> NewJob {
     let job = given(job, args.queue, NewJob::queue);
     let job = given(job, args.priority, NewJob::priority);
     let job = given(job, run_at, NewJob::run_at);

@@ -41,8 +41,8 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         ("partition", "retire") => &["rawops_owner"],
         (
             "aftermath" | "attempt" | "breaker" | "child" | "compensation" | "claim" | "clock" | "duty" | "enqueue_key" | "event"
-            | "event_wait" | "job" | "lane" | "leader" | "limit" | "metrics" | "note" | "occurrence" | "parked" | "partition" | "place"
-            | "retention" | "schedule" | "scheduled" | "step" | "topic" | "unique_period" | "waiting" | "worker",
+            | "event_wait" | "kind" | "job" | "lane" | "leader" | "limit" | "metrics" | "note" | "occurrence" | "parked" | "partition"
+            | "place" | "retention" | "schedule" | "scheduled" | "step" | "topic" | "unique_period" | "waiting" | "worker",
             _,
         ) => RUNTIME,
         _ => return None,

@@ -61,7 +61,7 @@ pub(super) struct ShownJob {
     /// The last lines of its own log.
     log: Vec<LogLine>,
     /// Its attempts that have ended.
-    attempts: Vec<Attempt>,
+    attempts: Vec<ShownAttempt>,
 }
 
 /// How far a job is, by its own word.
@@ -94,7 +94,7 @@ struct LogLine {
 
 /// One attempt that has ended.
 #[derive(JsonSchema)]
-struct Attempt {
+struct ShownAttempt {
     /// Its number, from 1.
     attempt: i32,
     /// How it ended.
