@@ -35,6 +35,11 @@ pub enum Error {
     /// [`run_engine`] has been here, and nothing else.
     #[error("the database has the engine alone, as another program uses it: give rawops a database of its own. Nothing was changed")]
     EngineAlone,
+    /// [`run`] has been here.
+    #[error(
+        "the database is a whole rawops: `rawops migrate` brings it up to date, and a program that uses the engine alone needs another. Nothing was changed"
+    )]
+    WholeHouse,
     /// A lock that the migration needs was not free for ten seconds.
     #[error(
         "the migration waited {LOCK_PATIENCE} for a lock that another session holds, and changed nothing: end that session, see pg_stat_activity, or try again when less is going on"
@@ -77,22 +82,22 @@ pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
     make_roles(connection).await?;
     let mut tx = connection.begin().await?;
-    refuse_engine_alone(&applied(&mut tx).await?)?;
-    let new = apply(&mut tx, |_| true).await?;
+    let new = apply(&mut tx, |_| true, refuse_engine_alone).await?;
     roles::grant(&mut tx).await?;
     tx.commit().await?;
     Ok(new)
 }
 
 /// Applies what is missing of the engine's own schema, for a program that uses the engine and nothing else of the house: no role is
-/// made and no other schema, and the house cannot move into such a database later. Returns the migrations that this call applied.
+/// made and no other schema, and the house cannot move into such a database later. What was applied is in `_sqlx_migrations`, as
+/// migrations of sqlx are: a program that has its own there gives the engine another database. Returns those that this call applied.
 ///
 /// # Errors
 /// See [`Error`]. Nothing is changed then.
 pub async fn run_engine(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
     let mut tx = connection.begin().await?;
-    let new = apply(&mut tx, is_of_engine).await?;
+    let new = apply(&mut tx, is_of_engine, refuse_whole_house).await?;
     tx.commit().await?;
     Ok(new)
 }
@@ -101,24 +106,35 @@ fn is_of_engine(migration: &Migration) -> bool {
     migration.description.starts_with("engine")
 }
 
-/// Refuses a database that has nothing of the house but the engine.
-fn refuse_engine_alone(applied: &[i64]) -> Result<(), Error> {
-    let mut there = MIGRATOR.iter().filter(|migration| applied.contains(&migration.version)).peekable();
-    if there.peek().is_some() && there.all(is_of_engine) { Err(Error::EngineAlone) } else { Ok(()) }
+/// Whether anything of the house was applied, but for the engine.
+fn has_house(applied: &[i64]) -> bool {
+    MIGRATOR.iter().any(|migration| applied.contains(&migration.version) && !is_of_engine(migration))
 }
 
-/// Applies those of the wanted migrations that are missing; returns them.
-async fn apply(connection: &mut PgConnection, is_wanted: impl Fn(&Migration) -> bool) -> Result<Vec<i64>, Error> {
+fn refuse_engine_alone(applied: &[i64]) -> Result<(), Error> {
+    if applied.is_empty() || has_house(applied) { Ok(()) } else { Err(Error::EngineAlone) }
+}
+
+fn refuse_whole_house(applied: &[i64]) -> Result<(), Error> {
+    if has_house(applied) { Err(Error::WholeHouse) } else { Ok(()) }
+}
+
+/// Applies those of the wanted migrations that are missing, where nothing speaks against what was applied before; returns them.
+async fn apply(
+    connection: &mut PgConnection,
+    is_wanted: impl Fn(&Migration) -> bool,
+    refuse: impl Fn(&[i64]) -> Result<(), Error>,
+) -> Result<Vec<i64>, Error> {
     // Another migration is waited for as long as it takes; from here on nothing else is.
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('rawops.migrate', 0))").execute(&mut *connection).await?;
     limit_lock_waits(connection).await?;
     let before = applied(connection).await?;
     refuse_newer(&before)?;
+    refuse(&before)?;
     let wanted: Vec<Migration> = MIGRATOR.iter().filter(|migration| is_wanted(migration)).cloned().collect();
     if wanted.iter().any(|migration| !before.contains(&migration.version)) {
         let mut migrator = Migrator::with_migrations(wanted);
-        // What else is there was applied by somebody who wants more, and is known.
-        migrator.set_locking(false).set_ignore_missing(true).run_direct(None, &mut *connection, false).await?;
+        migrator.set_locking(false).run_direct(None, &mut *connection, false).await?;
     }
     let after = applied(connection).await?;
     Ok(after.into_iter().filter(|version| !before.contains(version)).collect())
@@ -128,7 +144,9 @@ async fn apply(connection: &mut PgConnection, is_wanted: impl Fn(&Migration) -> 
 async fn make_roles(connection: &mut PgConnection) -> Result<(), Error> {
     let mut tx = connection.begin().await?;
     limit_lock_waits(&mut tx).await?;
-    refuse_newer(&applied(&mut tx).await?)?;
+    let before = applied(&mut tx).await?;
+    refuse_newer(&before)?;
+    refuse_engine_alone(&before)?;
     match roles::create(&mut tx).await {
         Err(error) if code(&error).as_deref() == Some("42501") => Ok(tx.rollback().await?),
         made => Ok(made.and(tx.commit().await)?),

@@ -45,6 +45,9 @@ use crate::{
 /// How long a session's end waits for a farewell that nobody needs.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether anything is in hand.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// What all lives of a worker share.
 pub(super) struct Program {
     pub(super) pool: PgPool,
@@ -165,6 +168,13 @@ impl Session {
         self.nudge.notify_one();
     }
 
+    /// Waits until every job that this worker holds has an end.
+    pub(super) async fn idle(&self) {
+        while self.in_hand.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Gives back a job that did not run, and all that follow it.
     pub(super) async fn release(&self, mut job: Claimed) {
         let followers = std::mem::take(&mut job.followers);
@@ -264,6 +274,8 @@ async fn finish(session: Arc<Session>, recorder: tokio::task::JoinHandle<()>, le
     let pool = session.program.pool.clone();
     let abort = recorder.abort_handle();
     let flushed = async {
+        // A claim that was answered at the last moment is given back by tasks of their own.
+        let _ = tokio::time::timeout(LAST_WORDS, session.idle()).await;
         session.results.close().await;
         recorder.await
     };

@@ -1,9 +1,6 @@
 //! How work is stopped: one job, or all of them.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -31,9 +28,8 @@ pub(super) async fn stopper(session: Arc<Session>, shutdown: CancellationToken) 
     tokio::select! {
         () = shutdown.cancelled() => {
             session.draining.cancel();
-            let idle = async { while session.in_hand.load(Ordering::Acquire) > 0 { tokio::time::sleep(Duration::from_millis(10)).await; } };
             tokio::select! {
-                () = idle => (),
+                () = session.idle() => (),
                 () = session.lost.cancelled() => session.stop(|_| true, Stop::Lost),
                 () = tokio::time::sleep(session.program.config.grace) => session.stop(|_| true, Stop::Release),
             }

@@ -193,22 +193,29 @@ async fn a_failed_statement_that_is_passed_over_fails_the_commit() {
     worker.stop().await;
 }
 
-#[tokio::test]
-async fn a_worker_that_goes_before_its_claim_is_answered_does_not_sign_off() {
-    let db = Database::new().await;
+/// Has each commit of a claim wait until nobody keeps the gate, as it waits for a standby.
+async fn slow_claims(db: &Database) {
     for sql in [
         "create function linger() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(1); return null; end'",
         "create constraint trigger linger after insert on engine.claim deferrable initially deferred for each row execute function linger()",
     ] {
         sqlx::query(sql).execute(db.pool()).await.expect("a claim's commit is slow");
     }
+}
+
+/// The claims whose commit waits.
+const CLAIMS: &str = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory' and starts_with(query, '-- Claim')";
+
+#[tokio::test]
+async fn a_worker_that_goes_before_its_claim_is_answered_does_not_sign_off() {
+    let db = Database::new().await;
+    slow_claims(&db).await;
     let mut gate = db.pool().begin().await.expect("a transaction can begin");
     sqlx::query(GATE).execute(&mut *gate).await.expect("no commit is under way");
     let id = Client::new(db.pool().clone()).enqueue(&of(&NoOp { n: 1 })).await.expect("enqueued").id;
     let config = || WorkerConfig { lease: Duration::from_secs(1), ..WorkerConfig::default() };
     let going = Running::with(db.pool(), Kinds::new().with::<NoOp>(), config());
-    let claims = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory' and starts_with(query, '-- Claim')";
-    wait::until("its claim is being committed", LIMIT, || async { count(db.pool(), claims).await > 0 }).await;
+    wait::until("its claim is being committed", LIMIT, || async { count(db.pool(), CLAIMS).await > 0 }).await;
     going.stop().await;
     assert_eq!(count(db.pool(), "select count(*) from engine.worker where dead_at is null").await, 1, "nobody says that it is over");
     let other = Running::with(db.pool(), Kinds::new().with::<NoOp>(), config());
@@ -221,5 +228,26 @@ async fn a_worker_that_goes_before_its_claim_is_answered_does_not_sign_off() {
     let lost = "select count(*) from engine.attempt a join engine.worker w on w.id = a.worker_id where a.outcome = 'lost' and w.dead_at <= a.finished_at";
     assert_eq!(count(db.pool(), lost).await, count(db.pool(), "select count(*) - 1 from engine.attempt").await);
     other.stop().await;
+    ledger::check(db.pool()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_is_answered_while_its_worker_goes_is_given_back() {
+    let db = Database::new().await;
+    slow_claims(&db).await;
+    for n in 0..20 {
+        let mut gate = db.pool().begin().await.expect("a transaction can begin");
+        sqlx::query(GATE).execute(&mut *gate).await.expect("no commit is under way");
+        Client::new(db.pool().clone()).enqueue(&of(&NoOp { n })).await.expect("enqueued");
+        let going = Running::with(db.pool(), Kinds::new().with::<NoOp>(), WorkerConfig::default());
+        wait::until("its claim is being committed", LIMIT, || async { count(db.pool(), CLAIMS).await > 0 }).await;
+        // It holds nothing when it is told to stop, and then it does.
+        let ((), opened) = tokio::join!(going.stop(), gate.commit());
+        opened.expect("the gate opens");
+        let left = "select (select count(*) from engine.claim) + (select count(*) from engine.worker)";
+        assert_eq!(count(db.pool(), left).await, 0, "round {n}: it signed off and holds nothing");
+    }
+    let lost = "select count(*) from engine.attempt where outcome not in ('released', 'completed')";
+    assert_eq!(count(db.pool(), lost).await, 0, "what did not run before was given back");
     ledger::check(db.pool()).await;
 }

@@ -5,7 +5,7 @@ with worn as (
     union all
     select job_id, attempt from engine.ready where attempt >= 1000
 )
-select job_id, format('comes up for the %sth time and has not ended: cancel it, or mend its handler', attempt) as detail
+select job_id, format('comes up for the %sth time and has not ended: what sends it back, or has it wait, does so on and on', attempt) as detail
 from worn
 where not exists (select from engine.step s where s.job_id = worn.job_id)
 order by attempt desc, job_id

@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 
 use super::Finding;
-use crate::{facts::Facts, program::Played, witness::Word};
+use crate::{
+    facts::{Attempt, Facts},
+    process::Life,
+    program::Played,
+    witness::Word,
+};
 
 /// How much later than its end a process may still be seen to act, in microseconds: until it hears that its worker is gone, and
 /// until the clocks of two processes are compared.
@@ -13,17 +18,21 @@ const LATER_US: i64 = 1_000_000;
 pub fn check(facts: &Facts) -> Option<Finding> {
     let is_apart = |word: &&Word| facts.programs.get(&word.program).is_some_and(|program| program.played == Played::Apart);
     let mut finding = Finding::new("apart", "a job's own process ends with its attempt and with its worker");
-    let mut deaths: HashMap<u32, i64> = HashMap::new();
-    for life in facts.lives.iter().filter(|life| matches!(life.what.as_str(), "KILL" | "found dead")) {
-        deaths.entry(life.pid).and_modify(|at_us| *at_us = life.at_us.min(*at_us)).or_insert(life.at_us);
+    let mut lives: HashMap<u32, Vec<&Life>> = HashMap::new();
+    for life in &facts.lives {
+        lives.entry(life.pid).or_default().push(life);
     }
     for word in facts.words.iter().filter(is_apart) {
-        let died_us = deaths.get(&word.pid);
+        let died_us = lives.get(&word.pid).and_then(|lives| death(lives, word.at_us));
         finding.holds(died_us.is_none_or(|died_us| word.at_us <= died_us + LATER_US), || {
             format!("the process of job {} did {:?} after its worker {} had died", word.job, word.what, word.pid)
         });
-        // One that was lost has a worker that could not end it.
-        let ended = facts.attempts_of(word.job).iter().find(|attempt| attempt.attempt == word.attempt && attempt.outcome != "lost");
+        // Whoever was declared dead before could not end it: it was stopped by a signal, or cut off.
+        let by_rescue = |attempt: &&Attempt| {
+            let worker = facts.workers.iter().find(|worker| Some(worker.id) == attempt.worker_id);
+            attempt.outcome == "lost" || worker.is_some_and(|worker| worker.dead_at.is_some_and(|dead| dead <= attempt.finished_at))
+        };
+        let ended = facts.attempts_of(word.job).iter().find(|attempt| attempt.attempt == word.attempt && !by_rescue(attempt));
         let ended_us = ended.and_then(|attempt| facts.by_the_clock_of_all(attempt.finished_at));
         finding.holds(ended_us.is_none_or(|ended_us| word.at_us <= ended_us + LATER_US), || {
             format!("the process of job {} did {:?} after attempt {} had ended", word.job, word.what, word.attempt)
@@ -32,12 +41,20 @@ pub fn check(facts: &Facts) -> Option<Finding> {
     (finding.looked_at > 0).then_some(finding)
 }
 
+/// When the process of this number that lived at a moment, or before it, died.
+fn death(lives: &[&Life], at_us: i64) -> Option<i64> {
+    let began_us =
+        lives.iter().filter(|life| life.what == "started" && life.at_us <= at_us).map(|life| life.at_us).max().unwrap_or(i64::MIN);
+    let died = lives.iter().filter(|life| matches!(life.what.as_str(), "KILL" | "found dead") && life.at_us >= began_us);
+    died.map(|life| life.at_us).min()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         checkers::made::{attempt, life, program, wall, word},
-        facts::Attempt,
+        facts::Worker,
         program::Program,
         witness::What,
     };
@@ -62,6 +79,13 @@ mod tests {
         assert_eq!(violations(&facts("cancelled", 4500, 9000)), 1, "its attempt had ended");
         assert_eq!(violations(&facts("lost", 4500, 9000)), 0, "its worker was stopped, or cut off");
         assert_eq!(violations(&facts("lost", 4500, 3400)), 1, "its worker had died");
+        let mut rescued = facts("cancelled", 4500, 9000);
+        rescued.workers.push(Worker { id: 1, pid: Some(1), dead_at: Some(wall(2900)), lease_until: wall(2800) });
+        assert_eq!(violations(&rescued), 0, "it was cancelled by a rescue, and its worker was stopped");
+        let mut again = facts("completed", 2500, 1000);
+        assert_eq!(violations(&again), 1);
+        again.lives.push(life(1500, 1, "started"));
+        assert_eq!(violations(&again), 0, "another process has the number of one that died");
         assert!(check(&Facts::default()).is_none(), "nothing was looked at");
     }
 }
