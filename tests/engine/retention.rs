@@ -309,7 +309,7 @@ async fn every_table_whose_rows_are_replaced_has_a_vacuum_of_its_own() {
     let db = Database::new().await;
     // Facts are inserted once, settings are few; everything else turns over.
     let settled = "'queue', 'lane', 'retry_config', 'retry_override', 'retry_policy_history', 'retention', 'job_kept', 'attempt_kept',
-                   'schedule', 'occurrence', 'dead_letter_queue', 'restart', 'pause', 'breaker_kind'";
+                   'schedule', 'occurrence', 'dead_letter_queue', 'restart', 'pause', 'breaker_kind', 'kind'";
     let bare: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
         "select c.relname::text from pg_class c
          where c.relnamespace = 'engine'::regnamespace and c.relkind = 'r' and not c.relispartition and c.relname not in ({settled})
