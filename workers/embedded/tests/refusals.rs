@@ -140,7 +140,10 @@ fn a_folder_without_permission_is_refused() {
     let folder = Folder::new();
     // A copy, because another user may not be able to enter the build folder.
     let program = folder.join("embedded-hold");
-    fs::copy(env!("CARGO_BIN_EXE_embedded-hold"), &program).expect("can be copied");
+    // By another process: one that a test beside this starts meanwhile inherits our files, and a program that somebody may write to
+    // cannot be run.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_embedded-hold")).arg(&program).status().expect("it can be started");
+    assert!(copied.success(), "it can be copied");
     let run = |dir: &Path| {
         let output = Command::new(&program).arg(dir).uid(4711).gid(4711).output();
         let output = output.expect("it runs");
