@@ -131,9 +131,9 @@ async fn apply(
     let before = applied(connection).await?;
     refuse_newer(&before)?;
     refuse(&before)?;
-    let wanted: Vec<Migration> = MIGRATOR.iter().filter(|migration| is_wanted(migration)).cloned().collect();
-    if wanted.iter().any(|migration| !before.contains(&migration.version)) {
-        let mut migrator = Migrator::with_migrations(wanted);
+    let wanted = || MIGRATOR.iter().filter(|migration| is_wanted(migration));
+    if wanted().any(|migration| !before.contains(&migration.version)) {
+        let mut migrator = Migrator::with_migrations(wanted().cloned().collect());
         migrator.set_locking(false).run_direct(None, &mut *connection, false).await?;
     }
     let after = applied(connection).await?;
