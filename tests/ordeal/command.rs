@@ -8,6 +8,7 @@ use arguments::Arguments;
 use clap::Parser;
 use ordeal::{
     coverage::Coverage,
+    disk,
     faults::Class,
     kinds, namespace, process,
     results::{Line, Origin, Ran, Results, Setting},
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     if let Some(times) = arguments.webhooks {
         return code(&tries::webhooks(arguments.seed, times, arguments.results.as_deref()));
     }
+    take_disks(&arguments);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
     if let Some(times) = arguments.inputs {
         return code(&runtime.block_on(try_inputs(&arguments, times)));
@@ -43,6 +45,16 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => code(&Err(error)),
+    }
+}
+
+/// Sees to it that servers have disks of their own, which can be filled. Only every other seed: these are in memory, and the
+/// machine's disk, on which the others' servers write, takes its time.
+fn take_disks(arguments: &Arguments) {
+    let runs_here = arguments.beside == 0 && arguments.inputs.is_none();
+    if runs_here && arguments.seed.is_multiple_of(2) && !disk::are_own() {
+        let Err(error) = disk::with_own_mounts();
+        println!("no disks for servers, so it is their files that cannot grow: {error}");
     }
 }
 

@@ -16,6 +16,7 @@ pub mod chance;
 pub mod checkers;
 pub mod clock;
 pub mod coverage;
+pub mod disk;
 pub mod facts;
 pub mod faults;
 pub mod features;

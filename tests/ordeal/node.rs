@@ -14,7 +14,7 @@ use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, PgConnection};
 
-use crate::wait::until;
+use crate::{disk::Disk, wait::until};
 
 /// How long a server may take to answer after it was started.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -48,14 +48,15 @@ pub struct Node {
     sockets: PathBuf,
     log: PathBuf,
     child: Option<Child>,
+    disk: Option<Disk>,
 }
 
 impl Node {
-    /// The server of a data folder, down.
+    /// The server of a data folder, which may be a disk of its own, down.
     ///
     /// # Errors
     /// The file system's.
-    pub fn of(bindir: &Path, data: PathBuf, listen: Listen) -> anyhow::Result<Self> {
+    pub fn of(bindir: &Path, data: PathBuf, disk: Option<Disk>, listen: Listen) -> anyhow::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Short, because the path of a socket may not be long.
         let name = format!("ordeal-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -65,7 +66,7 @@ impl Node {
         let owner = fs::metadata(&data).unwrap_or(owner);
         chown(&sockets, Some(owner.uid()), Some(owner.gid()))?;
         let log = data.with_extension("log");
-        Ok(Self { listen, bindir: bindir.into(), data, sockets, log, child: None })
+        Ok(Self { listen, bindir: bindir.into(), data, sockets, log, child: None, disk })
     }
 
     /// The socket that it listens on.
@@ -131,12 +132,21 @@ impl Node {
         &self.data
     }
 
-    /// Lets no process of it make a file larger than this, in bytes; or lifts that. Only their owner may, whatever rights
-    /// this process has.
+    /// Leaves so much room on its disk, in bytes; or lifts that. Where it has no disk of its own, no file of its grows beyond
+    /// as much.
     ///
     /// # Errors
-    /// When the processes of this machine cannot be listed, or the main one does not take it.
-    pub fn limit_files(&self, limit: Option<u64>) -> anyhow::Result<()> {
+    /// When the disk's size cannot be changed, or the main process does not take the limit.
+    pub fn leave_room(&self, room: Option<u64>) -> anyhow::Result<()> {
+        match &self.disk {
+            Some(disk) => Ok(disk.leave(room)?),
+            None => self.limit_files(room),
+        }
+    }
+
+    /// Lets no process of it make a file larger than this, in bytes; or lifts that. Only their owner may, whatever rights
+    /// this process has.
+    fn limit_files(&self, limit: Option<u64>) -> anyhow::Result<()> {
         let Some(main) = self.child.as_ref().map(Child::id) else { return Ok(()) };
         let size = limit.map_or_else(|| "unlimited".into(), |bytes| bytes.to_string());
         // The main process first, from which new ones have it; and again for those that come meanwhile.
@@ -158,7 +168,8 @@ impl Node {
         let owner = fs::metadata(&self.data)?;
         fs::DirBuilder::new().mode(0o700).create(&data)?;
         chown(&data, Some(owner.uid()), Some(owner.gid()))?;
-        let mut standby = Self::of(&self.bindir, data, listen)?;
+        let disk = Disk::at(&data)?;
+        let mut standby = Self::of(&self.bindir, data, disk, listen)?;
         let mut copying = self.command("pg_basebackup")?;
         copying
             .arg("-h")

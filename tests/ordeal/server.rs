@@ -78,10 +78,10 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (bindir, pristine) = pristine(folder).await?;
         let data = folder.join("node-0");
-        copy(&pristine, &data)?;
+        let disk = copy(&pristine, &data)?;
         let namespaces = if classes.contains(&Class::Partition) { namespaces(folder, &data)? } else { Vec::new() };
         let port = namespaces.first().map_or(Ok(PORT), |first| free_port(first.servers()[0]))?;
-        let mut primary = Node::of(&bindir, data, listen(port, &namespaces, 0))?;
+        let mut primary = Node::of(&bindir, data, disk, listen(port, &namespaces, 0))?;
         primary.start().await?;
         let (sender, socket) = watch::channel(primary.socket());
         let server = Self {
@@ -149,15 +149,15 @@ impl Server {
         Ok(begun.elapsed())
     }
 
-    /// Lets none of the primary's files grow past a limit for a while, as a full disk does; returns whether it went down.
+    /// Leaves the primary so much room on its disk for a while, in bytes; returns whether it went down.
     ///
     /// # Errors
     /// When it does not come back.
-    pub async fn fill_disk(&self, limit: u64, time: Duration) -> anyhow::Result<bool> {
+    pub async fn fill_disk(&self, room: u64, time: Duration) -> anyhow::Result<bool> {
         let mut nodes = self.nodes.lock().await;
-        nodes.primary.limit_files(Some(limit))?;
+        nodes.primary.leave_room(Some(room))?;
         tokio::time::sleep(time).await;
-        let lifted = nodes.primary.limit_files(None);
+        let lifted = nodes.primary.leave_room(None);
         let down = nodes.primary.has_ended();
         if down {
             self.starts_again();

@@ -11,6 +11,8 @@ use anyhow::{Context, ensure};
 use embedded::{Cluster, Options};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use crate::disk::Disk;
+
 /// What runs need besides the migrations.
 const STAGE: &str = include_str!("../stage.sql");
 
@@ -53,10 +55,12 @@ pub fn template() -> String {
     format!("ordeal_template_{}_{:x}", migrations::fingerprint(), hasher.finish())
 }
 
-/// Copies a data folder with its owners and modes.
-pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+/// Copies a data folder with its owners and modes, onto a disk of its own where that can be.
+pub fn copy(from: &Path, to: &Path) -> anyhow::Result<Option<Disk>> {
     let _ = fs::remove_dir_all(to);
-    let status = Command::new("cp").arg("-a").arg(from).arg(to).status()?;
+    fs::create_dir(to)?;
+    let disk = Disk::at(to)?;
+    let status = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status()?;
     ensure!(status.success(), "{} cannot be copied", from.display());
-    Ok(())
+    Ok(disk)
 }
