@@ -5,6 +5,7 @@
 //! The same lock gives the same bill, to the byte: it has no time, and its serial number follows from what it lists.
 
 pub mod bans;
+pub mod licences;
 pub mod lock;
 
 use std::{

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-use sbom::{Metadata, PRODUCT, bans, bill, lock};
+use sbom::{Metadata, PRODUCT, bans, bill, licences, lock};
 use serde_json::Value;
+
+const DENY: &str = include_str!("../../deny.toml");
 
 fn made() -> Value {
     bill(&Metadata::of_workspace().expect("cargo answers"), &lock::of_workspace().expect("there is a lock")).expect("a bill can be made")
@@ -70,9 +72,18 @@ fn every_dependency_of_the_bill_is_a_component() {
 }
 
 #[test]
+fn every_package_is_of_one_registry_and_under_a_licence_that_is_allowed() {
+    let metadata = Metadata::of_workspace().expect("cargo answers");
+    let allowed = licences::allowed(DENY).expect("licences");
+    assert_eq!(metadata.unlicensed(&allowed), Vec::<String>::new(), "as deny.toml says");
+    let sources = metadata.sources();
+    assert!(sources.len() == 1 && sources.iter().all(|source| source.starts_with("registry+")), "from elsewhere: {sources:?}");
+    assert!(metadata.unlicensed(&[]).len() > 100, "nothing is allowed where no licence is");
+}
+
+#[test]
 fn no_version_with_a_known_hole_is_locked() {
-    let deny = include_str!("../../deny.toml");
-    let bans = bans::read(deny).expect("it is one");
+    let bans = bans::read(DENY).expect("it is one");
     let found = bans::found(&lock::of_workspace().expect("there is a lock"), &bans).expect("versions");
     assert!(bans.len() > 20 && found.is_empty(), "of {} bans: {found:#?}", bans.len());
 }
