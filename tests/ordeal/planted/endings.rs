@@ -211,7 +211,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         id: "E20",
         like: "B37",
-        provoked_by: Provocation::Zombies,
+        provoked_by: Provocation::Places(&["stop before attempt/settle"]),
         what: "what fails on a worker that was declared dead counts as a failure of the job, and a rescue comes a second after its verdict",
         plants: &[Statement("attempt/settle", DEAD, ""), Statement("claim/orphans", "where c.id > $1", SECOND_LATER)],
     },
