@@ -7,40 +7,36 @@
 //! the log's end that a failure keeps. What it starts itself is in its process group, and ends with it.
 //!
 //! The child ends with its worker, or as soon as the attempt is to stop, and is not asked before. A worker that is stopped by a
-//! signal or cut off from the database cannot end it: what a handler does elsewhere is keyed, here as everywhere.
+//! signal cannot end it: it gives the child signs of life, and without them the child ends before the worker's lease does.
+
+mod child;
 
 use std::{
+    convert::Infallible,
     fs::File,
     io::{self, Write},
     pin::pin,
     process::{ExitStatus, Stdio},
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::Duration,
 };
 
 use futures_util::future::{Either, select};
-use rustix::{
-    io::fcntl_dupfd_cloexec,
-    process::{Pid, Signal, getpid, kill_process_group},
-    stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout},
-};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    process::{Child, Command},
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, ChildStdin, Command},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Category, Failure, JobId, JobResult, Kinds, Outcome, Run,
-    run::{self, Heard, Stop},
-    trace::TraceParent,
-    tx::Undecided,
-    worker::panic_trace,
-    workflow::Course,
-};
+pub use child::serve;
+
+use crate::{Category, Failure, JobId, JobResult, Outcome, run::Fate, trace::TraceParent};
 
 /// Tells a child what it is for.
 const CHILD: &str = "RAWOPS_ISOLATED_JOB";
@@ -52,6 +48,10 @@ const LAST_WORDS: usize = 4096;
 const READ_AFTER: Duration = Duration::from_secs(1);
 /// When a job comes up again for which no process could be started.
 const STARTED_AGAIN: Duration = Duration::from_secs(5);
+/// How many signs of life a child must miss.
+const SIGNS: u64 = 5;
+/// The stack of the thread that gives them, in bytes.
+const STACK: usize = 64 << 10;
 /// What a child keeps of its worker's environment.
 const KEPT: [&str; 6] = ["PATH", "HOME", "TMPDIR", "TZ", "LANG", "RUST_BACKTRACE"];
 
@@ -74,6 +74,16 @@ pub(crate) struct Order {
     pub(crate) attempt: i32,
     pub(crate) trace: Option<TraceParent>,
     pub(crate) limits: Isolation,
+    /// For so long it goes on without a sign of life of its worker, in milliseconds: less than a lease.
+    pub(crate) silence_ms: u64,
+}
+
+impl Order {
+    /// How long a child of a worker with this lease goes on without a sign of life: the lease was renewed within a quarter of
+    /// it before the last one.
+    pub(crate) fn silence_ms(lease: Duration) -> u64 {
+        lease.as_millis() as u64 * 5 / 8
+    }
 }
 
 /// What a child answers.
@@ -84,91 +94,14 @@ enum Answer {
     SnoozeMs(u64),
     Cancel(String),
     Failed { category: String, message: String, retry_after_ms: Option<u64> },
+    /// Its worker gave no sign of life.
+    Abandoned,
 }
 
-/// Runs the job and ends the process, if this process was started for one; returns at once otherwise.
-///
-/// Call it first thing in `main`, with the kinds that the worker has.
-pub async fn serve(kinds: &Kinds) {
-    if std::env::var_os(CHILD).is_none() {
-        return;
-    }
-    let code = match run_order(kinds).await {
-        Ok(()) => 0,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "{error}");
-            1
-        }
-    };
-    std::process::exit(code);
-}
-
-async fn run_order(kinds: &Kinds) -> io::Result<()> {
-    let mut line = String::new();
-    io::stdin().read_line(&mut line)?;
-    let (mark, order): (String, Order) = serde_json::from_str(&line)?;
-    let (mut worker, mut out) = keep_pipes()?;
-    // The worker keeps its end open for as long as it lives and wants the answer.
-    std::thread::spawn(move || {
-        let _ = io::copy(&mut worker, &mut io::sink());
-        end_group(getpid());
-        std::process::exit(1);
-    });
-    limit(order.limits)?;
-    panic_trace::install();
-    let answer = Answer::from(match kinds.get(&order.kind) {
-        Some(kind) => panic_trace::catch((kind.handler)(order.args.clone(), run_of(&order, kinds)))
-            .await
-            .unwrap_or_else(|panic| Err(Failure::bug(format!("the handler panicked: {panic}")))),
-        None => Err(Failure::bug(format!("the program that was started for it knows no kind {}", order.kind))),
-    });
-    // On a line of its own, whatever was printed before the order came.
-    out.write_all(format!("\n{mark}{}\n", serde_json::to_string(&answer)?).as_bytes())
-}
-
-/// Keeps the ways from and to the worker for this process alone: what a handler starts finds its input empty, and whatever is
-/// printed goes where the last words go, so that it never comes between the answer.
-fn keep_pipes() -> io::Result<(File, File)> {
-    const ABOVE_ERR: i32 = 3;
-    let kept = (fcntl_dupfd_cloexec(stdin(), ABOVE_ERR)?, fcntl_dupfd_cloexec(stdout(), ABOVE_ERR)?);
-    dup2_stdin(File::open("/dev/null")?)?;
-    dup2_stdout(stderr())?;
-    Ok((kept.0.into(), kept.1.into()))
-}
-
-fn limit(limits: Isolation) -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    // Nobody may raise what he was given himself.
-    let limit = |resource, current: u64, maximum: u64| {
-        let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
-        setrlimit(resource, Rlimit { current: Some(current.min(most)), maximum: Some(maximum.min(most)) })
-    };
-    limit(Resource::Core, 0, 0)?;
-    limit(Resource::Data, limits.memory_mib << 20, limits.memory_mib << 20)?;
-    // The first ends it with a signal that says why, the second without.
-    limit(Resource::Cpu, limits.cpu_seconds, limits.cpu_seconds + 1)?;
-    Ok(())
-}
-
-/// An attempt as an isolated handler sees it: who it is, and no way to the database.
-fn run_of(&Order { worker_id, job_id, attempt, trace, .. }: &Order, kinds: &Kinds) -> Run {
-    let nowhere = PgConnectOptions::new_without_pgpass().host("isolated.invalid");
-    Run {
-        pool: PgPoolOptions::new().acquire_timeout(Duration::from_millis(1)).connect_lazy_with(nowhere),
-        worker_id,
-        claim_id: 0,
-        job_id,
-        attempt,
-        trace,
-        started: Instant::now(),
-        fate: run::Fate::default(),
-        isolated: true,
-        shared: kinds.shared.clone(),
-        stop: Stop::default(),
-        course: Course::default(),
-        heard: Heard::default(),
-        undecided: Undecided::default(),
-        telling: tokio::sync::Mutex::default(),
+impl Answer {
+    /// It as the worker knows it, on a line of its own, whatever was printed before the order came.
+    fn marked(&self, mark: &str) -> io::Result<String> {
+        Ok(format!("\n{mark}{}\n", serde_json::to_string(self)?))
     }
 }
 
@@ -188,27 +121,27 @@ impl From<JobResult> for Answer {
     }
 }
 
-impl From<Answer> for JobResult {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Done(output) => Ok(Outcome::Done(output)),
-            Answer::SnoozeMs(ms) => Ok(Outcome::Snooze(Duration::from_millis(ms))),
-            Answer::Cancel(reason) => Ok(Outcome::Cancel(reason)),
-            Answer::Failed { category, message, retry_after_ms } => {
-                let retry_after = retry_after_ms.map(Duration::from_millis);
-                Err(Failure { retry_after, ..Failure::new(Category::of(&category), message) })
-            }
+/// What a child's answer is to its worker.
+fn heard(answer: Answer, fate: &Fate) -> JobResult {
+    match answer {
+        Answer::Done(output) => Ok(Outcome::Done(output)),
+        Answer::SnoozeMs(ms) => Ok(Outcome::Snooze(Duration::from_millis(ms))),
+        Answer::Cancel(reason) => Ok(Outcome::Cancel(reason)),
+        Answer::Failed { category, message, retry_after_ms } => {
+            let retry_after = retry_after_ms.map(Duration::from_millis);
+            Err(Failure { retry_after, ..Failure::new(Category::of(&category), message) })
         }
+        Answer::Abandoned => Err(fate.give_back()),
     }
 }
 
 /// Runs a job in a child, which ends with this future, with this process, or when it is to stop; so does all that it started. It
 /// is gone when this returns.
-pub(crate) async fn run(order: Order, arguments: Arc<[String]>, stop: CancellationToken) -> JobResult {
+pub(crate) async fn run(order: Order, arguments: Arc<[String]>, stop: CancellationToken, fate: Fate) -> JobResult {
     let mark = uuid::Uuid::new_v4().to_string();
     let told = format!("{}\n", serde_json::to_string(&(&mark, &order))?);
-    let mut child = match start(&arguments) {
-        Ok(child) => child,
+    let (child, signs) = match start(&arguments).and_then(|child| speak(child, told, order.silence_ms)) {
+        Ok(started) => started,
         // That is its worker's fault and not the job's: it burns no attempt.
         Err(error) => {
             tracing::warn!(job.id = %order.job_id, job.kind = order.kind, %error, "no process can be started for a job: it waits");
@@ -216,24 +149,36 @@ pub(crate) async fn run(order: Order, arguments: Arc<[String]>, stop: Cancellati
         }
     };
     let group = Group::of(&child);
-    let mut input = child.stdin.take();
-    // A child that has ended already says why below.
-    let telling = async {
-        if let Some(input) = &mut input {
-            let _ = input.write_all(told.as_bytes()).await;
-        }
-    };
     let (mut answered, mut words) = (Vec::new(), Vec::new());
-    let ((), ended) = tokio::join!(telling, until_end(child, group, stop, &mut answered, &mut words));
+    let ended = until_end(child, group, stop, &mut answered, &mut words).await;
     let status = ended.map_err(|error| Failure::unknown(format!("the job's process cannot be waited for: {error}")))?;
-    drop(input);
+    drop(signs);
     if answered.len() > ANSWER {
         return Err(Failure::bug(format!("the handler answered more than {ANSWER} bytes")));
     }
     let text = String::from_utf8_lossy(&answered);
     // One that was ended while it answered has not.
-    let answer = text.lines().rev().find_map(|line| serde_json::from_str::<Answer>(line.strip_prefix(&mark)?).ok());
-    answer.map_or_else(|| Err(without_answer(status, order.limits, String::from_utf8_lossy(&words).trim())), JobResult::from)
+    let answer = text.lines().find_map(|line| serde_json::from_str::<Answer>(line.strip_prefix(&mark)?).ok());
+    answer.map_or_else(
+        || Err(without_answer(status, order.limits, String::from_utf8_lossy(&words).trim())),
+        |answer| heard(answer, &fate),
+    )
+}
+
+/// Tells a child what it is to do, and gives it signs of life until what is returned is dropped. They are a thread's, which no
+/// handler can starve. A child that has ended already is none to tell, and says why by its end.
+fn speak(mut child: Child, told: String, silence_ms: u64) -> io::Result<(Child, mpsc::Sender<Infallible>)> {
+    let mut input = File::from(child.stdin.take().map(ChildStdin::into_owned_fd).expect("its input is a pipe")?);
+    let (wanted, unwanted) = mpsc::channel();
+    let each = Duration::from_millis(silence_ms / SIGNS);
+    let speak = move || {
+        let mut word = told.as_bytes();
+        while input.write_all(word).is_ok() && matches!(unwanted.recv_timeout(each), Err(RecvTimeoutError::Timeout)) {
+            word = b"\n";
+        }
+    };
+    std::thread::Builder::new().name("signs of life".into()).stack_size(STACK).spawn(speak)?;
+    Ok((child, wanted))
 }
 
 fn start(arguments: &[String]) -> io::Result<Child> {

@@ -60,6 +60,11 @@ impl Fate {
 
     /// One was refused: the attempt is somebody else's.
     fn refuse(&self) -> Failure {
+        self.give_back()
+    }
+
+    /// The attempt is given back, whatever the handler makes of it.
+    pub(crate) fn give_back(&self) -> Failure {
         self.0.refused.store(true, Ordering::Release);
         Failure::lease_lost()
     }

@@ -119,10 +119,11 @@ async fn attempt(
         None => (kind.handler)(args, run),
         Some(limits) => {
             let (worker_id, job_id, attempt) = (run.worker_id, job.job_id, job.attempt);
-            let order = isolated::Order { kind: job.kind.clone(), args, worker_id, job_id, attempt, trace, limits };
+            let silence_ms = isolated::Order::silence_ms(session.program.config.lease);
+            let order = isolated::Order { kind: job.kind.clone(), args, worker_id, job_id, attempt, trace, limits, silence_ms };
             // Its process is ended, and then it is over: that is waited for.
             asked.heard.store(true, Ordering::Release);
-            Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone(), asked.token.clone()))
+            Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone(), asked.token.clone(), fate.clone()))
         }
     };
     // Only of these there are runs, which want to know.

@@ -4,7 +4,7 @@ use std::{
     io::Write as _,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     time::Duration,
 };
 
@@ -47,6 +47,10 @@ impl Job for Caged {
                 std::hint::black_box(());
             },
             "flood" => Ok(Outcome::Done(json!("all work and no play ".repeat(250_000)))),
+            "take its time" => {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                Ok(Outcome::done())
+            }
             "leave" => Ok(Outcome::Done(json!(start_sleep()))),
             pid_file => {
                 std::fs::write(pid_file, format!("{} {}", std::process::id(), start_sleep())).expect("a file can be written");
@@ -192,29 +196,62 @@ async fn a_process_that_a_handler_leaves_behind_ends_with_its_answer_and_holds_n
     until_gone(&[left.as_u64().expect("a number") as u32]).await;
 }
 
-#[tokio::test]
-async fn what_a_handler_started_does_not_outlive_the_worker() {
-    let pid_file = pid_file(&format!("orphan_{}", std::process::id()));
+/// A process for a job whose worker is this test: it, the way to it, and the numbers of the processes that are to end.
+async fn child(name: &str, silence_ms: u64) -> (Child, ChildStdin, Vec<u32>) {
+    let pid_file = pid_file(&format!("{name}_{}", std::process::id()));
     let args = json!({ "how": pid_file }).to_string();
     let limits = Caged::ISOLATED.expect("it is isolated");
     let order = json!(["mark", {
-        "kind": Caged::KIND, "args": args, "worker_id": 1, "job_id": JobId(1), "attempt": 1, "trace": null, "limits": limits
+        "kind": Caged::KIND, "args": args, "worker_id": 1, "job_id": JobId(1), "attempt": 1, "trace": null, "limits": limits,
+        "silence_ms": silence_ms
     }]);
     let mut child = Command::new(std::env::current_exe().expect("a running program has a path"))
         .args(CHILD)
         .env("RAWOPS_ISOLATED_JOB", "1")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .process_group(0)
         .spawn()
         .expect("this program can be started again");
     let mut worker = child.stdin.take().expect("it is piped");
     writeln!(worker, "{order}").expect("it reads");
-    let pids = pids_in(&pid_file).await;
+    (child, worker, pids_in(&pid_file).await)
+}
+
+#[tokio::test]
+async fn what_a_handler_started_does_not_outlive_the_worker() {
+    let (mut child, worker, pids) = child("orphan", 60_000).await;
     drop(worker);
     child.wait().expect("it ends");
     until_gone(&pids).await;
+}
+
+#[tokio::test]
+async fn a_process_whose_worker_gives_no_sign_of_life_ends_and_says_so() {
+    let (mut child, mut worker, pids) = child("abandoned", 3000).await;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        writeln!(worker).expect("it listens");
+    }
+    assert!(pids.iter().all(|pid| is_alive(*pid)), "it heard of its worker");
+    until_gone(&pids).await;
+    let ended = child.wait().expect("it ends");
+    let answer = std::io::read_to_string(child.stdout.take().expect("it is piped")).expect("text");
+    assert!(answer.lines().any(|line| line == "mark\"abandoned\""), "{answer}");
+    assert!(!ended.success());
+    drop(worker);
+}
+
+#[tokio::test]
+async fn a_worker_gives_its_isolated_jobs_signs_of_life() {
+    let db = Database::new().await;
+    let id = Client::new(db.pool().clone()).enqueue(&caged("take its time")).await.expect("enqueued").id;
+    let worker = worker(&db).await;
+    until_state(db.pool(), id, "completed").await;
+    worker.stop().await;
+    let attempts: i64 = sqlx::query_scalar("select count(*) from engine.attempt").fetch_one(db.pool()).await.expect("a count");
+    assert_eq!(attempts, 1, "it took longer than its worker's lease lasts, and was not given back");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Finding;
 use crate::{
-    facts::{Attempt, Facts},
+    facts::Facts,
     process::Life,
     program::Played,
     witness::Word,
@@ -27,12 +27,7 @@ pub fn check(facts: &Facts) -> Option<Finding> {
         finding.holds(died_us.is_none_or(|died_us| word.at_us <= died_us + LATER_US), || {
             format!("the process of job {} did {:?} after its worker {} had died", word.job, word.what, word.pid)
         });
-        // Whoever was declared dead before could not end it: it was stopped by a signal, or cut off.
-        let by_rescue = |attempt: &&Attempt| {
-            let worker = facts.workers.iter().find(|worker| Some(worker.id) == attempt.worker_id);
-            attempt.outcome == "lost" || worker.is_some_and(|worker| worker.dead_at.is_some_and(|dead| dead <= attempt.finished_at))
-        };
-        let ended = facts.attempts_of(word.job).iter().find(|attempt| attempt.attempt == word.attempt && !by_rescue(attempt));
+        let ended = facts.attempts_of(word.job).iter().find(|attempt| attempt.attempt == word.attempt);
         let ended_us = ended.and_then(|attempt| facts.by_the_clock_of_all(attempt.finished_at));
         finding.holds(ended_us.is_none_or(|ended_us| word.at_us <= ended_us + LATER_US), || {
             format!("the process of job {} did {:?} after attempt {} had ended", word.job, word.what, word.attempt)
@@ -54,7 +49,7 @@ mod tests {
     use super::*;
     use crate::{
         checkers::made::{attempt, life, program, wall, word},
-        facts::Worker,
+        facts::Attempt,
         program::Program,
         witness::What,
     };
@@ -77,11 +72,8 @@ mod tests {
     fn nothing_is_done_after_the_attempt_or_the_worker() {
         assert_eq!(violations(&facts("completed", 3500, 9000)), 0);
         assert_eq!(violations(&facts("cancelled", 4500, 9000)), 1, "its attempt had ended");
-        assert_eq!(violations(&facts("lost", 4500, 9000)), 0, "its worker was stopped, or cut off");
-        assert_eq!(violations(&facts("lost", 4500, 3400)), 1, "its worker had died");
-        let mut rescued = facts("cancelled", 4500, 9000);
-        rescued.workers.push(Worker { id: 1, pid: Some(1), dead_at: Some(wall(2900)), lease_until: wall(2800) });
-        assert_eq!(violations(&rescued), 0, "it was cancelled by a rescue, and its worker was stopped");
+        assert_eq!(violations(&facts("lost", 4500, 9000)), 1, "its worker was stopped, or cut off: it ends before the lease does");
+        assert_eq!(violations(&facts("lost", 4500, 3400)), 2, "its worker had died too");
         let mut again = facts("completed", 2500, 1000);
         assert_eq!(violations(&again), 1);
         again.lives.push(life(1500, 1, "started"));
