@@ -7,11 +7,16 @@ pub mod dump;
 pub mod roles;
 
 use sqlx::{
-    Connection, PgConnection,
+    AssertSqlSafe, Connection, PgConnection,
     migrate::{MigrateError, Migration, Migrator},
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// What of the whole house was applied.
+const OF_HOUSE: &str = "_sqlx_migrations";
+/// What of the engine alone was applied, beside the migrations of the program that uses it.
+const OF_ENGINE: &str = "_engine_migrations";
 
 /// How long a migration waits for a lock, so that it never makes the running system queue up behind it.
 const LOCK_PATIENCE: &str = "10s";
@@ -82,22 +87,24 @@ pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
     make_roles(connection).await?;
     let mut tx = connection.begin().await?;
-    let new = apply(&mut tx, |_| true, refuse_engine_alone).await?;
+    refuse_engine_alone(&mut tx).await?;
+    let new = apply(&mut tx, OF_HOUSE, |_| true).await?;
     roles::grant(&mut tx).await?;
     tx.commit().await?;
     Ok(new)
 }
 
 /// Applies what is missing of the engine's own schema, for a program that uses the engine and nothing else of the house: no role is
-/// made and no other schema, and the house cannot move into such a database later. What was applied is in `_sqlx_migrations`, as
-/// migrations of sqlx are: a program that has its own there gives the engine another database. Returns those that this call applied.
+/// made and no other schema, and the house cannot move into such a database later. What was applied is in `_engine_migrations`, so
+/// that the program's own migrations can stand beside it. Returns those that this call applied.
 ///
 /// # Errors
 /// See [`Error`]. Nothing is changed then.
 pub async fn run_engine(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
     let mut tx = connection.begin().await?;
-    let new = apply(&mut tx, is_of_engine, refuse_whole_house).await?;
+    refuse_whole_house(&mut tx).await?;
+    let new = apply(&mut tx, OF_ENGINE, is_of_engine).await?;
     tx.commit().await?;
     Ok(new)
 }
@@ -106,37 +113,29 @@ fn is_of_engine(migration: &Migration) -> bool {
     migration.description.starts_with("engine")
 }
 
-/// Whether anything of the house was applied, but for the engine.
-fn has_house(applied: &[i64]) -> bool {
-    MIGRATOR.iter().any(|migration| applied.contains(&migration.version) && !is_of_engine(migration))
+async fn refuse_engine_alone(connection: &mut PgConnection) -> Result<(), Error> {
+    if exists(connection, OF_ENGINE).await? { Err(Error::EngineAlone) } else { Ok(()) }
 }
 
-fn refuse_engine_alone(applied: &[i64]) -> Result<(), Error> {
-    if applied.is_empty() || has_house(applied) { Ok(()) } else { Err(Error::EngineAlone) }
+async fn refuse_whole_house(connection: &mut PgConnection) -> Result<(), Error> {
+    // A program's own migrations may have the same numbers as the house's.
+    if exists(connection, "raw_ops.retry_config").await? { Err(Error::WholeHouse) } else { Ok(()) }
 }
 
-fn refuse_whole_house(applied: &[i64]) -> Result<(), Error> {
-    if has_house(applied) { Err(Error::WholeHouse) } else { Ok(()) }
-}
-
-/// Applies those of the wanted migrations that are missing, where nothing speaks against what was applied before; returns them.
-async fn apply(
-    connection: &mut PgConnection,
-    is_wanted: impl Fn(&Migration) -> bool,
-    refuse: impl Fn(&[i64]) -> Result<(), Error>,
-) -> Result<Vec<i64>, Error> {
+/// Applies those of the wanted migrations that are missing in a table of those that were applied; returns them.
+async fn apply(connection: &mut PgConnection, table: &'static str, is_wanted: impl Fn(&Migration) -> bool) -> Result<Vec<i64>, Error> {
     // Another migration is waited for as long as it takes; from here on nothing else is.
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('rawops.migrate', 0))").execute(&mut *connection).await?;
     limit_lock_waits(connection).await?;
-    let before = applied(connection).await?;
+    let before = applied(connection, table).await?;
     refuse_newer(&before)?;
-    refuse(&before)?;
     let wanted = || MIGRATOR.iter().filter(|migration| is_wanted(migration));
     if wanted().any(|migration| !before.contains(&migration.version)) {
         let mut migrator = Migrator::with_migrations(wanted().cloned().collect());
+        migrator.dangerous_set_table_name(table);
         migrator.set_locking(false).run_direct(None, &mut *connection, false).await?;
     }
-    let after = applied(connection).await?;
+    let after = applied(connection, table).await?;
     Ok(after.into_iter().filter(|version| !before.contains(version)).collect())
 }
 
@@ -144,9 +143,8 @@ async fn apply(
 async fn make_roles(connection: &mut PgConnection) -> Result<(), Error> {
     let mut tx = connection.begin().await?;
     limit_lock_waits(&mut tx).await?;
-    let before = applied(&mut tx).await?;
-    refuse_newer(&before)?;
-    refuse_engine_alone(&before)?;
+    refuse_newer(&applied(&mut tx, OF_HOUSE).await?)?;
+    refuse_engine_alone(&mut tx).await?;
     match roles::create(&mut tx).await {
         Err(error) if code(&error).as_deref() == Some("42501") => Ok(tx.rollback().await?),
         made => Ok(made.and(tx.commit().await)?),
@@ -162,7 +160,7 @@ async fn limit_lock_waits(connection: &mut PgConnection) -> Result<(), sqlx::Err
 /// # Errors
 /// See [`Error`]; [`Error::SchemaNewer`] among them.
 pub async fn is_current(connection: &mut PgConnection) -> Result<bool, Error> {
-    let applied = applied(connection).await?;
+    let applied = applied(connection, OF_HOUSE).await?;
     refuse_newer(&applied)?;
     Ok(MIGRATOR.iter().all(|migration| applied.contains(&migration.version)))
 }
@@ -174,12 +172,16 @@ fn refuse_newer(applied: &[i64]) -> Result<(), Error> {
     }
 }
 
-async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
-    let exists: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
-    if !exists {
+async fn applied(connection: &mut PgConnection, table: &str) -> Result<Vec<i64>, sqlx::Error> {
+    if !exists(connection, table).await? {
         return Ok(Vec::new());
     }
-    sqlx::query_scalar("select version from _sqlx_migrations order by version").fetch_all(connection).await
+    let text = format!("select version from {table} order by version");
+    sqlx::query_scalar(AssertSqlSafe(text)).fetch_all(connection).await
+}
+
+async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select to_regclass($1) is not null").bind(table).fetch_one(connection).await
 }
 
 async fn check_server(connection: &mut PgConnection) -> Result<(), Error> {

@@ -8,11 +8,15 @@ use engine::{
     schedule::{Config, Schedule, Scheduler, edit},
     store::doctor,
 };
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{
+    AssertSqlSafe, PgPool, SqlStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
+use super::jobs::of;
 use crate::support::{
     Database, clock,
-    kinds::{self, Tick},
+    kinds::{self, NoOp, Tick},
     ledger::{count, now},
     run_all,
 };
@@ -60,6 +64,32 @@ async fn an_engine_used_alone_schedules_and_keeps_its_retry_policy() {
     // Roles are the house's, which has not moved in here.
     found.retain(|finding| finding.check != "roles_not_set_up");
     assert!(found.is_empty(), "{found:?}");
+    let refused = migrations::run(&mut connection).await.expect_err("the house does not move in").to_string();
+    assert!(refused.starts_with("the database has the engine alone"), "{refused}");
+}
+
+/// A program's own migration, of a number that the house has too.
+fn own() -> Migrator {
+    let text = SqlStr::from_static("create table orders (id bigint primary key)");
+    Migrator::with_migrations(vec![Migration::new(2, "orders".into(), MigrationType::Simple, text, false)])
+}
+
+#[tokio::test]
+async fn an_engine_used_alone_stands_beside_the_migrations_of_its_program() {
+    let db = Database::empty().await;
+    let pool = db.pool();
+    let mut connection = pool.acquire().await.expect("a connection");
+    own().run(pool).await.expect("the program's own");
+    let applied = migrations::run_engine(&mut connection).await.expect("the engine's");
+    own().run(pool).await.expect("the program's own, again");
+    assert!(!applied.is_empty() && migrations::run_engine(&mut connection).await.expect("the engine's, again").is_empty());
+
+    let mut tx = pool.begin().await.expect("a transaction");
+    sqlx::query("insert into orders values (1)").execute(&mut *tx).await.expect("an order");
+    engine::enqueue_in(&mut tx, &of(&NoOp { n: 1 })).await.expect("and its job");
+    tx.commit().await.expect("both");
+    run_all(&db, kinds::kinds()).await;
+    assert_eq!(count(pool, "select count(*) from engine.attempt where outcome = 'completed'").await, 1);
     let refused = migrations::run(&mut connection).await.expect_err("the house does not move in").to_string();
     assert!(refused.starts_with("the database has the engine alone"), "{refused}");
 }
