@@ -113,7 +113,7 @@ pub struct Failure {
     pub category: Category,
     /// One sentence for the operator.
     pub message: String,
-    /// Not before this time, as the other side asked.
+    /// Not before this time, as the other side asked; [`ASKED_AT_MOST`](crate::retry::ASKED_AT_MOST) is believed.
     pub retry_after: Option<Duration>,
     /// Whether it is the engine's own database that failed, which says nothing of any outside system.
     pub(crate) of_database: bool,
@@ -144,7 +144,8 @@ impl Failure {
         bug => Bug, unknown => Unknown,
     }
 
-    /// Not before this time: what the other side's `Retry-After` said.
+    /// Not before this time: what the other side's `Retry-After` said, whatever the policy's own delay is. A day of it is believed, and
+    /// jobs that were told the same come back up to a tenth of it later, 30 s at most, so that they come apart.
     #[must_use]
     pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);

@@ -4,9 +4,12 @@
 //! in the statement that records it: an edit decides the very next failure of every worker. The tables refuse nonsense
 //! and keep each version; [`simulate`] replays what failed against a draft.
 
+mod asked;
 mod history;
 mod replay;
 
+pub use asked::ASKED_AT_MOST;
+pub(crate) use asked::spread_ms;
 pub use replay::{Effect, Report, simulate};
 
 use sqlx::PgPool;

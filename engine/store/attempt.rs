@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::{StoreError, parked::Suspension, sql, storable};
-use crate::{Category, Ending, JobId, failpoint::around, jsonb};
+use crate::{Category, Ending, JobId, failpoint::around, jsonb, retry};
 
 /// The most bytes of an error text that the ledger keeps.
 const ERROR_LIMIT: usize = 16 * 1024;
@@ -225,10 +225,11 @@ pub async fn settle(
     let mut errors = Vec::with_capacity(ended.len());
     let mut delays = Vec::with_capacity(ended.len());
     let mut outputs = Vec::with_capacity(ended.len());
-    for end in &ended {
+    for (end, drawn) in ended.iter().zip(jitter) {
         let (category, error, delay, output) = match &end.verdict {
             Verdict::Failed { category, message, retry_after_ms } => {
-                (Some(category.as_str()), Some(storable(message, ERROR_LIMIT)), *retry_after_ms, None)
+                let asked = retry_after_ms.map(|asked_ms| retry::spread_ms(asked_ms, *drawn));
+                (Some(category.as_str()), Some(storable(message, ERROR_LIMIT)), asked, None)
             }
             Verdict::Snoozed(delay) => (None, None, Some(*delay), None),
             Verdict::Cancelled(reason) => (None, Some(storable(reason, ERROR_LIMIT)), None, None),

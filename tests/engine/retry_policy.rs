@@ -5,7 +5,11 @@ use std::time::Duration;
 use engine::{
     Category,
     retry::{self, Draft, PolicyError},
-    store::{attempt::Verdict, retry_policy},
+    store::{
+        attempt::{self, Ended, Verdict},
+        claim::Claimed,
+        retry_policy,
+    },
 };
 use sqlx::PgPool;
 
@@ -198,6 +202,11 @@ async fn a_delay_is_drawn_from_all_of_it_so_that_jobs_that_fail_together_come_ba
     assert!(stray < 2.7 / 2000_f64.sqrt(), "the delays are not even: {stray}");
 }
 
+/// The end of a job that was told to slow down.
+fn slowed(job: &Claimed, retry_after_ms: Option<i64>) -> Ended {
+    ended(job, Verdict::Failed { category: Category::RateLimited, message: "slow down".into(), retry_after_ms })
+}
+
 #[tokio::test]
 async fn retry_after_is_waited_for_and_no_delay_leaves_the_calendar() {
     let db = Database::new().await;
@@ -210,19 +219,35 @@ async fn retry_after_is_waited_for_and_no_delay_leaves_the_calendar() {
     enqueue(db.pool(), 4).await;
     let asked = [None, Some(90_000), Some(60 * 86_400_000), Some(i64::MAX)];
     let claimed = hand.take(4).await;
-    let failed = claimed.iter().zip(asked).map(|(job, retry_after_ms)| {
-        ended(job, Verdict::Failed { category: Category::RateLimited, message: "slow down".into(), retry_after_ms })
-    });
+    let failed = claimed.iter().zip(asked).map(|(job, asked_ms)| slowed(job, asked_ms));
     hand.settle(&failed.collect::<Vec<_>>()).await;
-    let (years, waited) = (315_360_000.0, delays(db.pool()).await);
-    assert_eq!(waited, [5.0, 90.0, 60.0 * 86_400.0, years], "the longer of delay and Retry-After, ten years at most");
+    let (years, a_day) = (315_360_000.0, 86_400.0 + 30.0);
+    assert_eq!(delays(db.pool()).await, [5.0, 99.0, a_day, a_day], "the longer of delay and Retry-After, of which a day is believed");
 
     super::hand::due_now(db.pool()).await;
     super::hand::promote(&mut hand.connection).await;
     let again = hand.take(4).await;
-    let failed = again.iter().map(|job| {
-        ended(job, Verdict::Failed { category: Category::RateLimited, message: "slow down".into(), retry_after_ms: Some(1000) })
-    });
+    let failed = again.iter().map(|job| slowed(job, Some(1000)));
     hand.settle(&failed.collect::<Vec<_>>()).await;
     assert_eq!(delays(db.pool()).await, [years; 4]);
+}
+
+#[tokio::test]
+async fn jobs_that_were_told_the_same_time_come_back_after_it_and_apart() {
+    let db = Database::new().await;
+    execute(db.pool(), "update engine.retry_config set backoff_seconds = '{0,300}' where error_category = 'rate_limited'").await;
+    let mut hand = Hand::new(db.pool()).await;
+    enqueue(db.pool(), 4).await;
+    let mut fail = async |asked_ms: i64| {
+        let failed: Vec<Ended> = hand.take(4).await.iter().map(|job| slowed(job, Some(asked_ms))).collect();
+        let closing: Vec<i64> = failed.iter().map(|end| end.claim_id).collect();
+        let drawn = [0.0, 0.25, 0.5, 0.75];
+        attempt::settle(&mut hand.connection, hand.id, &failed, &drawn, &closing).await.expect("settled");
+        let delays = delays(db.pool()).await;
+        super::hand::due_now(db.pool()).await;
+        super::hand::promote(&mut hand.connection).await;
+        delays
+    };
+    assert_eq!(fail(60_000).await, [60.0, 61.5, 63.0, 64.5]);
+    assert_eq!(fail(600_000).await, [600.0, 607.5, 615.0, 622.5], "longer than any delay of the policy");
 }

@@ -84,8 +84,8 @@ verdict as materialized (
             (select u.job_id from engine.unique_key u where u.kind = l.kind and u.key = j.unique_key and u.job_id <> g.job_id) as by_id
     ) k on j.unique_key is not null and g.outcome in ('failed', 'snoozed', 'released')
     cross join lateral (
-        -- A delay is the policy's, or what the other side or the handler asked for; ten years at most, so that it stays a
-        -- date. A handler that does little but snooze is slowed down.
+        -- A delay is the policy's, or what the handler asked for, or the other side, whose wait is bounded and spread already
+        -- (retry/asked.rs); ten years at most, so that it stays a date. A handler that does little but snooze is slowed down.
         select g.at + make_interval(secs => least(315360000, greatest(
             case when g.outcome = 'failed'
                 then g.jitter * coalesce(p.backoff_seconds[least(f.used, cardinality(p.backoff_seconds))], 10)
