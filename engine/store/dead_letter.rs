@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::{PgPool, postgres::PgDatabaseError, types::Json};
+use sqlx::{PgConnection, PgPool, postgres::PgDatabaseError, types::Json};
 use uuid::Uuid;
 
 use super::{StoreError, job, sql, storable};
@@ -43,6 +43,29 @@ pub struct Letter {
     pub requeued_job_id: Option<JobId>,
 }
 
+/// A dead letter without its arguments, which may be large.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Envelope {
+    /// The letter.
+    pub id: Uuid,
+    /// The kind of the job.
+    pub topic: String,
+    /// The queue it ran in.
+    pub queue: Option<String>,
+    /// The job that died.
+    pub job_id: Option<JobId>,
+    /// The error category that decided.
+    pub category: Option<String>,
+    /// Groups letters of one cause.
+    pub fingerprint: Option<String>,
+    /// The last error.
+    pub error_message: Option<String>,
+    /// How often it ran.
+    pub attempts: Option<i32>,
+    /// When it died.
+    pub created_at: DateTime<Utc>,
+}
+
 /// Which letters to list.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -68,6 +91,38 @@ pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Lett
         .await
 }
 
+/// Up to `limit` letters that nobody has dealt with, newest first: none that came before `since`, and those behind the last one of the
+/// page before. [`Filter::resolved`] plays no part.
+///
+/// # Errors
+/// The database's.
+pub async fn page(
+    pool: &PgPool,
+    filter: &Filter,
+    since: Option<DateTime<Utc>>,
+    after: Option<Open>,
+    limit: i64,
+) -> Result<Vec<Envelope>, sqlx::Error> {
+    let (created_at, id) = after.map(|after| (after.created_at, after.id)).unzip();
+    sqlx::query_as(sql!("dead_letter/page"))
+        .bind(&filter.kind)
+        .bind(&filter.category)
+        .bind(since)
+        .bind(created_at)
+        .bind(id)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+}
+
+/// The letter of a job that died; the one that is open, should there be others.
+///
+/// # Errors
+/// [`StoreError::NoLetterOfJob`]; otherwise the database's.
+pub async fn of_job(connection: &mut PgConnection, job: JobId) -> Result<Envelope, StoreError> {
+    sqlx::query_as(sql!("dead_letter/of_job")).bind(job).fetch_optional(connection).await?.ok_or(StoreError::NoLetterOfJob(job))
+}
+
 /// One letter.
 ///
 /// # Errors
@@ -84,7 +139,15 @@ pub async fn show(pool: &PgPool, id: Uuid) -> Result<Letter, StoreError> {
 /// [`StoreError::LetterResolved`], [`StoreError::LetterKeyHeld`], [`StoreError::NoSuchLetter`],
 /// [`StoreError::LetterWithoutJob`]; otherwise the database's.
 pub async fn requeue(pool: &PgPool, id: Uuid, by: &str, args: Option<Box<RawValue>>) -> Result<JobId, StoreError> {
-    let requeueing = sqlx::query_scalar(sql!("dead_letter/requeue")).bind(id).bind(by).bind(args.map(Json)).fetch_one(pool);
+    requeue_in(&mut *pool.acquire().await?, id, by, args).await
+}
+
+/// As [`requeue`], in the caller's transaction.
+///
+/// # Errors
+/// As [`requeue`].
+pub async fn requeue_in(connection: &mut PgConnection, id: Uuid, by: &str, args: Option<Box<RawValue>>) -> Result<JobId, StoreError> {
+    let requeueing = sqlx::query_scalar(sql!("dead_letter/requeue")).bind(id).bind(by).bind(args.map(Json)).fetch_one(connection);
     around("dead_letter/requeue", requeueing).await.map_err(|error| refused(id, error))
 }
 

@@ -73,6 +73,9 @@ pub enum StoreError {
     /// The dead letter does not exist.
     #[error("there is no dead letter {0}: `rawops dead list` shows them")]
     NoSuchLetter(uuid::Uuid),
+    /// The job does not exist, or did not die.
+    #[error("there is no dead letter of job {0}")]
+    NoLetterOfJob(crate::JobId),
     /// The dead letter was dealt with before.
     #[error("dead letter {0} is resolved already: {1}")]
     LetterResolved(uuid::Uuid, String),

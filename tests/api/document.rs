@@ -102,6 +102,11 @@ impl Operation<'_> {
         self.said["parameters"].as_array().expect("a list").iter().any(|said| said["in"] == "header" && said["name"] == header)
     }
 
+    /// Whether it is described as reading a query.
+    pub fn has_query(&self) -> bool {
+        self.said["parameters"].as_array().expect("a list").iter().any(|said| said["in"] == "query")
+    }
+
     pub fn statuses(&self) -> BTreeSet<u16> {
         self.said["responses"].as_object().expect("responses").keys().map(|status| status.parse().expect("a status")).collect()
     }

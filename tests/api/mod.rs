@@ -1,11 +1,14 @@
 //! The producers' API over HTTP.
 
+mod dead_letters;
 mod document;
 mod events;
 mod jobs;
 mod openapi;
+mod requests;
 mod tokens;
 mod trace;
+mod why;
 
 use document::Document;
 use reqwest::{Method, RequestBuilder, header::HeaderMap};

@@ -18,8 +18,10 @@ use crate::support::{
 };
 
 const KEY: &str = "Idempotency-Key";
+/// Where a dead job is run again.
+pub const REQUEUE: &str = "/v1/dead-letters/{job}/requeue";
 
-fn prune() -> Value {
+pub fn prune() -> Value {
     json!({ "kind": "health.prune_enqueue_keys", "args": {} })
 }
 
@@ -37,6 +39,7 @@ fn body_of(path: &str) -> Value {
 struct Asked<'a> {
     method: Method,
     path: &'a str,
+    query: &'a str,
     /// The job.
     id: &'a str,
     token: Option<&'a str>,
@@ -53,12 +56,13 @@ struct Tour {
 
 impl Tour {
     fn right<'a>(method: &Method, path: &'a str, id: &'a str, token: &'a str) -> Asked<'a> {
-        Asked { method: method.clone(), path, id, token: Some(token), key: None, form: "application/json", body: body_of(path).to_string() }
+        let (form, body) = ("application/json", body_of(path).to_string());
+        Asked { method: method.clone(), path, query: "", id, token: Some(token), key: None, form, body }
     }
 
     async fn ask(&mut self, asked: Asked<'_>) -> Answer {
-        let url = self.api.edge.url(&asked.path.replace("{id}", asked.id));
-        let mut request = reqwest::Client::new().request(asked.method.clone(), url);
+        let url = self.api.edge.url(&at(asked.path, asked.id));
+        let mut request = reqwest::Client::new().request(asked.method.clone(), url + asked.query);
         if let Some(token) = asked.token {
             request = request.bearer_auth(token);
         }
@@ -90,6 +94,11 @@ impl Tour {
     }
 }
 
+/// The path of this job.
+pub fn at(path: &str, id: &str) -> String {
+    path.replace("{id}", id).replace("{job}", id)
+}
+
 fn id_of(answer: &Value) -> String {
     answer["id"].as_str().expect("an id").to_string()
 }
@@ -107,8 +116,12 @@ async fn be_answered(tour: &mut Tour) {
         tour.post(status, "/v1/events", Some("event"), &body_of("/v1/events")).await;
     }
     let failed = ended_job(tour, &Fail { category: "validation".into(), times: 9 }).await;
-    for id in [scheduled, failed] {
-        tour.expect(200, &Method::GET, "/v1/jobs/{id}", &id, None, &Value::Null).await;
+    for (id, path) in [&scheduled, &failed].into_iter().flat_map(|id| [(id, "/v1/jobs/{id}"), (id, "/v1/jobs/{id}/why")]) {
+        tour.expect(200, &Method::GET, path, id, None, &Value::Null).await;
+    }
+    tour.expect(200, &Method::GET, "/v1/dead-letters", "", None, &Value::Null).await;
+    for status in [201, 409] {
+        tour.expect(status, &Method::POST, REQUEUE, &failed, None, &json!({})).await;
     }
     let talked = ended_job(tour, &Talk { lines: 2 }).await;
     let shown = tour.expect(200, &Method::GET, "/v1/jobs/{id}", &talked, None, &Value::Null).await;
@@ -147,9 +160,12 @@ async fn be_refused(tour: &mut Tour, operation: &Operation<'_>, id: &str) {
         let allowed = tour.ask(Asked { token: Some(&only), ..right.clone() }).await.status;
         assert!((200..300).contains(&allowed), "{}: {allowed}", operation.path);
     }
-    if operation.path.contains("{id}") {
+    if operation.path.contains('{') {
         assert_eq!(tour.ask(Asked { id: "%F0", ..right.clone() }).await.status, 400);
         assert_eq!(tour.ask(Asked { id: "x", ..right.clone() }).await.status, 404);
+    }
+    if operation.has_query() {
+        assert_eq!(tour.ask(Asked { query: "?surprise=1", ..right.clone() }).await.status, 422, "{}", operation.path);
     }
     if operation.method == Method::POST {
         let large = format!("\"{}\"", "x".repeat(1_100_000));
@@ -162,15 +178,18 @@ async fn be_refused(tour: &mut Tour, operation: &Operation<'_>, id: &str) {
     assert_eq!(is_read, operation.reads(KEY), "{}: {}", operation.path, keyed.body);
 }
 
-/// What is refused for what was there before.
-async fn be_refused_for_others(tour: &mut Tour) {
+/// What is refused for what was there before, some of it of this dead job.
+async fn be_refused_for_others(tour: &mut Tour, dead: &str) {
     let other = json!({ "kind": "orders.process_order", "args": { "inbox_id": "98880550-7158-44d4-b7cd-2c97c8a091b5" } });
     tour.post(409, "/v1/jobs", Some("many"), &other).await;
     tour.post(409, "/v1/events", Some("event"), &json!({ "name": "approval", "key": "7", "payload": 8 })).await;
     let pool = tour.api.edge.pool().clone();
-    engine::store::queue::set_limit(&pool, "health", Some(1)).await.expect("set");
+    for queue in ["health", "default"] {
+        engine::store::queue::set_limit(&pool, queue, Some(1)).await.expect("set");
+    }
     sqlx::query("select engine.measure_figures(0)").execute(&pool).await.expect("measured");
     tour.post(429, "/v1/jobs", None, &prune()).await;
+    tour.expect(429, &Method::POST, REQUEUE, dead, None, &json!({})).await;
 }
 
 #[tokio::test]
@@ -179,11 +198,13 @@ async fn every_answer_is_described_and_every_described_answer_is_given() {
     let document = Document::of(&api.edge.url("/").parse().expect("an address")).await;
     let mut tour = Tour { api, seen: HashMap::new() };
     be_answered(&mut tour).await;
+    let fail = Fail { category: "validation".into(), times: 9 };
+    let (dead, other) = (ended_job(&tour, &fail).await, ended_job(&tour, &fail).await);
     let id = id_of(&tour.post(201, "/v1/jobs", None, &prune()).await);
     for operation in document.operations() {
-        be_refused(&mut tour, &operation, &id).await;
+        be_refused(&mut tour, &operation, if operation.path == REQUEUE { &dead } else { &id }).await;
     }
-    be_refused_for_others(&mut tour).await;
+    be_refused_for_others(&mut tour, &other).await;
     tour.api.edge.pool().close().await;
     for operation in document.operations().into_iter().filter(|operation| operation.scope().is_some()) {
         tour.expect(503, &operation.method, operation.path, &id, None, &body_of(operation.path)).await;
@@ -196,56 +217,6 @@ async fn every_answer_is_described_and_every_described_answer_is_given() {
         assert_eq!(operation.statuses(), seen, "{} {}", operation.method, operation.path);
     }
     assert!(tour.seen.is_empty(), "these are not described: {:?}", tour.seen);
-}
-
-fn with(options: Value) -> (&'static str, Value) {
-    let (Value::Object(mut job), Value::Object(options)) = (prune(), options) else { panic!("an object") };
-    job.extend(options);
-    ("/v1/jobs", job.into())
-}
-
-fn right_requests() -> Vec<(&'static str, Value)> {
-    vec![
-        with(json!({ "queue": "slow", "priority": 9, "run_at": "2100-01-01T00:00:00Z", "max_attempts": 2, "limit_key": "shop:42" })),
-        with(json!({ "unique_args": true, "unique_for_seconds": 3600, "deadline": "2100-01-01T00:00:00Z", "queue": null })),
-        with(json!({ "unique_key": "a", "debounce": { "wait_seconds": 60, "at_most_seconds": 300 } })),
-        ("/v1/jobs", json!({ "jobs": [prune(), prune()] })),
-        ("/v1/events", json!({ "name": "n", "key": "", "payload": { "by": "ada" } })),
-        ("/v1/events", json!({ "name": "n", "key": "k" })),
-    ]
-}
-
-fn wrong_requests() -> Vec<(&'static str, Value)> {
-    vec![
-        with(json!({ "queue": "" })),
-        with(json!({ "priority": 10 })),
-        with(json!({ "run_at": "soon" })),
-        with(json!({ "max_attempts": 0 })),
-        with(json!({ "limit_key": "" })),
-        with(json!({ "unique_for_seconds": -1 })),
-        with(json!({ "debounce": { "wait_seconds": 60 } })),
-        with(json!({ "surprise": 1 })),
-        ("/v1/jobs", json!({ "kind": "health.prune_enqueue_keys" })),
-        ("/v1/jobs", json!({ "jobs": [] })),
-        ("/v1/jobs", json!({ "jobs": vec![prune(); 1001] })),
-        ("/v1/jobs/{id}/cancel", json!({ "why": "a mistake" })),
-        ("/v1/events", json!({ "name": "", "key": "" })),
-        ("/v1/events", json!({ "name": "n" })),
-    ]
-}
-
-#[tokio::test]
-async fn a_request_is_taken_if_it_is_as_the_document_says() {
-    let api = Api::start(&Scope::ALL).await;
-    let document = Document::of(&api.edge.url("/").parse().expect("an address")).await;
-    for (n, (path, body)) in right_requests().into_iter().enumerate() {
-        assert_eq!(document.check_request(path, &body), Ok(()), "{n}");
-        assert_eq!(api.post(path, &body).await.0, 201, "{n}");
-    }
-    for (n, (path, body)) in wrong_requests().into_iter().enumerate() {
-        assert!(document.check_request(path, &body).is_err_and(|faults| faults != "there is no schema"), "{n}");
-        assert_eq!(api.post(&path.replace("{id}", "1"), &body).await.0, 422, "{n}");
-    }
 }
 
 #[tokio::test]
@@ -263,8 +234,17 @@ async fn every_kind_is_described_and_so_is_every_operation() {
     let document = Document::of(&api.edge.url("/").parse().expect("an address")).await;
     let operations: BTreeSet<_> =
         document.operations().iter().map(|operation| format!("{} {}", operation.method, operation.path)).collect();
-    let expected =
-        ["POST /v1/jobs", "GET /v1/jobs/{id}", "POST /v1/jobs/{id}/cancel", "POST /v1/events", "GET /v1/kinds", "GET /v1/openapi.json"];
+    let expected = [
+        "POST /v1/jobs",
+        "GET /v1/jobs/{id}",
+        "GET /v1/jobs/{id}/why",
+        "POST /v1/jobs/{id}/cancel",
+        "GET /v1/dead-letters",
+        "POST /v1/dead-letters/{job}/requeue",
+        "POST /v1/events",
+        "GET /v1/kinds",
+        "GET /v1/openapi.json",
+    ];
     assert_eq!(operations, BTreeSet::from(expected.map(String::from)));
     let references = document.references();
     assert!(references.iter().any(|reference| reference.contains("/$defs/")), "a kind's schema has parts");

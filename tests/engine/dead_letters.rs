@@ -176,3 +176,51 @@ async fn a_job_that_is_to_be_tried_once_is_tried_once_again() {
     let tried: i64 = sqlx::query_scalar("select count(*) from engine.attempt").fetch_one(db.pool()).await.expect("counted");
     assert_eq!(tried, 2);
 }
+
+#[tokio::test]
+async fn open_letters_are_turned_over_newest_first_also_where_many_came_at_once() {
+    let db = Database::new().await;
+    let letters = died(&db, 7).await;
+    let open = async |filter: &dead_letter::Filter, since, after, limit| {
+        dead_letter::page(db.pool(), filter, since, after, limit).await.expect("letters")
+    };
+    let all = dead_letter::Filter::default();
+    sqlx::query("update raw_ops.dead_letter_queue set created_at = $2 where id = any ($1)")
+        .bind(&letters[2..6])
+        .bind(clock::now(db.pool()).await.expect("the time"))
+        .execute(db.pool())
+        .await
+        .expect("four came at one time");
+    let (mut seen, mut after): (Vec<Uuid>, _) = (Vec::new(), None);
+    loop {
+        let page = open(&all, None, after, 3).await;
+        seen.extend(page.iter().map(|letter| letter.id));
+        let Some(last) = page.last() else { break };
+        after = Some(dead_letter::Open { id: last.id, created_at: last.created_at });
+    }
+    assert_eq!((seen.len(), seen.iter().collect::<HashSet<_>>()), (7, letters.iter().collect()), "each once");
+    assert_eq!(open(&all, None, None, 10).await.iter().map(|letter| letter.id).collect::<Vec<_>>(), seen, "in the order of one long page");
+
+    let newest = open(&all, None, None, 1).await.remove(0);
+    assert_eq!(open(&all, Some(newest.created_at), None, 10).await.len(), 4, "that moment is one of those since then");
+    for (kind, category, found) in [("test.fail", "validation", 7), ("test.fail", "network", 0), ("test.no_op", "validation", 0)] {
+        let filter = dead_letter::Filter { kind: Some(kind.into()), category: Some(category.into()), ..dead_letter::Filter::default() };
+        assert_eq!(open(&filter, None, None, 10).await.len(), found, "{kind} {category}");
+    }
+    dead_letter::discard(db.pool(), newest.id, "ann", "a test").await.expect("discarded");
+    assert_eq!(open(&all, None, None, 10).await.len(), 6);
+}
+
+#[tokio::test]
+async fn the_letter_of_a_job_is_found_and_a_requeue_can_be_taken_back() {
+    let db = Database::new().await;
+    let letter = died(&db, 2).await[0];
+    let mut tx = db.pool().begin().await.expect("a transaction");
+    let job = dead_letter::show(db.pool(), letter).await.expect("the letter").job_id.expect("a job of this engine died");
+    assert_eq!(dead_letter::of_job(&mut tx, job).await.expect("its letter").id, letter);
+    let again = dead_letter::requeue_in(&mut tx, letter, "ann", None).await.expect("requeued");
+    let none = dead_letter::of_job(&mut tx, again).await;
+    assert!(matches!(none, Err(StoreError::NoLetterOfJob(of)) if of == again), "{none:?}");
+    tx.rollback().await.expect("rolled back");
+    assert!(!dead_letter::show(db.pool(), letter).await.expect("the letter").resolved);
+}

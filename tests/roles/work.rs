@@ -130,14 +130,33 @@ async fn an_operator_runs_a_schedule_now_and_may_enqueue_nothing_else() {
     }
 }
 
+/// What the API says to a request with this token.
+async fn ask(port: u16, token: &str, method: reqwest::Method, path: &str, body: &serde_json::Value) -> (u16, String) {
+    let request = reqwest::Client::new().request(method, format!("http://127.0.0.1:{port}{path}")).bearer_auth(token).json(body);
+    let answer = request.send().await.expect("answered");
+    (answer.status().as_u16(), answer.text().await.unwrap_or_default())
+}
+
 #[tokio::test]
 async fn the_api_is_served_with_two_roles_and_says_what_it_lacks_with_fewer() {
+    use reqwest::Method;
     let db = Database::new().await;
-    let token = web::api::tokens::create(db.pool(), "test", &[web::api::Scope::JobsWrite], "ann", None).await.expect("made");
+    let token = web::api::tokens::create(db.pool(), "test", &web::api::Scope::ALL, "ann", None).await.expect("made");
+    let job = json!({ "category": "validation", "times": 9 });
+    sqlx::query("select engine.enqueue('test.fail', $1)").bind(&job).execute(db.pool()).await.expect("enqueued");
+    crate::support::run_all(&db, crate::support::kinds::kinds()).await;
+    let dead: String =
+        sqlx::query_scalar("select job_id::text from engine.dead_letter_queue").fetch_one(db.pool()).await.expect("one letter");
+    let asked = [
+        (Method::POST, "/v1/jobs".to_string(), json!({ "kind": "health.prune_enqueue_keys", "args": {} })),
+        (Method::GET, format!("/v1/jobs/{dead}/why"), json!({})),
+        (Method::GET, "/v1/dead-letters".to_string(), json!({})),
+        (Method::POST, format!("/v1/dead-letters/{dead}/requeue"), json!({})),
+    ];
     let both = Login::of("rawops_runtime").await;
     sqlx::query(sqlx::AssertSqlSafe(format!("grant rawops_operator to {}", both.name()))).execute(db.pool()).await.expect("granted");
     let ingest = Login::of("rawops_ingest").await;
-    for (user, status) in [(&ingest, 503), (&both, 201)] {
+    for (user, statuses) in [(&ingest, [503; 4]), (&both, [201, 200, 200, 201])] {
         let port = free_port();
         let bind = format!("127.0.0.1:{port}");
         let mut process = start(
@@ -146,16 +165,11 @@ async fn the_api_is_served_with_two_roles_and_says_what_it_lacks_with_fewer() {
             &[("BIND", &bind), ("SHOPIFY_WEBHOOK_SECRET", SECRET), ("SHOPIFY_SHOP_DOMAIN", "raw.myshopify.com")],
         );
         until("web is ready", LIMIT, || async { text(port, "/healthz").await.contains("ok") }).await;
-        let sent = reqwest::Client::new()
-            .post(format!("http://127.0.0.1:{port}/v1/jobs"))
-            .bearer_auth(&token)
-            .json(&json!({ "kind": "health.prune_enqueue_keys", "args": {} }))
-            .send()
-            .await
-            .expect("answered");
-        let (got, body) = (sent.status().as_u16(), sent.text().await.unwrap_or_default());
-        assert_eq!(got, status, "{body}");
-        assert!(status == 201 || body.contains("its log says what it lacks"), "{body}");
+        for ((method, path, body), status) in asked.iter().zip(statuses) {
+            let (got, said) = ask(port, &token, method.clone(), path, body).await;
+            assert_eq!(got, status, "{path}: {said}");
+            assert!(status < 500 || said.contains("its log says what it lacks"), "{said}");
+        }
         process.kill().await.expect("ended");
     }
 }

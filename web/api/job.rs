@@ -1,4 +1,4 @@
-//! `/v1/jobs/{id}`: ask where a job stands, and cancel it.
+//! `/v1/jobs/{id}`: ask where a job stands and why, and cancel it.
 
 use axum::Json;
 use axum::body::Body;
@@ -7,7 +7,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use engine::JobId;
 use engine::store::cancel_request::{self, Cancelled};
-use engine::store::job;
+use engine::store::{job, why};
+use engine::why::Why;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,11 @@ pub(super) async fn show(State(state): State<AppState>, Path(job): Path<String>)
     Ok(Json(job::show(&state.pool, id(&job)?).await?))
 }
 
+/// `GET /v1/jobs/{id}/why`
+pub(super) async fn explain(State(state): State<AppState>, Path(job): Path<String>) -> Result<Json<Why>, Problem> {
+    Ok(Json(why::why(&state.pool, id(&job)?).await?))
+}
+
 /// `POST /v1/jobs/{id}/cancel`
 pub(super) async fn cancel(
     State(state): State<AppState>,
@@ -58,15 +64,15 @@ pub(super) async fn cancel(
     body: Body,
 ) -> Result<Response, Problem> {
     let request: CancelRequest = parse(&body::read(&headers, body).await?)?;
-    let by = format!("{} over HTTP", caller.0);
-    Ok(match cancel_request::cancel(&state.pool, id(&job)?, &by, request.reason.as_deref()).await? {
+    Ok(match cancel_request::cancel(&state.pool, id(&job)?, &caller.who(), request.reason.as_deref()).await? {
         Cancelled::Requested => (StatusCode::ACCEPTED, Json(Asked::Requested)).into_response(),
         Cancelled::Cancelled => Json(Ended::Cancelled).into_response(),
         Cancelled::Already(state) => Json(Ended::Already(state)).into_response(),
     })
 }
 
-fn id(text: &str) -> Result<JobId, Problem> {
+/// A job's id as it stands in a path.
+pub(super) fn id(text: &str) -> Result<JobId, Problem> {
     text.parse()
         .map_err(|_| Problem::new(StatusCode::NOT_FOUND, format!("{text} is no job's id: a whole number, as the enqueue answered it")))
 }

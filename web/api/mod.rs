@@ -1,9 +1,12 @@
-//! The producers' API: enqueue, ask and cancel over HTTP, with a token that may do just that.
+//! The producers' API: enqueue, ask, cancel and run again over HTTP, with a token that may do just that.
 //!
 //! ```text
 //! POST /v1/jobs               enqueue one job, or many
 //! GET  /v1/jobs/{id}          where a job stands, its attempts and its output
+//! GET  /v1/jobs/{id}/why      what keeps a job from running, and when it should start
 //! POST /v1/jobs/{id}/cancel   ask a job to stop
+//! GET  /v1/dead-letters       what failed for good and nobody has dealt with
+//! POST /v1/dead-letters/{job}/requeue  run a dead job again, as a new one
 //! POST /v1/events             say that something happened, to workflows that wait for it
 //! GET  /v1/kinds              every kind with the schema of its arguments
 //! GET  /v1/openapi.json       this table, for programs
@@ -11,7 +14,9 @@
 //!
 //! An error is a sentence in the form of RFC 9457. One table holds path, scope, schemas, answers and handler of each operation.
 
+mod dead_letters;
 mod events;
+mod explained;
 mod job;
 mod jobs;
 mod kinds;
@@ -48,11 +53,23 @@ fn operations() -> Vec<Operation> {
         Operation::get("/v1/jobs/{id}", "Where a job stands, its attempts and its output", job::show)
             .with_scope(Scope::JobsRead)
             .with_answer::<shown::ShownJob>(StatusCode::OK, "The job."),
+        Operation::get("/v1/jobs/{id}/why", "What keeps a job from running, and when it should start", job::explain)
+            .with_scope(Scope::JobsRead)
+            .with_answer::<explained::ExplainedJob>(StatusCode::OK, "What keeps it, or what became of it."),
         Operation::post("/v1/jobs/{id}/cancel", "Ask a job to stop", job::cancel)
             .with_scope(Scope::JobsWrite)
             .with_body::<job::CancelRequest>()
             .with_answer::<job::Asked>(StatusCode::ACCEPTED, "It is asked to stop.")
             .with_answer::<job::Ended>(StatusCode::OK, "It has ended."),
+        Operation::get("/v1/dead-letters", "What failed for good and nobody has dealt with, newest first", dead_letters::list)
+            .with_scope(Scope::JobsRead)
+            .with_query::<dead_letters::LettersRequest>()
+            .with_answer::<dead_letters::LettersAnswer>(StatusCode::OK, "One page of it."),
+        Operation::post("/v1/dead-letters/{job}/requeue", "Run a dead job again, as a new one", dead_letters::requeue)
+            .with_scope(Scope::Operate)
+            .with_body::<dead_letters::RequeueRequest>()
+            .with_answer::<dead_letters::RequeueAnswer>(StatusCode::CREATED, "A new job runs in its place.")
+            .with_refusals(&[StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS]),
         Operation::post("/v1/events", "Say that something happened, to workflows that wait for it", events::emit)
             .with_scope(Scope::EventsWrite)
             .with_body::<events::EventRequest>()

@@ -21,6 +21,8 @@ pub(crate) struct Operation {
     pub scope: Option<Scope>,
     /// In a few words.
     pub summary: &'static str,
+    /// The parameters of its query, each with its schema.
+    pub query: Vec<(String, Value)>,
     /// The schema of the request's body.
     pub body: Option<Value>,
     /// Whether it reads the header Idempotency-Key.
@@ -55,12 +57,18 @@ impl Operation {
     }
 
     fn new(method: &'static str, path: &'static str, summary: &'static str, route: MethodRouter<AppState>) -> Self {
-        Self { method, path, scope: None, summary, body: None, is_keyed: false, answers: Vec::new(), refusals: &[], route }
+        let (query, answers) = (Vec::new(), Vec::new());
+        Self { method, path, scope: None, summary, query, body: None, is_keyed: false, answers, refusals: &[], route }
     }
 
     /// Only for callers whose token allows this.
     pub fn with_scope(self, scope: Scope) -> Self {
         Self { scope: Some(scope), ..self }
+    }
+
+    /// Reads such a query.
+    pub fn with_query<T: JsonSchema>(self) -> Self {
+        Self { query: schema::of_query::<T>(), ..self }
     }
 
     /// Reads such a body.
@@ -90,7 +98,7 @@ impl Operation {
     }
 
     /// Every status that it refuses with. `tokens::require` asks the database, the router decodes the path, and `body::read` and the
-    /// parser judge the body.
+    /// parser judge the body, as the parser does the query.
     pub fn refusals(&self) -> BTreeSet<StatusCode> {
         let of_token = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE];
         let of_path = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
@@ -107,6 +115,9 @@ impl Operation {
         }
         if self.parameters().next().is_some() {
             refusals.extend(of_path);
+        }
+        if !self.query.is_empty() {
+            refusals.insert(StatusCode::UNPROCESSABLE_ENTITY);
         }
         if self.body.is_some() {
             refusals.extend(of_body);

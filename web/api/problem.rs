@@ -23,10 +23,13 @@ pub(super) const MEANINGS: [(StatusCode, &str); 11] = [
     (StatusCode::FORBIDDEN, "The token lacks the scope."),
     (StatusCode::NOT_FOUND, "What the path names is not there."),
     (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time."),
-    (StatusCode::CONFLICT, "The Idempotency-Key was used before for something else."),
+    (
+        StatusCode::CONFLICT,
+        "The Idempotency-Key was used before for something else; or the dead letter is dealt with, or a live job holds its unique key.",
+    ),
     (StatusCode::PAYLOAD_TOO_LARGE, "The body, or a part of it as the database keeps it, is larger than 1 MiB."),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not declared as application/json, or it is encoded."),
-    (StatusCode::UNPROCESSABLE_ENTITY, "The body or a header is not as it must be; to send it again would be in vain."),
+    (StatusCode::UNPROCESSABLE_ENTITY, "The body, the query or a header is not as it must be; to send it again would be in vain."),
     (StatusCode::TOO_MANY_REQUESTS, "The queue takes no more jobs for now."),
     (StatusCode::SERVICE_UNAVAILABLE, "The database cannot be asked, or an open transaction holds what this asks for."),
 ];
@@ -139,9 +142,9 @@ impl From<Refusal> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
-            StoreError::KeyReused(_) => StatusCode::CONFLICT,
+            StoreError::KeyReused(_) | StoreError::LetterResolved(..) | StoreError::LetterKeyHeld(..) => StatusCode::CONFLICT,
             StoreError::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
-            StoreError::NoSuchJob(_) => StatusCode::NOT_FOUND,
+            StoreError::NoSuchJob(_) | StoreError::NoLetterOfJob(_) => StatusCode::NOT_FOUND,
             StoreError::ArgumentsTooLarge | StoreError::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             StoreError::Database(error) => return error.into(),
             _ => StatusCode::UNPROCESSABLE_ENTITY,

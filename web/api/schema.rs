@@ -9,6 +9,21 @@ pub(super) fn of_request<T: JsonSchema>() -> Value {
     whole::<T>(SchemaSettings::draft2020_12().for_deserialize())
 }
 
+/// The parameters of a query, each with its schema: what is null in Rust is left out there.
+pub(super) fn of_query<T: JsonSchema>() -> Vec<(String, Value)> {
+    let mut query = of_request::<T>();
+    let Value::Object(parameters) = query["properties"].take() else { return Vec::new() };
+    parameters.into_iter().map(|(name, schema)| (name, never_null(schema))).collect()
+}
+
+fn never_null(mut schema: Value) -> Value {
+    let mut types = schema["type"].as_array().into_iter().flatten().filter(|one| **one != "null");
+    if let Some(only) = types.next().cloned() {
+        schema["type"] = only;
+    }
+    schema
+}
+
 /// The schema of an answer: what may be missing in a request is there, and null.
 pub(super) fn of_answer<T: JsonSchema>() -> Value {
     whole::<T>(SchemaSettings::draft2020_12().for_serialize())
@@ -52,6 +67,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// What may be asked for.
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    struct Asked {
+        /// How many.
+        #[schemars(range(min = 1, max = 9))]
+        limit: Option<u16>,
+    }
+
+    #[test]
+    fn a_parameter_of_a_query_is_there_or_not_and_never_null() {
+        let expected = json!({ "description": "How many.", "type": "integer", "format": "uint16", "minimum": 1, "maximum": 9 });
+        assert_eq!(of_query::<Asked>(), [("limit".to_string(), expected)]);
+    }
 
     #[test]
     fn what_a_schema_refers_to_moves_with_it() {

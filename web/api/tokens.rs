@@ -20,7 +20,7 @@ const PREFIX: &str = "rawops_";
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// See jobs and kinds.
+    /// See jobs, dead letters and kinds.
     JobsRead,
     /// Enqueue and cancel jobs.
     JobsWrite,
@@ -28,7 +28,7 @@ pub enum Scope {
     EventsWrite,
     /// Call the HTTP functions.
     Functions,
-    /// What operators do: requeue, discard, pause.
+    /// What operators do: run again what failed for good.
     Operate,
 }
 
@@ -51,6 +51,13 @@ impl Scope {
 /// Who called, by the name of the token.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(super) String);
+
+impl Caller {
+    /// Who acts, for the record.
+    pub(super) fn who(&self) -> String {
+        format!("{} over HTTP", self.0)
+    }
+}
 
 /// A token as operators see it.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]

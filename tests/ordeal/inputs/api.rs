@@ -16,15 +16,20 @@ use crate::{
     server::Server,
 };
 
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 17] = [
     "/v1/jobs",
     "/v1/jobs",
     "/v1/jobs",
     "/v1/jobs/1",
     "/v1/jobs/9223372036854775808",
     "/v1/jobs/%00",
+    "/v1/jobs/1/why",
     "/v1/jobs/1/cancel",
     "/v1/jobs/-1/cancel",
+    "/v1/dead-letters",
+    "/v1/dead-letters?since=-262143-01-01T00:00:00Z&limit=7",
+    "/v1/dead-letters?after=9999-12-31T00:00:00Z_98880550-7158-44d4-b7cd-2c97c8a091b5",
+    "/v1/dead-letters/1/requeue",
     "/v1/kinds",
     "/v1/events",
     "/v1/openapi.json",
@@ -61,7 +66,7 @@ pub async fn try_all(server: &Arc<Server>, seed: u64, times: u64) -> Result<Coun
 async fn go(server: &Arc<Server>, seed: u64, times: u64, counts: &mut Counts) -> Result<(), String> {
     let database = server.database().await.map_err(|error| error.to_string())?;
     let pool = PgPoolOptions::new().max_connections(8).connect(&database.url).await.map_err(|error| error.to_string())?;
-    let token = tokens::create(&pool, "ordeal", &[Scope::JobsRead, Scope::JobsWrite], "the ordeal", None).await;
+    let token = tokens::create(&pool, "ordeal", &[Scope::JobsRead, Scope::JobsWrite, Scope::Operate], "the ordeal", None).await;
     let token = token.map_err(|error| error.to_string())?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| error.to_string())?;
     let at = listener.local_addr().map_err(|error| error.to_string())?;
