@@ -7,7 +7,7 @@ use engine::{
     StoreError,
     store::{
         clock,
-        dead_letter::{self, Filter, Letter},
+        dead_letter::{self, Cause, Filter, Letter},
     },
 };
 use serde_json::{json, value::RawValue};
@@ -32,10 +32,27 @@ pub enum Command {
         /// Only letters of this error category, such as validation
         #[arg(long)]
         category: Option<String>,
+        /// Only letters of this cause, as `rawops dead causes` names it
+        #[arg(long)]
+        fingerprint: Option<String>,
         /// Also those dealt with
         #[arg(long)]
         resolved: bool,
         /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Count open dead letters by their causes: one kind, one category, and one error but for the numbers in it
+    Causes {
+        /// Only letters of this kind of job
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only letters of this error category
+        #[arg(long)]
+        category: Option<String>,
+        /// How many causes at most
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
         #[command(flatten)]
@@ -65,7 +82,7 @@ pub enum Command {
 /// Which letters to requeue, and how.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "rawops dead requeue <ID> [--args <JSON>]\n       rawops dead requeue --all [--kind <KIND>] [--category <CATEGORY>]"
+    override_usage = "rawops dead requeue <ID> [--args <JSON>]\n       rawops dead requeue --all [--kind <KIND>] [--category <CATEGORY>] [--fingerprint <CAUSE>]"
 )]
 pub struct Requeue {
     /// The letter
@@ -74,7 +91,7 @@ pub struct Requeue {
     /// Other arguments than the job had, as JSON
     #[arg(long, value_name = "JSON", conflicts_with = "all")]
     args: Option<String>,
-    /// Every open letter, of the kind and category that are named
+    /// Every open letter, of the kind, category and cause that are named
     #[arg(long)]
     all: bool,
     /// With --all: only letters of this kind of job
@@ -83,6 +100,9 @@ pub struct Requeue {
     /// With --all: only letters of this error category
     #[arg(long, requires = "all", conflicts_with = "id")]
     category: Option<String>,
+    /// With --all: only letters of this cause, as `rawops dead causes` names it
+    #[arg(long, value_name = "CAUSE", requires = "all", conflicts_with = "id")]
+    fingerprint: Option<String>,
     #[command(flatten)]
     format: Format,
 }
@@ -94,17 +114,21 @@ pub async fn run(url: Option<&str>, command: Command) -> anyhow::Result<ExitCode
 
 async fn answer(pool: &PgPool, command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::List { kind, category, resolved, limit, format } => {
-            let letters = dead_letter::list(pool, &Filter { kind, category, resolved }, limit).await?;
+        Command::List { kind, category, fingerprint, resolved, limit, format } => {
+            let letters = dead_letter::list(pool, &Filter { kind, category, fingerprint, resolved }, limit).await?;
             if format.json { output::json(&letters)? } else { show_list(&letters)? }
+        }
+        Command::Causes { kind, category, limit, format } => {
+            let causes = dead_letter::causes(pool, &Filter { kind, category, ..Filter::default() }, limit).await?;
+            if format.json { output::json(&causes)? } else { show_causes(&causes)? }
         }
         Command::Show { id, format } => {
             let letter = dead_letter::show(pool, id).await?;
             if format.json { output::json(&letter)? } else { show_one(&letter)? }
         }
         Command::Requeue(Requeue { id: Some(id), args, format, .. }) => requeue(pool, id, args, format).await?,
-        Command::Requeue(Requeue { kind, category, format, .. }) => {
-            return requeue_all(pool, Filter { kind, category, resolved: false }, format).await;
+        Command::Requeue(Requeue { kind, category, fingerprint, format, .. }) => {
+            return requeue_all(pool, Filter { kind, category, fingerprint, resolved: false }, format).await;
         }
         Command::Discard { id, reason, format } => {
             dead_letter::discard(pool, id, &who(), &reason).await?;
@@ -196,6 +220,18 @@ fn show_list(letters: &[Letter]) -> anyhow::Result<()> {
         [letter.id.to_string(), state.to_string(), letter.topic.clone(), category, job, moment(letter.created_at), error]
     };
     output::table(["ID", "STATE", "KIND", "CATEGORY", "JOB", "DIED", "ERROR"], letters.iter().map(row))
+}
+
+fn show_causes(causes: &[Cause]) -> anyhow::Result<()> {
+    if causes.is_empty() {
+        return output::print("no dead letters");
+    }
+    let row = |cause: &Cause| {
+        let error = cause.error_message.as_deref().map(|error| brief(error, 70)).unwrap_or_default();
+        let (category, fingerprint) = (or_blank(cause.category.as_ref()), or_blank(cause.fingerprint.as_ref()));
+        [cause.letters.to_string(), cause.topic.clone(), category, moment(cause.first_at), moment(cause.last_at), fingerprint, error]
+    };
+    output::table(["LETTERS", "KIND", "CATEGORY", "FIRST", "LAST", "FINGERPRINT", "LAST ERROR"], causes.iter().map(row))
 }
 
 fn show_one(letter: &Letter) -> anyhow::Result<()> {

@@ -1,9 +1,13 @@
 //! Dead letters: what failed for good, until an operator deals with it.
 
+mod causes;
+
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, postgres::PgDatabaseError, types::Json};
 use uuid::Uuid;
+
+pub use causes::{Cause, causes};
 
 use super::{StoreError, job, sql, storable};
 use crate::{JobId, failpoint::around, sqlstate};
@@ -73,6 +77,8 @@ pub struct Filter {
     pub kind: Option<String>,
     /// Only of this category.
     pub category: Option<String>,
+    /// Only of this cause: see [`causes`].
+    pub fingerprint: Option<String>,
     /// Also those dealt with.
     pub resolved: bool,
 }
@@ -87,6 +93,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Lett
         .bind(&filter.category)
         .bind(filter.resolved)
         .bind(limit)
+        .bind(&filter.fingerprint)
         .fetch_all(pool)
         .await
 }
@@ -111,6 +118,7 @@ pub async fn page(
         .bind(created_at)
         .bind(id)
         .bind(limit)
+        .bind(&filter.fingerprint)
         .fetch_all(pool)
         .await
 }
@@ -236,6 +244,7 @@ pub async fn next_open(
         .bind(after.id)
         .bind(limit)
         .bind(until)
+        .bind(&filter.fingerprint)
         .fetch_all(pool)
         .await
 }

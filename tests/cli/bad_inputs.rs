@@ -40,6 +40,7 @@ const CALLS: [&str; 50] = [
     "workflows emit name key",
     "workflows restart 1 --from 2",
     "dead list",
+    "dead causes",
     "dead show b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
     "dead requeue b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
     "dead discard b54557e4-bdd9-4b37-8a5f-bf7d70bcd043 --reason none",

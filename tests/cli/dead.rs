@@ -112,6 +112,26 @@ async fn all_letters_of_a_category_run_again_and_the_others_stay() {
 }
 
 #[tokio::test]
+async fn letters_are_counted_by_cause_and_those_of_one_run_again() {
+    let db = Database::new().await;
+    assert_eq!(rawops(&db.url(), &["dead", "causes"]).await.ok().out, "no dead letters\n");
+    let ids = letters(&db, &["validation", "network", "network"]).await;
+    let causes = rawops(&db.url(), &["dead", "causes", "--json"]).await.ok().json();
+    let counted: Vec<_> = causes.as_array().expect("a list").iter().map(|cause| (&cause["category"], &cause["letters"])).collect();
+    assert_eq!(counted, [(&json!("network"), &json!(2)), (&json!("validation"), &json!(1))]);
+    let fingerprint = causes[0]["fingerprint"].as_str().expect("a name");
+    let table = rawops(&db.url(), &["dead", "causes", "--category", "network"]).await.ok().out;
+    assert!(table.lines().count() == 2 && table.contains(fingerprint) && table.contains("failed on purpose"), "{table}");
+
+    assert_eq!(list(&db, &["--fingerprint", fingerprint]).await.len(), 2);
+    let answer = rawops(&db.url(), &["dead", "requeue", "--all", "--fingerprint", fingerprint]).await.ok();
+    assert_eq!(answer.out, "2 dead letters requeued, 0 stayed\n");
+    let left = list(&db, &[]).await;
+    assert_eq!(left.iter().map(|letter| letter["id"].as_str()).collect::<Vec<_>>(), [Some(ids[0].as_str())]);
+    assert_eq!(rawops(&db.url(), &["dead", "requeue", &ids[0], "--fingerprint", fingerprint]).await.code, 2, "one, or those of a cause");
+}
+
+#[tokio::test]
 async fn a_letter_that_cannot_run_again_does_not_keep_the_others() {
     let db = Database::new().await;
     letters(&db, &["validation"]).await;

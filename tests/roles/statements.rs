@@ -15,7 +15,7 @@ fn roles(name: &str) -> Option<&'static [&'static str]> {
         ("attempt", "list" | "ending")
         | ("note", "show" | "tail")
         | ("job" | "dead_letter", "list" | "show")
-        | ("dead_letter", "of_job" | "page")
+        | ("dead_letter", "causes" | "of_job" | "page")
         | ("doctor" | "look" | "payload" | "why", _)
         | ("occurrence", "alive" | "last" | "list")
         | ("schedule", "load")

@@ -34,6 +34,8 @@ pub(super) struct LettersRequest {
     kind: Option<String>,
     /// Only of this error category, such as validation.
     category: Option<String>,
+    /// Only of this cause, as letters of one have the same fingerprint.
+    fingerprint: Option<String>,
     /// Only of jobs that died at this time or later.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     since: Option<DateTime<Utc>>,
@@ -102,13 +104,13 @@ pub(super) async fn list(
     State(state): State<AppState>,
     which: Result<Query<LettersRequest>, QueryRejection>,
 ) -> Result<Json<LettersAnswer>, Problem> {
-    let Query(LettersRequest { kind, category, since, after, limit }) = which.map_err(|error| Problem::invalid(error.body_text()))?;
+    let Query(LettersRequest { kind, category, fingerprint, since, after, limit }) = which.map_err(|error| Problem::invalid(error.body_text()))?;
     let limit = limit.unwrap_or(UNLESS_SAID);
     if !(1..=AT_MOST).contains(&limit) {
         return Err(Problem::invalid(format!("limit: a number from 1 to {AT_MOST}")));
     }
     let after = after.as_deref().map(end_of_page).transpose()?;
-    let filter = Filter { kind, category, resolved: false };
+    let filter = Filter { kind, category, fingerprint, resolved: false };
     let mut letters = dead_letter::page(&state.pool, &filter, since, after, i64::from(limit) + 1).await?;
     let is_last = letters.len() <= usize::from(limit);
     letters.truncate(limit.into());
