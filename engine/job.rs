@@ -228,8 +228,8 @@ impl NewJob {
         self
     }
 
-    /// The trace that it belongs to, by the header `traceparent` of W3C; unless it is said, that of [`trace::current`]. What is
-    /// no such header is left out: it is no reason to refuse the job.
+    /// The trace that it belongs to, by the header `traceparent` of W3C, and `tracestate` behind a blank where there is one; unless it is
+    /// said, that of [`trace::current`]. What is no such header is left out: it is no reason to refuse the job.
     #[must_use]
     pub fn trace_parent(mut self, header: &str) -> Self {
         self.trace_parent = header.parse().ok();
@@ -245,7 +245,7 @@ impl NewJob {
 
     /// The trace that it belongs to.
     pub(crate) fn trace(&self) -> Option<TraceParent> {
-        self.trace_parent.or_else(trace::current)
+        self.trace_parent.clone().or_else(trace::current)
     }
 
     /// Of this trace, unless it says another.

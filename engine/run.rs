@@ -146,9 +146,10 @@ impl Run {
         self.worker_id
     }
 
-    /// The place in a trace that this attempt stands at: the header `traceparent` of what it asks of other systems.
+    /// The place in a trace that this attempt stands at: the header `traceparent` of what it asks of other systems, and with
+    /// [`TraceParent::state`] the header `tracestate`.
     pub fn trace_parent(&self) -> Option<TraceParent> {
-        trace::current().or(self.trace)
+        trace::current().or_else(|| self.trace.clone())
     }
 
     /// Waits until the attempt should stop: somebody cancelled the job, it ran out of its time, or the worker shuts down
@@ -210,7 +211,7 @@ impl Run {
             return Err(Failure::bug("an isolated job has no database: return what it found, for another job to write"));
         }
         let mut tx = self.pool.begin().await?;
-        let trace = self.trace_parent().map(|trace| trace.to_string());
+        let trace = self.trace_parent().map(|trace| trace.text());
         if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt, trace.as_deref()).await? {
             return Err(self.fate.refuse());
         }

@@ -245,7 +245,7 @@ create table engine.event (
 create index event_age on engine.event using btree (emitted_at);
 create unique index event_once on engine.event using btree (name, key, idempotency_key) where idempotency_key is not null;
 comment on table engine.event is 'What happened, by name and correlation key. Of one name and key, ids grow in the order of commits.';
-comment on column engine.event.trace_parent is 'In whose trace it was emitted, as a header of W3C.';
+comment on column engine.event.trace_parent is 'In whose trace it was emitted: the header traceparent of W3C, and tracestate behind a blank where there is one.';
 
 create table engine.event_wait (
     job_id bigint not null,
@@ -5672,8 +5672,8 @@ $$;
 create function engine.trace_parent(given text) returns text
 language sql stable
 as $$
-select '00-' || substring(coalesce($1, current_setting('engine.trace_parent', true)) from
-    '^(?:00-(?=.{52}$)|(?!00|ff)[0-9a-f]{2}-(?=.{52}(?:-|$)))((?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})')
+select '00-' || substring(left(coalesce($1, current_setting('engine.trace_parent', true)), 569) from
+    '^(?:00-(?=.{52}(?: |$))|(?!00|ff)[0-9a-f]{2}-(?=.{52}(?:[- ]|$)))((?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?: [!-~][ -~]*$)?)')
 $$;
 
 create function engine.unpark(ids bigint[]) returns integer

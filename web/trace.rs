@@ -1,12 +1,15 @@
-//! The trace of a request: what it enqueues and emits belongs to the trace that its header `traceparent` names.
+//! The trace of a request: what it enqueues and emits belongs to the trace that its header `traceparent` names, and has with it what
+//! `tracestate` says.
 
 use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine::trace::{Fact, Role, Span, TraceParent};
 
 /// The header of W3C's recommendation "Trace Context".
 pub(crate) const TRACE_PARENT: &str = "traceparent";
+const TRACE_STATE: &str = "tracestate";
 
 /// Answers a request for the trace that it says. What is no such header, and two of them, are as none: a trace is no reason
 /// to refuse a request.
@@ -22,7 +25,7 @@ pub(crate) async fn follow(request: Request, next: Next) -> Response {
 
 /// Questions of monitors are no spans.
 fn span_of(request: &Request) -> Span {
-    let parent = parent(request);
+    let parent = parent(request.headers());
     match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         Some(route) if !["/healthz", "/readyz", "/metrics"].contains(&route) => {
             let span = Span::begin(Role::Server, format_args!("{} {route}", request.method()), parent);
@@ -34,10 +37,11 @@ fn span_of(request: &Request) -> Span {
     }
 }
 
-fn parent(request: &Request) -> Option<TraceParent> {
-    let mut values = request.headers().get_all(TRACE_PARENT).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok()?.parse().ok(),
-        _ => None,
-    }
+fn parent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut values = headers.get_all(TRACE_PARENT).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let parent: TraceParent = value.to_str().ok()?.parse().ok()?;
+    // Several are one list.
+    let states: Result<Vec<&str>, _> = headers.get_all(TRACE_STATE).iter().map(HeaderValue::to_str).collect();
+    Some(parent.with_state(&states.unwrap_or_default().join(",")))
 }

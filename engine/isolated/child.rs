@@ -106,7 +106,7 @@ fn limit(limits: Isolation) -> io::Result<()> {
 }
 
 /// An attempt as an isolated handler sees it: who it is, and no way to the database.
-fn run_of(&Order { worker_id, job_id, attempt, trace, .. }: &Order, kinds: &Kinds) -> Run {
+fn run_of(&Order { worker_id, job_id, attempt, ref trace, .. }: &Order, kinds: &Kinds) -> Run {
     let nowhere = PgConnectOptions::new_without_pgpass().host("isolated.invalid");
     Run {
         pool: PgPoolOptions::new().acquire_timeout(Duration::from_millis(1)).connect_lazy_with(nowhere),
@@ -114,7 +114,7 @@ fn run_of(&Order { worker_id, job_id, attempt, trace, .. }: &Order, kinds: &Kind
         claim_id: 0,
         job_id,
         attempt,
-        trace,
+        trace: trace.clone(),
         started: Instant::now(),
         fate: run::Fate::default(),
         isolated: true,

@@ -87,7 +87,10 @@ impl Rows {
         row.push('\t');
         add_or_null(row, job.parent);
         row.push('\t');
-        add_or_null(row, job.trace());
+        match job.trace() {
+            Some(trace) => add_escaped(row, &trace.text()),
+            None => row.push_str(NULL),
+        }
         row.push('\t');
         add_or_null(row, job.deadline.map(|at| at.to_rfc3339()));
         row.push('\n');

@@ -32,7 +32,7 @@ pub async fn emit(
     idempotency_key: Option<&str>,
 ) -> Result<Emitted, StoreError> {
     let statement = sqlx::query_as(sql!("event/emit")).bind(name).bind(key).bind(Json(payload)).bind(idempotency_key);
-    let statement = statement.bind(trace::current().map(|trace| trace.to_string()));
+    let statement = statement.bind(trace::current().map(|trace| trace.text()));
     around("event/emit", statement.fetch_one(connection)).await.map_err(refused)
 }
 

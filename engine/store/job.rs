@@ -34,7 +34,7 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqu
         .bind(&job.limit_key)
         .bind(job.max_attempts)
         .bind(job.parent)
-        .bind(job.trace().map(|trace| trace.to_string()))
+        .bind(job.trace().map(|trace| trace.text()))
         .bind(job.deadline)
         .bind(job.unique.by_args)
         .bind(job.unique.period.map(milliseconds))
@@ -95,7 +95,7 @@ async fn enqueue_together(connection: &mut PgConnection, jobs: &[&NewJob]) -> Re
 
 /// The trace of each; empty when none has any, which spares plain jobs the array.
 fn traces(jobs: &[&NewJob]) -> Vec<Option<String>> {
-    let traces: Vec<_> = jobs.iter().map(|job| job.trace().map(|trace| trace.to_string())).collect();
+    let traces: Vec<_> = jobs.iter().map(|job| job.trace().map(|trace| trace.text())).collect();
     if traces.iter().all(Option::is_none) { Vec::new() } else { traces }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! producer's span -> job -> its attempts -> follow-up jobs, children, calls of other systems
 //!
-//! A job keeps the place in a trace that its producer stood at; what an attempt of it does, and enqueues, belongs to that.
+//! A job keeps the place in a trace that its producer stood at; what an attempt of it does, and enqueues, belongs to that. What the
+//! systems on the way have noted (`tracestate`) goes along.
 //! With the feature `otlp`, and a provider of OpenTelemetry (`export_to`), each attempt is a span of its own.
 
 mod parent;
@@ -13,6 +14,7 @@ mod recorded;
 #[path = "unrecorded.rs"]
 mod recorded;
 mod span;
+mod state;
 
 pub use parent::{NoTraceParent, TraceParent};
 #[cfg(feature = "otlp")]

@@ -1,15 +1,19 @@
 //! The header `traceparent`: which trace, and which span of it is the parent.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A place in a trace: what is done for it names it as its parent. Its text is the header `traceparent` of W3C, version 00.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+use super::state;
+
+/// A place in a trace: what is done for it names it as its parent. It is shown as the header `traceparent` of W3C, version 00. What the
+/// systems on the way have noted, the header `tracestate`, goes along with it.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TraceParent {
     trace_id: u128,
     span_id: u64,
     sampled: bool,
+    state: Option<Arc<str>>,
 }
 
 /// A text that is no header `traceparent`.
@@ -20,7 +24,7 @@ pub struct NoTraceParent;
 impl TraceParent {
     /// A place in a trace; `None` when an id is 0, which W3C rules out.
     pub const fn new(trace_id: u128, span_id: u64, sampled: bool) -> Option<Self> {
-        if trace_id == 0 || span_id == 0 { None } else { Some(Self { trace_id, span_id, sampled }) }
+        if trace_id == 0 || span_id == 0 { None } else { Some(Self { trace_id, span_id, sampled, state: None }) }
     }
 
     /// The trace.
@@ -37,13 +41,34 @@ impl TraceParent {
     pub const fn is_sampled(&self) -> bool {
         self.sampled
     }
+
+    /// With the header `tracestate` of W3C; of several, all of them with commas between. What is no such header, or longer than 512
+    /// characters, is left out.
+    #[must_use]
+    pub fn with_state(self, header: &str) -> Self {
+        Self { state: state::read(header), ..self }
+    }
+
+    /// The header `tracestate`, for what is asked of other systems, where there is one.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// Both headers as jobs keep them, with a blank between. It is read as `traceparent` is.
+    pub fn text(&self) -> String {
+        match &self.state {
+            Some(state) => format!("{self} {state}"),
+            None => self.to_string(),
+        }
+    }
 }
 
 impl FromStr for TraceParent {
     type Err = NoTraceParent;
 
-    /// Of a version that is not known yet, what version 00 knows.
-    fn from_str(header: &str) -> Result<Self, NoTraceParent> {
+    /// Of a version that is not known yet, what version 00 knows. `tracestate` may stand behind the header, after a blank.
+    fn from_str(text: &str) -> Result<Self, NoTraceParent> {
+        let (header, state) = text.split_once(' ').unwrap_or((text, ""));
         let mut parts = header.split('-');
         let mut next = |digits| parts.next().and_then(|part| hex(part, digits)).ok_or(NoTraceParent);
         let (version, trace_id, span_id, flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
@@ -51,7 +76,8 @@ impl FromStr for TraceParent {
         if version == 0xff || (version == 0 && more) {
             return Err(NoTraceParent);
         }
-        Self::new(trace_id, span_id as u64, flags & 1 == 1).ok_or(NoTraceParent)
+        let parent = Self::new(trace_id, span_id as u64, flags & 1 == 1).ok_or(NoTraceParent)?;
+        Ok(if more { parent } else { parent.with_state(state) })
     }
 }
 
@@ -75,7 +101,7 @@ impl fmt::Debug for TraceParent {
 
 impl Serialize for TraceParent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
     }
 }
 
@@ -101,6 +127,22 @@ mod tests {
         assert_eq!(unsampled.to_string(), format!("00-{TRACE}-{SPAN}-00"), "flags that are not known are not handed on");
         let newer: TraceParent = format!("cc-{TRACE}-{SPAN}-01-what-will-be").parse().expect("a later version begins as this one");
         assert_eq!(newer, parent);
+    }
+
+    #[test]
+    fn what_systems_on_the_way_noted_goes_along_where_it_is_a_header_too() {
+        let header = format!("00-{TRACE}-{SPAN}-01");
+        let plain: TraceParent = header.parse().expect("it is one");
+        let noted = plain.clone().with_state("rojo=1, congo=2");
+        assert_eq!((noted.to_string(), noted.state()), (header.clone(), Some("rojo=1,congo=2")));
+        assert_eq!(noted.text(), format!("{header} rojo=1,congo=2"));
+        assert_eq!(noted.text().parse::<TraceParent>(), Ok(noted.clone()));
+        assert_eq!(serde_json::from_str::<TraceParent>(&serde_json::to_string(&noted).expect("JSON")).expect("it is one"), noted);
+        assert_eq!((plain.text(), plain.state()), (header.clone(), None));
+        for unreadable in ["", "rojo", "rojo=1,rojo=2"] {
+            assert_eq!(format!("{header} {unreadable}").parse::<TraceParent>(), Ok(plain.clone()), "{unreadable:?}");
+            assert_eq!(noted.clone().with_state(unreadable), plain, "{unreadable:?}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Recorded {
             Role::Attempt => SpanKind::Consumer,
             Role::Client => SpanKind::Client,
         };
-        let parent = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(context_of(parent)));
+        let parent = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent.into()));
         GIVEN.set(ids);
         let span = tracer.build_with_context(tracer.span_builder(name).with_kind(kind), &parent);
         GIVEN.set(None);
@@ -73,7 +73,7 @@ impl Recorded {
     }
 
     pub(super) fn link(&self, place: TraceParent) {
-        self.0.span().add_link(context_of(place), Vec::new());
+        self.0.span().add_link(place.into(), Vec::new());
     }
 
     pub(super) fn around<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
@@ -90,23 +90,27 @@ pub(super) fn current() -> Option<TraceParent> {
 }
 
 pub(super) fn carry<F: Future>(place: TraceParent, work: F) -> impl Future<Output = F::Output> {
-    work.with_context(Context::current().with_remote_span_context(context_of(place)))
+    work.with_context(Context::current().with_remote_span_context(place.into()))
 }
 
 pub(super) fn link_current(place: TraceParent) {
-    Context::map_current(|context| context.span().add_link(context_of(place), Vec::new()));
+    Context::map_current(|context| context.span().add_link(place.into(), Vec::new()));
 }
 
 pub(super) fn is_exported() -> bool {
     TRACER.get().is_some()
 }
 
-fn context_of(place: TraceParent) -> SpanContext {
-    let flags = TraceFlags::default().with_sampled(place.is_sampled());
-    SpanContext::new(place.trace_id().into(), place.span_id().into(), flags, true, TraceState::NONE)
+impl From<TraceParent> for SpanContext {
+    fn from(place: TraceParent) -> Self {
+        let flags = TraceFlags::default().with_sampled(place.is_sampled());
+        let state = place.state().and_then(|state| state.parse().ok()).unwrap_or(TraceState::NONE);
+        Self::new(place.trace_id().into(), place.span_id().into(), flags, true, state)
+    }
 }
 
 fn place_of(context: &SpanContext) -> Option<TraceParent> {
     let (trace_id, span_id) = (context.trace_id().to_bytes(), context.span_id().to_bytes());
-    TraceParent::new(u128::from_be_bytes(trace_id), u64::from_be_bytes(span_id), context.is_sampled())
+    let place = TraceParent::new(u128::from_be_bytes(trace_id), u64::from_be_bytes(span_id), context.is_sampled())?;
+    Some(place.with_state(&context.trace_state().header()))
 }

@@ -38,13 +38,13 @@ pub struct Span {
 impl Span {
     /// Begins a span.
     pub fn begin(role: Role, name: impl Display, parent: Option<TraceParent>) -> Self {
-        let recorded = if super::is_exported() { Recorded::begin(role, name.to_string(), parent, None) } else { None };
+        let recorded = if super::is_exported() { Recorded::begin(role, name.to_string(), parent.clone(), None) } else { None };
         Self { parent, recorded }
     }
 
     /// Begins a span whose ids, of the trace if it begins one and of itself, are given.
     pub(crate) fn begin_as(ids: (u128, u64), role: Role, name: &str, parent: Option<TraceParent>) -> Self {
-        Self { parent, recorded: Recorded::begin(role, name.to_owned(), parent, Some(ids)) }
+        Self { recorded: Recorded::begin(role, name.to_owned(), parent.clone(), Some(ids)), parent }
     }
 
     /// None of its own: hands on its parent.
@@ -54,7 +54,7 @@ impl Span {
 
     /// The place that it is in its trace, for what is done on its behalf.
     pub fn place(&self) -> Option<TraceParent> {
-        self.recorded.as_ref().map_or(self.parent, Recorded::place)
+        self.recorded.as_ref().map_or_else(|| self.parent.clone(), Recorded::place)
     }
 
     /// Takes note of a fact.
@@ -82,7 +82,7 @@ impl Span {
     pub async fn around<T>(&self, work: impl Future<Output = T>) -> T {
         match &self.recorded {
             Some(recorded) => recorded.around(work).await,
-            None => super::within(self.parent, work).await,
+            None => super::within(self.parent.clone(), work).await,
         }
     }
 
@@ -91,9 +91,9 @@ impl Span {
         &self,
         work: Pin<Box<dyn Future<Output = T> + Send>>,
     ) -> Pin<Box<dyn Future<Output = T> + Send>> {
-        match (&self.recorded, self.parent) {
+        match (&self.recorded, &self.parent) {
             (Some(recorded), _) => Box::pin(recorded.around(work)),
-            (None, Some(_)) => Box::pin(super::within(self.parent, work)),
+            (None, Some(_)) => Box::pin(super::within(self.parent.clone(), work)),
             (None, None) => work,
         }
     }

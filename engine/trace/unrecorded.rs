@@ -42,7 +42,7 @@ impl Recorded {
 }
 
 pub(super) fn current() -> Option<TraceParent> {
-    CURRENT.try_with(|current| *current).ok()
+    CURRENT.try_with(TraceParent::clone).ok()
 }
 
 pub(super) fn carry<F: Future>(place: TraceParent, work: F) -> impl Future<Output = F::Output> {

@@ -11,7 +11,7 @@ pub(super) fn begin(job: &Claimed, worker_id: i64) -> Span {
     if !trace::is_exported() {
         return Span::none(parent);
     }
-    let trace_id = parent.map_or_else(|| own_trace(job), |parent| parent.trace_id());
+    let trace_id = parent.as_ref().map_or_else(|| own_trace(job), TraceParent::trace_id);
     let span = Span::begin_as((trace_id, span_id(trace_id, job, job.attempt)), Role::Attempt, &job.kind, parent);
     span.note("job.id", Fact::Text(&job.job_id.to_string()));
     span.note("job.kind", Fact::Text(&job.kind));

@@ -100,7 +100,7 @@ async fn attempt(
         claim_id: job.claim_id,
         job_id: job.job_id,
         attempt: job.attempt,
-        trace,
+        trace: trace.clone(),
         started,
         fate: fate.clone(),
         isolated: false,

@@ -42,11 +42,22 @@ pub const POSTCODE: Target = Target {
     check: postcode,
 };
 
-/// The header `traceparent`.
+/// The header `traceparent`, and `tracestate` behind it.
 pub const TRACE_PARENT: Target = Target {
     name: "trace_parent",
-    promise: "what is taken is written as version 00 with the same ids, and that is taken again",
-    words: &["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "-", "00", "ff", "cc", "0000000000000000", "-01", "A"],
+    promise: "what is taken is written as version 00 with the same ids, in 568 characters at most, and that is taken again",
+    words: &[
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "-",
+        "00",
+        "ff",
+        "cc",
+        "0000000000000000",
+        "-01",
+        "A",
+        " rojo=00f067aa0ba902b7",
+        ",congo=t61rcWkgMzE",
+    ],
     check: trace_parent,
 };
 
@@ -125,8 +136,9 @@ fn trace_parent(input: &[u8]) -> Verdict {
     let text = String::from_utf8_lossy(input);
     let Ok(parent) = text.parse::<TraceParent>() else { return Ok(Seen::refused("no traceparent")) };
     promise(parent.trace_id() != 0 && parent.span_id() != 0, || "an id is 0".into())?;
-    let written = parent.to_string();
-    promise(written.parse() == Ok(parent), || format!("{written} is read as something else"))?;
+    let written = parent.text();
+    promise(written.len() <= 568, || format!("{written} is too long"))?;
+    promise(written.parse::<TraceParent>() == Ok(parent.clone()), || format!("{written} is read as something else"))?;
     promise(text.get(2..52) == written.get(2..52), || format!("{text:?} is handed on as {written}"))?;
-    Ok(Seen::taken(format_args!("{} {}", parent.is_sampled(), text.len().min(56))))
+    Ok(Seen::taken(format_args!("{} {} {}", parent.is_sampled(), parent.state().is_some(), text.len().min(56))))
 }

@@ -85,7 +85,7 @@ async fn unknown<'a>(run: &Run, listed: &'a [Listed]) -> JobResult<Vec<&'a Liste
 /// Lays a file into the inbox; whether it is new there.
 async fn store(run: &Run, file: &Listed, bytes: &[u8]) -> JobResult<bool> {
     let mut tx: Tx = run.begin().await?;
-    let trace = run.trace_parent().map(|trace| trace.to_string());
+    let trace = run.trace_parent().map(|trace| trace.text());
     let headers = json!({ "source": "drop", "file_name": file.name, "traceparent": trace });
     let outcome: String = sqlx::query_scalar("select raw_ops.store_dispatch_file($1, $2, $3)")
         .bind(headers.to_string())

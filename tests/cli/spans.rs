@@ -65,6 +65,7 @@ async fn a_trace_goes_from_a_request_to_jobs_their_follow_ups_and_outbound_calls
         .post(format!("http://127.0.0.1:{port}/v1/jobs"))
         .bearer_auth(token)
         .header("traceparent", GIVEN)
+        .header("tracestate", "rojo=1")
         .json(&serde_json::json!({ "kind": "alerts.report_failures", "args": {} }));
     let send = async || request.try_clone().expect("it has no stream").send().await.is_ok_and(|answer| answer.status() == 201);
     until("the job is enqueued", LIMIT, send).await;
@@ -91,6 +92,7 @@ async fn a_trace_goes_from_a_request_to_jobs_their_follow_ups_and_outbound_calls
     let headers: Vec<String> = calls.iter().map(|call| format!("traceparent: 00-{TRACE}-{}-01", call.span)).collect();
     let posts = collector.posts();
     assert!(posts.len() == 2 && posts.iter().zip(&headers).all(|(post, header)| post.contains(header)), "{posts:?} {headers:?}");
+    assert!(posts.iter().all(|post| post.contains("tracestate: rojo=1")), "{posts:?}");
 }
 
 #[tokio::test]

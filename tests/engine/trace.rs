@@ -18,6 +18,8 @@ use crate::support::{
 
 const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const OTHER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+/// With what systems on the way have noted, in which COPY has to escape something.
+const NOTED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 rojo=00f067\\nt,congo=t61rcWkgMzE";
 
 /// The trace of each job, in the order in which they were made.
 async fn traces(pool: &PgPool) -> Vec<Option<String>> {
@@ -48,6 +50,26 @@ async fn a_job_keeps_the_trace_that_is_said_or_that_of_its_producer() {
 }
 
 #[tokio::test]
+async fn what_systems_noted_on_the_way_is_kept_however_a_job_is_enqueued() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let job = of(&NoOp { n: 1 });
+    trace::within(NOTED.parse().ok(), async {
+        client.enqueue(&job).await.expect("enqueued");
+        client.enqueue_many(std::slice::from_ref(&job)).await.expect("enqueued");
+        client.enqueue_copy(std::slice::from_ref(&job)).await.expect("copied");
+        client.emit("made", "", &(), None).await.expect("emitted");
+    })
+    .await;
+    client.enqueue(&job.clone().trace_parent(NOTED)).await.expect("enqueued");
+    client.enqueue(&job.trace_parent(&format!("{GIVEN} of no use"))).await.expect("what is noted is no reason to refuse a job");
+    let [noted, given] = [NOTED, GIVEN].map(|trace| Some(trace.to_string()));
+    assert_eq!(traces(db.pool()).await, [noted.clone(), noted.clone(), noted.clone(), noted.clone(), given]);
+    let event: Option<String> = sqlx::query_scalar("select trace_parent from engine.event").fetch_one(db.pool()).await.expect("one event");
+    assert_eq!(event, noted);
+}
+
+#[tokio::test]
 async fn sql_keeps_the_headers_that_rust_keeps() {
     let db = Database::new().await;
     let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
@@ -64,10 +86,22 @@ async fn sql_keeps_the_headers_that_rust_keeps() {
         format!("cc-{trace}-{span}-01more"),
         format!("ff-{trace}-{span}-01"),
         String::new(),
+        format!("{GIVEN} congo=t61rcWkgMzE"),
+        format!("{GIVEN} {}", ["a", "b", "c"].map(|key| format!("{key}={}", "x".repeat(168))).join(",")),
+        format!("{GIVEN} {}", ["a", "b", "c"].map(|key| format!("{key}={}", "x".repeat(169))).join(",")),
+        format!("{GIVEN} congo"),
+        format!("{GIVEN} congo=\n"),
+        format!("{GIVEN} congo=\u{e4}"),
+        format!("{GIVEN} "),
+        format!("cc-{trace}-{span}-01 congo=t61rcWkgMzE"),
+        format!("cc-{trace}-{span}-01-more congo=t61rcWkgMzE"),
+        format!("00-{trace}-{span}-01-more congo=t61rcWkgMzE"),
     ] {
         let kept: Option<String> =
             sqlx::query_scalar("select engine.trace_parent($1)").bind(&header).fetch_one(db.pool()).await.expect("it is asked");
-        assert_eq!(kept, header.parse::<trace::TraceParent>().ok().map(|trace| trace.to_string()), "{header:?}");
+        let read = |text: &str| text.parse::<trace::TraceParent>().ok();
+        assert_eq!(kept.as_deref().map(|kept| read(kept).expect("a header").text()), read(&header).map(|trace| trace.text()), "{header:?}");
+        assert!(kept.is_none_or(|kept| kept.starts_with("00-") && kept.len() <= 569), "{header:?}");
     }
 }
 
@@ -109,20 +143,20 @@ async fn what_an_attempt_makes_belongs_to_its_trace() {
     .execute(db.pool())
     .await
     .expect("a table with a trigger");
-    let id = Client::new(db.pool().clone()).enqueue(&of(&Make {}).trace_parent(GIVEN)).await.expect("enqueued").id;
+    let id = Client::new(db.pool().clone()).enqueue(&of(&Make {}).trace_parent(NOTED)).await.expect("enqueued").id;
     run_all(&db, Kinds::new().with::<Make>().with::<NoOp>()).await;
     // Its own, and those by the client, by the run, by the trigger, by the workflow, and by the trigger in a step; more when
     // the first attempt had to wait for the child.
     let found = traces(db.pool()).await;
-    assert!(found.len() >= 6 && found.iter().all(|trace| trace.as_deref() == Some(GIVEN)), "{found:?}");
+    assert!(found.len() >= 6 && found.iter().all(|trace| trace.as_deref() == Some(NOTED)), "{found:?}");
     let output: String = sqlx::query_scalar("select output #>> '{}' from engine.attempt where job_id = $1 and outcome = 'completed'")
         .bind(id)
         .fetch_one(db.pool())
         .await
         .expect("it completed");
-    assert_eq!(output, GIVEN, "what it hands to other systems");
+    assert_eq!(output, NOTED, "what it hands to other systems");
     let event: Option<String> = sqlx::query_scalar("select trace_parent from engine.event").fetch_one(db.pool()).await.expect("one event");
-    assert_eq!(event.as_deref(), Some(GIVEN));
+    assert_eq!(event.as_deref(), Some(NOTED));
 }
 
 #[tokio::test]
@@ -131,7 +165,7 @@ async fn what_is_undone_and_run_again_carries_on_the_trace() {
     flows::make_trace_table(db.pool()).await;
     let client = Client::new(db.pool().clone());
     let dying = Flow { acts: vec![Act::Undo("undo".into()), Act::Die] };
-    client.enqueue(&of(&dying).trace_parent(GIVEN)).await.expect("enqueued");
+    client.enqueue(&of(&dying).trace_parent(NOTED)).await.expect("enqueued");
     let first = client.enqueue(&of(&Flow { acts: vec![Act::Step("a".into())] }).trace_parent(OTHER)).await.expect("enqueued").id;
     let worker = Running::start(db.pool(), 4);
     wait::until("it is undone", Duration::from_secs(30), || async {
@@ -140,13 +174,13 @@ async fn what_is_undone_and_run_again_carries_on_the_trace() {
     .await;
     until_state(db.pool(), first, "completed").await;
     worker.stop().await;
-    let of_first = traces(db.pool()).await.into_iter().filter(|trace| trace.as_deref() == Some(GIVEN)).count();
+    let of_first = traces(db.pool()).await.into_iter().filter(|trace| trace.as_deref() == Some(NOTED)).count();
     assert_eq!(of_first, 3, "the workflow, what undoes it, and the job that did");
 
     let letter: uuid::Uuid = sqlx::query_scalar("select id from engine.dead_letter_queue").fetch_one(db.pool()).await.expect("one letter");
     let again: JobId =
         sqlx::query_scalar("select engine.requeue_letter($1, 'ada')").bind(letter).fetch_one(db.pool()).await.expect("requeued");
-    assert_eq!(trace_of(db.pool(), again).await.as_deref(), Some(GIVEN));
+    assert_eq!(trace_of(db.pool(), again).await.as_deref(), Some(NOTED));
     let restarted: JobId =
         sqlx::query_scalar("select engine.restart_workflow($1, 1, 'ada')").bind(first).fetch_one(db.pool()).await.expect("restarted");
     assert_eq!(trace_of(db.pool(), restarted).await.as_deref(), Some(OTHER));

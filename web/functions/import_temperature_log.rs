@@ -68,7 +68,7 @@ pub(crate) async fn call(
     let body = body::read_of(&[body::CSV], &headers, body).await?;
     let about = serde_json::to_string(&about).map_err(|error| Problem::invalid(error.to_string()))?;
     let digest = Sha256::new().chain_update(&about).chain_update([0]).chain_update(&body).finalize();
-    let trace = engine::trace::current().map_or_else(|| json!({}), |trace| json!({ TRACE_PARENT: trace.to_string() }));
+    let trace = engine::trace::current().map_or_else(|| json!({}), |trace| json!({ TRACE_PARENT: trace.text() }));
     let (inbox_id, outcome): (Uuid, String) = sqlx::query_as(include_str!("../sql/temperature_logs/store.sql"))
         .bind(about)
         .bind(trace.to_string())

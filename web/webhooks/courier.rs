@@ -32,7 +32,7 @@ pub async fn receive(State(state): State<AppState>, headers: HeaderMap, body: Bo
 async fn store(state: &AppState, body: &Bytes) -> sqlx::Result<String> {
     let unfit = jsonb::check(body).err().map(|unfit| unfit.to_string());
     let payload = std::str::from_utf8(body).ok().filter(|_| unfit.is_none()).unwrap_or("null");
-    let headers = engine::trace::current().map_or_else(|| json!({}), |trace| json!({ TRACE_PARENT: trace.to_string() }));
+    let headers = engine::trace::current().map_or_else(|| json!({}), |trace| json!({ TRACE_PARENT: trace.text() }));
     sqlx::query_scalar(include_str!("../sql/courier_events/store.sql"))
         .bind(payload)
         .bind(headers.to_string())

@@ -31,7 +31,7 @@ pub async fn receive(State(state): State<AppState>, headers: HeaderMap, body: Bo
 }
 
 async fn store(state: &AppState, headers: &HeaderMap, body: &Bytes) -> sqlx::Result<String> {
-    let trace = engine::trace::current().map(|trace| trace.to_string());
+    let trace = engine::trace::current().map(|trace| trace.text());
     let headers = json!({ "source": "http", "file_name": claim::short(headers, FILE), TRACE_PARENT: trace });
     sqlx::query_scalar(include_str!("../sql/dispatch_files/store.sql"))
         .bind(headers.to_string())

@@ -143,7 +143,7 @@ fn key(topic: &str, body: &[u8]) -> String {
 fn kept(headers: &HeaderMap) -> Value {
     let mut kept = Map::new();
     if let Some(trace) = engine::trace::current() {
-        kept.insert(TRACE_PARENT.into(), trace.to_string().into());
+        kept.insert(TRACE_PARENT.into(), trace.text().into());
     }
     for name in [TOPIC, "content-type", "user-agent"] {
         if let Some(value) = claim::short(headers, name) {

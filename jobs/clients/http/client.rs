@@ -85,7 +85,7 @@ impl Client {
     /// # Errors
     /// [`CallError`] says how far it got.
     pub async fn send(&self, call: &Call) -> Result<Answer, CallError> {
-        let span = Span::begin(Role::Client, format_args!("{} {}", call.method.as_str(), self.system()), call.trace_parent);
+        let span = Span::begin(Role::Client, format_args!("{} {}", call.method.as_str(), self.system()), call.trace_parent.clone());
         span.note("http.request.method", Fact::Text(call.method.as_str()));
         span.note("peer.service", Fact::Text(self.system()));
         let sent = span.around(self.send_in(&span, call)).await;
@@ -144,6 +144,9 @@ impl Client {
         }
         if let Some(trace) = trace {
             request = request.header("traceparent", trace.to_string());
+            if let Some(state) = trace.state() {
+                request = request.header("tracestate", state);
+            }
         }
         match &call.credentials {
             Credentials::None => request,

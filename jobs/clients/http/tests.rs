@@ -179,6 +179,17 @@ async fn a_wish_to_wait_is_kept() {
 }
 
 #[tokio::test]
+async fn the_trace_goes_along_with_what_systems_on_the_way_have_noted() {
+    let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let server = Server::answers(&[&answer("200 OK", "{}")]).await;
+    let trace_parent = format!("{header} rojo=1,congo=2").parse().ok();
+    server.client().send(&Call { trace_parent, ..call() }).await.expect("it answers");
+    let request = &server.requests()[0];
+    assert!(request.contains(&format!("traceparent: {header}\r\n")), "{request}");
+    assert!(request.contains("tracestate: rojo=1,congo=2\r\n"), "{request}");
+}
+
+#[tokio::test]
 async fn a_redirect_to_the_other_region_is_followed_with_body_and_credentials() {
     let other = Server::answers(&[&answer("200 OK", "{}")]).await;
     for status in [301, 302, 307, 308] {

@@ -102,7 +102,7 @@ fn made_id(topic: &str, body_sha256: &[u8]) -> String {
 fn kept(headers: &HeaderMap, trace: Option<TraceParent>) -> Value {
     let mut kept = Map::new();
     if let Some(trace) = trace {
-        kept.insert(TRACE_PARENT.into(), trace.to_string().into());
+        kept.insert(TRACE_PARENT.into(), trace.text().into());
     }
     for name in headers.keys() {
         let of_shopify = name.as_str().starts_with("x-shopify-") && name != super::SIGNATURE;
