@@ -23,6 +23,8 @@ pub enum Purpose {
     Mails,
     /// Which answers are lost on their way.
     Network,
+    /// What calls an outside system.
+    Calls,
 }
 
 /// The stream of one purpose at one place.

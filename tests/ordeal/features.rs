@@ -74,6 +74,7 @@ features! {
     Debounce: "debounce", "`draw` contest", "keys: the newest wins always, not before its time";
     Together: "many jobs in one call", "`draw::gathered`", "model: each by its own program";
     Apart: "jobs in processes of their own", "`draw::apart`", "model: whatever they do to their process their worker lives; I16: no process is left";
+    Calling: "jobs that call an outside system", "`draw::calling`, `turned_away`", "model: what their breaker holds burns no attempt; turns";
     Limit: "limits and rates of keys", "`draw::program`", "I8, I9: overlap, order, crowds";
     Delay: "jobs for later", "`draw::program`, `distant`", "due: not before their time";
     Priority: "priorities", "`draw::program`", "I12: none starves";
@@ -143,6 +144,7 @@ impl Feature {
         let ways = [
             (*played == Played::Together, Self::Together),
             (*played == Played::Apart, Self::Apart),
+            (*played == Played::Calling, Self::Calling),
             (limit.is_some(), Self::Limit),
             (*delay_ms > 0, Self::Delay),
             (deadline_ms.is_some(), Self::Deadline),
@@ -189,6 +191,8 @@ mod tests {
             drawn.push(draw::program(&mut random, format!("p{number}")));
             drawn.push(draw::gathered(&mut random, format!("g{number}")));
             drawn.push(draw::apart(&mut random, format!("a{number}")));
+            drawn.push(draw::calling(&mut random, format!("c{number}")));
+            drawn.push(draw::turned_away(&mut random, format!("t{number}")));
             drawn.push(draw::family(&mut random, &format!("f{number}")));
             drawn.extend(draw::pair(&mut random, &format!("e{number}")));
         }

@@ -7,7 +7,7 @@ use engine::Job as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::kinds::{Play, PlayApart, PlayTogether};
+use crate::kinds::{Play, PlayApart, PlayCalling, PlayTogether};
 
 /// How many programs of each limit key run at once, and whether one keeps its place while it waits for its next attempt.
 pub const LIMITS: [(&str, i32, bool); 3] = [("limit-1", 1, true), ("limit-2", 2, false), ("limit-3", 3, false)];
@@ -125,11 +125,13 @@ pub enum Played {
     Together,
     /// In a process of its own, without the database.
     Apart,
+    /// In its worker, beside others; what it does is to call an outside system.
+    Calling,
 }
 
 impl Played {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Alone, Self::Together, Self::Apart];
+    pub const ALL: [Self; 4] = [Self::Alone, Self::Together, Self::Apart, Self::Calling];
 
     /// The kind of job that plays programs so.
     pub const fn kind(self) -> &'static str {
@@ -137,6 +139,7 @@ impl Played {
             Self::Alone => Play::KIND,
             Self::Together => PlayTogether::KIND,
             Self::Apart => PlayApart::KIND,
+            Self::Calling => PlayCalling::KIND,
         }
     }
 

@@ -201,6 +201,7 @@ fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> Joi
         let rate = settings.rate / settings.producers as f64;
         askers.spawn(Producer::new(stage.clone(), number).run(rate, stop.clone()));
     }
+    askers.spawn(Producer::of_calls(stage.clone()).run_calls(stop.clone()));
     askers.spawn(operators::cancel(stage.clone(), stop.clone()));
     askers.spawn(operators::hold_programs(stage.clone(), stop.clone()));
     askers.spawn(operators::hold_keys(stage.clone(), stop.clone()));

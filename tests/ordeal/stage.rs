@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     canaries::LogEnds,
     faults::Class,
-    kinds::Play,
+    kinds::{CALLED, Play},
     ledger::Ledger,
     model::{OF_PROGRAMS, POLICY},
     namespace::Relay,
@@ -244,11 +244,15 @@ async fn prepare(pool: &PgPool) -> anyhow::Result<()> {
     .bind(per_ms)
     .execute(pool)
     .await?;
-    // Its breaker opens and closes again many times in a run.
-    sqlx::query("insert into engine.breaker (system, window_ms, cooldown_ms, cooldown_most_ms) values ($1, 3000, 300, 2000)")
-        .bind(jobs::clients::customerio::APP)
-        .execute(pool)
-        .await?;
+    // Their breakers open and close again many times in a run.
+    sqlx::query(
+        "insert into engine.breaker (system, at_least, window_ms, cooldown_ms, cooldown_most_ms)
+         values ($1, 10, 3000, 300, 2000), ($2, 3, 3000, 200, 800)",
+    )
+    .bind(jobs::clients::customerio::APP)
+    .bind(CALLED)
+    .execute(pool)
+    .await?;
     let products = sandbox::shopify::catalogue();
     sqlx::query("insert into raw_ops.products (sku, name, kg) select u.sku, u.name, u.kg from unnest($1::text[], $2::text[], $3::float8[]) u (sku, name, kg)")
         .bind(products.iter().map(|product| product.sku).collect::<Vec<_>>())

@@ -26,7 +26,7 @@ struct Turn<'a> {
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("turns", "nobody is overtaken for long by what was due later");
-    for (priority, mut turns) in turns(facts) {
+    for ((_, priority), mut turns) in turns(facts) {
         turns.sort_unstable_by_key(|turn| turn.began_us);
         finding.looked_at += turns.len();
         let mut latest: Option<&Turn<'_>> = None;
@@ -44,14 +44,16 @@ pub fn check(facts: &Facts) -> Finding {
     finding
 }
 
-/// The first attempts of each priority, of programs that wait for no key and that no worker was lost with.
-fn turns(facts: &Facts) -> HashMap<i16, Vec<Turn<'_>>> {
+/// The first attempts of each kind and priority, of programs that wait for no key and that no worker was lost with. What a breaker holds
+/// it holds for all of its kind alike, and its probes are the first in line.
+fn turns(facts: &Facts) -> HashMap<(Played, i16), Vec<Turn<'_>>> {
     let mut began: HashMap<i64, i64> = HashMap::new();
     for word in facts.words.iter().filter(|word| matches!(word.what, What::Started(_)) && word.attempt == 1) {
         began.entry(word.job).or_insert(word.at_us);
     }
-    let is_plain = |program: &&Program| program.limit.is_none() && program.manner == Manner::Yields && program.played == Played::Alone;
-    let mut turns: HashMap<i16, Vec<Turn<'_>>> = HashMap::new();
+    let has_lane = |program: &Program| matches!(program.played, Played::Alone | Played::Calling);
+    let is_plain = |program: &&Program| program.limit.is_none() && program.manner == Manner::Yields && has_lane(program);
+    let mut turns: HashMap<(Played, i16), Vec<Turn<'_>>> = HashMap::new();
     for intent in &facts.intents {
         let Some(ack) = facts.acks.get(&intent.programs[0].key) else { continue };
         for program in intent.programs.iter().filter(is_plain) {
@@ -60,7 +62,7 @@ fn turns(facts: &Facts) -> HashMap<i16, Vec<Turn<'_>>> {
             let Some(began_us) = began.get(&job.id).copied().filter(|_| !void) else { continue };
             let due_us = intent.at_us + program.delay_ms as i64 * 1000;
             let turn = Turn { program: &program.key, due_us, visible_us: due_us.max(ack.at_us), began_us };
-            turns.entry(program.priority).or_default().push(turn);
+            turns.entry((program.played, program.priority)).or_default().push(turn);
         }
     }
     turns

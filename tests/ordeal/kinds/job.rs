@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::NewJob;
 
-use super::{Play, PlayApart, PlayTogether};
+use super::{Play, PlayApart, PlayCalling, PlayTogether};
 use crate::program::{DEBOUNCE_MS, Manner, Played, Program};
 
 impl Program {
@@ -18,6 +18,7 @@ impl Program {
             Played::Alone => NewJob::of(&play),
             Played::Together => NewJob::of(&PlayTogether(play)),
             Played::Apart => NewJob::of(&PlayApart(play)),
+            Played::Calling => NewJob::of(&PlayCalling(play)),
         };
         let mut job = job.expect("programs serialise").priority(self.priority);
         if let Some(key) = &self.unique {

@@ -1,6 +1,7 @@
 //! The kinds of job of the ordeal.
 
 pub mod apart;
+mod calling;
 mod job;
 mod others;
 mod together;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use apart::PlayApart;
+pub use calling::{CALLED, PlayCalling};
 pub use others::{Probe, TICK, Tick, probe_queue};
 pub use together::PlayTogether;
 
@@ -42,10 +44,8 @@ pub const QUEUE: &str = "ordeal";
 const EVENT: &str = "ordeal";
 /// What the ordeal's workers of a version run: its own kinds and the product's.
 pub fn kinds(version: u32, outside: Outside) -> Kinds {
-    versions::of(
-        jobs::kinds().sharing(outside).with::<Play>().with_together::<PlayTogether>().with::<PlayApart>().with::<Tick>().with::<Probe>(),
-        version,
-    )
+    let plays = jobs::kinds().sharing(outside).with::<Play>().with_together::<PlayTogether>().with::<PlayApart>().with::<PlayCalling>();
+    versions::of(plays.with::<Tick>().with::<Probe>(), version)
 }
 
 /// Plays a program.

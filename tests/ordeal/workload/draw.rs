@@ -15,7 +15,8 @@ use crate::{
 use flows::{anew, flow, undone};
 pub use flows::{family, pair};
 pub use named::{
-    apart, brief, called_back, distant, doomed, frail, gathered, held, hurried, keyless, only_fails, poison, quick, rated, twin,
+    apart, brief, called_back, calling, distant, doomed, frail, gathered, held, hurried, keyless, only_fails, poison, quick, rated,
+    turned_away, twin,
 };
 
 /// How many unique keys there are: few, so that jobs meet.

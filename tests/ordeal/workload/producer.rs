@@ -1,5 +1,7 @@
 //! A producer: enqueues programs one by one and in bulk, and asks again for one until it has an answer.
 
+mod calls;
+
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -33,6 +35,8 @@ const CANCELLED_OF_BATCHES: u32 = 4;
 /// One producer.
 pub struct Producer {
     stage: Arc<Stage>,
+    /// What the names of its programs begin with.
+    letter: char,
     number: u64,
     random: StdRng,
     made: u64,
@@ -42,7 +46,7 @@ impl Producer {
     /// Producer `number` of a run.
     pub fn new(stage: Arc<Stage>, number: u64) -> Self {
         let random = stream(stage.seed, Purpose::Producer, number);
-        Self { stage, number, random, made: 0 }
+        Self { stage, letter: 'p', number, random, made: 0 }
     }
 
     /// Enqueues `rate` programs a second, until it is told to stop.
@@ -138,7 +142,7 @@ impl Producer {
 
     fn key(&mut self) -> String {
         self.made += 1;
-        format!("p{}-{}", self.number, self.made)
+        format!("{}{}-{}", self.letter, self.number, self.made)
     }
 
     async fn enqueue(&mut self, program: Program) -> anyhow::Result<()> {

@@ -42,6 +42,30 @@ pub fn apart(random: &mut StdRng, key: String) -> Program {
     Program { played: Played::Apart, ..plain(key, acts) }
 }
 
+/// A program that calls an outside system. Mostly it is answered; some make no call, and what some fail with says nothing of the system.
+pub fn calling(random: &mut StdRng, key: String) -> Program {
+    let work = Act::Work(random.random_range(1..200));
+    let acts = match random.random_range(0..8) {
+        0 => vec![Act::Outside, Act::Fail(Blame::BusinessRule), work, Act::Finish],
+        1 => vec![snooze(random), work, Act::FinishInside(Vec::new())],
+        2 => vec![work, Act::Outside, Act::Cancel],
+        3 => vec![Act::Step, work, Act::StepOutside, Act::Sleep(random.random_range(1..300)), Act::Finish],
+        _ => vec![work, Act::Outside, Act::Finish],
+    };
+    Program { played: Played::Calling, ..plain(key, acts) }
+}
+
+/// A program that finds the outside system down once or twice, and is answered then.
+pub fn turned_away(random: &mut StdRng, key: String) -> Program {
+    let mut acts = Vec::new();
+    for _ in 0..random.random_range(1..3) {
+        let blame = if random.random_ratio(1, 3) { Blame::RateLimited } else { Blame::Upstream };
+        acts.extend([Act::Work(random.random_range(1..80)), Act::Outside, Act::Fail(blame)]);
+    }
+    acts.extend([Act::Work(random.random_range(1..200)), Act::Outside, Act::Finish]);
+    Program { played: Played::Calling, ..plain(key, acts) }
+}
+
 /// A quick program of a limit key: several that come together follow each other on one place of their key.
 pub fn quick(random: &mut StdRng, key: String, limit: &str) -> Program {
     Program { limit: Some(limit.into()), ..plain(key, vec![Act::Work(random.random_range(1..25)), Act::Finish]) }
