@@ -10,7 +10,7 @@ use engine::failpoint::STATEMENTS;
 use crate::{
     facts::{Facts, Pause},
     features::Feature,
-    ledger::{Ack, Answer, Deed, Held},
+    ledger::{Ack, Act, Answer, Deed, Held},
     model::{End, foresee},
     process::place,
     program::Program,
@@ -206,23 +206,26 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
     add(Feature::Http, facts.acks.values().filter(|ack| ack.over_http && ack.created).count());
     let cancelled = facts.jobs.iter().filter(|job| job.is_batch() && facts.is_cancelled(job.id)).count();
     add(Feature::CancelBatch, cancelled);
-    for act in facts.acts.iter().filter(|act| act.answered_us.is_some()) {
-        let is_done = || matches!(act.answer, Some(Answer::Requeued(_) | Answer::Discarded));
-        let used = match &act.what {
-            Deed::Hold(Held::Key(_), Some(_)) => Some(Feature::PlanHold),
-            Deed::Free(Held::Key(_)) => Some(Feature::HoldKey),
-            Deed::Free(Held::Kind(_)) => Some(Feature::HoldKind),
-            Deed::Repeat(_) => is_done().then_some(Feature::Repeat),
-            Deed::Discard(_) => is_done().then_some(Feature::Discard),
-            Deed::Requeue(..) => is_done().then_some(Feature::Requeue),
-            Deed::Edit(_) => Some(Feature::EditPolicy),
-            Deed::Cancel(..) | Deed::Hold(..) | Deed::Free(Held::Queue) => None,
-        };
-        if let Some(feature) = used {
-            add(feature, 1);
-        }
+    add(Feature::Breaker, facts.trail.closings());
+    for feature in facts.acts.iter().filter(|act| act.answered_us.is_some()).filter_map(of_deed) {
+        add(feature, 1);
     }
     used
+}
+
+/// What an operator used whose deed was answered.
+fn of_deed(act: &Act) -> Option<Feature> {
+    let is_done = || matches!(act.answer, Some(Answer::Requeued(_) | Answer::Discarded));
+    match &act.what {
+        Deed::Hold(Held::Key(_), Some(_)) => Some(Feature::PlanHold),
+        Deed::Free(Held::Key(_)) => Some(Feature::HoldKey),
+        Deed::Free(Held::Kind(_)) => Some(Feature::HoldKind),
+        Deed::Repeat(_) => is_done().then_some(Feature::Repeat),
+        Deed::Discard(_) => is_done().then_some(Feature::Discard),
+        Deed::Requeue(..) => is_done().then_some(Feature::Requeue),
+        Deed::Edit(_) => Some(Feature::EditPolicy),
+        Deed::Cancel(..) | Deed::Hold(..) | Deed::Free(Held::Queue) => None,
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod harms;
 mod keys;
 mod pauses;
 mod rows;
+mod trail;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -26,6 +27,7 @@ pub use harms::Harm;
 pub use pauses::Pause;
 pub(crate) use rows::attempts;
 pub use rows::{Attempt, Effect, Hook, Job, Letter, Notice, Observed, Occurrence, Order, Outgoing, Version, Worker};
+pub use trail::{Switch, Trail};
 
 /// All that is known.
 #[derive(Default)]
@@ -88,6 +90,8 @@ pub struct Facts {
     pub faults: Vec<Fault>,
     /// When the server was started again.
     pub starts: Vec<DateTime<Utc>>,
+    /// What became of breakers, change by change.
+    pub trail: Trail,
     /// What happened to processes.
     pub lives: Vec<Life>,
     /// The places that were reached.
@@ -178,6 +182,7 @@ impl Facts {
             shaped: journal::read(&stage.folder, "shaped.")?,
             faults: journal::read(&stage.folder, "faults.")?,
             starts: stage.server.starts(),
+            trail: Trail::gather(stage).await?,
             lives: journal::read(&stage.folder, "lives.")?,
             places: places(stage)?,
             observed,

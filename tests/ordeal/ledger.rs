@@ -201,6 +201,15 @@ pub struct Mail {
     pub id: Uuid,
 }
 
+/// What somebody saw who looked at the breaker of the programs' outside system.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Look {
+    /// When he was answered.
+    pub at_us: i64,
+    /// The last change that was there, of its trail.
+    pub last: i64,
+}
+
 /// A fault, from its beginning to its end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fault {
@@ -239,6 +248,8 @@ pub struct Ledger {
     pub shaped: Journal<Shaped>,
     /// Mails that were put into the outbox.
     pub mails: Journal<Mail>,
+    /// What was seen of the breaker of the programs' outside system.
+    pub looks: Journal<Look>,
     /// Faults.
     pub faults: Journal<Fault>,
 }
@@ -256,6 +267,7 @@ impl Ledger {
             accepted: Journal::open(&folder.join("accepted.jsonl"))?,
             shaped: Journal::open(&folder.join("shaped.jsonl"))?,
             mails: Journal::open(&folder.join("mails.jsonl"))?,
+            looks: Journal::open(&folder.join("looks.jsonl"))?,
             faults: Journal::open(&folder.join("faults.jsonl"))?,
         })
     }

@@ -30,7 +30,7 @@ use crate::{
     stage::{self, Stage, WORKERS},
     tables,
     wait::until_so,
-    watch::Seen,
+    watch::{self, Seen},
     workload::{letters, mails, operators, policy, producer::Producer, shop, slow, versions},
 };
 
@@ -205,6 +205,7 @@ fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> Joi
     askers.spawn(operators::cancel(stage.clone(), stop.clone()));
     askers.spawn(operators::hold_programs(stage.clone(), stop.clone()));
     askers.spawn(operators::hold_keys(stage.clone(), stop.clone()));
+    askers.spawn(watch::breaker(stage.clone(), stop.clone()));
     for together in [false, true] {
         askers.spawn(letters::run(stage.clone(), together, stop.clone()));
     }

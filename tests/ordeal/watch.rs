@@ -1,4 +1,5 @@
-//! Watches the engine's ledger during a run: what was once written must be there, unchanged, at the end.
+//! Watches the engine during a run: what was once written into its ledger must be there, unchanged, at the end; and what became of a
+//! breaker counts from where it was seen.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -6,11 +7,16 @@ use sqlx::Executor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock,
     facts::{Attempt, attempts},
+    kinds::CALLED,
+    ledger::Look,
     stage::Stage,
 };
 
 const PERIOD: Duration = Duration::from_secs(2);
+/// How often the breaker is looked at.
+const OFTEN: Duration = Duration::from_millis(100);
 /// How many attempts one look reads at most: the latest.
 const MOST: i64 = 3000;
 /// How many changes are told of.
@@ -51,4 +57,35 @@ async fn look(stage: &Stage) -> Result<Vec<Attempt>, sqlx::Error> {
     tx.execute("select engine.await_standby()").await?;
     tx.commit().await?;
     Ok(attempts)
+}
+
+/// Looks at the trail of the breaker that holds programs until it is told to stop, and takes note of what everybody can see by then.
+///
+/// # Errors
+/// When the ledger cannot be written.
+pub async fn breaker(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut seen = 0;
+    while stop.run_until_cancelled(tokio::time::sleep(OFTEN)).await.is_some() {
+        // A server that is away is looked at next time.
+        let last = last_switch(&stage, seen).await.unwrap_or(seen);
+        if last > seen {
+            seen = last;
+            stage.ledger.looks.add_synced(&Look { at_us: clock::now_us(), last })?;
+        }
+    }
+    Ok(())
+}
+
+/// The last change that is there, and on the standby if nobody has seen it yet.
+async fn last_switch(stage: &Stage, seen: i64) -> Result<i64, sqlx::Error> {
+    let mut tx = stage.pool.begin().await?;
+    let last: i64 = sqlx::query_scalar("select coalesce(max(id), 0) from ordeal.switch where system = $1")
+        .bind(CALLED)
+        .fetch_one(&mut *tx)
+        .await?;
+    if last > seen {
+        tx.execute("select engine.await_standby()").await?;
+    }
+    tx.commit().await?;
+    Ok(last)
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use crate::{
-    facts::{Attempt, Facts, Job},
-    kinds::Play,
+    facts::{Attempt, Facts, Job, Switch},
+    kinds::{CALLED, Play},
     ledger::{Ack, Fault, Intent},
     process::Life,
     program::{Act, Manner, Played, Program},
@@ -52,6 +52,20 @@ pub fn attempt(job_id: i64, attempt: i32, outcome: &str) -> Attempt {
         error: Some("a word".into()),
         output: None,
         policy_version: None,
+    }
+}
+
+/// A change of the breaker that holds programs, held by nobody; where a probe is on its way it is job 1.
+pub fn switch(ms: i64, state: &str) -> Switch {
+    Switch {
+        id: ms,
+        system: CALLED.into(),
+        state: state.into(),
+        held: None,
+        probe_at: (state != "closed").then(|| wall(ms)),
+        probe_job: (state == "half_open").then_some(1),
+        probe_attempt: (state == "half_open").then_some(1),
+        at: wall(ms),
     }
 }
 
