@@ -220,11 +220,13 @@ fn of_deed(act: &Act) -> Option<Feature> {
         Deed::Hold(Held::Key(_), Some(_)) => Some(Feature::PlanHold),
         Deed::Free(Held::Key(_)) => Some(Feature::HoldKey),
         Deed::Free(Held::Kind(_)) => Some(Feature::HoldKind),
+        Deed::Hold(Held::Breaker, _) => Some(Feature::HoldBreaker),
+        Deed::Close => Some(Feature::CloseBreaker),
         Deed::Repeat(_) => is_done().then_some(Feature::Repeat),
         Deed::Discard(_) => is_done().then_some(Feature::Discard),
         Deed::Requeue(..) => is_done().then_some(Feature::Requeue),
         Deed::Edit(_) => Some(Feature::EditPolicy),
-        Deed::Cancel(..) | Deed::Hold(..) | Deed::Free(Held::Queue) => None,
+        Deed::Cancel(..) | Deed::Hold(..) | Deed::Free(Held::Queue | Held::Breaker) => None,
     }
 }
 

@@ -273,7 +273,7 @@ fn programs(intents: &[Intent], acts: &[Act]) -> HashMap<String, Program> {
     let mut open: Vec<Program> = intents.iter().flat_map(|intent| intent.programs.iter().chain(&intent.callback).cloned()).collect();
     open.extend(acts.iter().filter_map(|act| match &act.what {
         Deed::Requeue(_, program) => Some(program.clone()),
-        Deed::Cancel(..) | Deed::Repeat(_) | Deed::Discard(_) | Deed::Hold(..) | Deed::Free(_) | Deed::Edit(_) => None,
+        Deed::Cancel(..) | Deed::Repeat(_) | Deed::Discard(_) | Deed::Hold(..) | Deed::Free(_) | Deed::Close | Deed::Edit(_) => None,
     }));
     while let Some(program) = open.pop() {
         let foreseen = foresee(&program);

@@ -87,7 +87,9 @@ features! {
     HoldKey: "pauses of limit keys", "`operators::hold_keys`", "due: nothing of the key begins; I9";
     PlanHold: "windows of limit keys", "`operators::hold_keys`", "due: nothing that comes in them begins";
     HoldKind: "pauses of kinds", "`operators::hold_programs`", "due: nothing of the kind begins";
-    Breaker: "breakers that open, probe and close", "`producer` outage", "model: what it holds burns no attempt";
+    Breaker: "breakers that open, probe and close", "`producer` outage", "breaker: nothing begins but one probe at a time, when it is due";
+    HoldBreaker: "breakers that operators hold open", "`operators::hold_breaker`", "breaker: nothing that comes begins";
+    CloseBreaker: "breakers that operators hold closed", "`operators::hold_breaker`", "breaker: it is in their trail";
     Requeue: "dead letters run again with other arguments", "`letters`", "letters, I15, I11: one job, with these";
     Repeat: "dead letters run again as they were", "`draw::frail`, `letters`", "letters, I11: one job; model: it dies again";
     Discard: "dead letters put away", "`letters`", "letters: no job, and the reason";
@@ -209,6 +211,8 @@ mod tests {
             Feature::PlanHold,
             Feature::HoldKind,
             Feature::Breaker,
+            Feature::HoldBreaker,
+            Feature::CloseBreaker,
             Feature::Requeue,
             Feature::Repeat,
             Feature::Discard,

@@ -110,6 +110,8 @@ pub enum Deed {
     Hold(Held, Option<i64>),
     /// Let them go on.
     Free(Held),
+    /// Hold the breaker of the programs' outside system closed, whatever fails; to let it go on frees that too.
+    Close,
     /// Edit the retry policy.
     Edit(Edit),
 }
@@ -130,7 +132,7 @@ impl Deed {
     pub const fn letter(&self) -> Option<Uuid> {
         match self {
             Self::Requeue(letter, _) | Self::Repeat(letter) | Self::Discard(letter) => Some(*letter),
-            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Edit(_) => None,
+            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Close | Self::Edit(_) => None,
         }
     }
 }
@@ -145,6 +147,8 @@ pub enum Held {
     Kind(Played),
     /// Those of a limit key.
     Key(String),
+    /// Those that call an outside system, by its breaker.
+    Breaker,
 }
 
 impl Held {
@@ -154,6 +158,7 @@ impl Held {
             Self::Queue => true,
             Self::Kind(played) => program.played == *played,
             Self::Key(key) => program.limit.as_ref() == Some(key),
+            Self::Breaker => program.played == Played::Calling,
         }
     }
 }
@@ -164,6 +169,7 @@ impl fmt::Display for Held {
             Self::Queue => f.write_str("their queue"),
             Self::Kind(played) => write!(f, "the kind {}", played.kind()),
             Self::Key(key) => write!(f, "the key {key}"),
+            Self::Breaker => f.write_str("their breaker"),
         }
     }
 }

@@ -205,6 +205,7 @@ fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> Joi
     askers.spawn(operators::cancel(stage.clone(), stop.clone()));
     askers.spawn(operators::hold_programs(stage.clone(), stop.clone()));
     askers.spawn(operators::hold_keys(stage.clone(), stop.clone()));
+    askers.spawn(operators::hold_breaker(stage.clone(), stop.clone()));
     askers.spawn(watch::breaker(stage.clone(), stop.clone()));
     for together in [false, true] {
         askers.spawn(letters::run(stage.clone(), together, stop.clone()));

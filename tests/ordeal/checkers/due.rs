@@ -21,8 +21,7 @@ const LATE: usize = 12 * WORKERS;
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("due", "nothing runs before its time");
-    let intended: HashMap<&str, i64> =
-        facts.intents.iter().flat_map(|intent| intent.programs.iter().map(|program| (program.key.as_str(), intent.at_us))).collect();
+    let intended = intended(facts);
     for word in &facts.words {
         let What::Started(counted) = word.what else { continue };
         let Some(program) = facts.programs.get(&word.program) else { continue };
@@ -36,8 +35,16 @@ pub fn check(facts: &Facts) -> Finding {
             snooze(facts, word.job, word.attempt, *ms as i64, &mut finding);
         }
     }
-    pauses(facts, &intended, &mut finding);
+    // The statement that ends an attempt tells the time, and may have looked for pauses a little earlier.
+    let came = when_attempts_came(facts, IN_HAND_US);
+    // How a breaker is kept is looked at by its own checker.
+    pauses(facts, &came, |held| *held != Held::Breaker, &mut finding);
     finding
+}
+
+/// When each program was asked for.
+fn intended(facts: &Facts) -> HashMap<&str, i64> {
+    facts.intents.iter().flat_map(|intent| intent.programs.iter().map(|program| (program.key.as_str(), intent.at_us))).collect()
 }
 
 /// The attempt after a snooze began after its time.
@@ -51,15 +58,16 @@ fn snooze(facts: &Facts, job: i64, number: i32, ms: i64, finding: &mut Finding) 
 }
 
 /// While a queue or a kind is paused, or a key held, nothing of it begins but what was in hand; what came after that cannot have been.
-fn pauses(facts: &Facts, intended: &HashMap<&str, i64>, finding: &mut Finding) {
-    let came = when_attempts_came(facts, intended);
+pub(super) fn pauses(facts: &Facts, came: &HashMap<(i64, i32), i64>, is_judged: impl Fn(&Held) -> bool, finding: &mut Finding) {
     let mut since: HashMap<&Held, i64> = HashMap::new();
     for act in &facts.acts {
         match (&act.what, act.answered_us) {
-            (Deed::Hold(held, begins), Some(at)) => drop(since.insert(held, begins.map_or(at, |begins| at.max(begins)))),
+            (Deed::Hold(held, begins), Some(at)) if is_judged(held) => {
+                since.insert(held, begins.map_or(at, |begins| at.max(begins)));
+            }
             (Deed::Free(held), None) => {
                 if let Some(from) = since.remove(held) {
-                    paused(facts, &came, (from, act.asked_us), held, finding);
+                    paused(facts, came, (from, act.asked_us), held, finding);
                 }
             }
             _ => (),
@@ -81,15 +89,16 @@ fn paused(facts: &Facts, came: &HashMap<(i64, i32), i64>, (from, to): (i64, i64)
     finding.holds(late <= LATE, || format!("{late} jobs began while {what} was paused"));
 }
 
-/// No attempt was there before this: the job was not asked for, or the attempt before it had not ended. (When that began says nothing: a
-/// worker that was stopped may go on with an attempt that was given up, after the next one came.)
-fn when_attempts_came(facts: &Facts, intended: &HashMap<&str, i64>) -> HashMap<(i64, i32), i64> {
+/// No attempt was there before this: the job was not asked for, or the attempt before it had not ended, less what may lie between where
+/// the next one was let go and where that end says it was. (When that began says nothing: a worker that was stopped may go on with an
+/// attempt that was given up, after the next one came.)
+pub(super) fn when_attempts_came(facts: &Facts, earlier_us: i64) -> HashMap<(i64, i32), i64> {
+    let intended = intended(facts);
     let begun = facts.words.iter().filter(|word| matches!(word.what, What::Started(_)));
-    // The statement that ends an attempt tells the time, and may have looked for pauses a little earlier.
     let came = begun.filter_map(|word| {
         let asked = intended.get(word.program.as_str()).copied();
         let before = facts.attempts_of(word.job).iter().find(|attempt| attempt.attempt + 1 == word.attempt);
-        let free = before.and_then(|before| facts.by_the_clock_of_all(before.finished_at)).map(|at| at - IN_HAND_US);
+        let free = before.and_then(|before| facts.by_the_clock_of_all(before.finished_at)).map(|at| at - earlier_us);
         asked.max(free).map(|at| ((word.job, word.attempt), at))
     });
     came.collect()

@@ -5,6 +5,7 @@ mod apart;
 mod arguments;
 mod attempts;
 mod batches;
+mod breaker;
 mod canaries;
 mod contested;
 mod cron;
@@ -89,6 +90,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         order::check(facts),
         overtaken::check(facts),
         due::check(facts),
+        breaker::check(facts),
         cron::check(facts),
         arguments::check(facts),
         stuck::check(facts),

@@ -6,7 +6,7 @@ use chrono::Utc;
 use engine::{
     JobId,
     store::{
-        cancel_request,
+        breaker, cancel_request,
         pause::{self, Scope, Window},
     },
 };
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     chance::{Purpose, stream},
     clock,
-    kinds::QUEUE,
+    kinds::{CALLED, QUEUE},
     ledger::{Answer, Deed, Held},
     program::{LIMITS, Played, RATE},
     stage::Stage,
@@ -106,28 +106,52 @@ pub async fn hold_keys(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Re
     }
 }
 
+/// Holds the breaker of the programs' outside system for a moment, open or at times closed, and lets it decide by itself again.
+///
+/// # Errors
+/// When the ledger cannot be written.
+pub async fn hold_breaker(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut random = stream(stage.seed, Purpose::Robot, 7);
+    for closed in [false, true, false].into_iter().cycle() {
+        let wait = Duration::from_millis(random.random_range(800..3000));
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            break;
+        }
+        let act = stage.ledger.means(if closed { Deed::Close } else { Deed::Hold(Held::Breaker, None) })?;
+        set_breaker(&stage, Some(if closed { breaker::Held::Closed } else { breaker::Held::Open })).await?;
+        stage.ledger.was_told(act, Answer::Words("held".into()))?;
+        moment(&mut random, &stop, Duration::ZERO).await;
+        free(&stage, &Held::Breaker).await?;
+    }
+    Ok(())
+}
+
 /// Holds it; a queue by the switch that it has, as an administrator might.
 async fn hold(stage: &Stage, held: &Held, window: Window) -> anyhow::Result<()> {
     match scope(held) {
-        (Scope::Queue, _) => set_paused(stage, true).await,
-        (scope, name) => Ok(until_answered(|| pause::begin(&stage.pool, scope, name, window, "robot", None)).await.map(drop)?),
+        Some((scope, name)) => drop(until_answered(|| pause::begin(&stage.pool, scope, name, window, "robot", None)).await?),
+        None if *held == Held::Breaker => set_breaker(stage, Some(breaker::Held::Open)).await?,
+        None => set_paused(stage, true).await?,
     }
+    Ok(())
 }
 
 async fn free(stage: &Stage, held: &Held) -> anyhow::Result<()> {
     let act = stage.ledger.means(Deed::Free(held.clone()))?;
     match scope(held) {
-        (Scope::Queue, _) => set_paused(stage, false).await?,
-        (scope, name) => drop(until_answered(|| pause::resume(&stage.pool, scope, name, "robot")).await?),
+        Some((scope, name)) => drop(until_answered(|| pause::resume(&stage.pool, scope, name, "robot")).await?),
+        None if *held == Held::Breaker => set_breaker(stage, None).await?,
+        None => set_paused(stage, false).await?,
     }
     Ok(stage.ledger.was_told(act, Answer::Words("free".into()))?)
 }
 
-fn scope(held: &Held) -> (Scope, &str) {
+/// What is paused; the queue and the breaker have switches of their own.
+fn scope(held: &Held) -> Option<(Scope, &str)> {
     match held {
-        Held::Queue => (Scope::Queue, QUEUE),
-        Held::Kind(played) => (Scope::Kind, played.kind()),
-        Held::Key(key) => (Scope::Key, key),
+        Held::Queue | Held::Breaker => None,
+        Held::Kind(played) => Some((Scope::Kind, played.kind())),
+        Held::Key(key) => Some((Scope::Key, key.as_str())),
     }
 }
 
@@ -140,4 +164,10 @@ async fn moment(random: &mut StdRng, stop: &CancellationToken, ahead: Duration) 
 async fn set_paused(stage: &Stage, paused: bool) -> anyhow::Result<()> {
     let text = "insert into engine.queue (name, paused) values ($1, $2) on conflict (name) do update set paused = excluded.paused";
     Ok(until_answered(async || Ok(sqlx::query(text).bind(QUEUE).bind(paused).execute(&stage.pool).await?)).await.map(drop)?)
+}
+
+async fn set_breaker(stage: &Stage, held: Option<breaker::Held>) -> anyhow::Result<()> {
+    let is_there = until_answered(|| breaker::hold(&stage.pool, CALLED, held, "robot", None)).await?;
+    anyhow::ensure!(is_there, "there is no breaker of {CALLED}");
+    Ok(())
 }
