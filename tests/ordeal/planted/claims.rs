@@ -129,4 +129,25 @@ pub const BUGS: &[Bug] = &[
         what: "a job whose deadline has passed runs all the same",
         plants: &[Statement("claim/take", "j.deadline is not null and j.deadline < engine.now(), j.parent_id", "false, j.parent_id")],
     },
+    Bug {
+        id: "C15",
+        like: "B58",
+        provoked_by: Provocation::Calm,
+        what: "jobs are claimed that call a system whose breaker is open",
+        plants: &[Statement("claim/take", "and not exists (select from engine.barred b where b.kind = l.kind)", "and true")],
+    },
+    Bug {
+        id: "C16",
+        like: "B18",
+        provoked_by: Provocation::Calm,
+        what: "a breaker lets its probe go before it is due",
+        plants: &[
+            Statement(
+                "breaker/look",
+                "b.state = 'open' and b.probe_at <= (select engine.now()) as probe_due",
+                "b.state = 'open' as probe_due",
+            ),
+            Statement("breaker/lock_due", "b.state = 'open' and b.probe_at <= (select engine.now())", "b.state = 'open'"),
+        ],
+    },
 ];

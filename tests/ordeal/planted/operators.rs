@@ -2,7 +2,7 @@
 
 use super::{
     Bug,
-    Plant::{Branch, Function},
+    Plant::{Branch, Function, Statement},
     Provocation,
 };
 
@@ -84,5 +84,15 @@ pub const BUGS: &[Bug] = &[
             "if found_letter.resolved then",
             "if found_letter.resolved and found_letter.requeued_job_id is not null then",
         )],
+    },
+    Bug {
+        id: "O10",
+        like: "B58",
+        provoked_by: Provocation::Calm,
+        what: "a breaker that an operator holds open lets probes go",
+        plants: &[
+            Statement("breaker/look", "b.held is null and b.state = 'open' and b.probe_at", "b.state = 'open' and b.probe_at"),
+            Statement("breaker/lock_due", "b.held is null and b.state = 'open' and b.probe_at", "b.state = 'open' and b.probe_at"),
+        ],
     },
 ];
