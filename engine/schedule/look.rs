@@ -105,7 +105,6 @@ impl Look<'_> {
         }
         let now = self.now + if planted!("a schedule fires before its time") { Duration::from_secs(2) } else { Duration::ZERO };
         if row.done_to > now {
-            tracing::warn!(schedule = row.name, done_to = %row.done_to, %now, "the clock was set back, following it");
             hand.follow_the_clock(now).await?;
         }
         if row.buffered.is_some() {

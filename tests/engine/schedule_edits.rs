@@ -39,6 +39,19 @@ async fn a_paused_schedule_fires_nothing_and_misses_nothing() {
 }
 
 #[tokio::test]
+async fn what_came_in_a_pause_stays_let_go_when_it_ends_in_the_middle_of_a_look() {
+    let db = database().await;
+    let mut scheduler = scheduler(&db, &[HOURLY]);
+    look(&mut scheduler, now(db.pool()).await).await;
+    edit::pause(db.pool(), &HOURLY, "ada", None).await.expect("it can be paused");
+    let clock_was_read = now(db.pool()).await;
+    clock::step(db.pool(), 3600.0).await;
+    edit::resume(db.pool(), &HOURLY, "ada", None).await.expect("it goes on");
+    assert_eq!(look(&mut scheduler, clock_was_read).await, LEADS);
+    assert_eq!(look(&mut scheduler, now(db.pool()).await).await, LEADS, "what came meanwhile is let go");
+}
+
+#[tokio::test]
 async fn a_change_counts_from_now_and_can_be_taken_back() {
     let db = database().await;
     let mut scheduler = scheduler(&db, &[HOURLY]);
