@@ -271,10 +271,7 @@ fn grouped<K: std::hash::Hash + Eq, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> H
 fn programs(intents: &[Intent], acts: &[Act]) -> HashMap<String, Program> {
     let mut known = HashMap::new();
     let mut open: Vec<Program> = intents.iter().flat_map(|intent| intent.programs.iter().chain(&intent.callback).cloned()).collect();
-    open.extend(acts.iter().filter_map(|act| match &act.what {
-        Deed::Requeue(_, program) => Some(program.clone()),
-        Deed::Cancel(..) | Deed::Repeat(_) | Deed::Discard(_) | Deed::Hold(..) | Deed::Free(_) | Deed::Close | Deed::Edit(_) => None,
-    }));
+    open.extend(acts.iter().filter_map(|act| act.what.program()).cloned());
     while let Some(program) = open.pop() {
         let foreseen = foresee(&program);
         open.extend(foreseen.children.into_iter().chain(foreseen.undone).cloned());

@@ -1,6 +1,8 @@
 //! The ledger: everything that was meant and acknowledged, outside the database.
 
-use std::{fmt, io, path::Path};
+mod deeds;
+
+use std::{io, path::Path};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,8 +12,10 @@ use crate::{
     clock,
     faults::{Class, NOTHING},
     journal::Journal,
-    program::{Played, Program},
+    program::Program,
 };
+
+pub use deeds::{Deed, Edit, Held};
 
 /// Something that a producer means to do; on the disk before it does it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,86 +94,6 @@ impl Act {
         match &self.answer {
             Some(Answer::Words(words)) => words,
             _ => "",
-        }
-    }
-}
-
-/// What operators do.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Deed {
-    /// Cancel a job, of a program.
-    Cancel(i64, String),
-    /// Run a dead letter again with other arguments: the letter, and the program that takes its place.
-    Requeue(Uuid, Program),
-    /// Run a dead letter again as it is.
-    Repeat(Uuid),
-    /// Put a dead letter away.
-    Discard(Uuid),
-    /// Hold some of the programs; where that is planned, from when, by the clock of all.
-    Hold(Held, Option<i64>),
-    /// Let them go on.
-    Free(Held),
-    /// Hold the breaker of the programs' outside system closed, whatever fails; to let it go on frees that too.
-    Close,
-    /// Edit the retry policy.
-    Edit(Edit),
-}
-
-/// An edit of the retry policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edit {
-    /// The error category.
-    pub category: String,
-    /// The kind whose row is written; none for the row of the whole category.
-    pub kind: Option<String>,
-    /// The delays from then on; none where the row is taken away.
-    pub backoff_seconds: Option<Vec<i32>>,
-}
-
-impl Deed {
-    /// The dead letter that it deals with.
-    pub const fn letter(&self) -> Option<Uuid> {
-        match self {
-            Self::Requeue(letter, _) | Self::Repeat(letter) | Self::Discard(letter) => Some(*letter),
-            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Close | Self::Edit(_) => None,
-        }
-    }
-}
-
-/// What operators hold.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Held {
-    /// Every program.
-    Queue,
-    /// Those that are played so.
-    Kind(Played),
-    /// Those of a limit key.
-    Key(String),
-    /// Those that call an outside system, by its breaker.
-    Breaker,
-}
-
-impl Held {
-    /// Whether it is a program's.
-    pub fn holds(&self, program: &Program) -> bool {
-        match self {
-            Self::Queue => true,
-            Self::Kind(played) => program.played == *played,
-            Self::Key(key) => program.limit.as_ref() == Some(key),
-            Self::Breaker => program.played == Played::Calling,
-        }
-    }
-}
-
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Queue => f.write_str("their queue"),
-            Self::Kind(played) => write!(f, "the kind {}", played.kind()),
-            Self::Key(key) => write!(f, "the key {key}"),
-            Self::Breaker => f.write_str("their breaker"),
         }
     }
 }
