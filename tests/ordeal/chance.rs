@@ -25,6 +25,8 @@ pub enum Purpose {
     Network,
     /// What calls an outside system.
     Calls,
+    /// When operators do something with a schedule.
+    Schedules,
 }
 
 /// The stream of one purpose at one place.

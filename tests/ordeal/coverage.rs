@@ -10,7 +10,7 @@ use engine::failpoint::STATEMENTS;
 use crate::{
     facts::{Facts, Pause},
     features::Feature,
-    ledger::{Ack, Act, Answer, Deed, Held},
+    ledger::{Ack, Act, Answer, Deed, Held, Turn},
     model::{End, foresee},
     process::place,
     program::Program,
@@ -215,7 +215,7 @@ fn features(facts: &Facts) -> BTreeMap<Feature, usize> {
 
 /// What an operator used whose deed was answered.
 fn of_deed(act: &Act) -> Option<Feature> {
-    let is_done = || matches!(act.answer, Some(Answer::Requeued(_) | Answer::Discarded));
+    let is_done = || matches!(act.answer, Some(Answer::Requeued(_) | Answer::Discarded | Answer::Changed(_) | Answer::Made(_)));
     match &act.what {
         Deed::Hold(Held::Key(_), Some(_)) => Some(Feature::PlanHold),
         Deed::Free(Held::Key(_)) => Some(Feature::HoldKey),
@@ -226,7 +226,10 @@ fn of_deed(act: &Act) -> Option<Feature> {
         Deed::Discard(_) => is_done().then_some(Feature::Discard),
         Deed::Requeue(..) => is_done().then_some(Feature::Requeue),
         Deed::Edit(_) => Some(Feature::EditPolicy),
-        Deed::Cancel(..) | Deed::Hold(..) | Deed::Free(Held::Queue | Held::Breaker) => None,
+        Deed::Schedule(Turn::Every(_), _) => is_done().then_some(Feature::EditSchedule),
+        Deed::Schedule(Turn::Pause, _) => is_done().then_some(Feature::PauseSchedule),
+        Deed::Schedule(Turn::Run(_), _) => is_done().then_some(Feature::RunSchedule),
+        Deed::Cancel(..) | Deed::Hold(..) | Deed::Free(Held::Queue | Held::Breaker) | Deed::Schedule(Turn::Resume, _) => None,
     }
 }
 

@@ -157,7 +157,7 @@ impl Facts {
             events: pairs(all(pool, "select key, count(*) from engine.event group by key").await?),
             occurrences: all(
                 pool,
-                "select schedule, occurrence, fired_at, job_id, how from engine.occurrence order by schedule, occurrence",
+                "select schedule, occurrence, fired_at, job_id, how, note from engine.occurrence order by schedule, occurrence",
             )
             .await?,
             workers: all(pool, "select id, pid, dead_at, lease_until from ordeal.worker").await?,

@@ -94,6 +94,9 @@ features! {
     Repeat: "dead letters run again as they were", "`draw::frail`, `letters`", "letters, I11: one job; model: it dies again";
     Discard: "dead letters put away", "`letters`", "letters: no job, and the reason";
     EditPolicy: "edits of the retry policy", "`policy`", "policy: each failure by the row of its time";
+    EditSchedule: "edits of schedules", "`schedules`", "schedules: what comes after one comes by its line, and nothing of before";
+    PauseSchedule: "pauses of schedules", "`schedules`", "schedules: nothing comes in them, or is made good";
+    RunSchedule: "schedules run by hand", "`schedules`", "schedules: one job each time, also in a pause; I2";
     Deadline: "deadlines", "`draw::hurried`", "model: done, or cancelled when it had passed";
 }
 
@@ -217,6 +220,9 @@ mod tests {
             Feature::Repeat,
             Feature::Discard,
             Feature::EditPolicy,
+            Feature::EditSchedule,
+            Feature::PauseSchedule,
+            Feature::RunSchedule,
         ];
         let missing: Vec<Feature> =
             Feature::ALL.iter().copied().filter(|feature| !used.contains(feature) && !elsewhere.contains(feature)).collect();

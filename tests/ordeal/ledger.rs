@@ -15,7 +15,7 @@ use crate::{
     program::Program,
 };
 
-pub use deeds::{Deed, Edit, Held};
+pub use deeds::{Deed, Edit, Held, Seen, Turn};
 
 /// Something that a producer means to do; on the disk before it does it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,6 +84,12 @@ pub enum Answer {
     Resolved,
     /// The letter stays, because this job has its unique key.
     HeldBy(i64),
+    /// A schedule is as was asked, since this moment by the database's clock.
+    Changed(DateTime<Utc>),
+    /// It was so already, and is at this moment.
+    Already(DateTime<Utc>),
+    /// This job was made.
+    Made(i64),
     /// What the engine says otherwise.
     Words(String),
 }

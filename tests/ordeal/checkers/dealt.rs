@@ -67,7 +67,7 @@ fn refuted(facts: &Facts, letter: &Letter, act: &Act, answer: &Answer) -> Option
             letter.job_id != Some(*holder)
                 && of_dead.zip(facts.job(*holder)).is_some_and(|((kind, key), job)| facts.had_key(job, kind, key, time.0, time.1))
         }
-        Answer::Words(_) => false,
+        Answer::Changed(_) | Answer::Already(_) | Answer::Made(_) | Answer::Words(_) => false,
     };
     (!is_so).then(|| format!("was told {answer:?}, and its end is {:?} ({:?})", letter.requeued_job_id, letter.resolution))
 }

@@ -28,6 +28,7 @@ mod overtaken;
 mod policy;
 mod prompt;
 mod recovery;
+mod schedules;
 mod stuck;
 mod token;
 mod undone;
@@ -92,6 +93,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         due::check(facts),
         breaker::check(facts),
         cron::check(facts),
+        schedules::check(facts),
         arguments::check(facts),
         stuck::check(facts),
         recovery::check(facts),

@@ -187,6 +187,8 @@ pub struct Occurrence {
     pub job_id: Option<i64>,
     /// How it was dealt with.
     pub how: String,
+    /// What is worth knowing; why it was run by hand.
+    pub note: Option<String>,
 }
 
 /// A worker's life.

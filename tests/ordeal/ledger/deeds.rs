@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -27,6 +28,8 @@ pub enum Deed {
     Close,
     /// Edit the retry policy.
     Edit(Edit),
+    /// Change a schedule, or run it by hand, when it had come so far.
+    Schedule(Turn, Seen),
 }
 
 /// An edit of the retry policy.
@@ -40,12 +43,42 @@ pub struct Edit {
     pub backoff_seconds: Option<Vec<i32>>,
 }
 
+/// What is done with a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// It is paused.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// It is to come every so many seconds of a minute.
+    Every(i64),
+    /// It is run by hand, the how-manieth time.
+    Run(u32),
+}
+
+/// How far a schedule had come when an operator looked; a standby has what he saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Seen {
+    /// When he looked, by the database's clock.
+    pub at: DateTime<Utc>,
+    /// Up to when its occurrences had been dealt with; none while nobody knows of it.
+    pub done_to: Option<DateTime<Utc>>,
+}
+
 impl Deed {
     /// The program that it gives a job.
     pub const fn program(&self) -> Option<&Program> {
         match self {
             Self::Requeue(_, program) => Some(program),
-            Self::Cancel(..) | Self::Repeat(_) | Self::Discard(_) | Self::Hold(..) | Self::Free(_) | Self::Close | Self::Edit(_) => None,
+            Self::Cancel(..)
+            | Self::Repeat(_)
+            | Self::Discard(_)
+            | Self::Hold(..)
+            | Self::Free(_)
+            | Self::Close
+            | Self::Edit(_)
+            | Self::Schedule(..) => None,
         }
     }
 
@@ -53,7 +86,7 @@ impl Deed {
     pub const fn letter(&self) -> Option<Uuid> {
         match self {
             Self::Requeue(letter, _) | Self::Repeat(letter) | Self::Discard(letter) => Some(*letter),
-            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Close | Self::Edit(_) => None,
+            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Close | Self::Edit(_) | Self::Schedule(..) => None,
         }
     }
 }

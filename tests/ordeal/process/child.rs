@@ -32,7 +32,12 @@ pub const LEASE: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for running jobs: some are still running then, and are released.
 pub const GRACE: Duration = Duration::from_millis(1500);
 
-/// What comes by the clock: something every second, and something every three.
+/// What operators edit, pause, and run by hand: every second, as the program has it.
+pub const EDITED: Schedule = Schedule::of::<Tick>("ordeal_edited", "* * * * * *", London, "Comes as operators want")
+    .overlap(Overlap::Allow)
+    .misfire(Misfire::All(1000));
+
+/// What comes by the clock: something every second, something every three, and what operators edit.
 pub const SCHEDULES: &[Schedule] = &[
     Schedule::of::<Tick>("ordeal_every_second", "* * * * * *", London, "Comes every second")
         .overlap(Overlap::Allow)
@@ -40,6 +45,7 @@ pub const SCHEDULES: &[Schedule] = &[
     Schedule::of::<Tick>("ordeal_every_third", "*/3 * * * * *", London, "Comes every third second")
         .overlap(Overlap::Allow)
         .misfire(Misfire::All(1000)),
+    EDITED,
 ];
 
 /// Runs as what the environment says; `None` when this process was not started as a part of a run.
