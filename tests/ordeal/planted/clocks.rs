@@ -84,4 +84,11 @@ pub const BUGS: &[Bug] = &[
         what: "a workflow waits for an event although its time is up",
         plants: &[Statement("parked/wake_due", "where wake_at <=", "where false and wake_at <=")],
     },
+    Bug {
+        id: "T09",
+        like: "B58",
+        provoked_by: Provocation::Calm,
+        what: "a schedule that is paused comes all the same",
+        plants: &[Statement("schedule/load", "buffered, problem, paused, cron", "buffered, problem, false as paused, cron")],
+    },
 ];

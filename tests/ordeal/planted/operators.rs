@@ -95,4 +95,15 @@ pub const BUGS: &[Bug] = &[
             Statement("breaker/lock_due", "b.held is null and b.state = 'open' and b.probe_at", "b.state = 'open' and b.probe_at"),
         ],
     },
+    Bug {
+        id: "O11",
+        like: "B55",
+        provoked_by: Provocation::Calm,
+        what: "a schedule that is run by hand makes two jobs",
+        plants: &[Function(
+            "engine.run_schedule",
+            "select * into made from engine.enqueue(kind, args, queue, priority,",
+            "perform from engine.enqueue(kind, args, queue, priority);\n    select * into made from engine.enqueue(kind, args, queue, priority,",
+        )],
+    },
 ];
