@@ -127,7 +127,7 @@ async fn ask_once(stage: &Stage, turn: Turn) -> Result<Answer, EditError> {
             edit::set(pool, &EDITED, by, None, &change).await?
         }
         Turn::Run(number) => {
-            let made = edit::run_now(pool, &EDITED, by, Some(&reason(number)), false).await?;
+            let made = edit::run_now(pool, &EDITED, by, Some(reason(number).as_str()), false).await?;
             return Ok(Answer::Made(made.id.0));
         }
     };
