@@ -27,6 +27,8 @@ pub enum Purpose {
     Calls,
     /// When operators do something with a schedule.
     Schedules,
+    /// What workflows run again, and from where.
+    Restarts,
 }
 
 /// The stream of one purpose at one place.

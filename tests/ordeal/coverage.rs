@@ -225,6 +225,7 @@ fn of_deed(act: &Act) -> Option<Feature> {
         Deed::Repeat(_) => is_done().then_some(Feature::Repeat),
         Deed::Discard(_) => is_done().then_some(Feature::Discard),
         Deed::Requeue(..) => is_done().then_some(Feature::Requeue),
+        Deed::Restart(..) => is_done().then_some(Feature::Restart),
         Deed::Edit(_) => Some(Feature::EditPolicy),
         Deed::Schedule(Turn::Every(_), _) => is_done().then_some(Feature::EditSchedule),
         Deed::Schedule(Turn::Pause, _) => is_done().then_some(Feature::PauseSchedule),

@@ -4,6 +4,7 @@ mod again;
 mod harms;
 mod keys;
 mod pauses;
+mod restarts;
 mod rows;
 mod trail;
 
@@ -25,6 +26,7 @@ use crate::{
 pub use again::Again;
 pub use harms::Harm;
 pub use pauses::Pause;
+pub use restarts::Restart;
 pub(crate) use rows::attempts;
 pub use rows::{Attempt, Effect, Hook, Job, Letter, Notice, Observed, Occurrence, Order, Outgoing, Version, Worker};
 pub use trail::{Switch, Trail};
@@ -50,6 +52,8 @@ pub struct Facts {
     pub effects: HashMap<String, Vec<Effect>>,
     /// How many steps of each workflow are kept.
     pub steps: HashMap<i64, i64>,
+    /// The workflows that run again, by their jobs.
+    pub restarts: HashMap<i64, Restart>,
     /// How far each job said that it is.
     pub progress: HashMap<i64, i64>,
     /// What each job wrote into its log.
@@ -146,6 +150,7 @@ impl Facts {
             .await?,
             notices: all(pool, "select job_id, attempt, category from engine.notice").await?,
             steps: pairs(all(pool, "select job_id, count(*) from engine.step group by job_id").await?),
+            restarts: restarts::all(pool).await?,
             progress: pairs(all(pool, "select job_id, done from engine.progress").await?),
             lines: grouped(
                 all(pool, "select job_id, line from engine.log_line order by job_id, position").await?,

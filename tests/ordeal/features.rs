@@ -61,6 +61,7 @@ features! {
     JoinAny: "children, joined as they end", "`draw::family`", "I1, I5, I12: each end is taken once";
     First: "a child, an event or a time, what comes first", "`draw::pair`", "I1, I5; the handler itself: each comes once";
     Continue: "a workflow that begins anew", "`draw` Anew", "I5: nothing of before is done again; undone";
+    Stumble: "a workflow that dies until it runs again from a step", "`draw::stumbling`", "model: dead at first, then as the rest of it says";
     Fail: "failures by category, retries", "`draw` Fails", "model: how often, and the category of the end";
     Panic: "panics", "`draw` Panics", "model: as failures of category bug";
     Snooze: "snoozes, one or many", "`draw` Snoozes, Loops", "model: how often; due: not before their time";
@@ -93,6 +94,7 @@ features! {
     Requeue: "dead letters run again with other arguments", "`letters`", "letters, I15, I11: one job, with these";
     Repeat: "dead letters run again as they were", "`draw::frail`, `letters`", "letters, I11: one job; model: it dies again";
     Discard: "dead letters put away", "`letters`", "letters: no job, and the reason";
+    Restart: "workflows that run again from a step", "`restarts`", "restarts: one job each time; I5: what is before the step is not done again, the rest once";
     EditPolicy: "edits of the retry policy", "`policy`", "policy: each failure by the row of its time";
     EditSchedule: "edits of schedules", "`schedules`", "schedules: what comes after one comes by its line, and nothing of before";
     PauseSchedule: "pauses of schedules", "`schedules`", "schedules: nothing comes in them, or is made good";
@@ -122,6 +124,7 @@ impl Feature {
             Act::JoinAny(_) => Self::JoinAny,
             Act::First(..) => Self::First,
             Act::Continue => Self::Continue,
+            Act::Stumble => Self::Stumble,
             Act::Fail(_) => Self::Fail,
             Act::Panic => Self::Panic,
             Act::Snooze(_) => Self::Snooze,
@@ -192,6 +195,7 @@ mod tests {
             draw::distant("d".into()),
             draw::poison("p".into(), Death::Abort),
             draw::hurried(&mut random, "s".into()),
+            draw::stumbling(&mut random, "w".into()),
         ];
         for number in 0..4000 {
             drawn.push(draw::program(&mut random, format!("p{number}")));
@@ -219,6 +223,7 @@ mod tests {
             Feature::Requeue,
             Feature::Repeat,
             Feature::Discard,
+            Feature::Restart,
             Feature::EditPolicy,
             Feature::EditSchedule,
             Feature::PauseSchedule,

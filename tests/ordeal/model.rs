@@ -59,23 +59,42 @@ pub struct Foreseen<'a> {
     pub children: Vec<&'a Program>,
 }
 
+impl Foreseen<'_> {
+    /// Before the first act.
+    const fn nothing() -> Self {
+        Self {
+            end: End::Held,
+            failed: 0,
+            snoozed: 0,
+            outside: Vec::new(),
+            inside: Vec::new(),
+            noted: Vec::new(),
+            undone: Vec::new(),
+            emitted: Vec::new(),
+            children: Vec::new(),
+        }
+    }
+}
+
 /// Runs a program in mind.
 pub fn foresee(program: &Program) -> Foreseen<'_> {
-    let mut left = Foreseen {
-        end: End::Held,
-        failed: 0,
-        snoozed: 0,
-        outside: Vec::new(),
-        inside: Vec::new(),
-        noted: Vec::new(),
-        undone: Vec::new(),
-        emitted: Vec::new(),
-        children: Vec::new(),
-    };
-    let mut used = 0;
+    live(program, None)
+}
+
+/// Runs a workflow in mind that runs again, and takes over so many acts: they are not done by it.
+pub fn foresee_again(program: &Program, taken_over: usize) -> Foreseen<'_> {
+    live(program, Some(taken_over))
+}
+
+fn live(program: &Program, taken_over: Option<usize>) -> Foreseen<'_> {
+    let (mut left, mut used, mut position) = (Foreseen::nothing(), 0, 0);
     for (number, act) in program.acts.iter().enumerate() {
-        // A workflow's failures count since it last got on.
         if act.is_remembered() {
+            position += 1;
+            if taken_over.is_some_and(|taken_over| position <= taken_over) {
+                continue;
+            }
+            // A workflow's failures count since it last got on.
             used = 0;
         }
         match act {
@@ -96,7 +115,9 @@ pub fn foresee(program: &Program) -> Foreseen<'_> {
             Act::Child(child) | Act::First(child, _) => left.children.push(child),
             Act::Join(children) | Act::JoinAny(children) => left.children.extend(children),
             Act::Snooze(_) => left.snoozed += 1,
-            Act::Fail(blame) => {
+            Act::Stumble if taken_over.is_some() => (),
+            Act::Fail(_) | Act::Stumble => {
+                let blame = if let Act::Fail(blame) = act { *blame } else { Blame::Validation };
                 if let Some(end) = fail(program, &mut left, &mut used, blame.category()) {
                     left.end = end;
                     break;
@@ -211,6 +232,25 @@ mod tests {
         assert_eq!((foresee(&dies).end, foresee(&dies).failed), (End::Dead("poison"), 0));
         let apart = Program { played: Played::Apart, ..dies };
         assert_eq!((foresee(&apart).end, foresee(&apart).failed), (End::Dead("bug"), 2));
+    }
+
+    #[test]
+    fn a_workflow_that_runs_again_does_what_it_has_not_taken_over() {
+        let before = [Act::Step, Act::Fail(Blame::BusinessRule), Act::Step, Act::Stumble];
+        let stumbles = program([&before[..], &[Act::StepOutside, Act::FinishInside(Vec::new())]].concat());
+        let first = foresee(&stumbles);
+        assert_eq!((first.end, first.failed, first.inside, first.outside), (End::Dead("validation"), 2, vec![0, 2], vec![]));
+        let again = |taken_over| foresee_again(&stumbles, taken_over);
+        let left = again(1);
+        assert_eq!((left.end, left.failed, left.inside, left.outside), (End::Completed(true), 1, vec![2], vec![4]));
+        assert_eq!((again(0).inside, again(2).inside, again(3).outside), (vec![0, 2], vec![], vec![]));
+    }
+
+    #[test]
+    fn what_was_taken_over_renews_no_budget() {
+        let fails = program(vec![Act::Step, Act::Fail(Blame::BusinessRule), Act::Step, Act::Fail(Blame::BusinessRule), Act::Finish]);
+        assert_eq!(foresee(&fails).end, End::Completed(false));
+        assert_eq!((foresee_again(&fails, 1).end, foresee_again(&fails, 2).end), (End::Completed(false), End::Dead("business_rule")));
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub enum Act {
     First(Box<Program>, String),
     /// A workflow begins anew behind this act, with nothing kept of what it did before.
     Continue,
+    /// A workflow fails for good, unless it runs again from one of its steps.
+    Stumble,
     /// Ends a stage: fails with a category.
     Fail(Blame),
     /// Ends a stage: panics.

@@ -31,7 +31,7 @@ use crate::{
     tables,
     wait::until_so,
     watch::{self, Seen},
-    workload::{letters, mails, operators, policy, producer::Producer, schedules, shop, slow, versions},
+    workload::{letters, mails, operators, policy, producer::Producer, restarts, schedules, shop, slow, versions},
 };
 
 /// How often a process that has ended is looked for.
@@ -212,6 +212,7 @@ fn ask(settings: &Settings, stage: &Arc<Stage>, stop: &CancellationToken) -> Joi
     }
     askers.spawn(policy::run(stage.clone(), stop.clone()));
     askers.spawn(schedules::run(stage.clone(), stop.clone()));
+    askers.spawn(restarts::run(stage.clone(), stop.clone()));
     askers.spawn(mails::run(stage.clone(), stop.clone()));
     askers.spawn(slow::run(stage.clone(), stop.clone()));
     if settings.is_mixed() {

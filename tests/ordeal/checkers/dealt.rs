@@ -22,7 +22,7 @@ pub fn check(facts: &Facts) -> Finding {
     }
     for letter in &facts.letters {
         let acts = asked.remove(&letter.id).unwrap_or_default();
-        finding.holds(!letter.resolved || is_as_asked(facts, letter, &acts), || {
+        finding.holds(!letter.resolved || is_as_asked(facts, letter, &acts) || is_restarted(facts, letter), || {
             format!("letter {} ended as {:?} ({:?}), which nobody asked for", letter.id, letter.requeued_job_id, letter.resolution)
         });
         for act in acts {
@@ -42,6 +42,19 @@ fn is_as_asked(facts: &Facts, letter: &Letter, acts: &[&Act]) -> bool {
         (Deed::Requeue(_, program), Some(Some(job))) => job.key() == Some(&program.key) && is_same(facts, letter, job),
         (Deed::Repeat(_), Some(Some(job))) => job.args == letter.payload && is_same(facts, letter, job),
         (Deed::Discard(_), None) => letter.resolution.as_deref() == Some(&format!("discarded: {REASON}")),
+        _ => false,
+    })
+}
+
+/// Whether somebody had asked for the restart that a letter was dealt with by.
+fn is_restarted(facts: &Facts, letter: &Letter) -> bool {
+    let made = letter.requeued_job_id.and_then(|id| facts.job(id));
+    facts.acts.iter().any(|act| match (&act.what, made) {
+        (Deed::Restart(job, from), Some(made)) => {
+            let words = format!("restarted from step {from}");
+            let is_its = letter.job_id == Some(*job) && letter.resolution.as_deref() == Some(words.as_str());
+            is_its && made.args == letter.payload && is_same(facts, letter, made)
+        }
         _ => false,
     })
 }
@@ -130,6 +143,32 @@ mod tests {
         assert_eq!(wrong(None, vec![(repeat(), Answer::HeldBy(4))]), 1, "it has another key");
         assert_eq!(wrong(None, vec![(repeat(), Answer::HeldBy(1))]), 1, "the dead have none");
         assert_eq!(wrong(None, vec![(discard(), Answer::Words("no".into()))]), 1);
+    }
+
+    #[test]
+    fn a_letter_of_a_workflow_that_was_restarted_says_from_where() {
+        let restarted = |resolution: &str, asked: Vec<(i64, i32)>| {
+            let mut facts = Facts::default();
+            add_job(&mut facts, 1, &program("dead"));
+            add_job(&mut facts, 2, &program("dead"));
+            facts.letters.push(Letter {
+                id: Uuid::nil(),
+                job_id: Some(1),
+                category: Some("validation".into()),
+                error_message: Some("a word".into()),
+                payload: json!({ "key": "dead" }),
+                resolved: true,
+                resolved_by: Some("robot".into()),
+                resolution: Some(resolution.into()),
+                requeued_job_id: Some(2),
+            });
+            let act = |(job, from)| Act { asked_us: 0, answered_us: None, what: Deed::Restart(job, from), answer: None };
+            facts.acts = asked.into_iter().map(act).collect();
+            check(&facts).violations.len()
+        };
+        assert_eq!(restarted("restarted from step 2", vec![(1, 3), (1, 2)]), 0);
+        assert_eq!(restarted("restarted from step 2", vec![(1, 3), (2, 2)]), 1, "nobody asked for that");
+        assert_eq!(restarted("requeued", vec![(1, 2)]), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::Finding;
 use crate::{
     facts::{Effect, Facts, Job},
-    model::{End, Foreseen, foresee},
+    model::{End, Foreseen},
     witness::What,
 };
 
@@ -20,17 +20,23 @@ pub fn check(facts: &Facts) -> Finding {
     }
     for job in &facts.jobs {
         let Some(key) = job.key() else { continue };
-        let Some(foreseen) = facts.programs.get(key).map(foresee) else { continue };
+        let Some(program) = facts.programs.get(key) else { continue };
+        let foreseen = facts.foresee(job, program);
         finding.looks();
-        let rows = facts.effects.get(key).map_or(&[][..], Vec::as_slice);
+        // Of a workflow that runs again each job has rows of its own.
+        let rows: Vec<&Effect> = facts.effects.get(key).into_iter().flatten().filter(|row| row.job_id == job.id).collect();
         for key in &foreseen.emitted {
             let times = facts.events.get(*key).copied().unwrap_or(0);
             let must = i64::from(is_whole(facts, job, &foreseen) == Some(true));
             finding
                 .holds(times == must || (must == 0 && times == 1), || format!("job {} emitted the event of {key} {times} times", job.id));
         }
-        rows_of(facts, job, &foreseen, rows, &mut finding);
+        rows_of(facts, job, &foreseen, &rows, &mut finding);
         words_of(facts, job, &foreseen, outside.get(&job.id).map_or(&[][..], Vec::as_slice), &mut finding);
+    }
+    for row in facts.effects.values().flatten() {
+        let is_its = facts.job(row.job_id).and_then(Job::key) == Some(row.program.as_str());
+        finding.holds(is_its, || format!("job {} wrote a row of {}, which it does not play", row.job_id, row.program));
     }
     finding
 }
@@ -46,7 +52,7 @@ pub(super) fn is_whole(facts: &Facts, job: &Job, foreseen: &Foreseen<'_>) -> Opt
     })
 }
 
-fn rows_of(facts: &Facts, job: &Job, foreseen: &Foreseen<'_>, rows: &[Effect], finding: &mut Finding) {
+fn rows_of(facts: &Facts, job: &Job, foreseen: &Foreseen<'_>, rows: &[&Effect], finding: &mut Finding) {
     let whole = is_whole(facts, job, foreseen);
     let inside: Vec<usize> = rows.iter().filter(|row| !row.last).map(|row| row.act as usize).collect();
     let distinct: BTreeSet<usize> = inside.iter().copied().collect();

@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::{
     facts::{Attempt, Facts, Job},
-    model::{End, Foreseen, foresee},
+    model::{End, Foreseen},
     program::{Act, Manner, Played, Program, RATE, checksum},
     witness::{What, Word},
 };
@@ -44,7 +44,7 @@ fn product(facts: &Facts, job: &Job, finding: &mut Finding) {
 }
 
 fn judge(facts: &Facts, job: &Job, program: &Program, end: &Attempt) -> Option<String> {
-    let foreseen = foresee(program);
+    let foreseen = facts.foresee(job, program);
     if let Some(act) = facts.cancelled(job.id) {
         let answer = act.words();
         if answer == "Cancelled" && end.outcome != "cancelled" {

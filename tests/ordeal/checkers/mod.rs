@@ -28,6 +28,7 @@ mod overtaken;
 mod policy;
 mod prompt;
 mod recovery;
+mod restarts;
 mod schedules;
 mod stuck;
 mod token;
@@ -100,6 +101,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         inbox::check(facts),
         letters::check(facts),
         dealt::check(facts),
+        restarts::check(facts),
         policy::check(facts),
         mails::check(facts),
         canaries::check(facts),

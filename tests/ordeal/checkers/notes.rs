@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{Finding, effects::is_whole};
-use crate::{facts::Facts, model::foresee};
+use crate::facts::Facts;
 
 pub fn check(facts: &Facts) -> Finding {
     let mut finding = Finding::new("notes", "what a job said of itself is there as it said it last");
     for job in &facts.jobs {
-        let Some(foreseen) = job.key().and_then(|key| facts.programs.get(key)).map(foresee) else { continue };
+        let Some(program) = job.key().and_then(|key| facts.programs.get(key)) else { continue };
+        let foreseen = facts.foresee(job, program);
         let said: Vec<&str> = facts.lines.get(&job.id).into_iter().flatten().map(String::as_str).collect();
         let may: Vec<String> = foreseen.noted.iter().map(|act| format!("at act {act}")).collect();
         let (lines, of_model) = (said.iter().copied().collect::<BTreeSet<_>>(), may.iter().map(String::as_str).collect::<BTreeSet<_>>());

@@ -27,15 +27,17 @@ pub fn check(facts: &Facts) -> Finding {
     }
     let repeats = repeats(facts);
     for (key, places) in &facts.by_key {
-        let asked = places.iter().filter(|place| !repeats.contains(&facts.jobs[**place].id)).count();
-        finding.holds(asked == 1, || format!("program {key} has {asked} jobs, but for those that were run again as they were"));
+        let is_again = |id: i64| repeats.contains(&id) || facts.restarts.contains_key(&id);
+        let asked = places.iter().filter(|place| !is_again(facts.jobs[**place].id)).count();
+        finding.holds(asked == 1, || format!("program {key} has {asked} jobs, but for those that run again"));
     }
     held_keys(facts, &mut finding);
     webhooks(facts, &mut finding);
     finding
 }
 
-/// The jobs of letters that somebody asked to run again as they were; that there is but one of each is looked at with the letter.
+/// The jobs of letters that somebody asked to run again as they were; that there is but one of each is looked at with the letter, as are
+/// restarts by their own checker.
 fn repeats(facts: &Facts) -> HashSet<i64> {
     let asked = facts.acts.iter().filter_map(|act| matches!(act.what, Deed::Repeat(_)).then(|| act.what.letter())?);
     let asked: HashSet<Uuid> = asked.collect();

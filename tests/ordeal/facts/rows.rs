@@ -146,6 +146,13 @@ pub struct Letter {
     pub requeued_job_id: Option<i64>,
 }
 
+impl Letter {
+    /// Whether it was dealt with by a restart of its workflow.
+    pub fn is_of_restart(&self) -> bool {
+        self.resolution.as_deref().is_some_and(|words| words.starts_with("restarted from step "))
+    }
+}
+
 /// What somebody is to be told of an attempt.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Notice {

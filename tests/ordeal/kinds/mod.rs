@@ -120,6 +120,7 @@ impl Play {
                 Act::First(child, key) => waits::take_what_comes(run, child, key).await?,
                 Act::Continue => patiently!(run.continue_as(&Self { from: number + 1, ..self.clone() })).map(drop)?,
                 Act::Join(children) => waits::join_all(run, children).await?,
+                Act::Stumble => patiently!(stumble(run, number))?,
                 Act::Fail(blame) => return Err(Failure::new(category(*blame), format!("act {number} fails on purpose"))),
                 Act::Panic => panic!("act {number} panics on purpose"),
                 Act::Snooze(ms) => return Ok(Outcome::Snooze(Duration::from_millis(*ms))),
@@ -211,6 +212,15 @@ impl Play {
 async fn note(run: &Run, number: usize) -> JobResult<()> {
     run.progress(number as u64, None, None).await?;
     run.log(&format!("at act {number}")).await
+}
+
+/// Fails, unless this is a workflow that runs again.
+async fn stumble(run: &Run, number: usize) -> JobResult<()> {
+    let runs_again: bool = sqlx::query_scalar("select exists (select from engine.restart where job_id = $1)")
+        .bind(run.job_id())
+        .fetch_one(run.pool())
+        .await?;
+    if runs_again { Ok(()) } else { Err(Failure::new(Category::Validation, format!("act {number} fails on purpose"))) }
 }
 
 async fn enqueue_child(run: &Run, child: &Program) -> JobResult<()> {

@@ -28,6 +28,8 @@ pub enum Deed {
     Close,
     /// Edit the retry policy.
     Edit(Edit),
+    /// Run a workflow's job again from a step.
+    Restart(i64, i32),
     /// Change a schedule, or run it by hand, when it had come so far.
     Schedule(Turn, Seen),
 }
@@ -78,6 +80,7 @@ impl Deed {
             | Self::Free(_)
             | Self::Close
             | Self::Edit(_)
+            | Self::Restart(..)
             | Self::Schedule(..) => None,
         }
     }
@@ -86,7 +89,7 @@ impl Deed {
     pub const fn letter(&self) -> Option<Uuid> {
         match self {
             Self::Requeue(letter, _) | Self::Repeat(letter) | Self::Discard(letter) => Some(*letter),
-            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Close | Self::Edit(_) | Self::Schedule(..) => None,
+            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Close | Self::Edit(_) | Self::Restart(..) | Self::Schedule(..) => None,
         }
     }
 }

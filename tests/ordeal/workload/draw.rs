@@ -13,7 +13,7 @@ use crate::{
 };
 
 use flows::{anew, flow, undone};
-pub use flows::{family, pair};
+pub use flows::{family, pair, stumbling};
 pub use named::{
     apart, brief, called_back, calling, distant, doomed, frail, gathered, held, hurried, keyless, only_fails, poison, quick, rated,
     turned_away, twin,

@@ -100,7 +100,7 @@ async fn ask(stage: &Stage, deed: &Deed) -> anyhow::Result<Answer> {
 }
 
 /// What was seen is on the standby when this is answered.
-async fn await_standby(stage: &Stage) -> Result<(), StoreError> {
+pub(super) async fn await_standby(stage: &Stage) -> Result<(), StoreError> {
     Ok(sqlx::query("select engine.await_standby()").execute(&stage.pool).await.map(drop)?)
 }
 

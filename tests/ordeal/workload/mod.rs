@@ -6,6 +6,7 @@ pub mod mails;
 pub mod operators;
 pub mod policy;
 pub mod producer;
+pub mod restarts;
 pub mod schedules;
 pub mod shop;
 pub mod slow;

@@ -75,6 +75,26 @@ pub(super) fn undone(random: &mut StdRng, key: &str) -> Vec<Act> {
     acts
 }
 
+/// A workflow that dies behind one of its acts, and gets over that when it runs again from one of its steps.
+pub fn stumbling(random: &mut StdRng, key: String) -> Program {
+    let mut acts = vec![Act::Step];
+    for _ in 0..random.random_range(2..7) {
+        // None that snoozes: it would do so before acts that it has taken over, and the engine says that its code has changed.
+        acts.push(match random.random_range(0..8) {
+            0 => Act::StepOutside,
+            1 => Act::Sleep(random.random_range(1..300)),
+            2 => Act::Fail(Blame::Upstream),
+            3 => Act::Work(random.random_range(1..60)),
+            _ => Act::Step,
+        });
+    }
+    let place = random.random_range(1..=acts.len());
+    acts.insert(place, Act::Stumble);
+    acts.push(if random.random_ratio(1, 2) { Act::Finish } else { Act::FinishInside(Vec::new()) });
+    let unique = random.random_ratio(1, 3).then(|| format!("restarted {key}"));
+    Program { unique, ..plain(key, acts) }
+}
+
 /// Two workflows, of which one waits for the other's event; in any order.
 pub fn pair(random: &mut StdRng, key: &str) -> [Program; 2] {
     let wait = if random.random_ratio(1, 2) {
