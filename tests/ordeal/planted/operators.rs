@@ -106,4 +106,15 @@ pub const BUGS: &[Bug] = &[
             "perform from engine.enqueue(kind, args, queue, priority);\n    select * into made from engine.enqueue(kind, args, queue, priority,",
         )],
     },
+    Bug {
+        id: "O11",
+        like: "B55",
+        provoked_by: Provocation::Calm,
+        what: "a restart takes over the step that it is to begin with",
+        plants: &[Function(
+            "engine.inherit_steps",
+            "from engine.step s where s.job_id = old and s.position < upto;",
+            "from engine.step s where s.job_id = old and s.position <= upto;",
+        )],
+    },
 ];
