@@ -107,7 +107,7 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug {
-        id: "O11",
+        id: "O12",
         like: "B55",
         provoked_by: Provocation::Calm,
         what: "a restart takes over the step that it is to begin with",
