@@ -93,7 +93,11 @@ enum Answer {
     Done(Value),
     SnoozeMs(u64),
     Cancel(String),
-    Failed { category: String, message: String, retry_after_ms: Option<u64> },
+    Failed {
+        category: String,
+        message: String,
+        retry_after_ms: Option<u64>,
+    },
     /// Its worker gave no sign of life.
     Abandoned,
 }
@@ -159,10 +163,7 @@ pub(crate) async fn run(order: Order, arguments: Arc<[String]>, stop: Cancellati
     let text = String::from_utf8_lossy(&answered);
     // One that was ended while it answered has not.
     let answer = text.lines().find_map(|line| serde_json::from_str::<Answer>(line.strip_prefix(&mark)?).ok());
-    answer.map_or_else(
-        || Err(without_answer(status, order.limits, String::from_utf8_lossy(&words).trim())),
-        |answer| heard(answer, &fate),
-    )
+    answer.map_or_else(|| Err(without_answer(status, order.limits, String::from_utf8_lossy(&words).trim())), |answer| heard(answer, &fate))
 }
 
 /// Tells a child what it is to do, and gives it signs of life until what is returned is dropped. They are a thread's, which no

@@ -153,9 +153,7 @@ async fn a_dead_job_runs_again_with_arguments_that_fit_and_only_while_its_key_is
 
     engine::store::cancel_request::cancel(api.edge.pool(), live, "ann", None).await.expect("cancelled");
     assert_eq!(api.post(&requeue(&dead), &json!({ "args": {} })).await.0, 201);
-    let how: String = sqlx::query_scalar("select resolution from raw_ops.dead_letter_queue")
-        .fetch_one(api.edge.pool())
-        .await
-        .expect("one letter");
+    let how: String =
+        sqlx::query_scalar("select resolution from raw_ops.dead_letter_queue").fetch_one(api.edge.pool()).await.expect("one letter");
     assert_eq!(how, "requeued with other arguments");
 }

@@ -10,7 +10,7 @@ use super::program::{self, Answer, command};
 use crate::support::Database;
 
 /// How each is called with things that are not there, where it needs some.
-const CALLS: [&str; 50] = [
+const CALLS: [&str; 51] = [
     "up --for 1s",
     "web",
     "worker",

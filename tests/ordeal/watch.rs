@@ -79,10 +79,8 @@ pub async fn breaker(stage: Arc<Stage>, stop: CancellationToken) -> anyhow::Resu
 /// The last change that is there, and on the standby if nobody has seen it yet.
 async fn last_switch(stage: &Stage, seen: i64) -> Result<i64, sqlx::Error> {
     let mut tx = stage.pool.begin().await?;
-    let last: i64 = sqlx::query_scalar("select coalesce(max(id), 0) from ordeal.switch where system = $1")
-        .bind(CALLED)
-        .fetch_one(&mut *tx)
-        .await?;
+    let last: i64 =
+        sqlx::query_scalar("select coalesce(max(id), 0) from ordeal.switch where system = $1").bind(CALLED).fetch_one(&mut *tx).await?;
     if last > seen {
         tx.execute("select engine.await_standby()").await?;
     }

@@ -104,7 +104,8 @@ pub(super) async fn list(
     State(state): State<AppState>,
     which: Result<Query<LettersRequest>, QueryRejection>,
 ) -> Result<Json<LettersAnswer>, Problem> {
-    let Query(LettersRequest { kind, category, fingerprint, since, after, limit }) = which.map_err(|error| Problem::invalid(error.body_text()))?;
+    let Query(LettersRequest { kind, category, fingerprint, since, after, limit }) =
+        which.map_err(|error| Problem::invalid(error.body_text()))?;
     let limit = limit.unwrap_or(UNLESS_SAID);
     if !(1..=AT_MOST).contains(&limit) {
         return Err(Problem::invalid(format!("limit: a number from 1 to {AT_MOST}")));

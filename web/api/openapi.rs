@@ -62,9 +62,9 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "schema": { "type": "string", "minLength": 1, "maxLength": KEY_LENGTH },
         })
     });
-    let of_query = operation.query.iter().map(|(name, schema)| {
-        json!({ "name": name, "in": "query", "required": false, "description": schema["description"], "schema": schema })
-    });
+    let of_query = operation.query.iter().map(
+        |(name, schema)| json!({ "name": name, "in": "query", "required": false, "description": schema["description"], "schema": schema }),
+    );
     of_path.chain(of_query).chain(key).collect()
 }
 

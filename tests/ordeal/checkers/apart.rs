@@ -3,12 +3,7 @@
 use std::collections::HashMap;
 
 use super::Finding;
-use crate::{
-    facts::Facts,
-    process::Life,
-    program::Played,
-    witness::Word,
-};
+use crate::{facts::Facts, process::Life, program::Played, witness::Word};
 
 /// How much later than its end a process may still be seen to act, in microseconds: until it hears that its worker is gone, and
 /// until the clocks of two processes are compared.

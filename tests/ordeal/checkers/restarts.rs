@@ -28,9 +28,8 @@ pub fn check(facts: &Facts) -> Finding {
     for (place, acts) in asked {
         judge(facts, place, &made.remove(&place).unwrap_or_default(), &acts, &mut finding);
     }
-    let words = |((job, from), jobs): (Place, Vec<i64>)| {
-        format!("job {job} runs again from step {from} as {jobs:?}, which nobody asked for")
-    };
+    let words =
+        |((job, from), jobs): (Place, Vec<i64>)| format!("job {job} runs again from step {from} as {jobs:?}, which nobody asked for");
     finding.violations.extend(made.into_iter().map(words));
     finding
 }

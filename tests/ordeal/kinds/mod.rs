@@ -216,10 +216,8 @@ async fn note(run: &Run, number: usize) -> JobResult<()> {
 
 /// Fails, unless this is a workflow that runs again.
 async fn stumble(run: &Run, number: usize) -> JobResult<()> {
-    let runs_again: bool = sqlx::query_scalar("select exists (select from engine.restart where job_id = $1)")
-        .bind(run.job_id())
-        .fetch_one(run.pool())
-        .await?;
+    let runs_again: bool =
+        sqlx::query_scalar("select exists (select from engine.restart where job_id = $1)").bind(run.job_id()).fetch_one(run.pool()).await?;
     if runs_again { Ok(()) } else { Err(Failure::new(Category::Validation, format!("act {number} fails on purpose"))) }
 }
 

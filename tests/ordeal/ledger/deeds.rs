@@ -89,7 +89,9 @@ impl Deed {
     pub const fn letter(&self) -> Option<Uuid> {
         match self {
             Self::Requeue(letter, _) | Self::Repeat(letter) | Self::Discard(letter) => Some(*letter),
-            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Close | Self::Edit(_) | Self::Restart(..) | Self::Schedule(..) => None,
+            Self::Cancel(..) | Self::Hold(..) | Self::Free(_) | Self::Close | Self::Edit(_) | Self::Restart(..) | Self::Schedule(..) => {
+                None
+            }
         }
     }
 }

@@ -19,17 +19,8 @@ use crate::{
 };
 
 /// Over and over: no line is given to it twice in succession, and one while it is paused.
-const TURNS: [Turn; 9] = [
-    Turn::Every(3),
-    Turn::Pause,
-    Turn::Resume,
-    Turn::Pause,
-    Turn::Every(1),
-    Turn::Resume,
-    Turn::Every(2),
-    Turn::Pause,
-    Turn::Resume,
-];
+const TURNS: [Turn; 9] =
+    [Turn::Every(3), Turn::Pause, Turn::Resume, Turn::Pause, Turn::Every(1), Turn::Resume, Turn::Every(2), Turn::Pause, Turn::Resume];
 
 const AGAIN: Duration = Duration::from_millis(50);
 
