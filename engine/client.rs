@@ -22,9 +22,27 @@ impl Client {
     ///
     /// After an error of the connection the outcome is unknown; give the job an idempotency key and call again.
     ///
+    /// ```no_run
+    /// # use engine::{Client, Job, JobResult, NewJob, Outcome, Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct SendReceipt { order: i64 }
+    /// # impl Job for SendReceipt {
+    /// #     const KIND: &'static str = "shop.send_receipt";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// # async fn example(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new(pool);
+    /// let job = NewJob::of(&SendReceipt { order: 7 })?.idempotency_key("checkout", "cart 4711");
+    /// let first = client.enqueue(&job).await?;
+    /// // No answer came, say, so the producer asks again.
+    /// let again = client.enqueue(&job).await?;
+    /// assert_eq!((again.id, again.created), (first.id, false));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// [`StoreError`] says which part of the job the database refused ([`StoreError::Refused`] for a name that is none), or that it is
-    /// away.
+    /// As [`enqueue_in`].
     pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, StoreError> {
         enqueue_in(&mut *self.pool.acquire().await?, job).await
     }
@@ -44,6 +62,21 @@ impl Client {
 
     /// Waits until a job has ended, for `limit` at most: `None` when it has not by then.
     ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use engine::{Client, Ending, JobId};
+    ///
+    /// # async fn example(client: Client, id: JobId) -> Result<(), engine::StoreError> {
+    /// match client.wait_for_end(id, Duration::from_secs(30)).await? {
+    ///     Some(Ending::Completed(output)) => println!("it is done: {output}"),
+    ///     Some(Ending::Cancelled(reason)) => println!("it was cancelled: {reason:?}"),
+    ///     Some(Ending::Dead { category, error }) => println!("it failed: {category:?}, {error:?}"),
+    ///     None => println!("it goes on"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Client::ending`].
     pub async fn wait_for_end(&self, id: JobId, limit: Duration) -> Result<Option<Ending>, StoreError> {
@@ -60,10 +93,26 @@ impl Client {
         }
     }
 
-    /// Enqueues many jobs in one transaction: all or none.
+    /// Enqueues many jobs in one transaction: all or none. The answer is that of [`enqueue_many_in`].
+    ///
+    /// ```no_run
+    /// # use engine::{Client, Job, JobResult, NewJob, Outcome, Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct SendReceipt { order: i64 }
+    /// # impl Job for SendReceipt {
+    /// #     const KIND: &'static str = "shop.send_receipt";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let jobs: Vec<NewJob> = (1..=500).map(|order| NewJob::of(&SendReceipt { order })).collect::<Result<_, _>>()?;
+    /// let ids = client.enqueue_many(&jobs).await?;
+    /// println!("{} jobs are new", ids.iter().flatten().count());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Client::enqueue`].
+    /// As [`enqueue_many_in`].
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Option<JobId>>, StoreError> {
         let mut tx = self.pool.begin().await?;
         let ids = enqueue_many_in(&mut tx, jobs).await?;
@@ -72,6 +121,22 @@ impl Client {
     }
 
     /// Enqueues jobs by the hundred thousand in one transaction, by COPY: all or none. The answer has one id a job, in order.
+    ///
+    /// ```no_run
+    /// # use engine::{Client, Job, JobResult, NewJob, Outcome, Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct SendReceipt { order: i64 }
+    /// # impl Job for SendReceipt {
+    /// #     const KIND: &'static str = "shop.send_receipt";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let jobs: Vec<NewJob> = (1..=500_000).map(|order| NewJob::of(&SendReceipt { order })).collect::<Result<_, _>>()?;
+    /// let ids = client.enqueue_copy(&jobs).await?;
+    /// assert_eq!(ids.len(), jobs.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`StoreError::NotForCopy`] when one has a unique, idempotency or limit key; otherwise as [`Client::enqueue`].
@@ -85,8 +150,33 @@ impl Client {
 
 /// Enqueues one job in the caller's transaction: it exists if, and only if, that transaction commits.
 ///
+/// ```no_run
+/// use engine::enqueue_in;
+/// # use engine::{Job, JobResult, NewJob, Outcome, Run};
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// # struct SendReceipt { order: i64 }
+/// # impl Job for SendReceipt {
+/// #     const KIND: &'static str = "shop.send_receipt";
+/// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+/// # }
+///
+/// # async fn example(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut tx = pool.begin().await?;
+/// let order: i64 = sqlx::query_scalar("insert into orders (email) values ($1) returning id")
+///     .bind("ada@example.com")
+///     .fetch_one(&mut *tx)
+///     .await?;
+/// enqueue_in(&mut tx, &NewJob::of(&SendReceipt { order })?).await?;
+/// tx.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
-/// [`StoreError`] says which part of the job the database refused, or that it is away.
+/// [`StoreError::Refused`] for a name that is none, and for options that do not go together; [`StoreError::ArgumentsTooLarge`];
+/// [`StoreError::KeyReused`] for an idempotency key with other arguments; [`StoreError::QueueFull`]; otherwise the database's, among
+/// them its refusal of a priority or a number of attempts that is none. After what the database refused, the caller's transaction can
+/// only be rolled back.
 pub async fn enqueue_in(connection: &mut PgConnection, job: &NewJob) -> Result<Enqueued, StoreError> {
     store::job::enqueue(connection, job).await
 }

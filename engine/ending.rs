@@ -25,8 +25,22 @@ pub enum Ending {
 impl Ending {
     /// The output of a completed job, decoded; `None` when it ended otherwise.
     ///
+    /// ```
+    /// use engine::Ending;
+    ///
+    /// #[derive(Debug, PartialEq, serde::Deserialize)]
+    /// struct Visits {
+    ///     visits: u32,
+    /// }
+    ///
+    /// let ending = Ending::Completed(serde_json::json!({ "visits": 3 }));
+    /// assert_eq!(ending.output::<Visits>()?, Some(Visits { visits: 3 }));
+    /// assert_eq!(Ending::Cancelled(None).output::<Visits>()?, None);
+    /// # Ok::<(), engine::StoreError>(())
+    /// ```
+    ///
     /// # Errors
-    /// When the output is not what the caller expects.
+    /// [`StoreError::Arguments`] when the output is not what the caller expects.
     pub fn output<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
         match self {
             Self::Completed(output) => Ok(Some(serde_json::from_value(output.clone())?)),

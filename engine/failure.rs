@@ -38,6 +38,16 @@ pub enum Category {
     Unknown,
     /// One of the application's own, by its name. What follows is the row of that name in `retry_config`, else the row
     /// `default`: make the row in a migration. Count what you make: names are few and come from the program.
+    ///
+    /// ```
+    /// use engine::{Category, Failure};
+    ///
+    /// const OVEN_BUSY: Category = Category::Other("oven_busy");
+    ///
+    /// let failure = Failure::new(OVEN_BUSY, "the oven is busy until noon");
+    /// assert_eq!(failure.to_string(), "oven_busy: the oven is busy until noon");
+    /// assert_eq!(Category::of("oven_busy"), OVEN_BUSY);
+    /// ```
     Other(&'static str),
 }
 
@@ -106,6 +116,35 @@ impl fmt::Display for Category {
 }
 
 /// Why an attempt failed. The table `retry_config`, not the code, decides what follows.
+///
+/// A program says once which error is of which category, and its handlers write `?`.
+///
+/// ```
+/// use std::time::Duration;
+/// use engine::{Category, Failure};
+///
+/// /// What the shop answered instead of what it was asked for.
+/// struct Refused {
+///     status: u16,
+///     retry_after: Option<Duration>,
+/// }
+///
+/// impl From<Refused> for Failure {
+///     fn from(refused: Refused) -> Self {
+///         let said = format!("the shop answered {}", refused.status);
+///         match refused.status {
+///             401 | 403 => Self::auth(said),
+///             429 => Self::rate_limited(said).retry_after(refused.retry_after.unwrap_or_default()),
+///             500.. => Self::upstream(said),
+///             _ => Self::validation(said),
+///         }
+///     }
+/// }
+///
+/// let failure = Failure::from(Refused { status: 429, retry_after: Some(Duration::from_secs(30)) });
+/// assert_eq!(failure.category, Category::RateLimited);
+/// assert_eq!(failure.retry_after, Some(Duration::from_secs(30)));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{category}: {message}")]
 pub struct Failure {

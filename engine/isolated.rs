@@ -8,6 +8,31 @@
 //!
 //! The child ends with its worker, or as soon as the attempt is to stop, and is not asked before. A worker that is stopped by a
 //! signal cannot end it: it gives the child signs of life, and without them the child ends before the worker's lease does.
+//!
+//! ```no_run
+//! use engine::{Isolation, Job, JobResult, Kinds, Outcome, Run, Worker, WorkerConfig, isolated};
+//!
+//! # #[derive(serde::Serialize, serde::Deserialize)]
+//! # struct ReadInvoice { file: String }
+//! impl Job for ReadInvoice {
+//!     const KIND: &'static str = "invoices.read";
+//!     const ISOLATED: Option<Isolation> = Some(Isolation { memory_mib: 256, cpu_seconds: 20 });
+//!
+//!     async fn run(&self, _: &mut Run) -> JobResult {
+//!         Ok(Outcome::Done(text_of(&self.file)?.into()))
+//!     }
+//! }
+//! # fn text_of(file: &str) -> JobResult<String> { Ok(file.into()) }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let kinds = Kinds::new().with::<ReadInvoice>();
+//!     // In a process that was started for a job, this does not return.
+//!     isolated::serve(&kinds).await;
+//!     let pool = engine::pool_options().connect("postgres://localhost/demo").await?;
+//!     Ok(Worker::new(pool, kinds, WorkerConfig::default()).run(Default::default()).await?)
+//! }
+//! ```
 
 mod child;
 

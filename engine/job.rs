@@ -40,13 +40,38 @@ impl Serialize for JobId {
 /// One kind of work: the value is the arguments, `run` is the work.
 ///
 /// Arguments are ids and small facts. Personal data stays in the tables they point to, where erasure finds it.
+///
+/// ```
+/// use std::time::Duration;
+/// use engine::{Job, JobResult, Outcome, Run};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct SendReceipt {
+///     order: i64,
+/// }
+///
+/// impl Job for SendReceipt {
+///     const KIND: &'static str = "shop.send_receipt";
+///     const QUEUE: &'static str = "mail";
+///     const TIMEOUT: Duration = Duration::from_secs(20);
+///
+///     async fn run(&self, run: &mut Run) -> JobResult {
+///         // Another attempt may send it again: the provider knows it by this key.
+///         let key = format!("receipt-{}", run.job_id());
+///         send_mail(self.order, &key).await?;
+///         Ok(Outcome::done())
+///     }
+/// }
+/// # async fn send_mail(_: i64, _: &str) -> JobResult<()> { Ok(()) }
+/// ```
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The stored name of the kind, `domain.verb_noun`. Renaming it strands the jobs already stored. Names of kinds and queues and
     /// limit keys have 1 to 500 bytes, no control character, and no blank at either end; others are refused wherever one comes in.
     const KIND: &'static str;
     /// The queue its jobs go to unless the producer says otherwise.
     const QUEUE: &'static str = "default";
-    /// 0 runs first, 9 last.
+    /// 0 runs first, 9 last. A worker of a kind with another one does not begin.
     const PRIORITY: i16 = 5;
     /// The version of the arguments' shape. Raise it with a change that old rows do not decode as, and let
     /// [`Job::upcast`] bring them along; a worker that does not know a version yet leaves the job to those that do.
@@ -56,6 +81,28 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The outside system that it calls, by any name: kinds that call the same one are held together while it is down, and
     /// burn no attempts. What failed in one of the breaker's categories counts (network, timeout, upstream and rate_limited, if
     /// no operator says otherwise); see also [`Run::call_failed`].
+    ///
+    /// ```
+    /// use engine::{Job, JobResult, Outcome, Run};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct PostAlert { text: Option<String> }
+    /// impl Job for PostAlert {
+    ///     const KIND: &'static str = "alerts.post";
+    ///     const CALLS: Option<&'static str> = Some("slack");
+    ///
+    ///     async fn run(&self, run: &mut Run) -> JobResult {
+    ///         match &self.text {
+    ///             // A failure of category `upstream`, say, counts against Slack.
+    ///             Some(text) => post(text).await?,
+    ///             // That all went well says nothing of Slack.
+    ///             None => run.called_nothing(),
+    ///         }
+    ///         Ok(Outcome::done())
+    ///     }
+    /// }
+    /// # async fn post(_: &str) -> JobResult<()> { Ok(()) }
+    /// ```
     const CALLS: Option<&'static str> = None;
     /// How long one attempt may run before it fails with category `timeout`.
     const TIMEOUT: Duration = Duration::from_mins(5);
@@ -66,8 +113,33 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Turns stored arguments of `version` into those of the next version; asked once for each version in between.
     ///
+    /// ```
+    /// use engine::{Job, JobResult, Kinds, Outcome, Run};
+    /// use serde_json::{Value, json};
+    ///
+    /// /// Its first version had one name.
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Greet {
+    ///     names: Vec<String>,
+    /// }
+    ///
+    /// impl Job for Greet {
+    ///     const KIND: &'static str = "demo.greet";
+    ///     const VERSION: u32 = 2;
+    ///
+    ///     fn upcast(_version: u32, args: Value) -> Result<Value, String> {
+    ///         Ok(json!({ "names": [args["name"].as_str().ok_or("there is no name")?] }))
+    ///     }
+    /// #   async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// }
+    ///
+    /// let kinds = Kinds::new().with::<Greet>();
+    /// assert_eq!(kinds.check("demo.greet", r#"{ "name": "Ada" }"#), Ok(()));
+    /// assert_eq!(kinds.check("demo.greet", r#"{ "names": ["Ada"], "_version": 2 }"#), Ok(()));
+    /// ```
+    ///
     /// # Errors
-    /// Why they cannot be: the job becomes a dead letter of category `validation` that says so.
+    /// Why they cannot be: the job fails with category `validation`, and says so.
     fn upcast(version: u32, args: serde_json::Value) -> Result<serde_json::Value, String> {
         let _ = args;
         Err(format!("{} does not say what became of the arguments of version {version}", Self::KIND))
@@ -75,6 +147,26 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// The JSON schema of the arguments (draft 2020-12, and whole in itself), for producers in other languages, who are held to it:
     /// [`crate::Kinds::fit`]. By default it says nothing of them.
+    ///
+    /// ```
+    /// use engine::{Job, JobResult, Kinds, Outcome, Run};
+    /// use serde_json::{Value, json};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Reserve { pieces: u32 }
+    /// impl Job for Reserve {
+    ///     const KIND: &'static str = "stock.reserve";
+    ///
+    ///     fn schema() -> Value {
+    ///         json!({ "type": "object", "properties": { "pieces": { "type": "integer", "minimum": 1 } } })
+    ///     }
+    /// #   async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// }
+    ///
+    /// let kinds = Kinds::new().with::<Reserve>();
+    /// assert_eq!(kinds.fit("stock.reserve", r#"{ "pieces": 2 }"#), Ok(()));
+    /// assert!(kinds.fit("stock.reserve", r#"{ "pieces": 0 }"#).is_err());
+    /// ```
     fn schema() -> serde_json::Value {
         true.into()
     }
@@ -90,11 +182,27 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 pub type JobResult<T = Outcome> = Result<T, Failure>;
 
 /// How an attempt ended well.
+///
+/// ```
+/// use std::time::Duration;
+/// use engine::{JobResult, Outcome};
+///
+/// async fn look_after(parcel: i64) -> JobResult {
+///     Ok(match state_of(parcel).await? {
+///         State::Delivered { to } => Outcome::Done(serde_json::json!({ "delivered_to": to })),
+///         State::OnItsWay => Outcome::Snooze(Duration::from_hours(1)),
+///         State::Recalled => Outcome::Cancel("the parcel was recalled".into()),
+///     })
+/// }
+/// # enum State { Delivered { to: String }, OnItsWay, Recalled }
+/// # async fn state_of(_: i64) -> JobResult<State> { Ok(State::OnItsWay) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// The work is done; the value is kept in the ledger as the job's output.
     Done(serde_json::Value),
-    /// Run again after this time. Burns no attempt of the retry policy.
+    /// Run again after this time, ten years at most. Burns no attempt of the retry policy. After a hundred of them a job waits a
+    /// second at least, and the hundred thousandth is its end: it is dead, of category `bug`.
     Snooze(Duration),
     /// Final, and no failure: the work is no longer wanted, for this reason.
     Cancel(String),
@@ -108,6 +216,28 @@ impl Outcome {
 }
 
 /// A job about to be enqueued.
+///
+/// ```
+/// use std::time::Duration;
+/// use engine::NewJob;
+/// # use engine::{Job, JobResult, Outcome, Run};
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// # struct SendReceipt { order: i64 }
+/// # impl Job for SendReceipt {
+/// #     const KIND: &'static str = "shop.send_receipt";
+/// #     const QUEUE: &'static str = "mail";
+/// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+/// # }
+///
+/// let now = chrono::Utc::now();
+/// let job = NewJob::of(&SendReceipt { order: 7 })?
+///     .priority(2)
+///     .run_at(now + Duration::from_mins(10))
+///     .deadline(now + Duration::from_hours(24))
+///     .max_attempts(3);
+/// assert_eq!(job.lane(), ("mail", "shop.send_receipt", 2));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct NewJob {
     pub(crate) kind: String,
@@ -134,7 +264,8 @@ impl NewJob {
         Ok(Self::raw(J::KIND, arguments::encode(job)?).queue(J::QUEUE).priority(J::PRIORITY))
     }
 
-    /// Describes a job of a kind that this program need not know.
+    /// Describes a job of a kind that this program need not know. It goes to the queue `default` with priority 5, whatever the kind's
+    /// own are, unless others are said.
     pub fn raw(kind: impl Into<String>, args: Box<RawValue>) -> Self {
         Self {
             kind: kind.into(),
@@ -177,7 +308,7 @@ impl NewJob {
         self
     }
 
-    /// 0 runs first, 9 last.
+    /// 0 runs first, 9 last. The database refuses any other.
     #[must_use]
     pub const fn priority(mut self, priority: i16) -> Self {
         self.priority = priority;
@@ -208,13 +339,29 @@ impl NewJob {
 
     /// Counts against the limit of this key, such as `shop:42`: of all jobs with the key, of whatever kind, so many run
     /// at once as its limit says, in the order in which they came. See [`Limit`], and [`Job::KIND`] for what is a name.
+    ///
+    /// ```
+    /// use engine::{Job, JobResult, Limit, NewJob, Outcome, Run};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct CallShop { shop: u32 }
+    /// impl Job for CallShop {
+    ///     const KIND: &'static str = "demo.call_shop";
+    ///     const LIMITS: &'static [Limit] = &[Limit::of_key("shop:*").at_once(2)];
+    /// #   async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// }
+    ///
+    /// // Two calls of shop 42 at once; those of shop 43 do not wait for them.
+    /// let job = NewJob::of(&CallShop { shop: 42 })?.limit_key("shop:42");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     #[must_use]
     pub fn limit_key(mut self, key: impl Into<String>) -> Self {
         self.limit_key = Some(key.into());
         self
     }
 
-    /// A cap on attempts under the retry policy's own.
+    /// A cap on attempts under the retry policy's own, from 1; the database refuses any other.
     #[must_use]
     pub const fn max_attempts(mut self, attempts: i16) -> Self {
         self.max_attempts = Some(attempts);

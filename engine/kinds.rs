@@ -63,6 +63,35 @@ pub struct KindInfo {
 }
 
 /// The kinds of job that a program can run: what a worker claims, and nothing else.
+///
+/// ```
+/// use engine::Kinds;
+/// use serde_json::value::RawValue;
+/// # use engine::{Job, JobResult, Outcome, Run};
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// # struct SendReceipt { order: i64 }
+/// # impl Job for SendReceipt {
+/// #     const KIND: &'static str = "shop.send_receipt";
+/// #     const QUEUE: &'static str = "mail";
+/// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+/// # }
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// # struct Sweep {}
+/// # impl Job for Sweep {
+/// #     const KIND: &'static str = "yard.sweep";
+/// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+/// # }
+///
+/// let kinds = Kinds::new().with::<SendReceipt>().with::<Sweep>();
+/// assert_eq!(kinds.names(), ["shop.send_receipt", "yard.sweep"]);
+/// assert_eq!(kinds.queues(), ["default", "mail"]);
+///
+/// // What somebody else asks for, by name.
+/// let job = kinds.job("shop.send_receipt", RawValue::from_string(r#"{ "order": 7 }"#.into())?)?;
+/// assert_eq!(job.lane(), ("mail", "shop.send_receipt", 5));
+/// assert!(kinds.job("shop.send_receipt", RawValue::from_string(r#"{ "order": "seven" }"#.into())?).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Kinds {
     by_name: HashMap<&'static str, Kind>,
@@ -81,7 +110,8 @@ impl Kinds {
     /// Adds a kind.
     ///
     /// # Panics
-    /// When two types claim one name, or a kind is isolated and calls an outside system: mistakes in the program, found at its start.
+    /// When two types claim one name, a kind is isolated and calls an outside system, or a limit is declared in two ways: mistakes in the
+    /// program, found at its start.
     #[must_use]
     pub fn with<J: Job>(self) -> Self {
         self.add::<J>(Arc::new(|args, run| Box::pin(decode_and_run(args, run, async |job: J, mut run| job.run(&mut run).await))))
@@ -103,6 +133,28 @@ impl Kinds {
 
     /// Hands a value to every handler, which finds it by its type: [`Run::shared`]. For clients of outside systems and
     /// settings; a second value of one type takes the place of the first.
+    ///
+    /// ```
+    /// use engine::{Job, JobResult, Kinds, Outcome, Run};
+    ///
+    /// struct Mailer {
+    ///     from: String,
+    /// }
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct SendReceipt { order: i64 }
+    /// impl Job for SendReceipt {
+    ///     const KIND: &'static str = "shop.send_receipt";
+    ///
+    ///     async fn run(&self, run: &mut Run) -> JobResult {
+    ///         let mailer: &Mailer = run.shared()?;
+    ///         println!("the receipt of order {} comes from {}", self.order, mailer.from);
+    ///         Ok(Outcome::done())
+    ///     }
+    /// }
+    ///
+    /// let kinds = Kinds::new().with::<SendReceipt>().sharing(Mailer { from: "shop@example.com".into() });
+    /// ```
     #[must_use]
     pub fn sharing<T: Any + Send + Sync>(self, value: T) -> Self {
         Self { shared: self.shared.with(value), ..self }

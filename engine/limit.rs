@@ -28,6 +28,17 @@ pub struct Limit {
 }
 
 /// So many jobs in any span of a period.
+///
+/// ```
+/// use std::time::Duration;
+/// use engine::Rate;
+///
+/// const MINUTE: Duration = Duration::from_mins(1);
+/// // Forty in any minute: three at once, and the others as time goes by.
+/// assert_eq!(Rate::new(40, MINUTE), Rate::new(40, MINUTE).burst(3));
+/// // One by one, over the whole minute.
+/// assert_eq!(Rate::new(40, MINUTE).burst(1).jobs(), 40);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// How many are let go.
@@ -39,7 +50,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many jobs in any span of `per`, a twentieth of them at once.
+    /// So many jobs in any span of `per`, one and a twentieth of them at once.
     ///
     /// # Panics
     /// For less than one job or more than 1,000,000, or a time shorter than 100 ms or longer than a year.

@@ -14,7 +14,33 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::{Failure, Job, JobResult, Run, worker::panic_trace};
 
-/// A kind whose jobs may be worked on in one call. Registered with [`crate::Kinds::with_together`].
+/// A kind whose jobs may be worked on in one call. Registered with [`crate::Kinds::with_together`]; its [`Job::run`] is what happens
+/// where it is registered with [`crate::Kinds::with`].
+///
+/// ```
+/// use engine::{Job, JobResult, Kinds, Outcome, Run, Together};
+///
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// # struct CheckAddress { address: String }
+/// # impl Job for CheckAddress {
+/// #     const KIND: &'static str = "addresses.check";
+/// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+/// # }
+/// impl Together for CheckAddress {
+///     const AT_MOST: usize = 50;
+///
+///     async fn run_together(jobs: &mut [(Self, Run)]) -> Vec<JobResult> {
+///         let addresses: Vec<String> = jobs.iter().map(|(job, _)| job.address.clone()).collect();
+///         match ask_vendor(addresses).await {
+///             Ok(known) => known.into_iter().map(|known| Ok(Outcome::Done(known.into()))).collect(),
+///             Err(failure) => jobs.iter().map(|_| Err(failure.clone())).collect(),
+///         }
+///     }
+/// }
+///
+/// let kinds = Kinds::new().with_together::<CheckAddress>();
+/// # async fn ask_vendor(addresses: Vec<String>) -> JobResult<Vec<bool>> { Ok(vec![true; addresses.len()]) }
+/// ```
 pub trait Together: Job {
     /// The most jobs of one call.
     const AT_MOST: usize;

@@ -24,15 +24,37 @@ impl Uniqueness {
 }
 
 /// Uniqueness. A job whose key is held is not made: the answer is the job that holds it, and `created` is false.
+///
+/// What does not go together is refused when the job is enqueued, as [`crate::StoreError::Refused`]: each of the others needs
+/// [`NewJob::unique_key`] or [`NewJob::unique_args`]; what is unique for a time is neither debounced nor unique until it starts; and
+/// what is debounced has no [`NewJob::run_at`].
 impl NewJob {
     /// At most one live job of this kind has this key.
+    ///
+    /// ```no_run
+    /// # use engine::{Client, Job, JobResult, NewJob, Outcome, Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Reindex { product: i64 }
+    /// # impl Job for Reindex {
+    /// #     const KIND: &'static str = "shop.reindex";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let job = NewJob::of(&Reindex { product: 7 })?.unique_key("product 7");
+    /// let first = client.enqueue(&job).await?;
+    /// // It has not ended: this is the same one.
+    /// let second = client.enqueue(&job).await?;
+    /// assert!(first.created && !second.created && second.id == first.id);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn unique_key(mut self, key: impl Into<String>) -> Self {
         self.unique.key = Some(key.into());
         self
     }
 
-    /// At most one live job of this kind has these arguments.
+    /// At most one live job of this kind has these arguments. They count, and not the key, if [`NewJob::unique_key`] is said too.
     #[must_use]
     pub const fn unique_args(mut self) -> Self {
         self.unique.by_args = true;
@@ -40,6 +62,22 @@ impl NewJob {
     }
 
     /// Nor is another one of the key made for so long after this one, whatever became of it.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// # use engine::{Client, Job, JobResult, NewJob, Outcome, Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Reindex { product: i64 }
+    /// # impl Job for Reindex {
+    /// #     const KIND: &'static str = "shop.reindex";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// // Once an hour at most, however often it is asked for.
+    /// client.enqueue(&NewJob::of(&Reindex { product: 7 })?.unique_args().unique_for(Duration::from_hours(1))).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn unique_for(mut self, period: Duration) -> Self {
         self.unique.period = Some(period);
@@ -56,6 +94,23 @@ impl NewJob {
     }
 
     /// A job that holds the key and does not run is cancelled, and this one takes its place; a workflow that has begun is not.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// # use engine::{Client, Job, JobResult, NewJob, Outcome, Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Reindex { product: i64 }
+    /// # impl Job for Reindex {
+    /// #     const KIND: &'static str = "shop.reindex";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// // In six hours from now, and not at the time that was said before.
+    /// let at = chrono::Utc::now() + Duration::from_hours(6);
+    /// client.enqueue(&NewJob::of(&Reindex { product: 7 })?.unique_args().replace().run_at(at)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn replace(mut self) -> Self {
         self.unique.replaces = true;
@@ -63,7 +118,24 @@ impl NewJob {
     }
 
     /// Waits for the last of many: it runs `wait` from now, and one of the same key that comes before then replaces it and
-    /// waits anew, but never longer than `at_most` after the first of them.
+    /// waits anew, but never longer than `at_most` after the first of them. `wait` is more than nothing, and `at_most` no shorter.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// # use engine::{Client, Job, JobResult, NewJob, Outcome, Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Reindex { product: i64 }
+    /// # impl Job for Reindex {
+    /// #     const KIND: &'static str = "shop.reindex";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// // Five seconds after the last change of the product, and within a minute of the first.
+    /// let (wait, at_most) = (Duration::from_secs(5), Duration::from_mins(1));
+    /// client.enqueue(&NewJob::of(&Reindex { product: 7 })?.unique_args().debounce(wait, at_most)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn debounce(mut self, wait: Duration, at_most: Duration) -> Self {
         self.unique.debounce = Some((wait, at_most));
