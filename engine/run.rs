@@ -152,11 +152,28 @@ impl Run {
         trace::current().or_else(|| self.trace.clone())
     }
 
-    /// Waits until the attempt should stop: somebody cancelled the job, it ran out of its time, or the worker shuts down
-    /// or was declared dead.
+    /// Waits until the attempt should stop: somebody cancelled the job, it ran out of its time, the worker shuts down and its grace is
+    /// over, or the worker was declared dead.
     ///
     /// A handler that never asks is dropped at its next await. One that has called this, or [`Run::stop_token`], has two
-    /// seconds to end by itself: what it completes within them counts. A job in a process of its own is not asked.
+    /// seconds to end by itself: what it completes within them counts, and so does a cancel of its own. Whatever else it returns, what
+    /// follows is that for which it was to stop: after a shutdown the job runs again. A job in a process of its own is not asked.
+    ///
+    /// ```
+    /// use engine::{Failure, JobResult, Outcome, Run};
+    ///
+    /// async fn crawl(run: &Run, pages: &[String]) -> JobResult {
+    ///     for page in pages {
+    ///         tokio::select! {
+    ///             fetched = fetch(page) => fetched?,
+    ///             // It may be a shutdown, after which another worker goes on: so this is no cancel.
+    ///             () = run.cancelled() => return Err(Failure::not_ready("it was told to stop")),
+    ///         }
+    ///     }
+    ///     Ok(Outcome::done())
+    /// }
+    /// # async fn fetch(_: &str) -> JobResult<()> { Ok(()) }
+    /// ```
     pub async fn cancelled(&self) {
         self.stop.heard.store(true, Ordering::Release);
         self.stop.token.cancelled().await;
@@ -205,7 +222,8 @@ impl Run {
     /// handler returns.
     ///
     /// # Errors
-    /// A failure of category `conflict` when the attempt is no longer this worker's; of category `bug` in an isolated job.
+    /// A failure of category `conflict` when the attempt is no longer this worker's; of category `bug` in an isolated job; otherwise the
+    /// database's.
     pub async fn begin(&self) -> JobResult<Tx> {
         if self.isolated {
             return Err(Failure::bug("an isolated job has no database: return what it found, for another job to write"));
@@ -218,16 +236,31 @@ impl Run {
         Ok(Tx::proven(tx, self.undecided.clone()))
     }
 
-    /// Enqueues a follow-up job in the same transaction as the effects that call for it.
+    /// Enqueues a follow-up job in the same transaction as the effects that call for it, on behalf of this one.
     ///
     /// # Errors
-    /// As [`crate::enqueue_in`].
+    /// Those of [`crate::enqueue_in`]: `not_ready` when the queue is full, `validation` for a job that is refused, and the database's.
     pub async fn enqueue_in(&self, tx: &mut Tx, job: &NewJob) -> JobResult<Enqueued> {
         let job = job.clone().parent(self.job_id).or_of_trace(self.trace_parent());
         Ok(store::job::enqueue(tx, &job).await?)
     }
 
-    /// Says how far the job is: `done` of `total`, in whatever it counts, and perhaps in words.
+    /// Says how far the job is: `done` of `total`, in whatever it counts, and perhaps in words. [`crate::store::job::show`] has it.
+    ///
+    /// ```
+    /// use engine::{JobResult, Run};
+    ///
+    /// async fn import(run: &Run, files: &[String]) -> JobResult<()> {
+    ///     for (done, file) in (0..).zip(files) {
+    ///         run.progress(done, files.len() as u64, Some(file)).await?;
+    ///         if read(file).await?.is_empty() {
+    ///             run.log(&format!("{file} is empty")).await?;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # async fn read(_: &str) -> JobResult<String> { Ok(String::new()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Run::begin`].
@@ -238,7 +271,7 @@ impl Run {
         tx.decide("run/commit").await
     }
 
-    /// Adds to the job's own log, of which the last 100 lines are kept.
+    /// Adds to the job's own log, of which the last 100 lines are kept, and of each the first 1,024 bytes.
     ///
     /// # Errors
     /// As [`Run::begin`].
@@ -249,10 +282,30 @@ impl Run {
         tx.decide("run/commit").await
     }
 
-    /// Commits the effects and this job's completion together: both happen, or neither.
+    /// Commits the effects and this job's completion together: both happen, or neither. Return what this returns.
+    ///
+    /// ```
+    /// use engine::{Job, JobResult, Run};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct CountVisit { visitor: String }
+    /// impl Job for CountVisit {
+    ///     const KIND: &'static str = "demo.count_visit";
+    ///
+    ///     async fn run(&self, run: &mut Run) -> JobResult {
+    ///         let mut tx = run.begin().await?;
+    ///         let visits: i64 = sqlx::query_scalar("update visitor set visits = visits + 1 where name = $1 returning visits")
+    ///             .bind(&self.visitor)
+    ///             .fetch_one(&mut *tx)
+    ///             .await?;
+    ///         run.complete_in(tx, serde_json::json!({ "visits": visits })).await
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// A failure of category `conflict` when the attempt is no longer this worker's; nothing was written then.
+    /// A failure of category `conflict` when the attempt is no longer this worker's; `bug` when a workflow's history goes on from here.
+    /// Nothing was written then. Otherwise the database's; when the connection fails at the commit, the outcome is unknown.
     pub async fn complete_in(&self, mut tx: Tx, output: serde_json::Value) -> JobResult {
         if let Some(left_out) = self.course.left_out() {
             return Err(left_out);

@@ -28,6 +28,37 @@ impl Client {
     /// Enqueues jobs and, once all of them have ended, `callback`: its arguments, which are an object, get a member
     /// `batch` with the batch's id and how many jobs completed, were cancelled and died.
     ///
+    /// ```no_run
+    /// use engine::{Client, Endings, NewJob};
+    ///
+    /// /// What is called back.
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct MailingDone {
+    ///     mailing: i64,
+    ///     /// Filled in by then.
+    ///     batch: Option<Endings>,
+    /// }
+    /// # use engine::{Job, JobResult, Outcome, Run};
+    /// # impl Job for MailingDone {
+    /// #     const KIND: &'static str = "demo.mailing_done";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Mail { to: i64 }
+    /// # impl Job for Mail {
+    /// #     const KIND: &'static str = "demo.mail";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    ///
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mails: Vec<NewJob> = (1..=5000).map(|to| NewJob::of(&Mail { to })).collect::<Result<_, _>>()?;
+    /// let done = NewJob::of(&MailingDone { mailing: 7, batch: None })?;
+    /// let batch = client.enqueue_batch(&mails, &done).await?;
+    /// println!("batch {} of {} jobs", batch.id, batch.jobs.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`enqueue_batch_in`].
     pub async fn enqueue_batch(&self, jobs: &[NewJob], callback: &NewJob) -> Result<Batched, StoreError> {
@@ -40,8 +71,7 @@ impl Client {
 ///
 /// # Errors
 /// [`StoreError::CallbackArguments`] when the callback's arguments are no object; [`StoreError::NotForCallback`] when it has a unique or
-/// an idempotency key, a time or a deadline; [`StoreError::KeyedInBulk`] when a job has
-/// an idempotency key; otherwise the database's.
+/// an idempotency key, a time or a deadline; otherwise as [`crate::enqueue_many_in`].
 pub async fn enqueue_batch_in(connection: &mut PgConnection, jobs: &[NewJob], callback: &NewJob) -> Result<Batched, StoreError> {
     if !callback.args.get().trim_start().starts_with('{') {
         return Err(StoreError::CallbackArguments);

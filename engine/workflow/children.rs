@@ -72,6 +72,23 @@ impl Run {
     /// Makes many children in one act: ten thousand are no trouble. One whose unique key a live job has is not made, and is no
     /// child: nobody waits for what others began.
     ///
+    /// ```
+    /// use engine::{Job, JobResult, NewJob, Outcome, Run};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct CallShop { shop: u32 }
+    /// # impl Job for CallShop {
+    /// #     const KIND: &'static str = "demo.call_shop";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// async fn call_all(run: &mut Run, shops: &[u32]) -> JobResult {
+    ///     let jobs: Vec<NewJob> = shops.iter().map(|shop| NewJob::of(&CallShop { shop: *shop })).collect::<Result<_, _>>()?;
+    ///     let calls = run.children("calls", &jobs).await?;
+    ///     let endings = run.join_counts(&calls).await?;
+    ///     Ok(Outcome::Done(serde_json::json!({ "called": endings.completed, "failed": endings.dead })))
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// `validation` when a job has an idempotency key, which this act does not need; otherwise as [`Run::step`].
     pub async fn children(&mut self, name: &str, jobs: &[NewJob]) -> JobResult<Children> {
@@ -101,6 +118,25 @@ impl Run {
     }
 
     /// Waits until a child has ended, and says how.
+    ///
+    /// ```
+    /// use engine::{Ending, Failure, Job, JobResult, NewJob, Outcome, Run};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct CallShop { shop: u32 }
+    /// # impl Job for CallShop {
+    /// #     const KIND: &'static str = "demo.call_shop";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// async fn call(run: &mut Run, shop: u32) -> JobResult {
+    ///     let call = run.child("call", &NewJob::of(&CallShop { shop })?).await?;
+    ///     match run.join(&call).await? {
+    ///         Ending::Completed(answer) => Ok(Outcome::Done(answer)),
+    ///         Ending::Cancelled(_) => Ok(Outcome::Cancel("the call was cancelled".into())),
+    ///         Ending::Dead { .. } => Err(Failure::business_rule(format!("see the dead letter of job {}", call.job_id()))),
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     /// While it waits: hand it on with `?`, the attempt ends there. Otherwise as [`Run::step`].

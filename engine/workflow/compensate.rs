@@ -44,6 +44,25 @@ impl Tx {
     /// In a step: takes note of a job that undoes the step, should the workflow be cancelled or fail for good. It is
     /// noted if, and only if, the step's effects are committed.
     ///
+    /// ```
+    /// use engine::{Job, JobResult, NewJob, Outcome, Run, Tx};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct GiveBack { order: i64 }
+    /// # impl Job for GiveBack {
+    /// #     const KIND: &'static str = "stock.give_back";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// async fn reserve(run: &mut Run, order: i64) -> JobResult<()> {
+    ///     let give_back = NewJob::of(&GiveBack { order })?;
+    ///     run.step("reserve", async |tx: &mut Tx| {
+    ///         sqlx::query("insert into reservations (order_id) values ($1)").bind(order).execute(&mut **tx).await?;
+    ///         tx.compensate_with(&give_back).await
+    ///     })
+    ///     .await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// `bug` outside a step; `validation` when the job has a unique or an idempotency key, a time or a deadline; otherwise the database's.
     pub async fn compensate_with(&mut self, job: &NewJob) -> JobResult<()> {

@@ -7,8 +7,26 @@ use crate::{
 };
 
 impl Run {
-    /// Begins this workflow anew with other arguments: nothing is kept of what it did, so that it may go on for ever. Return
-    /// what this returns.
+    /// Begins this workflow anew with other arguments, of its own kind: nothing is kept of what it did, so that it may go on for ever.
+    /// Return what this returns.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engine::{Job, JobResult, Run};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct WatchShop { shop: u32, seen: i64 }
+    /// impl Job for WatchShop {
+    ///     const KIND: &'static str = "demo.watch_shop";
+    ///
+    ///     async fn run(&self, run: &mut Run) -> JobResult {
+    ///         let seen = run.step_outside("look", async |_| look(self.shop, self.seen).await).await?;
+    ///         run.sleep("until tomorrow", Duration::from_hours(24)).await?;
+    ///         run.continue_as(&Self { shop: self.shop, seen }).await
+    ///     }
+    /// }
+    /// # async fn look(_: u32, seen: i64) -> JobResult<i64> { Ok(seen) }
+    /// ```
     ///
     /// It stays the same job. Whoever waits for its end goes on waiting, and it keeps its unique key, its slot, its deadline
     /// and its place in a trace. Children that have not ended are still cancelled with it, though no more joined; what

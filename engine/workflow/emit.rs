@@ -15,7 +15,7 @@ impl Run {
     /// Emits an event, once, and wakes the workflows that wait for this name and key.
     ///
     /// # Errors
-    /// As [`Run::step`].
+    /// `validation` when the payload is no JSON or larger than 1 MiB; otherwise as [`Run::step`].
     pub async fn emit(&mut self, name: &str, key: &str, payload: &impl Serialize) -> JobResult<()> {
         let position = match self.meet(Act::Emit, name).await? {
             Met::Known(kept) => return self.known(&kept),
@@ -30,6 +30,14 @@ impl Run {
 
 impl Client {
     /// Emits an event in a transaction of its own. With an idempotency key it is safe to call again after an error.
+    ///
+    /// ```no_run
+    /// # async fn example(client: engine::Client) -> Result<(), engine::StoreError> {
+    /// let emitted = client.emit("approval", "order 7", &true, Some("click 4711")).await?;
+    /// println!("{} workflows went on", emitted.woken);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`emit_in`].
@@ -50,7 +58,8 @@ impl Client {
 ///
 /// # Errors
 /// [`StoreError::KeyReused`] when the idempotency key came with another payload before; [`StoreError::PayloadTooLarge`];
-/// otherwise the database's.
+/// [`StoreError::Arguments`] when the payload is no JSON; otherwise the database's, among them its refusal of a name that is empty or
+/// longer than 200 characters, or of a key that is longer than 500.
 pub async fn emit_in(
     connection: &mut PgConnection,
     name: &str,

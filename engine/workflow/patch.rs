@@ -11,6 +11,19 @@ impl Run {
     ///
     /// When no workflow of the old way is left, the call and the old way may both be taken out.
     ///
+    /// ```
+    /// use engine::{JobResult, Run, Tx};
+    ///
+    /// async fn ship(run: &mut Run, order: i64) -> JobResult<()> {
+    ///     if run.patch("insured").await? {
+    ///         run.step("insure", async |tx| insure(tx, order).await).await?;
+    ///     }
+    ///     run.step("ship", async |tx| hand_over(tx, order).await).await
+    /// }
+    /// # async fn insure(_: &mut Tx, _: i64) -> JobResult<()> { Ok(()) }
+    /// # async fn hand_over(_: &mut Tx, _: i64) -> JobResult<()> { Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Run::step`].
     pub async fn patch(&mut self, name: &str) -> JobResult<bool> {

@@ -17,16 +17,40 @@ use crate::{
 };
 
 impl Run {
-    /// Does a step: its effects in PostgreSQL and the note that it is done commit together, so it is done exactly once.
-    /// A later attempt is given its result.
+    /// Does a step: its effects in PostgreSQL and the note that it is done commit together, so they are there once, however often
+    /// `work` begins. A later attempt is given its result.
     ///
     /// Names are stored; they need not differ from each other, but they and their order must stay while workflows of
-    /// the kind are on their way.
+    /// the kind are on their way. A name has 1 to 200 characters.
+    ///
+    /// ```
+    /// use engine::{Job, JobResult, Outcome, Run, Tx};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct TakeOrder { email: String }
+    /// impl Job for TakeOrder {
+    ///     const KIND: &'static str = "shop.take_order";
+    ///
+    ///     async fn run(&self, run: &mut Run) -> JobResult {
+    ///         let order = run.step("save", async |tx| self.save(tx).await).await?;
+    ///         run.step("allocate", async |tx| allocate(tx, order).await).await?;
+    ///         Ok(Outcome::done())
+    ///     }
+    /// }
+    ///
+    /// impl TakeOrder {
+    ///     async fn save(&self, tx: &mut Tx) -> JobResult<i64> {
+    ///         let saving = sqlx::query_scalar("insert into orders (email) values ($1) returning id").bind(&self.email);
+    ///         Ok(saving.fetch_one(&mut **tx).await?)
+    ///     }
+    /// }
+    /// # async fn allocate(_: &mut Tx, _: i64) -> JobResult<()> { Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of `work`, after which nothing of it is kept; of category `conflict` when the attempt is no longer this
     /// worker's; `bug` when the workflow did something else here before; `validation` when the result is no JSON, or
-    /// is larger than 1 MiB.
+    /// is larger than 1 MiB; otherwise the database's.
     pub async fn step<T>(&mut self, name: &str, work: impl AsyncFnOnce(&mut Tx) -> JobResult<T>) -> JobResult<T>
     where
         T: Serialize + DeserializeOwned,
@@ -48,6 +72,16 @@ impl Run {
     /// When the worker dies between the two it is done again; `work` is given a key that is the same each time, for the
     /// other side to know the repetition by. It is the same, too, when the workflow's dead letter is run again and goes on, with this step
     /// or with one before it; with other arguments, or after the workflow was undone or restarted, it is another.
+    ///
+    /// ```
+    /// use engine::{JobResult, Run};
+    ///
+    /// /// The receipt of what was charged.
+    /// async fn charge(run: &mut Run, card: &str, pence: i64) -> JobResult<String> {
+    ///     run.step_outside("charge", async |key: String| ask_bank(card, pence, &key).await).await
+    /// }
+    /// # async fn ask_bank(_: &str, _: i64, key: &str) -> JobResult<String> { Ok(key.into()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Run::step`].

@@ -22,6 +22,18 @@ const ASIDE: Duration = Duration::from_secs(1);
 impl Run {
     /// Sleeps for some time, ten years at most. It burns no attempt and holds no worker meanwhile.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engine::{JobResult, Run, Tx};
+    ///
+    /// async fn welcome(run: &mut Run) -> JobResult<()> {
+    ///     run.step("welcome", async |tx| write(tx, "welcome").await).await?;
+    ///     run.sleep("until they have looked around", Duration::from_hours(72)).await?;
+    ///     run.step("tips", async |tx| write(tx, "tips").await).await
+    /// }
+    /// # async fn write(_: &mut Tx, _: &str) -> JobResult<()> { Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// While it sleeps: hand it on with `?`, the attempt ends there. Otherwise as [`Run::step`].
     pub async fn sleep(&mut self, name: &str, time: Duration) -> JobResult<()> {
@@ -68,6 +80,20 @@ impl Run {
 
     /// Waits for the next event of a name and correlation key: the first one that this workflow has not received yet,
     /// also when it came before. `None` when none came within `timeout`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engine::{Failure, JobResult, Run};
+    ///
+    /// async fn approval(run: &mut Run, order: &str) -> JobResult<()> {
+    ///     let approved: Option<bool> = run.wait_event("approval", order, Duration::from_hours(24)).await?;
+    ///     match approved {
+    ///         Some(true) => Ok(()),
+    ///         Some(false) => Err(Failure::business_rule(format!("order {order} was refused"))),
+    ///         None => Err(Failure::business_rule(format!("nobody looked at order {order} for a day"))),
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     /// While it waits: hand it on with `?`, the attempt ends there. `validation` when the payload is not what is
