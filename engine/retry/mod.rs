@@ -3,6 +3,19 @@
 //! A failure is decided by the override of its kind and category, else the row of its category, else the row `default`,
 //! in the statement that records it: an edit decides the very next failure of every worker. The tables refuse nonsense
 //! and keep each version; [`simulate`] replays what failed against a draft.
+//!
+//! ```no_run
+//! use engine::retry::{self, Draft};
+//!
+//! # async fn example(pool: sqlx::PgPool) -> Result<(), retry::PolicyError> {
+//! let draft = Draft { max_attempts: Some(4), backoff_seconds: Some(vec![5, 60, 600]), ..Draft::default() };
+//! let week = retry::simulate(&pool, "upstream", Some("shop.send_receipt"), 7.0, &draft).await?;
+//! if week.total.successes_lost == 0 {
+//!     retry::set(&pool, "ann", "upstream", Some("shop.send_receipt"), &draft).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod asked;
 mod history;

@@ -2,6 +2,17 @@
 //!
 //! A change takes effect at the leader's next look. It is locked against the leader's acts: an occurrence is fired by the
 //! settings from before or from after the change, never by a mixture.
+//!
+//! ```no_run
+//! use engine::schedule::{Schedule, edit::{self, Change}};
+//!
+//! # async fn example(pool: sqlx::PgPool, sweep: &Schedule) -> Result<(), edit::EditError> {
+//! let later = Change { cron: Some("0 9 * * MON-FRI".into()), ..Change::default() };
+//! edit::set(&pool, sweep, "ann", Some("the gate opens later"), &later).await?;
+//! edit::pause(&pool, sweep, "ann", Some("the yard is flooded")).await?;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::time::Duration;
 

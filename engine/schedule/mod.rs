@@ -78,6 +78,23 @@ impl Schedule {
     }
 
     /// As [`Schedule::of`], of jobs with these arguments.
+    ///
+    /// ```
+    /// use chrono_tz::Europe::London;
+    /// use engine::{NewJob, schedule::Schedule};
+    /// # use engine::{Job, JobResult, Outcome, Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Export { region: String }
+    /// # impl Job for Export {
+    /// #     const KIND: &'static str = "reports.export";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    ///
+    /// const NORTH: Schedule = Schedule::making::<Export>("export north", "0 5 * * *", London, "The north's figures", || {
+    ///     Ok(NewJob::of(&Export { region: "north".into() })?.unique_args())
+    /// });
+    /// assert_eq!(NORTH.kind, "reports.export");
+    /// ```
     pub const fn making<J: Job>(
         name: &'static str,
         cron: &'static str,
@@ -102,7 +119,7 @@ impl Schedule {
         self
     }
 
-    /// Sets how much later its jobs may run.
+    /// Sets how much later its jobs may run: [`JITTER_LIMIT`] at most.
     #[must_use]
     pub const fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;

@@ -38,6 +38,22 @@ pub enum TimetableError {
 }
 
 /// A cron line on the wall clock of a zone.
+///
+/// ```
+/// use chrono::{DateTime, Utc};
+/// use engine::schedule::Timetable;
+///
+/// let timetable = Timetable::parse("30 6 * * MON-FRI", "Europe/London")?;
+/// // From a Friday of winter to the Monday after it, in summer time.
+/// let friday: DateTime<Utc> = "2026-03-27T12:00:00Z".parse()?;
+/// let monday: DateTime<Utc> = "2026-03-30T05:30:00Z".parse()?;
+/// assert_eq!(timetable.after(friday), Some(monday));
+/// assert_eq!(timetable.latest(friday), Some("2026-03-27T06:30:00Z".parse::<DateTime<Utc>>()?));
+///
+/// let refused = Timetable::parse("30 6 31 2 *", "Europe/London").expect_err("February has no such day");
+/// assert_eq!(refused.to_string(), "`30 6 31 2 *` never comes: no date has that day, month and weekday");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Timetable {
     cron: Cron,

@@ -25,6 +25,19 @@ pub enum Cancelled {
 
 /// Asks job `id` to stop.
 ///
+/// ```no_run
+/// use engine::{JobId, store::cancel_request::{Cancelled, cancel}};
+///
+/// # async fn example(pool: sqlx::PgPool, id: JobId) -> Result<(), engine::StoreError> {
+/// match cancel(&pool, id, "ann", Some("it was ordered twice")).await? {
+///     Cancelled::Cancelled => println!("it has not run, and will not"),
+///     Cancelled::Requested => println!("its worker stops it"),
+///     Cancelled::Already(state) => println!("it is {state}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`StoreError::NoSuchJob`]; otherwise the database's.
 pub async fn cancel(pool: &PgPool, id: JobId, by: &str, reason: Option<&str>) -> Result<Cancelled, StoreError> {

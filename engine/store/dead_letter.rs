@@ -143,6 +143,19 @@ pub async fn show(pool: &PgPool, id: Uuid) -> Result<Letter, StoreError> {
 ///
 /// Two operators at once make one job: the letter is locked, and the second sees that it is resolved.
 ///
+/// ```no_run
+/// use engine::store::dead_letter::{self, Filter};
+///
+/// # async fn example(pool: sqlx::PgPool) -> Result<(), engine::StoreError> {
+/// let of_bank = Filter { kind: Some("shop.charge".into()), category: Some("upstream".into()), ..Filter::default() };
+/// for letter in dead_letter::list(&pool, &of_bank, 20).await? {
+///     let job = dead_letter::requeue(&pool, letter.id, "ann", None).await?;
+///     println!("{} runs again as job {job}", letter.topic);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`StoreError::LetterResolved`], [`StoreError::LetterKeyHeld`], [`StoreError::NoSuchLetter`],
 /// [`StoreError::LetterWithoutJob`]; otherwise the database's.

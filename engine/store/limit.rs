@@ -93,6 +93,19 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Setting>, StoreError> {
 /// Sets the limit of a queue, a kind or a key, or of all keys that begin with what stands before a final `*`; in force at
 /// once, and what runs already counts.
 ///
+/// ```no_run
+/// use std::time::Duration;
+/// use engine::{Rate, store::{limit::{self, Change}, pause::Scope}};
+///
+/// # async fn example(pool: sqlx::PgPool) -> Result<(), engine::StoreError> {
+/// // Of each shop one job at a time, and ten in any minute.
+/// let rate = Rate::new(10, Duration::from_mins(1));
+/// let change = Change { cap: Some(Some(1)), rate: Some(Some(rate)), ..Change::default() };
+/// limit::set(&pool, Scope::Key, "shop:*", change, "ann").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`StoreError::Refused`] for nonsense, and when so much is taken away that no limit is left; otherwise the database's.
 pub async fn set(pool: &PgPool, scope: Scope, name: &str, change: Change, by: &str) -> Result<(), StoreError> {

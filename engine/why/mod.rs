@@ -1,4 +1,14 @@
 //! Why a job has not started yet, in words and as data.
+//!
+//! ```no_run
+//! # async fn example(pool: sqlx::PgPool, id: engine::JobId) -> Result<(), engine::StoreError> {
+//! let why = engine::store::why::why(&pool, id).await?;
+//! for reason in &why.reasons {
+//!     println!("{reason}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod words;
 
@@ -66,6 +76,13 @@ pub struct Breaker {
 }
 
 /// One thing that keeps a job.
+///
+/// ```
+/// use engine::why::Reason;
+///
+/// let reason = Reason::InLine { of_higher_priority: 0, before: 3 };
+/// assert_eq!(reason.to_string(), "3 jobs of its kind and priority are before it");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "because", rename_all = "snake_case")]
 pub enum Reason {

@@ -59,6 +59,15 @@ impl Default for WorkerConfig {
 impl WorkerConfig {
     /// Refuses nonsense.
     ///
+    /// ```
+    /// use engine::WorkerConfig;
+    ///
+    /// assert!(WorkerConfig::default().validate().is_ok());
+    /// let idle = WorkerConfig { concurrency: 0, ..WorkerConfig::default() };
+    /// let refused = idle.validate().expect_err("it would run nothing");
+    /// assert_eq!(refused.to_string(), "a worker's concurrency is a number from 1 to 100000");
+    /// ```
+    ///
     /// # Errors
     /// One sentence that names the setting and what it may be.
     pub fn validate(&self) -> Result<(), WorkerError> {

@@ -61,6 +61,27 @@ pub enum WorkerError {
 }
 
 /// A worker process: runs jobs of its kinds until it is told to stop.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use engine::{Kinds, Worker, WorkerConfig};
+/// use tokio_util::sync::CancellationToken;
+///
+/// # async fn example(pool: sqlx::PgPool, kinds: Kinds) -> Result<(), Box<dyn std::error::Error>> {
+/// let config = WorkerConfig {
+///     queues: vec!["mail".into()],
+///     concurrency: 4,
+///     grace: Duration::from_secs(60),
+///     ..WorkerConfig::default()
+/// };
+/// let shutdown = CancellationToken::new();
+/// let worker = tokio::spawn(Worker::new(pool, kinds, config).run(shutdown.clone()));
+/// tokio::signal::ctrl_c().await?;
+/// shutdown.cancel();
+/// worker.await??;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Worker {
     pool: PgPool,
     kinds: Kinds,
@@ -68,8 +89,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that takes its connections from `pool`. The claimer, the recorder and the keeper use one each;
-    /// handlers use the rest.
+    /// A worker of the database that `pool` connects to, from which it takes a connection to register and to sign off. It opens
+    /// others of its own: a pool with the same options for its handlers, and six beside it, one each to claim, to record, to promote
+    /// and rescue, to keep house, to renew the lease and to LISTEN.
     pub const fn new(pool: PgPool, kinds: Kinds, config: WorkerConfig) -> Self {
         Self { pool, kinds, config }
     }
@@ -78,7 +100,8 @@ impl Worker {
     /// rest. A worker that is declared dead stops all it runs, writes nothing, and begins anew.
     ///
     /// # Errors
-    /// Only what makes it impossible to begin; a database that is away is waited for.
+    /// Only what makes it impossible to begin: [`WorkerError`] says what. A database that is away, or has not the engine's tables, is
+    /// waited for.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
         self.config.validate()?;
         panic_trace::install();
