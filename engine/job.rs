@@ -199,7 +199,8 @@ pub type JobResult<T = Outcome> = Result<T, Failure>;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The work is done; the value is kept in the ledger as the job's output.
+    /// The work is done; the value is kept in the ledger as the job's output. One that is larger than 1 MiB or holds a NUL character
+    /// is not: an object that says so stands in its place.
     Done(serde_json::Value),
     /// Run again after this time, ten years at most. Burns no attempt of the retry policy. After a hundred of them a job waits a
     /// second at least, and the hundred thousandth is its end: it is dead, of category `bug`.

@@ -73,7 +73,7 @@ pub struct Report {
 /// Replays the failures of the last days against a draft for a category, or for a kind and category. Changes nothing.
 ///
 /// # Errors
-/// [`PolicyError::NoCategory`]; otherwise the database's.
+/// [`PolicyError::NoCategory`], [`PolicyError::Refused`]; otherwise the database's.
 pub async fn simulate(pool: &PgPool, category: &str, kind: Option<&str>, days: f64, draft: &Draft) -> Result<Report, PolicyError> {
     known(pool, category).await?;
     let history = History::new(retry_policy::history(pool, None, None, VERSIONS).await?);

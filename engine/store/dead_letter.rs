@@ -158,7 +158,8 @@ pub async fn show(pool: &PgPool, id: Uuid) -> Result<Letter, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::LetterResolved`], [`StoreError::LetterKeyHeld`], [`StoreError::NoSuchLetter`],
-/// [`StoreError::LetterWithoutJob`]; otherwise the database's.
+/// [`StoreError::LetterWithoutJob`]; [`StoreError::QueueFull`] and [`StoreError::ArgumentsTooLarge`], as of any other job; otherwise
+/// the database's.
 pub async fn requeue(pool: &PgPool, id: Uuid, by: &str, args: Option<Box<RawValue>>) -> Result<JobId, StoreError> {
     requeue_in(&mut *pool.acquire().await?, id, by, args).await
 }

@@ -59,7 +59,7 @@ impl Run {
     /// cancelled or dies, unless it [outlives its parent](NewJob::outlives_parent).
     ///
     /// # Errors
-    /// `validation` when the job has a unique or an idempotency key; otherwise as [`Run::step`].
+    /// `validation` when the job has a unique or an idempotency key; otherwise as [`Run::children`].
     pub async fn child(&mut self, name: &str, job: &NewJob) -> JobResult<Child> {
         if job.unique.key.is_some() || job.unique.by_args {
             return Err(Failure::validation(format!(
@@ -90,7 +90,8 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// `validation` when a job has an idempotency key, which this act does not need; otherwise as [`Run::step`].
+    /// `validation` when a job has an idempotency key, which this act does not need, or is refused; `not_ready` when a queue is full;
+    /// otherwise as [`Run::step`].
     pub async fn children(&mut self, name: &str, jobs: &[NewJob]) -> JobResult<Children> {
         let position = match self.meet(Act::Child, name).await? {
             Met::Known(kept) => return self.made(name, &kept),
