@@ -80,6 +80,11 @@ const STACK: usize = 64 << 10;
 /// What a child keeps of its worker's environment.
 const KEPT: [&str; 6] = ["PATH", "HOME", "TMPDIR", "TZ", "LANG", "RUST_BACKTRACE"];
 
+/// Whether this process was started for a job.
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
 /// What a job in a process of its own may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Isolation {

@@ -42,7 +42,7 @@ mod waking;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::Kinds;
+use crate::{Kinds, isolated};
 
 pub use config::WorkerConfig;
 
@@ -55,6 +55,9 @@ pub enum WorkerError {
     /// The database takes no worker with these kinds, systems or limits, and says why.
     #[error("the database does not take this worker: {0}")]
     Refused(String),
+    /// This process was started for an isolated job, and its program went on to a worker instead.
+    #[error("this process was started for an isolated job, and runs no worker: call engine::isolated::serve first thing in main")]
+    StartedForJob,
     /// The thread that renews the lease could not be started.
     #[error("the lease thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -103,6 +106,10 @@ impl Worker {
     /// Only what makes it impossible to begin: [`WorkerError`] says what. A database that is away, or has not the engine's tables, is
     /// waited for.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
+        // It would claim other isolated jobs, and start as many programs again.
+        if isolated::is_child() {
+            return Err(WorkerError::StartedForJob);
+        }
         self.config.validate()?;
         panic_trace::install();
         let shared = session::Program::new(self.pool, self.kinds, self.config);

@@ -9,11 +9,12 @@ use std::{
 };
 
 use engine::{
-    Category, Client, Failure, Isolation, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, WorkerConfig, store::cancel_request,
+    Category, Client, Failure, Isolation, Job, JobId, JobResult, Kinds, NewJob, Outcome, Run, Worker, WorkerConfig, store::cancel_request,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::jobs::{Running, of, until_state};
 use crate::support::{Database, kinds::NoOp, wait};
@@ -93,6 +94,30 @@ fn kinds() -> Kinds {
 async fn a_process_started_for_a_job_runs_it_and_ends() {
     engine::isolated::serve(&kinds()).await;
     assert!(std::env::var_os("RAWOPS_ISOLATED_JOB").is_none(), "such a process ends there");
+}
+
+/// The arguments with which this program forgets what it was started for.
+const FORGETFUL: [&str; 4] =
+    ["faults::isolated::a_program_that_serves_no_job_runs_no_worker_either", "--exact", "--nocapture", "--test-threads=1"];
+
+#[tokio::test]
+async fn a_program_that_serves_no_job_runs_no_worker_either() {
+    if std::env::var_os("RAWOPS_ISOLATED_JOB").is_some() {
+        // This is the program, started for a job.
+        let nowhere = PgPoolOptions::new().connect_lazy("postgres://isolated.invalid/none").expect("it is an address");
+        let ended = Worker::new(nowhere, kinds(), WorkerConfig::default()).run(CancellationToken::new()).await;
+        eprintln!("{}", ended.expect_err("it is no worker"));
+        std::process::exit(1);
+    }
+    let db = Database::new().await;
+    let id = Client::new(db.pool().clone()).enqueue(&caged("answer").max_attempts(1)).await.expect("enqueued").id;
+    let kinds = Kinds::new().with::<Caged>().isolated_with(FORGETFUL);
+    let worker = Running::with(db.pool(), kinds, WorkerConfig::default());
+    until_state(db.pool(), id, "dead").await;
+    worker.stop().await;
+    let (category, error) = told(db.pool(), id).await;
+    assert_eq!(category, "bug", "{error}");
+    assert!(error.contains("call engine::isolated::serve first thing in main"), "{error}");
 }
 
 fn caged(how: &str) -> NewJob {
