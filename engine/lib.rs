@@ -49,7 +49,7 @@ pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};
 pub use kinds::{KindInfo, Kinds};
 pub use limit::{Limit, Rate};
 pub use pool::pool_options;
-pub use run::Run;
+pub use run::{Run, StopReason};
 pub use store::{StoreError, child::Endings, event::Emitted};
 pub use together::Together;
 pub use tx::Tx;

@@ -1,5 +1,7 @@
 //! What a handler is given: the facts of its attempt, and transactions that only its own attempt may commit.
 
+mod stop;
+
 use std::{
     any::{Any, type_name},
     sync::{
@@ -9,7 +11,6 @@ use std::{
 };
 
 use sqlx::PgPool;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     Enqueued, Failure, JobId, JobResult, NewJob, Outcome,
@@ -19,6 +20,10 @@ use crate::{
     tx::{Tx, Undecided},
     workflow::Course,
 };
+
+pub use stop::StopReason;
+
+pub(crate) use stop::Stop;
 
 /// One attempt of a job, as its handler sees it.
 #[derive(Debug)]
@@ -123,13 +128,6 @@ impl Heard {
     }
 }
 
-/// How a handler learns that it should stop, and how the worker learns that it listens.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Stop {
-    pub(crate) token: CancellationToken,
-    pub(crate) heard: Arc<AtomicBool>,
-}
-
 impl Run {
     /// The job.
     pub const fn job_id(&self) -> JobId {
@@ -150,39 +148,6 @@ impl Run {
     /// [`TraceParent::state`] the header `tracestate`.
     pub fn trace_parent(&self) -> Option<TraceParent> {
         trace::current().or_else(|| self.trace.clone())
-    }
-
-    /// Waits until the attempt should stop: somebody cancelled the job, it ran out of its time, the worker shuts down and its grace is
-    /// over, or the worker was declared dead.
-    ///
-    /// A handler that never asks is dropped at its next await. One that has called this, or [`Run::stop_token`], has two
-    /// seconds to end by itself: what it completes within them counts, and so does a cancel of its own. Whatever else it returns, what
-    /// follows is that for which it was to stop: after a shutdown the job runs again. A job in a process of its own is not asked.
-    ///
-    /// ```
-    /// use engine::{Failure, JobResult, Outcome, Run};
-    ///
-    /// async fn crawl(run: &Run, pages: &[String]) -> JobResult {
-    ///     for page in pages {
-    ///         tokio::select! {
-    ///             fetched = fetch(page) => fetched?,
-    ///             // It may be a shutdown, after which another worker goes on: so this is no cancel.
-    ///             () = run.cancelled() => return Err(Failure::not_ready("it was told to stop")),
-    ///         }
-    ///     }
-    ///     Ok(Outcome::done())
-    /// }
-    /// # async fn fetch(_: &str) -> JobResult<()> { Ok(()) }
-    /// ```
-    pub async fn cancelled(&self) {
-        self.stop.heard.store(true, Ordering::Release);
-        self.stop.token.cancelled().await;
-    }
-
-    /// As [`Run::cancelled`], for code that cannot await: blocking work asks `is_cancelled` from time to time.
-    pub fn stop_token(&self) -> CancellationToken {
-        self.stop.heard.store(true, Ordering::Release);
-        self.stop.token.clone()
     }
 
     /// Connections for reading. Writes go through [`Run::begin`], which is fenced.

@@ -143,7 +143,7 @@ async fn attempt(
         why = stop_reason(&mut stopped) => why,
         () = tokio::time::sleep(kind.timeout) => Stop::Timeout,
     };
-    asked.token.cancel();
+    asked.tell(stop.reason());
     if asked.heard.load(Ordering::Acquire)
         && let Ok(end) = tokio::time::timeout(LAST_WORDS, &mut handler).await
     {
@@ -183,10 +183,16 @@ fn verdict_of_stop(stop: Stop, timeout: Duration) -> Option<Verdict> {
 }
 
 /// What a handler that was told to stop, and listened, made of it: work that it finished counts, and so does a cancel of
-/// its own; anything else is what the stop was for.
+/// its own, unless the worker goes; anything else is what the stop was for.
 fn last_word(end: TaskEnd, stop: Stop, timeout: Duration) -> Option<Verdict> {
+    let counts = |outcome: &Outcome| match outcome {
+        Outcome::Done(_) => stop != Stop::Lost,
+        // Of one that answers a shutdown nobody knows whether it would cancel otherwise; the next attempt does.
+        Outcome::Cancel(_) => matches!(stop, Stop::Cancel | Stop::Timeout),
+        Outcome::Snooze(_) => false,
+    };
     match end {
-        Ok(Ok(Ok(outcome @ (Outcome::Done(_) | Outcome::Cancel(_))))) if stop != Stop::Lost => Some(verdict_of(Ok(outcome))),
+        Ok(Ok(Ok(outcome))) if counts(&outcome) => Some(verdict_of(Ok(outcome))),
         _ => verdict_of_stop(stop, timeout),
     }
 }

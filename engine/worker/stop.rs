@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
+use crate::StopReason;
 
 /// Why a running job is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,17 @@ pub(super) enum Stop {
     Release,
     /// The worker was declared dead: the job belongs to somebody else.
     Lost,
+}
+
+impl Stop {
+    /// What the handler hears of it.
+    pub(super) const fn reason(self) -> StopReason {
+        match self {
+            Self::Cancel => StopReason::Cancelled,
+            Self::Timeout => StopReason::TimedOut,
+            Self::Release | Self::Lost => StopReason::Released,
+        }
+    }
 }
 
 /// How one running job is told to stop.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use engine::{
-    Category, Client, Job, JobId, JobResult, Kinds, Outcome, Run, WorkerConfig,
+    Category, Client, Ending, Job, JobId, JobResult, Kinds, Outcome, Run, WorkerConfig,
     store::{
         cancel_request::{self, Cancelled},
         claim::{self, Orphan},
@@ -12,10 +12,11 @@ use engine::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{Connection, PgPool};
+use tokio::sync::Notify;
 
 use super::{
     hand::{Hand, count, done, ended, enqueue, failed},
-    jobs::{Running, of, state_of, until_state},
+    jobs::{Running, of, outcomes, state_of, until_state},
 };
 use crate::support::{Database, kinds::NoOp, ledger, wait};
 
@@ -180,4 +181,90 @@ async fn a_cancel_reaches_a_running_handler_within_two_seconds_and_it_may_tidy_u
         sqlx::query_scalar("select error from engine.job_state where id = $1").bind(blocks).fetch_one(db.pool()).await.expect("its state");
     assert!(said.starts_with("stopped after"), "{said}");
     assert_eq!(count(db.pool(), "select count(*) from engine.cancel_request").await, 0);
+}
+
+static BEGUN: Notify = Notify::const_new();
+
+/// Takes it for a cancel when its first attempt is told to stop.
+#[derive(Serialize, Deserialize)]
+struct Mistaken {}
+
+impl Job for Mistaken {
+    const KIND: &'static str = "test.mistaken";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        if run.attempt() > 1 {
+            return Ok(Outcome::done());
+        }
+        BEGUN.notify_one();
+        run.cancelled().await;
+        Ok(Outcome::Cancel("told to stop".into()))
+    }
+}
+
+fn of_short_grace() -> WorkerConfig {
+    WorkerConfig { grace: Duration::from_secs(1), ..WorkerConfig::default() }
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_a_shutdown_for_a_cancel_loses_no_job() {
+    let db = Database::new().await;
+    let id = Client::new(db.pool().clone()).enqueue(&of(&Mistaken {})).await.expect("enqueued").id;
+    let start = || Running::with(db.pool(), Kinds::new().with::<Mistaken>(), of_short_grace());
+    let leaver = start();
+    BEGUN.notified().await;
+    leaver.stop().await;
+    let successor = start();
+    until_state(db.pool(), id, "completed").await;
+    successor.stop().await;
+    assert_eq!(outcomes(db.pool(), id).await, ["released", "completed"]);
+}
+
+async fn hear_why(run: &Run) -> JobResult {
+    assert_eq!(run.stop_reason(), None, "it may go on");
+    run.cancelled().await;
+    Ok(Outcome::Done(json!(format!("{:?}", run.stop_reason()))))
+}
+
+/// Says why it was told to stop.
+#[derive(Serialize, Deserialize)]
+struct Curious {}
+
+impl Job for Curious {
+    const KIND: &'static str = "test.curious";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        hear_why(run).await
+    }
+}
+
+/// The same, of a kind that has little time.
+#[derive(Serialize, Deserialize)]
+struct Brief {}
+
+impl Job for Brief {
+    const KIND: &'static str = "test.brief";
+    const TIMEOUT: Duration = Duration::from_millis(100);
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        hear_why(run).await
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_is_told_to_stop_hears_why() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let jobs = [of(&Curious {}), of(&Brief {}), of(&Curious {})];
+    let ids: Vec<JobId> = client.enqueue_many(&jobs).await.expect("enqueued").into_iter().flatten().collect();
+    let worker = Running::with(db.pool(), Kinds::new().with::<Curious>().with::<Brief>(), of_short_grace());
+    until_state(db.pool(), ids[0], "running").await;
+    assert_eq!(cancel(db.pool(), ids[0]).await, Cancelled::Requested);
+    until_state(db.pool(), ids[0], "completed").await;
+    until_state(db.pool(), ids[1], "completed").await;
+    until_state(db.pool(), ids[2], "running").await;
+    worker.stop().await;
+    for (id, why) in ids.into_iter().zip(["Some(Cancelled)", "Some(TimedOut)", "Some(Released)"]) {
+        assert_eq!(client.ending(id).await.expect("it is known"), Some(Ending::Completed(json!(why))));
+    }
 }
