@@ -80,11 +80,12 @@ impl Client {
     /// # Errors
     /// As [`Client::ending`].
     pub async fn wait_for_end(&self, id: JobId, limit: Duration) -> Result<Option<Ending>, StoreError> {
-        let until = Instant::now() + limit;
+        // `None`: longer than there will be time.
+        let until = Instant::now().checked_add(limit);
         let mut pause = Duration::from_millis(5);
         loop {
             let ending = self.ending(id).await?;
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
             if ending.is_some() || left.is_zero() {
                 return Ok(ending);
             }

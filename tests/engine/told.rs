@@ -15,7 +15,8 @@ use super::{
 };
 use crate::support::{
     Database,
-    kinds::{NoOp, Talk},
+    kinds::{self, NoOp, Talk},
+    run_all,
 };
 
 #[tokio::test]
@@ -30,6 +31,16 @@ async fn whoever_waits_for_a_job_gets_its_output_or_hears_that_it_goes_on() {
     worker.stop().await;
     let missing = client.ending(JobId(i64::MAX)).await;
     assert!(matches!(missing, Err(StoreError::NoSuchJob(_))), "{missing:?}");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_job_for_as_long_as_there_is_time_gets_its_output_too() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let id = client.enqueue(&of(&NoOp { n: 7 })).await.expect("enqueued").id;
+    run_all(&db, kinds::kinds()).await;
+    let ending = client.wait_for_end(id, Duration::MAX).await.expect("it exists");
+    assert_eq!(ending, Some(Ending::Completed(json!({ "n": 7 }))));
 }
 
 #[tokio::test]
