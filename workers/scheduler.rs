@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use engine::{
-    schedule::{self, InForce, Schedule},
+    schedule::{self, InForce, Schedule, SchedulerError},
     store::leader::{self, Lead},
 };
 use schedules::SCHEDULES;
@@ -111,7 +111,11 @@ impl Scheduler {
     }
 
     /// Fires until `shutdown`, then lets another lead at once. A database that is away is waited for.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// Which schedule makes no sense, before anything is fired.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), SchedulerError> {
+        self.engine.validate()?;
         while !shutdown.is_cancelled() {
             let counts = self.engine.look().await;
             if let Err(error) = self.write_down(counts).await {
@@ -122,6 +126,7 @@ impl Scheduler {
             }
         }
         self.engine.resign().await;
+        Ok(())
     }
 
     /// Takes or keeps the lead, fires what is due at `now`, and writes down what changed.
@@ -178,6 +183,9 @@ pub enum Error {
     /// The database's schema is another one.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// A schedule of the house makes no sense.
+    #[error(transparent)]
+    Schedule(#[from] SchedulerError),
 }
 
 /// Fires every schedule of the house until `shutdown`. A database that is away is waited for.
@@ -187,7 +195,7 @@ pub enum Error {
 pub async fn run(config: Config, pool: PgPool, shutdown: CancellationToken) -> Result<(), Error> {
     config.validate()?;
     if schema::wait_until_current(&pool, &shutdown).await? {
-        Scheduler::new(pool, SCHEDULES, config).run(shutdown).await;
+        Scheduler::new(pool, SCHEDULES, config).run(shutdown).await?;
     }
     Ok(())
 }

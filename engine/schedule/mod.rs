@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use chrono_tz::Europe::London;
-//! use engine::{Job, JobResult, Outcome, Run, schedule::{Config, Overlap, Schedule, Scheduler}};
+//! use engine::{Job, JobResult, Outcome, Run, schedule::{Config, Overlap, Schedule, Scheduler, SchedulerError}};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Default, Serialize, Deserialize)]
@@ -22,8 +22,8 @@
 //! const SCHEDULES: &[Schedule] =
 //!     &[Schedule::of::<Sweep>("sweep", "30 6 * * MON-FRI", London, "Sweeps the yard").overlap(Overlap::Buffer)];
 //!
-//! # async fn demo(pool: sqlx::PgPool) {
-//! Scheduler::new(pool, SCHEDULES, Config::default()).run(Default::default()).await;
+//! # async fn demo(pool: sqlx::PgPool) -> Result<(), SchedulerError> {
+//! Scheduler::new(pool, SCHEDULES, Config::default()).run(Default::default()).await
 //! # }
 //! ```
 
@@ -34,6 +34,7 @@ mod plan;
 mod policy;
 mod scheduler;
 mod settings;
+mod table;
 pub mod timetable;
 
 use std::time::Duration;
@@ -41,8 +42,9 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 pub use policy::{CATCH_UP_LIMIT, JITTER_LIMIT, Misfire, Overlap};
-pub use scheduler::{Config, Counts, Scheduler};
+pub use scheduler::{Config, Counts, Scheduler, SchedulerError};
 pub use settings::{InForce, Settings};
+pub use table::validate;
 pub use timetable::{Timetable, TimetableError};
 
 use crate::{Job, NewJob};

@@ -12,7 +12,7 @@ use rand::RngExt;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::{InForce, Schedule, fire::Dealt, look::Look};
+use super::{InForce, Schedule, fire::Dealt, look::Look, table};
 use crate::store::{
     self, clock,
     leader::{self, Lead},
@@ -24,6 +24,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the leader forgets old occurrences, and how many at most each time.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
 const PRUNE_BATCH: i64 = 10_000;
+/// The longest lease, the longest grace, and the longest that occurrences are kept.
+const LONGEST_LEASE: Duration = Duration::from_hours(24);
+const LONGEST_GRACE: Duration = Duration::from_hours(24 * 365);
+const LONGEST_KEPT: Duration = Duration::from_hours(24 * 36_525);
+
+/// Why a scheduler does not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    /// A setting is nonsense.
+    #[error("{0}")]
+    Config(&'static str),
+    /// A schedule of the program makes no sense.
+    #[error("schedule {name:?}: {why}")]
+    Schedule {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
 
 /// Settings of a scheduler.
 #[derive(Debug, Clone)]
@@ -52,6 +72,29 @@ impl Default for Config {
             kept_most: 10_000,
             duty: "scheduler".into(),
         }
+    }
+}
+
+impl Config {
+    /// Refuses nonsense.
+    ///
+    /// # Errors
+    /// One sentence that names the setting and what it may be.
+    pub fn validate(&self) -> Result<(), SchedulerError> {
+        let refuse = |what| Err(SchedulerError::Config(what));
+        if self.tick < Duration::from_millis(1) {
+            return refuse("a scheduler's tick is 1 ms or longer");
+        }
+        if self.lease <= self.tick || self.lease > LONGEST_LEASE {
+            return refuse("a scheduler's lease is longer than its tick, and a day at most");
+        }
+        if self.grace > LONGEST_GRACE {
+            return refuse("a scheduler's grace is a year at most");
+        }
+        if self.kept > LONGEST_KEPT || self.kept_most < 1 {
+            return refuse("a scheduler keeps occurrences for a hundred years at most, and one of each schedule at least");
+        }
+        Ok(())
     }
 }
 
@@ -98,21 +141,35 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler of these schedules.
+    /// A scheduler of these schedules; [`Scheduler::run`] refuses those that make no sense.
     pub fn new(pool: PgPool, schedules: impl Into<Vec<Schedule>>, config: Config) -> Self {
         // The process in the upper half, so that an operator sees who leads; the lower half is this scheduler's alone.
         let holder = i64::from(std::process::id()) << 32 | i64::from(rand::rng().random::<u32>());
         Self { pool, schedules: schedules.into(), config, holder, lead: None, pruned: None, in_force: Vec::new() }
     }
 
+    /// Refuses a table and settings that make no sense, for who looks by himself and does not [`run`](Scheduler::run).
+    ///
+    /// # Errors
+    /// What is wrong with them, and with which schedule.
+    pub fn validate(&self) -> Result<(), SchedulerError> {
+        self.config.validate()?;
+        table::validate(&self.schedules)
+    }
+
     /// Fires until `shutdown`, then lets another lead at once. A database that is away is waited for.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// As [`Scheduler::validate`], before anything is fired.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), SchedulerError> {
+        self.validate()?;
         while !shutdown.is_cancelled() {
             if !self.look().await.behind {
                 shutdown.run_until_cancelled(tokio::time::sleep(self.config.tick)).await;
             }
         }
         self.resign().await;
+        Ok(())
     }
 
     /// One look by the database's clock. What goes wrong is logged; the next look tries again.

@@ -103,6 +103,6 @@ async fn a_scheduler_ends_at_its_shutdown_and_lets_another_lead_at_once() {
     let leads = "select count(*) from engine.leader where until > engine.now()";
     crate::support::wait::until("it leads", Duration::from_secs(20), async || count(db.pool(), leads).await == 1).await;
     stop.cancel();
-    running.await.expect("it does not panic");
+    running.await.expect("it does not panic").expect("its table makes sense");
     assert_eq!(count(db.pool(), leads).await, 0, "it resigned");
 }

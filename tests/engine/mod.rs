@@ -40,6 +40,7 @@ mod retry_simulation;
 mod runs;
 mod schedule_edits;
 mod schedule_oracle;
+mod schedule_tables;
 mod schedule_times;
 mod schedules;
 mod shared;

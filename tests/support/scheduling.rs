@@ -80,5 +80,5 @@ async fn a_process_started_as_a_scheduler_schedules() {
         .connect_lazy(&url)
         .expect("the parent's url is one");
     let config = Config { tick: Duration::from_millis(100), lease: LEASE, ..Config::default() };
-    Scheduler::new(pool, SCHEDULES, config).run(CancellationToken::new()).await;
+    Scheduler::new(pool, SCHEDULES, config).run(CancellationToken::new()).await.expect("its table makes sense");
 }

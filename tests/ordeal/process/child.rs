@@ -78,8 +78,7 @@ fn obey(orders: &Orders) -> anyhow::Result<()> {
             Role::Worker(place) => work(orders, place, stop).await,
             Role::Scheduler(_) => {
                 let config = Config { tick: Duration::from_millis(300), lease: LEASE, ..Config::default() };
-                Scheduler::new(pool(orders, 4).await?, SCHEDULES, config).run(stop).await;
-                Ok(())
+                Ok(Scheduler::new(pool(orders, 4).await?, SCHEDULES, config).run(stop).await?)
             }
             Role::Web(_, port) => serve(orders, port, stop).await,
         }
