@@ -1,5 +1,7 @@
 //! What a job is: its kind, its arguments, how it may end, and how it is described to the queue.
 
+mod check;
+
 use std::{fmt, future::Future, str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -309,7 +311,7 @@ impl NewJob {
         self
     }
 
-    /// 0 runs first, 9 last. The database refuses any other.
+    /// 0 runs first, 9 last. Any other is refused when the job is enqueued.
     #[must_use]
     pub const fn priority(mut self, priority: i16) -> Self {
         self.priority = priority;
@@ -362,7 +364,7 @@ impl NewJob {
         self
     }
 
-    /// A cap on attempts under the retry policy's own, from 1; the database refuses any other.
+    /// A cap on attempts under the retry policy's own, from 1; any other is refused when the job is enqueued.
     #[must_use]
     pub const fn max_attempts(mut self, attempts: i16) -> Self {
         self.max_attempts = Some(attempts);

@@ -51,6 +51,7 @@ fn validate_one(schedule: &Schedule) -> Result<(), String> {
         return Err(format!("a jitter is {} hours at most", JITTER_LIMIT.as_secs() / 3600));
     }
     let job = (schedule.job)().map_err(|error| format!("its job does not serialise: {error}"))?;
+    job.check().map_err(|error| error.to_string())?;
     if job.unique.debounce.is_some() && !schedule.jitter.is_zero() {
         return Err("its job is debounced, which says when it runs: it has no jitter".into());
     }

@@ -22,11 +22,13 @@ const NULL: &str = "\\N";
 /// Stores jobs; the answer has one id a job, in order.
 ///
 /// # Errors
-/// [`StoreError::NotForCopy`] when one has a key, which has to be looked up; [`StoreError::QueueFull`]; otherwise the database's.
+/// [`StoreError::NotForCopy`] when one has a key, which has to be looked up; [`StoreError::Refused`] for a number that is none;
+/// [`StoreError::QueueFull`]; otherwise the database's.
 pub async fn enqueue(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
     if let Some(refusal) = jobs.iter().enumerate().find_map(|(index, job)| Some(StoreError::NotForCopy(index, key_of(job)?))) {
         return Err(refusal);
     }
+    jobs.iter().try_for_each(NewJob::check)?;
     let (at, _xid): (DateTime<Utc>, String) = sqlx::query_as(sql!("job/copy_begin")).fetch_one(&mut *connection).await?;
     let mut ids = Vec::with_capacity(jobs.len());
     for chunk in jobs.chunks(CHUNK) {

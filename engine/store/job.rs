@@ -18,9 +18,10 @@ use crate::{Enqueued, JobId, NewJob, failpoint::around};
 /// Enqueues one job in the caller's transaction.
 ///
 /// # Errors
-/// [`StoreError::KeyReused`] for an idempotency key with other arguments; [`StoreError::Refused`] for a name that is none, and for
-/// options that do not go together; otherwise the database's.
+/// [`StoreError::KeyReused`] for an idempotency key with other arguments; [`StoreError::Refused`] for a name or a number that is none,
+/// and for options that do not go together; otherwise the database's.
 pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqueued, StoreError> {
+    job.check()?;
     let (producer, key) = job.idempotency_key.as_ref().map(|(producer, key)| (producer, key)).unzip();
     let enqueueing = sqlx::query_as(sql!("job/enqueue"))
         .bind(&job.kind)
@@ -49,12 +50,13 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqu
 /// Enqueues many jobs in the caller's transaction; `None` where a unique key was taken.
 ///
 /// # Errors
-/// [`StoreError::KeyedInBulk`] when one has an idempotency key; [`StoreError::Refused`] for a name that is none; otherwise the
-/// database's.
+/// [`StoreError::KeyedInBulk`] when one has an idempotency key; [`StoreError::Refused`] for a name or a number that is none; otherwise
+/// the database's.
 pub async fn enqueue_many(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Option<JobId>>, StoreError> {
     if let Some(index) = jobs.iter().position(|job| job.idempotency_key.is_some()) {
         return Err(StoreError::KeyedInBulk(index));
     }
+    jobs.iter().try_for_each(NewJob::check)?;
     let mut ids = vec![None; jobs.len()];
     let (mut special, plain): (Vec<usize>, Vec<usize>) = (0..jobs.len()).partition(|index| jobs[*index].unique.is_special());
     let together: Vec<&NewJob> = plain.iter().map(|index| &jobs[*index]).collect();

@@ -85,6 +85,7 @@ pub async fn run_now(
     note: Option<&str>,
     job: &NewJob,
 ) -> Result<Enqueued, StoreError> {
+    job.check()?;
     sqlx::query_as(sql!("occurrence/run_now"))
         .bind(schedule)
         .bind(at)

@@ -79,6 +79,7 @@ pub async fn enqueue_batch_in(connection: &mut PgConnection, jobs: &[NewJob], ca
     if let Some(more) = callback.asks_beyond_later() {
         return Err(StoreError::NotForCallback(more));
     }
+    jobs.iter().chain([callback]).try_for_each(NewJob::check)?;
     let mut tx = connection.begin().await?;
     let batch = Batch {
         queue: callback.queue.clone(),

@@ -64,7 +64,8 @@ impl Tx {
     /// ```
     ///
     /// # Errors
-    /// `bug` outside a step; `validation` when the job has a unique or an idempotency key, a time or a deadline; otherwise the database's.
+    /// `bug` outside a step; `validation` when the job has a unique or an idempotency key, a time, a deadline or a number that is none;
+    /// otherwise the database's.
     pub async fn compensate_with(&mut self, job: &NewJob) -> JobResult<()> {
         let Some(undoing) = &mut self.undoing else {
             return Err(Failure::bug("only a step of a workflow is compensated for, and this transaction is of none"));
@@ -72,6 +73,7 @@ impl Tx {
         if let Some(more) = job.asks_beyond_later() {
             return Err(Failure::validation(format!("a compensation of kind {} has {more}: it runs once, when its turn comes", job.kind)));
         }
+        job.check()?;
         undoing.noted += 1;
         let Undoing { workflow, position, noted } = *undoing;
         Ok(compensation::add(self, workflow, position, noted, job).await?)

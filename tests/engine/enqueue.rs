@@ -221,3 +221,26 @@ async fn a_name_that_is_none_is_refused_at_every_door() {
         .expect("of before");
     client.enqueue(&plain().queue(" old ")).await.expect("what is there already stays usable");
 }
+
+#[tokio::test]
+async fn a_number_that_is_none_is_refused_at_every_door_and_the_callers_transaction_goes_on() {
+    let db = Database::new().await;
+    let mut tx = db.pool().begin().await.expect("a transaction");
+    let good = of(&NoOp { n: 1 });
+    for bad in [good.clone().priority(10), good.clone().priority(-1), good.clone().max_attempts(0)] {
+        let pair = [good.clone(), bad.clone()];
+        let refusals = [
+            engine::enqueue_in(&mut tx, &bad).await.map(drop),
+            engine::enqueue_many_in(&mut tx, &pair).await.map(drop),
+            engine::enqueue_copy_in(&mut tx, &pair).await.map(drop),
+            engine::enqueue_batch_in(&mut tx, &pair, &good).await.map(drop),
+            engine::enqueue_batch_in(&mut tx, &pair[..1], &bad).await.map(drop),
+        ];
+        for (door, refused) in refusals.into_iter().enumerate() {
+            assert!(matches!(&refused, Err(StoreError::Refused(why)) if why.contains("a number from")), "door {door}: {refused:?}");
+        }
+    }
+    engine::enqueue_in(&mut tx, &good).await.expect("the transaction is sound");
+    tx.commit().await.expect("committed");
+    assert_eq!(count(db.pool(), "select count(*) from engine.job").await, 1);
+}

@@ -26,6 +26,7 @@ fn a_schedule_that_makes_no_sense_is_refused_by_its_name() {
         (HOURLY.misfire(Misfire::All(1001)), "N from 1 to 1000"),
         (HOURLY.jitter(Duration::from_hours(25)), "a jitter is 24 hours at most"),
         (DEBOUNCED.jitter(SECOND), "it has no jitter"),
+        (Schedule { job: || Ok(NewJob::of(&Tick {})?.priority(10)), ..HOURLY }, "from 0, which runs first, to 9"),
     ] {
         let Err(SchedulerError::Schedule { name, why }) = schedule::validate(&[schedule]) else { panic!("taken, and {words}") };
         assert!(name == schedule.name && why.contains(words), "{why}");

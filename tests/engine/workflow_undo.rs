@@ -1,15 +1,17 @@
 //! Compensation in reverse order, and code that changes by patches.
 
-use engine::{Client, JobId, store::cancel_request};
+use engine::{Client, Ending, Job, JobId, JobResult, Kinds, Outcome, Run, store::cancel_request};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::hand::count;
-use super::jobs::{Running, until_state};
+use super::jobs::{Running, of, until_state};
 use super::workflows::{LIMIT, again, output, start, with_traces};
 use crate::support::{
     Database,
     flows::{Act, Flow},
-    wait,
+    kinds::NoOp,
+    run_all, wait,
 };
 
 async fn written(db: &Database) -> Vec<String> {
@@ -152,4 +154,28 @@ async fn a_letter_of_what_is_undone_asks_outside_under_a_new_key() {
         .await
         .expect("the trace can be read");
     assert_eq!(keys.len(), 2, "{keys:?}");
+}
+
+/// Notes what could never be enqueued.
+#[derive(Serialize, Deserialize)]
+struct Careless {}
+
+impl Job for Careless {
+    const KIND: &'static str = "test.careless";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        run.compensate_with("undo", &of(&NoOp { n: 1 }).priority(10)).await?;
+        Ok(Outcome::done())
+    }
+}
+
+#[tokio::test]
+async fn an_undoing_that_no_queue_takes_is_refused_when_it_is_noted() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let id = client.enqueue(&of(&Careless {}).max_attempts(1)).await.expect("enqueued").id;
+    run_all(&db, Kinds::new().with::<Careless>()).await;
+    let Some(Ending::Dead { category, error }) = client.ending(id).await.expect("it is known") else { panic!("it was taken") };
+    assert_eq!(category.as_deref(), Some("validation"));
+    assert!(error.is_some_and(|error| error.ends_with("its priority is a number from 0, which runs first, to 9")));
 }
