@@ -87,6 +87,13 @@ impl WorkerConfig {
         if self.stall_limit < Duration::from_secs(1) {
             return refuse("a worker's stall limit is 1 s or longer");
         }
+        let polls = Duration::from_millis(1)..=Duration::from_hours(1);
+        if !polls.contains(&self.poll_interval) || !polls.contains(&self.poll_interval_deaf) {
+            return refuse("a worker's poll intervals are from 1 ms to 1 h");
+        }
+        if self.queues.iter().any(String::is_empty) {
+            return refuse("a worker's queues have names: no jobs are in one without");
+        }
         if self.run_time > Duration::from_secs(10) {
             return refuse("a worker's run time is 10 s at most");
         }
@@ -95,5 +102,27 @@ impl WorkerConfig {
 
     pub(crate) const fn lease_ms(&self) -> i64 {
         self.lease.as_millis() as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_would_claim_without_rest_or_to_no_end_is_refused() {
+        let of = WorkerConfig::default;
+        for (config, words) in [
+            (WorkerConfig { poll_interval: Duration::ZERO, ..of() }, "poll intervals"),
+            (WorkerConfig { poll_interval_deaf: Duration::from_nanos(1), ..of() }, "poll intervals"),
+            (WorkerConfig { poll_interval: Duration::MAX, ..of() }, "poll intervals"),
+            (WorkerConfig { queues: "".split(',').map(String::from).collect(), ..of() }, "queues"),
+            (WorkerConfig { lease: Duration::ZERO, ..of() }, "lease"),
+            (WorkerConfig { batch: 0, ..of() }, "batch"),
+            (WorkerConfig { stall_limit: Duration::ZERO, ..of() }, "stall limit"),
+        ] {
+            let refused = config.validate().expect_err(words).to_string();
+            assert!(refused.contains(words), "{refused}");
+        }
     }
 }
