@@ -40,10 +40,10 @@ impl Ending {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError::Arguments`] when the output is not what the caller expects.
+    /// [`StoreError::Output`] when the output is not what the caller expects.
     pub fn output<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
         match self {
-            Self::Completed(output) => Ok(Some(serde_json::from_value(output.clone())?)),
+            Self::Completed(output) => serde_json::from_value(output.clone()).map(Some).map_err(StoreError::Output),
             _ => Ok(None),
         }
     }

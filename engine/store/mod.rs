@@ -100,6 +100,12 @@ pub enum StoreError {
     /// Arguments must be JSON.
     #[error("the arguments are not JSON: {0}")]
     Arguments(#[from] serde_json::Error),
+    /// An event's payload must be JSON.
+    #[error("the payload is not JSON: {0}")]
+    Payload(serde_json::Error),
+    /// The output of a job is not what was asked for.
+    #[error("the output does not decode: {0}")]
+    Output(serde_json::Error),
 }
 
 impl StoreError {

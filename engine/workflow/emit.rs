@@ -23,7 +23,7 @@ impl Run {
         };
         let begun = Instant::now();
         let mut tx = self.begin().await?;
-        event::emit(&mut tx, name, key, &serde_json::to_value(payload)?, None).await?;
+        event::emit(&mut tx, name, key, &json(payload)?, None).await?;
         self.keep(tx, Act::Emit, position, name, begun, &()).await
     }
 }
@@ -58,7 +58,7 @@ impl Client {
 ///
 /// # Errors
 /// [`StoreError::KeyReused`] when the idempotency key came with another payload before; [`StoreError::PayloadTooLarge`];
-/// [`StoreError::Arguments`] when the payload is no JSON; otherwise the database's, among them its refusal of a name that is empty or
+/// [`StoreError::Payload`] when the payload is no JSON; otherwise the database's, among them its refusal of a name that is empty or
 /// longer than 200 characters, or of a key that is longer than 500.
 pub async fn emit_in(
     connection: &mut PgConnection,
@@ -67,5 +67,9 @@ pub async fn emit_in(
     payload: &impl Serialize,
     idempotency_key: Option<&str>,
 ) -> Result<Emitted, StoreError> {
-    event::emit(connection, name, key, &serde_json::to_value(payload)?, idempotency_key).await
+    event::emit(connection, name, key, &json(payload)?, idempotency_key).await
+}
+
+fn json(payload: &impl Serialize) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(payload).map_err(StoreError::Payload)
 }

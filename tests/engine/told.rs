@@ -29,6 +29,8 @@ async fn whoever_waits_for_a_job_gets_its_output_or_hears_that_it_goes_on() {
     let ending = client.wait_for_end(id, Duration::from_mins(2)).await.expect("it exists");
     assert_eq!(ending, Some(Ending::Completed(json!({ "n": 7 }))));
     worker.stop().await;
+    let undecoded = ending.expect("it has ended").output::<u32>().expect_err("it is an object").to_string();
+    assert!(undecoded.starts_with("the output does not decode: "), "{undecoded}");
     let missing = client.ending(JobId(i64::MAX)).await;
     assert!(matches!(missing, Err(StoreError::NoSuchJob(_))), "{missing:?}");
 }

@@ -85,6 +85,9 @@ async fn a_repeated_emit_with_its_key_makes_one_event_and_another_payload_is_ref
     assert!(matches!(other, Err(StoreError::KeyReused(_))), "{other:?}");
     let large = client.emit("paid", "7", &"x".repeat(2 << 20), None).await;
     assert!(matches!(large, Err(StoreError::PayloadTooLarge)), "{large:?}");
+    let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
+    let refused = client.emit("paid", "7", &no_json, None).await.expect_err("a key is a string").to_string();
+    assert!(refused.starts_with("the payload is not JSON: "), "{refused}");
     assert_eq!(count(db.pool(), "select count(*) from engine.event").await, 1);
 }
 
