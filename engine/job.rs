@@ -267,8 +267,21 @@ impl NewJob {
         Ok(Self::raw(J::KIND, arguments::encode(job)?).queue(J::QUEUE).priority(J::PRIORITY))
     }
 
-    /// Describes a job of a kind that this program need not know. It goes to the queue `default` with priority 5, whatever the kind's
-    /// own are, unless others are said.
+    /// Describes a job of a kind that this program need not know. It goes to the queue `default` with priority 5 unless others are
+    /// said, whatever the kind's own are, so that it waits for ever where no worker of the kind serves that queue. Kinds that the
+    /// program has are described by [`NewJob::of`] and [`crate::Kinds::job`], which say both; `engine.enqueue` in SQL takes them from
+    /// what the kind's workers wrote down.
+    ///
+    /// ```
+    /// use engine::NewJob;
+    /// use serde_json::value::RawValue;
+    ///
+    /// let args = RawValue::from_string(r#"{ "order": 7 }"#.into())?;
+    /// // Another program's, which serves this queue.
+    /// let job = NewJob::raw("shop.send_receipt", args).queue("mail");
+    /// assert_eq!(job.lane(), ("mail", "shop.send_receipt", 5));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn raw(kind: impl Into<String>, args: Box<RawValue>) -> Self {
         Self {
             kind: kind.into(),
