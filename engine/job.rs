@@ -235,7 +235,7 @@ impl Outcome {
 /// let now = chrono::Utc::now();
 /// let job = NewJob::of(&SendReceipt { order: 7 })?
 ///     .priority(2)
-///     .run_at(now + Duration::from_mins(10))
+///     .delay(Duration::from_mins(10))
 ///     .deadline(now + Duration::from_hours(24))
 ///     .max_attempts(3);
 /// assert_eq!(job.lane(), ("mail", "shop.send_receipt", 2));
@@ -248,6 +248,7 @@ pub struct NewJob {
     pub(crate) queue: String,
     pub(crate) priority: i16,
     pub(crate) run_at: Option<DateTime<Utc>>,
+    pub(crate) delay: Option<Duration>,
     pub(crate) deadline: Option<DateTime<Utc>>,
     pub(crate) unique: Uniqueness,
     pub(crate) idempotency_key: Option<(String, String)>,
@@ -289,6 +290,7 @@ impl NewJob {
             queue: "default".into(),
             priority: 5,
             run_at: None,
+            delay: None,
             deadline: None,
             unique: Uniqueness::default(),
             idempotency_key: None,
@@ -302,7 +304,7 @@ impl NewJob {
 
     /// What it asks for that a job has not which is only described now, and enqueued by somebody else when its turn comes.
     pub(crate) fn asks_beyond_later(&self) -> Option<&'static str> {
-        let time = self.run_at.map(|_| "a time");
+        let time = (self.run_at.is_some() || self.delay.is_some()).then_some("a time");
         self.key_of_its_own().or(time).or(self.deadline.map(|_| "a deadline"))
     }
 
@@ -335,6 +337,16 @@ impl NewJob {
     #[must_use]
     pub const fn run_at(mut self, at: DateTime<Utc>) -> Self {
         self.run_at = Some(at);
+        self.delay = None;
+        self
+    }
+
+    /// Not before so long after it is enqueued, both by the database's clock: ten years at most. Of this and [`NewJob::run_at`] the last
+    /// that is said counts.
+    #[must_use]
+    pub const fn delay(mut self, delay: Duration) -> Self {
+        self.run_at = None;
+        self.delay = Some(delay);
         self
     }
 

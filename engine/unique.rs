@@ -27,7 +27,7 @@ impl Uniqueness {
 ///
 /// What does not go together is refused when the job is enqueued, as [`crate::StoreError::Refused`]: each of the others needs
 /// [`NewJob::unique_key`] or [`NewJob::unique_args`]; what is unique for a time is neither debounced nor unique until it starts; and
-/// what is debounced has no [`NewJob::run_at`].
+/// what is debounced has no [`NewJob::run_at`] and no [`NewJob::delay`].
 impl NewJob {
     /// At most one live job of this kind has this key.
     ///
@@ -106,8 +106,7 @@ impl NewJob {
     /// # }
     /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
     /// // In six hours from now, and not at the time that was said before.
-    /// let at = chrono::Utc::now() + Duration::from_hours(6);
-    /// client.enqueue(&NewJob::of(&Reindex { product: 7 })?.unique_args().replace().run_at(at)).await?;
+    /// client.enqueue(&NewJob::of(&Reindex { product: 7 })?.unique_args().replace().delay(Duration::from_hours(6))).await?;
     /// # Ok(())
     /// # }
     /// ```

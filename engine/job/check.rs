@@ -1,7 +1,12 @@
 //! What no job has, refused before the database is asked: what that refuses takes the caller's transaction with it.
 
+use std::time::Duration;
+
 use super::NewJob;
 use crate::StoreError;
+
+/// Ten years.
+const LONGEST_DELAY: Duration = Duration::from_hours(24 * 3653);
 
 impl NewJob {
     /// Refuses numbers that are none.
@@ -12,6 +17,9 @@ impl NewJob {
         }
         if self.max_attempts.is_some_and(|attempts| attempts < 1) {
             return refuse("its most attempts are a number from 1");
+        }
+        if self.delay.is_some_and(|delay| delay > LONGEST_DELAY) {
+            return refuse("its delay is ten years at most");
         }
         Ok(())
     }

@@ -96,7 +96,8 @@ impl Rows {
         row.push('\t');
         add_or_null(row, job.deadline.map(|at| at.to_rfc3339()));
         row.push('\n');
-        let _ = match job.run_at.filter(|run_at| *run_at > at) {
+        let run_at = job.run_at.or_else(|| job.delay.map(|delay| at + delay));
+        let _ = match run_at.filter(|run_at| *run_at > at) {
             Some(run_at) => writeln!(self.scheduled, "{}\t{id}\t{lane}\t1", run_at.to_rfc3339()),
             None => writeln!(self.ready, "{lane}\t1\t{id}\t{id}"),
         };

@@ -43,6 +43,7 @@ pub async fn enqueue(connection: &mut PgConnection, job: &NewJob) -> Result<Enqu
         .bind(job.unique.replaces)
         .bind(job.unique.debounce.map(|(wait, _)| milliseconds(wait)))
         .bind(job.unique.debounce.map(|(_, at_most)| milliseconds(at_most)))
+        .bind(job.delay.map(milliseconds))
         .fetch_one(connection);
     around("job/enqueue", enqueueing).await.map_err(refused)
 }
@@ -90,6 +91,7 @@ async fn enqueue_together(connection: &mut PgConnection, jobs: &[&NewJob]) -> Re
         .bind(jobs.iter().map(|job| job.unique.by_args).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| job.parent).collect::<Vec<_>>())
         .bind(traces(jobs))
+        .bind(delays(jobs))
         .fetch_all(connection);
     let rows: Vec<(i64, Option<JobId>)> = around("job/enqueue_many", enqueueing).await.map_err(refused)?;
     Ok(rows.into_iter().map(|(_, id)| id).collect())
@@ -99,6 +101,12 @@ async fn enqueue_together(connection: &mut PgConnection, jobs: &[&NewJob]) -> Re
 fn traces(jobs: &[&NewJob]) -> Vec<Option<String>> {
     let traces: Vec<_> = jobs.iter().map(|job| job.trace().map(|trace| trace.text())).collect();
     if traces.iter().all(Option::is_none) { Vec::new() } else { traces }
+}
+
+/// How long each waits; empty when none does.
+fn delays(jobs: &[&NewJob]) -> Vec<Option<i64>> {
+    let delays: Vec<_> = jobs.iter().map(|job| job.delay.map(milliseconds)).collect();
+    if delays.iter().all(Option::is_none) { Vec::new() } else { delays }
 }
 
 pub(super) fn milliseconds(time: Duration) -> i64 {

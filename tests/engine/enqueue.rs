@@ -17,7 +17,7 @@ use sqlx::AssertSqlSafe;
 
 use super::jobs::{Running, of, state_of, until_state};
 use crate::support::{
-    Database,
+    Database, clock,
     kinds::{Effect, NoOp, make_effect_table},
     ledger::count,
     wait,
@@ -114,6 +114,27 @@ async fn a_job_scheduled_for_later_waits_for_its_time() {
         .await
         .expect("one attempt");
     assert!(!early);
+}
+
+#[tokio::test]
+async fn a_delay_counts_from_the_enqueue_by_the_databases_clock() {
+    let db = Database::new().await;
+    clock::own(db.pool()).await;
+    clock::step(db.pool(), 3600.0).await;
+    let client = Client::new(db.pool().clone());
+    let (later, now) = (of(&NoOp { n: 1 }).delay(Duration::from_mins(10)), of(&NoOp { n: 2 }));
+    client.enqueue(&later).await.expect("enqueued");
+    client.enqueue_many(&[later.clone(), now.clone()]).await.expect("enqueued");
+    client.enqueue_copy(&[later.clone(), now]).await.expect("enqueued");
+    let in_ten_minutes = "select count(*) from engine.scheduled
+        where run_at between engine.now() + interval '5 minutes' and engine.now() + interval '10 minutes'";
+    assert_eq!(count(db.pool(), in_ten_minutes).await, 3);
+    assert_eq!(count(db.pool(), "select count(*) from engine.ready").await, 2);
+
+    client.enqueue(&later.clone().run_at(Utc::now())).await.expect("enqueued");
+    assert_eq!(count(db.pool(), "select count(*) from engine.ready").await, 3, "the last that is said counts");
+    let refused = client.enqueue(&later.delay(Duration::MAX)).await;
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
 }
 
 #[tokio::test]

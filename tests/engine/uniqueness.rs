@@ -230,6 +230,7 @@ async fn options_that_contradict_each_other_are_refused() {
         of(&NoOp { n: 1 }).unique_key("k").unique_for(long).unique_until_started(),
         of(&NoOp { n: 1 }).unique_key("k").debounce(long, short),
         of(&NoOp { n: 1 }).unique_key("k").debounce(short, long).run_at(chrono::Utc::now()),
+        of(&NoOp { n: 1 }).unique_key("k").debounce(short, long).delay(short),
     ] {
         let refused = client.enqueue(&job).await;
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{job:?}: {refused:?}");

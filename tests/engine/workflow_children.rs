@@ -108,6 +108,7 @@ async fn a_child_with_a_key_of_its_own_is_refused() {
         (callback().idempotency_key("a", "b"), "an idempotency key"),
         (callback().unique_key("k"), "a unique key"),
         (callback().run_at(Utc::now()), "a time"),
+        (callback().delay(Duration::from_secs(1)), "a time"),
         (callback().deadline(Utc::now()), "a deadline"),
     ] {
         let refused = Client::new(db.pool().clone()).enqueue_batch(&[of(&NoOp { n: 1 })], &asks).await;

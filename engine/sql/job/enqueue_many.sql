@@ -6,12 +6,15 @@ with clock as materialized (
     select pg_current_xact_id() as xid, engine.now() as at
 ),
 new as materialized (
-    select u.n, nextval('engine.position') as id, u.lane_id, u.kind, u.args, u.run_at, engine.checked_name('limit key', u.limit_key) as limit_key, u.max_attempts, u.deadline, u.parent_id, u.trace_parent, c.at,
+    select u.n, nextval('engine.position') as id, u.lane_id, u.kind, u.args,
+        coalesce(u.run_at, c.at + u.delay_ms * interval '1 millisecond') as run_at,
+        engine.checked_name('limit key', u.limit_key) as limit_key, u.max_attempts, u.deadline, u.parent_id, u.trace_parent, c.at,
         case when u.by_args then engine.args_key(u.args) else u.unique_key end as unique_key
     from clock c
     cross join unnest($1::integer[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::text[], $6::text[], $7::smallint[], $8::timestamptz[], $9::boolean[],
-            $10::bigint[], $11::text[])
-        with ordinality u (lane_id, kind, args, run_at, unique_key, limit_key, max_attempts, deadline, by_args, parent_id, trace_parent, n)
+            $10::bigint[], $11::text[], $12::bigint[])
+        with ordinality
+            u (lane_id, kind, args, run_at, unique_key, limit_key, max_attempts, deadline, by_args, parent_id, trace_parent, delay_ms, n)
 ),
 keyed as (
     insert into engine.unique_key (kind, key, job_id)
