@@ -34,6 +34,7 @@ type Handler = Arc<dyn Fn(String, Run) -> Pin<Box<dyn Future<Output = JobResult>
 /// One kind, its argument type erased.
 #[derive(Clone)]
 pub(crate) struct Kind {
+    pub(crate) name: &'static str,
     pub(crate) queue: &'static str,
     pub(crate) priority: i16,
     pub(crate) timeout: Duration,
@@ -179,6 +180,7 @@ impl Kinds {
             J::KIND
         );
         let kind = Kind {
+            name: J::KIND,
             queue: J::QUEUE,
             priority: J::PRIORITY,
             timeout: J::TIMEOUT,

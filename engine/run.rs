@@ -31,6 +31,7 @@ pub struct Run {
     pub(crate) pool: PgPool,
     pub(crate) worker_id: i64,
     pub(crate) claim_id: i64,
+    pub(crate) kind: &'static str,
     pub(crate) job_id: JobId,
     pub(crate) attempt: i32,
     pub(crate) trace: Option<TraceParent>,
@@ -132,6 +133,11 @@ impl Run {
     /// The job.
     pub const fn job_id(&self) -> JobId {
         self.job_id
+    }
+
+    /// Its kind.
+    pub const fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// The number of this run of the job, from 1. Together with the job it is the fencing token for outside effects.

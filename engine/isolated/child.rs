@@ -106,12 +106,13 @@ fn limit(limits: Isolation) -> io::Result<()> {
 }
 
 /// An attempt as an isolated handler sees it: who it is, and no way to the database.
-fn run_of(&Order { worker_id, job_id, attempt, ref trace, .. }: &Order, kinds: &Kinds) -> Run {
+fn run_of(&Order { ref kind, worker_id, job_id, attempt, ref trace, .. }: &Order, kinds: &Kinds) -> Run {
     let nowhere = PgConnectOptions::new_without_pgpass().host("isolated.invalid");
     Run {
         pool: PgPoolOptions::new().acquire_timeout(Duration::from_millis(1)).connect_lazy_with(nowhere),
         worker_id,
         claim_id: 0,
+        kind: kinds.get(kind).map_or("", |kind| kind.name),
         job_id,
         attempt,
         trace: trace.clone(),

@@ -98,6 +98,7 @@ async fn attempt(
         pool: session.pool.clone(),
         worker_id: session.worker_id,
         claim_id: job.claim_id,
+        kind: kind.name,
         job_id: job.job_id,
         attempt: job.attempt,
         trace: trace.clone(),

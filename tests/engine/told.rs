@@ -59,6 +59,27 @@ async fn a_job_says_how_far_it_is_and_keeps_the_last_lines_of_its_log() {
     assert_eq!((lines.len(), lines[0], lines[99]), (100, "line 31", "line 130"));
 }
 
+/// Says of what kind it is.
+#[derive(Serialize, Deserialize)]
+struct Named {}
+
+impl Job for Named {
+    const KIND: &'static str = "test.named";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        Ok(Outcome::Done(json!(run.kind())))
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_knows_its_kind() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let id = client.enqueue(&of(&Named {})).await.expect("enqueued").id;
+    run_all(&db, Kinds::new().with::<Named>()).await;
+    assert_eq!(client.ending(id).await.expect("it is known"), Some(Ending::Completed(json!(Named::KIND))));
+}
+
 /// Says two things at once, again and again.
 #[derive(Serialize, Deserialize)]
 struct Chorus {}

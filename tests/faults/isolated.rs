@@ -35,7 +35,8 @@ impl Job for Caged {
                 let page = "all work and no play ".repeat(50_000);
                 (0..10).for_each(|_| println!("{page}"));
                 let input = std::io::read_to_string(std::io::stdin()).expect("it is empty, and not its worker's");
-                Ok(Outcome::Done(json!({ "job": run.job_id(), "url": std::env::var("DATABASE_URL").ok(), "input": input })))
+                let url = std::env::var("DATABASE_URL").ok();
+                Ok(Outcome::Done(json!({ "job": run.job_id(), "kind": run.kind(), "url": url, "input": input })))
             }
             "refuse" => Err(Failure::new(Category::Other("odd_file"), "page 7 is upside down").retry_after(Duration::from_secs(90))),
             "write" => run.begin().await?.commit().await.map(|()| Outcome::done()),
@@ -185,7 +186,7 @@ async fn an_isolated_job_answers_and_knows_no_secret_of_its_worker() {
     worker.stop().await;
     let output: Value =
         sqlx::query_scalar("select output from engine.job_state where id = $1").bind(id).fetch_one(db.pool()).await.expect("its output");
-    assert_eq!(output, json!({ "job": id.to_string(), "url": null, "input": "" }), "whatever it printed");
+    assert_eq!(output, json!({ "job": id.to_string(), "kind": Caged::KIND, "url": null, "input": "" }), "whatever it printed");
 }
 
 /// A file for a handler to write numbers of processes into.
