@@ -55,3 +55,8 @@ pub use together::Together;
 pub use tx::Tx;
 pub use worker::{Worker, WorkerConfig, WorkerError};
 pub use workflow::{Batched, Child, Children, First, emit_in, enqueue_batch_in};
+
+// What this crate's own functions take and give.
+pub use chrono_tz::Tz;
+pub use sqlx::PgPool;
+pub use tokio_util::sync::CancellationToken;

@@ -21,8 +21,7 @@ use serde::Serialize;
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::{
-    InForce, Misfire, Overlap, Schedule, Settings, Timetable, TimetableError, fire::FireError, policy::JITTER_LIMIT, scheduler::line,
-    settings::Next,
+    InForce, Misfire, Next, Overlap, Schedule, Settings, Timetable, TimetableError, fire::FireError, policy::JITTER_LIMIT, scheduler::line,
 };
 use crate::{
     Enqueued, JobId,

@@ -5,8 +5,7 @@
 //! leadership: its row in `engine.occurrence` is written with the job, in one COMMIT.
 //!
 //! ```no_run
-//! use chrono_tz::Europe::London;
-//! use engine::{Job, JobResult, Outcome, Run, schedule::{Config, Overlap, Schedule, Scheduler, SchedulerError}};
+//! use engine::{Job, JobResult, Outcome, PgPool, Run, Tz, schedule::{Config, Overlap, Schedule, Scheduler, SchedulerError}};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Default, Serialize, Deserialize)]
@@ -20,9 +19,9 @@
 //! }
 //!
 //! const SCHEDULES: &[Schedule] =
-//!     &[Schedule::of::<Sweep>("sweep", "30 6 * * MON-FRI", London, "Sweeps the yard").overlap(Overlap::Buffer)];
+//!     &[Schedule::of::<Sweep>("sweep", "30 6 * * MON-FRI", Tz::Europe__London, "Sweeps the yard").overlap(Overlap::Buffer)];
 //!
-//! # async fn demo(pool: sqlx::PgPool) -> Result<(), SchedulerError> {
+//! # async fn demo(pool: PgPool) -> Result<(), SchedulerError> {
 //! Scheduler::new(pool, SCHEDULES, Config::default()).run(Default::default()).await
 //! # }
 //! ```
@@ -43,7 +42,7 @@ use chrono_tz::Tz;
 
 pub use policy::{CATCH_UP_LIMIT, JITTER_LIMIT, Misfire, Overlap};
 pub use scheduler::{Config, Counts, Scheduler, SchedulerError};
-pub use settings::{InForce, Settings};
+pub use settings::{InForce, Next, Settings};
 pub use table::validate;
 pub use timetable::{Timetable, TimetableError};
 

@@ -67,10 +67,9 @@ pub enum WorkerError {
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use engine::{Kinds, Worker, WorkerConfig};
-/// use tokio_util::sync::CancellationToken;
+/// use engine::{CancellationToken, Kinds, PgPool, Worker, WorkerConfig};
 ///
-/// # async fn example(pool: sqlx::PgPool, kinds: Kinds) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(pool: PgPool, kinds: Kinds) -> Result<(), Box<dyn std::error::Error>> {
 /// let config = WorkerConfig {
 ///     queues: vec!["mail".into()],
 ///     concurrency: 4,

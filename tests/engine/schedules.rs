@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Europe::London;
 use engine::{
     Job, NewJob,
-    schedule::{Config, Counts, Misfire, Overlap, Schedule, Scheduler, edit},
+    schedule::{Config, Counts, Misfire, Next, Overlap, Schedule, Scheduler, edit},
     store::{leader, occurrence},
 };
 
@@ -256,7 +256,7 @@ async fn jitter_puts_a_job_later_and_no_further_than_it_may() {
     }
     assert_eq!(fired, 50);
     let (_, next) = edit::next(db.pool(), &spread, 45).await.expect("it comes");
-    let promised: Vec<DateTime<Utc>> = next.iter().map(|next| next.runs_at).collect();
+    let promised: Vec<DateTime<Utc>> = next.iter().map(|next: &Next| next.runs_at).collect();
     let stored: Vec<(DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
         "select o.occurrence, s.run_at from engine.occurrence o join engine.scheduled s on s.job_id = o.job_id order by o.occurrence",
     )
