@@ -7,7 +7,8 @@
 //! the log's end that a failure keeps. What it starts itself is in its process group, and ends with it.
 //!
 //! The child ends with its worker, or as soon as the attempt is to stop, and is not asked before. A worker that is stopped by a
-//! signal cannot end it: it gives the child signs of life, and without them the child ends before the worker's lease does.
+//! signal cannot end it: it gives the child signs of life, and without them the child ends before the worker's lease does, if that
+//! was renewed in time so far. One that is cut off from the database gives them, and its child goes on, as a thread does.
 //!
 //! ```no_run
 //! use engine::{Isolation, Job, JobResult, Kinds, Outcome, Run, Worker, WorkerConfig, isolated};
@@ -171,10 +172,10 @@ fn heard(answer: Answer, fate: &Fate) -> JobResult {
 
 /// Runs a job in a child, which ends with this future, with this process, or when it is to stop; so does all that it started. It
 /// is gone when this returns.
-pub(crate) async fn run(order: Order, arguments: Arc<[String]>, stop: CancellationToken, fate: Fate) -> JobResult {
+pub(crate) async fn run(order: Order, arguments: Arc<[String]>, stop: CancellationToken, lost: CancellationToken, fate: Fate) -> JobResult {
     let mark = uuid::Uuid::new_v4().to_string();
     let told = format!("{}\n", serde_json::to_string(&(&mark, &order))?);
-    let (child, signs) = match start(&arguments).and_then(|child| speak(child, told, order.silence_ms)) {
+    let (child, signs) = match start(&arguments).and_then(|child| speak(child, told, order.silence_ms, lost)) {
         Ok(started) => started,
         // That is its worker's fault and not the job's: it burns no attempt.
         Err(error) => {
@@ -196,15 +197,16 @@ pub(crate) async fn run(order: Order, arguments: Arc<[String]>, stop: Cancellati
     answer.map_or_else(|| Err(without_answer(status, order.limits, String::from_utf8_lossy(&words).trim())), |answer| heard(answer, &fate))
 }
 
-/// Tells a child what it is to do, and gives it signs of life until what is returned is dropped. They are a thread's, which no
-/// handler can starve. A child that has ended already is none to tell, and says why by its end.
-fn speak(mut child: Child, told: String, silence_ms: u64) -> io::Result<(Child, mpsc::Sender<Infallible>)> {
+/// Tells a child what it is to do, and gives it signs of life until what is returned is dropped, or the worker's lease is lost. They are
+/// a thread's, which no handler can starve. A child that has ended already is none to tell, and says why by its end.
+fn speak(mut child: Child, told: String, silence_ms: u64, lost: CancellationToken) -> io::Result<(Child, mpsc::Sender<Infallible>)> {
     let mut input = File::from(child.stdin.take().map(ChildStdin::into_owned_fd).expect("its input is a pipe")?);
     let (wanted, unwanted) = mpsc::channel();
     let each = Duration::from_millis(silence_ms / SIGNS);
     let speak = move || {
         let mut word = told.as_bytes();
-        while input.write_all(word).is_ok() && matches!(unwanted.recv_timeout(each), Err(RecvTimeoutError::Timeout)) {
+        while input.write_all(word).is_ok() && matches!(unwanted.recv_timeout(each), Err(RecvTimeoutError::Timeout)) && !lost.is_cancelled()
+        {
             word = b"\n";
         }
     };

@@ -87,6 +87,7 @@ pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
     make_roles(connection).await?;
     let mut tx = connection.begin().await?;
+    take_turn(&mut tx).await?;
     refuse_engine_alone(&mut tx).await?;
     let new = apply(&mut tx, OF_HOUSE, |_| true).await?;
     roles::grant(&mut tx).await?;
@@ -103,6 +104,7 @@ pub async fn run(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
 pub async fn run_engine(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
     check_server(connection).await?;
     let mut tx = connection.begin().await?;
+    take_turn(&mut tx).await?;
     refuse_whole_house(&mut tx).await?;
     let new = apply(&mut tx, OF_ENGINE, is_of_engine).await?;
     tx.commit().await?;
@@ -122,11 +124,14 @@ async fn refuse_whole_house(connection: &mut PgConnection) -> Result<(), Error> 
     if exists(connection, "raw_ops.retry_config").await? { Err(Error::WholeHouse) } else { Ok(()) }
 }
 
+/// Waits for another migration as long as it takes; from here on nothing else is waited for.
+async fn take_turn(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('rawops.migrate', 0))").execute(&mut *connection).await?;
+    limit_lock_waits(connection).await
+}
+
 /// Applies those of the wanted migrations that are missing in a table of those that were applied; returns them.
 async fn apply(connection: &mut PgConnection, table: &'static str, is_wanted: impl Fn(&Migration) -> bool) -> Result<Vec<i64>, Error> {
-    // Another migration is waited for as long as it takes; from here on nothing else is.
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended('rawops.migrate', 0))").execute(&mut *connection).await?;
-    limit_lock_waits(connection).await?;
     let before = applied(connection, table).await?;
     refuse_newer(&before)?;
     let wanted = || MIGRATOR.iter().filter(|migration| is_wanted(migration));
@@ -143,8 +148,9 @@ async fn apply(connection: &mut PgConnection, table: &'static str, is_wanted: im
 async fn make_roles(connection: &mut PgConnection) -> Result<(), Error> {
     let mut tx = connection.begin().await?;
     limit_lock_waits(&mut tx).await?;
-    refuse_newer(&applied(&mut tx, OF_HOUSE).await?)?;
+    // First: a program's own migrations may have any number.
     refuse_engine_alone(&mut tx).await?;
+    refuse_newer(&applied(&mut tx, OF_HOUSE).await?)?;
     match roles::create(&mut tx).await {
         Err(error) if code(&error).as_deref() == Some("42501") => Ok(tx.rollback().await?),
         made => Ok(made.and(tx.commit().await)?),

@@ -68,6 +68,8 @@ pub struct Envelope {
     pub attempts: Option<i32>,
     /// When it died.
     pub created_at: DateTime<Utc>,
+    /// The job that runs in its place.
+    pub requeued_job_id: Option<JobId>,
 }
 
 /// Which letters to list.
@@ -77,7 +79,7 @@ pub struct Filter {
     pub kind: Option<String>,
     /// Only of this category.
     pub category: Option<String>,
-    /// Only of this cause: see [`causes`].
+    /// Only of this cause: see [`causes()`].
     pub fingerprint: Option<String>,
     /// Also those dealt with.
     pub resolved: bool,
@@ -104,7 +106,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Lett
 /// # Errors
 /// The database's.
 pub async fn page(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     filter: &Filter,
     since: Option<DateTime<Utc>>,
     after: Option<Open>,
@@ -119,7 +121,7 @@ pub async fn page(
         .bind(id)
         .bind(limit)
         .bind(&filter.fingerprint)
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await
 }
 

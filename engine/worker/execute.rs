@@ -124,7 +124,8 @@ async fn attempt(
             let order = isolated::Order { kind: job.kind.clone(), args, worker_id, job_id, attempt, trace, limits, silence_ms };
             // Its process is ended, and then it is over: that is waited for.
             asked.heard.store(true, Ordering::Release);
-            Box::pin(isolated::run(order, session.program.kinds.child_arguments.clone(), asked.token.clone(), fate.clone()))
+            let (arguments, lost) = (session.program.kinds.child_arguments.clone(), session.lost.clone());
+            Box::pin(isolated::run(order, arguments, asked.token.clone(), lost, fate.clone()))
         }
     };
     // Only of these there are runs, which want to know.

@@ -125,9 +125,10 @@ async fn a_dead_job_runs_again_once_and_who_asked_is_known_by_his_token() {
     assert_eq!(kept, (true, "test over HTTP".into(), "requeued".into()));
     assert_eq!(letters(&api, "").await, json!({ "dead_letters": [], "next": null }));
 
-    let letter = body["requeued"].as_str().expect("an id");
     let why = refusal(api.post(&requeue(&dead), &json!({})).await, 409);
-    assert_eq!(why, format!("dead letter {letter} is resolved already: requeued"));
+    assert_eq!(why, format!("job {dead} runs again already, as job {again}"), "whose answer was lost is told");
+    let why = refusal(api.post(&requeue(&dead), &json!({ "args": {} })).await, 403);
+    assert!(why.starts_with("args: ") && why.contains("jobs:write"), "{why}");
     for missing in [again, "4711"] {
         assert_eq!(refusal(api.post(&requeue(missing), &json!({})).await, 404), format!("there is no dead letter of job {missing}"));
     }
@@ -135,7 +136,7 @@ async fn a_dead_job_runs_again_once_and_who_asked_is_known_by_his_token() {
 
 #[tokio::test]
 async fn a_dead_job_runs_again_with_arguments_that_fit_and_only_while_its_key_is_free() {
-    let api = Api::start(&SCOPES).await;
+    let api = Api::start(&[Scope::JobsWrite, Scope::Operate]).await;
     let client = Client::new(api.edge.pool().clone());
     let job = NewJob::of(&Prune {}).expect("the arguments are JSON").unique_key("once");
     let dead = client.enqueue(&job).await.expect("enqueued").id.to_string();

@@ -41,6 +41,8 @@ fn wrong_requests() -> Vec<(&'static str, Value)> {
         ("/v1/jobs", json!({ "jobs": vec![prune(); 1001] })),
         ("/v1/jobs/{id}/cancel", json!({ "why": "a mistake" })),
         (REQUEUE, json!({ "arg": {} })),
+        (REQUEUE, json!([null])),
+        ("/v1/events", json!(["n", "k", null])),
         ("/v1/events", json!({ "name": "", "key": "" })),
         ("/v1/events", json!({ "name": "n" })),
     ]

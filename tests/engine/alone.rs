@@ -68,10 +68,13 @@ async fn an_engine_used_alone_schedules_and_keeps_its_retry_policy() {
     assert!(refused.starts_with("the database has the engine alone"), "{refused}");
 }
 
-/// A program's own migration, of a number that the house has too.
+/// A program's own migrations, one of a number that the house has too and one of the time at which it was written.
 fn own() -> Migrator {
-    let text = SqlStr::from_static("create table orders (id bigint primary key)");
-    Migrator::with_migrations(vec![Migration::new(2, "orders".into(), MigrationType::Simple, text, false)])
+    let migration = |version, text| Migration::new(version, "orders".into(), MigrationType::Simple, SqlStr::from_static(text), false);
+    Migrator::with_migrations(vec![
+        migration(2, "create table orders (id bigint primary key)"),
+        migration(20_261_130_221_500, "alter table orders add at timestamptz"),
+    ])
 }
 
 #[tokio::test]

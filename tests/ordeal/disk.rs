@@ -16,9 +16,17 @@ const SIZE: u64 = 4 << 30;
 /// It may be written to while its size is changed.
 const TRIES: usize = 20;
 
-/// Whether servers of this process have disks of their own.
+/// Whether servers of this process have disks of their own: not if the mark is there and the mounts are everybody's.
 pub fn are_own() -> bool {
-    std::env::var_os(OWN).is_some()
+    let mounts = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    std::env::var_os(OWN).is_some() && mounts("self") != mounts("1")
+}
+
+/// How much memory this machine has to give, in bytes.
+fn memory() -> Option<u64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
 /// Starts this program again, as the same process with the same words, with mounts of its own.
@@ -28,6 +36,9 @@ pub fn are_own() -> bool {
 pub fn with_own_mounts() -> Result<std::convert::Infallible> {
     if !rustix::process::getuid().is_root() {
         return Err(Error::other("only root may mount"));
+    }
+    if memory().is_none_or(|memory| memory < 3 * SIZE) {
+        return Err(Error::other("they are in memory, and this machine has not enough of it"));
     }
     run(apart().args(["mount", "-t", "tmpfs", "-o", "size=1m", "ordeal"]).arg(std::env::temp_dir()))?;
     Err(apart().arg(std::env::current_exe()?).args(std::env::args_os().skip(1)).env(OWN, "1").exec())

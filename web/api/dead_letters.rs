@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::job::id;
 use super::jobs::parse;
 use super::problem::Problem;
-use super::tokens::Caller;
+use super::tokens::{Caller, Scope};
 use crate::AppState;
 use crate::webhooks::body;
 
@@ -84,7 +84,8 @@ struct DeadLetter {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RequeueRequest {
-    /// Other arguments than it had, by its kind's schema; a workflow then begins at its start, and does not go on where it failed.
+    /// Other arguments than it had, by its kind's schema, for which the token needs the scope jobs:write too; a workflow then begins at
+    /// its start, and does not go on where it failed.
     #[schemars(with = "Option<Value>")]
     args: Option<Box<RawValue>>,
 }
@@ -112,7 +113,11 @@ pub(super) async fn list(
     }
     let after = after.as_deref().map(end_of_page).transpose()?;
     let filter = Filter { kind, category, fingerprint, resolved: false };
-    let mut letters = dead_letter::page(&state.pool, &filter, since, after, i64::from(limit) + 1).await?;
+    let mut tx = super::begin(&state).await?;
+    // A rare kind is looked for among all that are open, and webhooks need the connections.
+    sqlx::query("set local statement_timeout = '2s'").execute(&mut *tx).await?;
+    let mut letters = dead_letter::page(&mut tx, &filter, since, after, i64::from(limit) + 1).await?;
+    drop(tx);
     let is_last = letters.len() <= usize::from(limit);
     letters.truncate(limit.into());
     let next = letters.last().filter(|_| !is_last).map(next_of);
@@ -128,9 +133,15 @@ pub(super) async fn requeue(
     body: Body,
 ) -> Result<Response, Problem> {
     let RequeueRequest { args } = parse(&body::read(&headers, body).await?)?;
+    if args.is_some() && !caller.may(Scope::JobsWrite) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "args: other arguments make another job, which takes the scope jobs:write too"));
+    }
     let job = id(&job)?;
     let mut tx = super::begin(&state).await?;
     let letter = dead_letter::of_job(&mut tx, job).await?;
+    if let Some(again) = letter.requeued_job_id {
+        return Err(Problem::new(StatusCode::CONFLICT, format!("job {job} runs again already, as job {again}")));
+    }
     if let Some(args) = &args {
         state.kinds.fit(&letter.topic, args.get()).map_err(|why| Problem::invalid(format!("args: {why}")))?;
     }
@@ -141,7 +152,7 @@ pub(super) async fn requeue(
 
 impl From<Envelope> for DeadLetter {
     fn from(letter: Envelope) -> Self {
-        let Envelope { id, topic, queue, job_id, category, fingerprint, error_message, attempts, created_at } = letter;
+        let Envelope { id, topic, queue, job_id, category, fingerprint, error_message, attempts, created_at, requeued_job_id: _ } = letter;
         Self { id, job_id, kind: topic, queue, category, error: error_message, fingerprint, attempts, died_at: created_at }
     }
 }

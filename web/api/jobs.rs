@@ -136,9 +136,8 @@ pub(super) async fn enqueue(
 ) -> Result<Response, Problem> {
     let bytes = body::read(&headers, body).await?;
     let key = idempotency_key(&headers)?;
-    let shape: Value = parse(&bytes)?;
+    let shape: Value = json(&bytes)?;
     let jobs = shape.get("jobs").and_then(Value::as_array).map_or_else(|| std::slice::from_ref(&shape), Vec::as_slice);
-    // The parser would take the members of an object without their names, too.
     if !shape.is_object() || jobs.iter().any(|job| !job.is_object()) {
         return Err(Problem::invalid("the body: send a job as an object, or several in the list `jobs`"));
     }
@@ -164,6 +163,14 @@ impl From<Enqueued> for JobAnswer {
 }
 
 pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    // The parser would take the members of an object without their names, too.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid("the body: send an object"));
+    }
+    json(bytes)
+}
+
+fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| Problem::invalid(format!("the body: {error}")))
 }
 

@@ -48,14 +48,18 @@ impl Scope {
     }
 }
 
-/// Who called, by the name of the token.
+/// Who called, by the name of the token, and what he may do.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller(pub(super) String);
+pub(crate) struct Caller(pub(super) String, Vec<String>);
 
 impl Caller {
     /// Who acts, for the record.
     pub(super) fn who(&self) -> String {
         format!("{} over HTTP", self.0)
+    }
+
+    pub(super) fn may(&self, scope: Scope) -> bool {
+        self.1.iter().any(|allowed| allowed == scope.as_str())
     }
 }
 
@@ -152,10 +156,11 @@ async fn caller(state: &AppState, headers: &HeaderMap, scope: Scope) -> Result<C
     let found: Option<(String, Vec<String>)> =
         sqlx::query_as(include_str!("../sql/api_tokens/find.sql")).bind(hash(token)).fetch_optional(&state.pool).await?;
     let (name, scopes) = found.ok_or_else(unknown)?;
-    if !scopes.iter().any(|allowed| allowed == scope.as_str()) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, format!("the token {name} lacks the scope {}", scope.as_str())));
+    let caller = Caller(name, scopes);
+    if !caller.may(scope) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, format!("the token {} lacks the scope {}", caller.0, scope.as_str())));
     }
-    Ok(Caller(name))
+    Ok(caller)
 }
 
 /// The one token of a request: two of them leave open which one an intermediary has checked.

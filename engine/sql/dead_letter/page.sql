@@ -1,7 +1,7 @@
 -- Open dead letters without their arguments, newest first, at most $6: of kind $1, category $2 and cause $7 where given, none
 -- older than $3, and those behind letter $5, which came at $4, where given.
 -- Index: dead_letter_queue_open. Caller: store/dead_letter.rs
-select id, topic, queue, job_id, category, fingerprint, error_message, attempts, created_at
+select id, topic, queue, job_id, category, fingerprint, error_message, attempts, created_at, requeued_job_id
 from engine.dead_letter_queue
 where not resolved and ($1::text is null or topic = $1) and ($2::text is null or category = $2)
   and ($7::text is null or fingerprint = $7)

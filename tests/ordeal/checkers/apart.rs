@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 
 use super::Finding;
-use crate::{facts::Facts, process::Life, program::Played, witness::Word};
+use crate::{
+    facts::{Attempt, Facts},
+    process::{Life, child::LEASE},
+    program::Played,
+    witness::Word,
+};
 
 /// How much later than its end a process may still be seen to act, in microseconds: until it hears that its worker is gone, and
 /// until the clocks of two processes are compared.
@@ -22,13 +27,28 @@ pub fn check(facts: &Facts) -> Option<Finding> {
         finding.holds(died_us.is_none_or(|died_us| word.at_us <= died_us + LATER_US), || {
             format!("the process of job {} did {:?} after its worker {} had died", word.job, word.what, word.pid)
         });
-        let ended = facts.attempts_of(word.job).iter().find(|attempt| attempt.attempt == word.attempt);
+        let stopped_us = lives.get(&word.pid).and_then(|lives| stopped(lives, word.at_us));
+        finding.holds(stopped_us.is_none_or(|stopped_us| word.at_us <= stopped_us + LEASE.as_micros() as i64 + LATER_US), || {
+            format!("the process of job {} did {:?} a lease after its worker {} had been stopped", word.job, word.what, word.pid)
+        });
+        // Whoever was declared dead before was stopped by a signal, or cut off: that one cannot end it.
+        let by_rescue = |attempt: &&Attempt| {
+            let worker = facts.workers.iter().find(|worker| Some(worker.id) == attempt.worker_id);
+            attempt.outcome == "lost" || worker.is_some_and(|worker| worker.dead_at.is_some_and(|dead| dead <= attempt.finished_at))
+        };
+        let ended = facts.attempts_of(word.job).iter().find(|attempt| attempt.attempt == word.attempt && !by_rescue(attempt));
         let ended_us = ended.and_then(|attempt| facts.by_the_clock_of_all(attempt.finished_at));
         finding.holds(ended_us.is_none_or(|ended_us| word.at_us <= ended_us + LATER_US), || {
             format!("the process of job {} did {:?} after attempt {} had ended", word.job, word.what, word.attempt)
         });
     }
     (finding.looked_at > 0).then_some(finding)
+}
+
+/// Since when the process of this number was stopped by a signal at a moment.
+fn stopped(lives: &[&Life], at_us: i64) -> Option<i64> {
+    let last = lives.iter().rfind(|life| life.at_us <= at_us && matches!(life.what.as_str(), "STOP" | "CONT" | "started"))?;
+    (last.what == "STOP").then_some(last.at_us)
 }
 
 /// When the process of this number that lived at a moment, or before it, died.
@@ -44,7 +64,7 @@ mod tests {
     use super::*;
     use crate::{
         checkers::made::{attempt, life, program, wall, word},
-        facts::Attempt,
+        facts::Worker,
         program::Program,
         witness::What,
     };
@@ -67,8 +87,17 @@ mod tests {
     fn nothing_is_done_after_the_attempt_or_the_worker() {
         assert_eq!(violations(&facts("completed", 3500, 9000)), 0);
         assert_eq!(violations(&facts("cancelled", 4500, 9000)), 1, "its attempt had ended");
-        assert_eq!(violations(&facts("lost", 4500, 9000)), 1, "its worker was stopped, or cut off: it ends before the lease does");
-        assert_eq!(violations(&facts("lost", 4500, 3400)), 2, "its worker had died too");
+        assert_eq!(violations(&facts("lost", 4500, 9000)), 0, "its worker was cut off");
+        assert_eq!(violations(&facts("lost", 4500, 3400)), 1, "its worker had died");
+        let mut rescued = facts("cancelled", 4500, 9000);
+        rescued.workers.push(Worker { id: 1, pid: Some(1), dead_at: Some(wall(2900)), lease_until: wall(2800) });
+        assert_eq!(violations(&rescued), 0, "it was cancelled by a rescue, and its worker was cut off");
+        let lease_ms = LEASE.as_millis() as i64;
+        for (said_ms, found) in [(1000 + lease_ms, 0), (2100 + lease_ms, 1), (3100 + lease_ms, 0)] {
+            let mut stopped = facts("lost", said_ms, 90_000);
+            stopped.lives.splice(0..0, [life(1000, 1, "STOP"), life(3000 + lease_ms, 1, "CONT")]);
+            assert_eq!(violations(&stopped), found, "said {said_ms} ms after the start");
+        }
         let mut again = facts("completed", 2500, 1000);
         assert_eq!(violations(&again), 1);
         again.lives.push(life(1500, 1, "started"));
