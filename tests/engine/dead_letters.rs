@@ -182,7 +182,7 @@ async fn open_letters_are_turned_over_newest_first_also_where_many_came_at_once(
     let db = Database::new().await;
     let letters = died(&db, 7).await;
     let open = async |filter: &dead_letter::Filter, since, after, limit| {
-        dead_letter::page(&mut *db.pool().acquire().await.expect("a connection"), filter, since, after, limit).await.expect("letters")
+        dead_letter::page(&mut db.pool().acquire().await.expect("a connection"), filter, since, after, limit).await.expect("letters")
     };
     let all = dead_letter::Filter::default();
     sqlx::query("update raw_ops.dead_letter_queue set created_at = $2 where id = any ($1)")
