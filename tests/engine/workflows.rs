@@ -181,6 +181,19 @@ async fn code_that_changed_on_the_way_is_told_what_was_expected_and_what_was_fou
 }
 
 #[tokio::test]
+async fn a_workflow_may_snooze_and_cancel_itself_before_what_it_has_done() {
+    let db = with_traces().await;
+    let snoozes = start(&db, vec![Act::Snooze(2), step("one"), Act::Fail(1), step("two")]).await;
+    let gives_up = start(&db, vec![Act::GiveUp(2), step("one"), Act::Fail(1), step("two")]).await;
+    let worker = Running::start(db.pool(), 2);
+    output(&db, snoozes).await;
+    until_state(db.pool(), gives_up, "cancelled").await;
+    worker.stop().await;
+    assert_eq!(trace(db.pool(), snoozes).await, [("one".to_string(), 1), ("two".to_string(), 3)]);
+    assert_eq!(trace(db.pool(), gives_up).await, [("one".to_string(), 1)]);
+}
+
+#[tokio::test]
 async fn the_retry_policy_counts_failures_since_the_workflow_last_got_on() {
     let db = with_traces().await;
     sqlx::query("update engine.retry_config set max_attempts = 2, backoff_seconds = '{1}' where error_category = 'network'")

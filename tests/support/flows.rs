@@ -39,6 +39,10 @@ pub enum Act {
     Emit(String, String),
     /// A failure of category network, in the runs up to this one.
     Fail(i32),
+    /// In the run of this number it asks to come again.
+    Snooze(i32),
+    /// From the run of this number on it is no longer wanted.
+    GiveUp(i32),
     /// Children that run these flows, joined; returns how each ended.
     Children(Vec<Flow>),
     /// A child with this limit key that runs this flow, joined.
@@ -82,6 +86,8 @@ impl Job for Flow {
                     step(run, "round").await?;
                     return run.continue_as(&Self { acts: vec![Act::Rounds(left - 1)] }).await;
                 }
+                Act::Snooze(number) if run.attempt() == *number => return Ok(Outcome::Snooze(Duration::from_millis(1))),
+                Act::GiveUp(from) if run.attempt() >= *from => return Ok(Outcome::Cancel("it is no longer wanted".into())),
                 act => returned.push(act.perform(run).await?),
             }
         }
@@ -135,7 +141,7 @@ impl Act {
             }
             Self::Emit(name, key) => run.emit(name, key, &run.job_id()).await.map(|()| Value::Null),
             Self::Fail(until) if run.attempt() <= *until => Err(Failure::network("failed on purpose")),
-            Self::Fail(_) | Self::Continue(_) | Self::Rounds(_) => Ok(Value::Null),
+            Self::Fail(_) | Self::Continue(_) | Self::Rounds(_) | Self::Snooze(_) | Self::GiveUp(_) => Ok(Value::Null),
             Self::Children(flows) => {
                 let children = run.children("children", &jobs(flows)?).await?;
                 Ok(json!(run.join_all(&children).await?))
