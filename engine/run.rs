@@ -1,5 +1,6 @@
 //! What a handler is given: the facts of its attempt, and transactions that only its own attempt may commit.
 
+mod occurrence;
 mod stop;
 
 use std::{
@@ -189,6 +190,14 @@ impl Run {
         self.heard.say(Said::NoCall);
     }
 
+    /// An isolated job has none.
+    fn require_database(&self) -> JobResult<()> {
+        if self.isolated {
+            return Err(Failure::bug("an isolated job has no database: return what it found, for another job to write"));
+        }
+        Ok(())
+    }
+
     /// Begins a transaction, fenced: it fails when this attempt was rescued, cancelled or has ended. It has ended then, whatever the
     /// handler returns.
     ///
@@ -196,9 +205,7 @@ impl Run {
     /// A failure of category `conflict` when the attempt is no longer this worker's; of category `bug` in an isolated job; otherwise the
     /// database's.
     pub async fn begin(&self) -> JobResult<Tx> {
-        if self.isolated {
-            return Err(Failure::bug("an isolated job has no database: return what it found, for another job to write"));
-        }
+        self.require_database()?;
         let mut tx = self.pool.begin().await?;
         let trace = self.trace_parent().map(|trace| trace.text());
         if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt, trace.as_deref()).await? {

@@ -58,6 +58,14 @@ pub struct Occurrence {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// The time of a schedule that a job was made for.
+///
+/// # Errors
+/// The database's.
+pub async fn of_job(pool: &PgPool, job: JobId) -> Result<Option<Occurrence>, sqlx::Error> {
+    sqlx::query_as(sql!("occurrence/of_job")).bind(job).fetch_optional(pool).await
+}
+
 /// What is noted of an occurrence.
 #[derive(Debug, Clone, Copy)]
 pub struct Noted<'a> {

@@ -39,6 +39,7 @@ mod retry_policy;
 mod retry_simulation;
 mod runs;
 mod schedule_edits;
+mod schedule_jobs;
 mod schedule_oracle;
 mod schedule_tables;
 mod schedule_times;

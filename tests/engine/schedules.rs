@@ -36,7 +36,7 @@ pub(super) async fn database() -> Database {
 }
 
 /// Half past ten, and so many hours.
-fn half_past(hours: i64) -> DateTime<Utc> {
+pub(super) fn half_past(hours: i64) -> DateTime<Utc> {
     "2026-06-01T10:30:00Z".parse::<DateTime<Utc>>().expect("a moment") + TimeDelta::hours(hours)
 }
 
