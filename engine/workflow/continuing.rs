@@ -33,9 +33,14 @@ impl Run {
     /// undoes its earlier steps is still done should it die; events that came and were not received yet still are.
     ///
     /// # Errors
-    /// Always, as while it waits: hand it on, the attempt ends there. `bug` when the workflow went on from here before;
+    /// Always, as while it waits: hand it on, the attempt ends there. `bug` when the workflow went on from here before, and for arguments
+    /// of another kind;
     /// `validation` when the arguments are no JSON or larger than 1 MiB.
     pub async fn continue_as<J: Job>(&mut self, next: &J) -> JobResult {
+        if J::KIND != self.kind {
+            let why = format!("a workflow of kind {} begins anew with arguments of its own, and not with those of {}", self.kind, J::KIND);
+            return Err(Failure::bug(why));
+        }
         let args = arguments::encode(next)?;
         let Met::New(position) = self.meet(Act::Continue, "continue").await? else {
             return Err(Failure::bug("a new beginning is the first thing in a history"));

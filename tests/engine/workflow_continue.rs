@@ -1,9 +1,10 @@
 //! Workflows without end: one begins anew, and what it owes stays.
 
 use engine::{
-    Client, JobId, NewJob,
+    Client, Ending, Job, JobId, JobResult, Kinds, NewJob, Run,
     store::{doctor, workflow},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::error::DatabaseError;
 
@@ -13,7 +14,7 @@ use super::workflows::{LIMIT, again, output, start, with_traces};
 use crate::support::{
     Database,
     flows::{Act, Flow, trace},
-    ledger, wait,
+    ledger, run_all, wait,
 };
 
 fn step(name: &str) -> Act {
@@ -53,6 +54,33 @@ async fn a_workflow_that_begins_anew_again_and_again_keeps_a_short_history() {
     let gone: i64 = sqlx::query_scalar("select engine.collapse_snoozes(array[$1])").bind(id).fetch_one(db.pool()).await.expect("thinned");
     assert_eq!((gone, count(db.pool(), "select count(*) from engine.attempt").await), (85, 16));
     sound(&db).await;
+}
+
+/// A workflow that would go on as another.
+#[derive(Serialize, Deserialize)]
+struct Turncoat {}
+
+impl Job for Turncoat {
+    const KIND: &'static str = "test.turncoat";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        run.continue_as(&Flow { acts: Vec::new() }).await
+    }
+}
+
+#[tokio::test]
+async fn a_workflow_does_not_begin_anew_with_arguments_of_another_kind() {
+    let db = with_traces().await;
+    let job = of(&Turncoat {}).max_attempts(1);
+    let client = Client::new(db.pool().clone());
+    let id = client.enqueue(&job).await.expect("enqueued").id;
+    run_all(&db, Kinds::new().with::<Turncoat>()).await;
+    let ending = client.ending(id).await.expect("the job exists");
+    let Some(Ending::Dead { category: Some(category), error: Some(error) }) = ending else { panic!("{ending:?}") };
+    assert_eq!(
+        (category.as_str(), error.as_str()),
+        ("bug", "a workflow of kind test.turncoat begins anew with arguments of its own, and not with those of test.flow")
+    );
 }
 
 #[tokio::test]
