@@ -443,6 +443,7 @@ create table engine.occurrence (
 );
 create index occurrence_history on engine.occurrence using btree (schedule, fired_at desc);
 create index occurrence_job on engine.occurrence using btree (schedule, fired_at desc) where job_id is not null;
+create index occurrence_of_job on engine.occurrence using btree (job_id) where job_id is not null;
 comment on table engine.occurrence is 'Each time a schedule came, and the job that it made.';
 comment on column engine.occurrence.job_id is 'Null when it made none; the note says why.';
 comment on column engine.occurrence.by is 'Who asked for it, when it was run by hand.';
