@@ -174,8 +174,8 @@ impl Client {
 /// ```
 ///
 /// # Errors
-/// [`StoreError::Refused`] for a priority or a number of attempts that is none, before the database is asked; and then for a name that
-/// is none, and for options that do not go together; [`StoreError::ArgumentsTooLarge`]; [`StoreError::KeyReused`] for an idempotency key
+/// [`StoreError::Refused`] for a priority, a number of attempts or a delay that is none and for options that do not go together, before
+/// the database is asked; and then for a name that is none; [`StoreError::ArgumentsTooLarge`]; [`StoreError::KeyReused`] for an idempotency key
 /// with other arguments; [`StoreError::QueueFull`]; otherwise the database's. After what the database refused, the caller's transaction
 /// can only be rolled back.
 pub async fn enqueue_in(connection: &mut PgConnection, job: &NewJob) -> Result<Enqueued, StoreError> {

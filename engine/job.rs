@@ -207,7 +207,8 @@ pub enum Outcome {
     /// Run again after this time, ten years at most. Burns no attempt of the retry policy. After a hundred of them a job waits a
     /// second at least, and the hundred thousandth is its end: it is dead, of category `bug`.
     Snooze(Duration),
-    /// Final, and no failure: the work is no longer wanted, for this reason.
+    /// Final, and no failure: the work is no longer wanted, for this reason. In answer to a shutdown ([`Run::stop_reason`]) it is taken
+    /// for one, and the job runs again.
     Cancel(String),
 }
 

@@ -16,7 +16,7 @@ pub enum StopReason {
     Cancelled,
     /// It ran out of its time, [`crate::Job::TIMEOUT`].
     TimedOut,
-    /// The worker shuts down and its grace is over, or it was declared dead: the job runs again.
+    /// The worker shuts down and its grace is over, or it was declared dead: the job runs again, unless it completes first.
     Released,
 }
 
@@ -42,7 +42,7 @@ impl Run {
     /// worker shuts down and its grace is over, or the worker was declared dead.
     ///
     /// A handler that never asks is dropped at its next await. One that has called this, [`Run::stop_reason`] or [`Run::stop_token`] has
-    /// two seconds to end by itself: what it completes within them counts, and so does a cancel of its own, unless the worker goes: that
+    /// two seconds to end by itself: what it completes within them counts, unless the worker was declared dead, and so does a cancel of its own, unless the worker goes: that
     /// is no reason to cancel a job. Whatever else it returns, what follows is that for which it was to stop: after a shutdown the job
     /// runs again. A job in a process of its own is not asked.
     ///

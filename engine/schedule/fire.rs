@@ -172,10 +172,13 @@ pub(super) async fn enqueue(
 ) -> Result<Enqueued, FireError> {
     let mut job = (schedule.job)()?;
     if !settings.jitter.is_zero() {
-        job = job.run_at(jittered(schedule.name, noted.at, settings.jitter));
+        let spread = jittered(schedule.name, noted.at, settings.jitter);
+        // A delay of its own comes on top.
+        let run_at = job.run_at.map_or_else(|| spread + job.delay.unwrap_or_default(), |run_at| run_at + (spread - noted.at));
+        job = job.run_at(run_at);
     }
     let enqueued = crate::enqueue_in(tx, &job).await?;
-    let note = if enqueued.created { noted.note } else { Some("no new job: this one holds the unique key") };
+    let note = if enqueued.created { noted.note } else { Some(occurrence::HELD) };
     occurrence::put(tx, schedule.name, Noted { job_id: Some(enqueued.id), note, ..noted }).await?;
     Ok(enqueued)
 }

@@ -58,12 +58,26 @@ pub struct Occurrence {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// What is noted of an occurrence that found a job which was there already.
+pub(crate) const HELD: &str = "no new job: this one holds the unique key";
+
 /// The time of a schedule that a job was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct MadeFor {
+    /// The schedule's name.
+    pub schedule: String,
+    /// When it was due.
+    pub due: DateTime<Utc>,
+    /// `cron`, `misfire` or `manual`.
+    pub how: String,
+}
+
+/// The time of a schedule that a job was made for, or the job in whose place it runs.
 ///
 /// # Errors
 /// The database's.
-pub async fn of_job(pool: &PgPool, job: JobId) -> Result<Option<Occurrence>, sqlx::Error> {
-    sqlx::query_as(sql!("occurrence/of_job")).bind(job).fetch_optional(pool).await
+pub async fn made_for(pool: &PgPool, job: JobId) -> Result<Option<MadeFor>, sqlx::Error> {
+    sqlx::query_as(sql!("occurrence/of_job")).bind(job).bind(HELD).fetch_optional(pool).await
 }
 
 /// What is noted of an occurrence.

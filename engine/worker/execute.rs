@@ -149,7 +149,7 @@ async fn attempt(
     if asked.heard.load(Ordering::Acquire)
         && let Ok(end) = tokio::time::timeout(LAST_WORDS, &mut handler).await
     {
-        return fate.verdict().or_else(|| last_word(end, stop, kind.timeout));
+        return fate.verdict().or_else(|| last_word(end, stop, kind.timeout, &course));
     }
     if kind.isolated.is_none() {
         handler.abort();
@@ -185,10 +185,10 @@ fn verdict_of_stop(stop: Stop, timeout: Duration) -> Option<Verdict> {
 }
 
 /// What a handler that was told to stop, and listened, made of it: work that it finished counts, and so does a cancel of
-/// its own, unless the worker goes; anything else is what the stop was for.
-fn last_word(end: TaskEnd, stop: Stop, timeout: Duration) -> Option<Verdict> {
+/// its own, unless the worker goes; anything else is what the stop was for, and so is a workflow that ends where it had to go on.
+fn last_word(end: TaskEnd, stop: Stop, timeout: Duration, course: &Course) -> Option<Verdict> {
     let counts = |outcome: &Outcome| match outcome {
-        Outcome::Done(_) => stop != Stop::Lost,
+        Outcome::Done(_) => stop != Stop::Lost && course.suspended().is_none() && course.left_out().is_none(),
         // Of one that answers a shutdown nobody knows whether it would cancel otherwise; the next attempt does.
         Outcome::Cancel(_) => matches!(stop, Stop::Cancel | Stop::Timeout),
         Outcome::Snooze(_) => false,

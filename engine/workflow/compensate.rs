@@ -17,7 +17,8 @@ impl Run {
     /// act did not happen.
     ///
     /// # Errors
-    /// `validation` when the job has a unique or an idempotency key, a time or a deadline; otherwise as [`Run::step`].
+    /// `validation` when the job has a unique or an idempotency key, a time or a deadline, or a number that is none; otherwise as
+    /// [`Run::step`].
     pub async fn compensate_with(&mut self, name: &str, job: &NewJob) -> JobResult<()> {
         let position = match self.meet(Act::Undo, name).await? {
             Met::Known(kept) => return self.known(&kept),

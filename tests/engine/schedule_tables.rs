@@ -37,7 +37,9 @@ fn a_schedule_that_makes_no_sense_is_refused_by_its_name() {
 #[tokio::test]
 async fn a_scheduler_whose_table_or_settings_make_no_sense_does_not_begin() {
     let db = Database::new().await;
-    let run = |table: &[Schedule], config| Scheduler::new(db.pool().clone(), table, config).run(CancellationToken::new());
+    let over = CancellationToken::new();
+    over.cancel();
+    let run = |table: &[Schedule], config| Scheduler::new(db.pool().clone(), table, config).run(over.clone());
     let twice = run(&[HOURLY, DEBOUNCED], Config::default()).await.expect_err("two of one name");
     assert_eq!(twice.to_string(), "schedule \"hourly\": another one has this name");
     let of = Config::default;
@@ -53,4 +55,5 @@ async fn a_scheduler_whose_table_or_settings_make_no_sense_does_not_begin() {
         assert!(matches!(refused, Err(SchedulerError::Config(_))), "{refused:?}");
     }
     assert_eq!(count(db.pool(), "select count(*) from engine.schedule").await, 0);
+    run(&[HOURLY], Config::default()).await.expect("one that makes sense begins, and ends at once");
 }

@@ -79,12 +79,12 @@ pub(super) fn undone(random: &mut StdRng, key: &str) -> Vec<Act> {
 pub fn stumbling(random: &mut StdRng, key: String) -> Program {
     let mut acts = vec![Act::Step];
     for _ in 0..random.random_range(2..7) {
-        // None that snoozes: it would do so before acts that it has taken over, and the engine says that its code has changed.
         acts.push(match random.random_range(0..8) {
             0 => Act::StepOutside,
             1 => Act::Sleep(random.random_range(1..300)),
             2 => Act::Fail(Blame::Upstream),
             3 => Act::Work(random.random_range(1..60)),
+            4 => snooze(random),
             _ => Act::Step,
         });
     }
