@@ -430,6 +430,11 @@ impl NewJob {
         self
     }
 
+    /// The same, as an attempt of `parent` makes it that stands at this place in a trace.
+    pub(crate) fn on_behalf_of(&self, parent: JobId, place: Option<TraceParent>) -> Self {
+        self.clone().parent(parent).or_of_trace(trace::current().or(place))
+    }
+
     /// Its queue, kind and priority.
     pub fn lane(&self) -> (&str, &str, i16) {
         (&self.queue, &self.kind, self.priority)

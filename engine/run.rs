@@ -211,15 +211,16 @@ impl Run {
         if !store::claim::assert_held(&mut tx, self.worker_id, self.claim_id, self.job_id, self.attempt, trace.as_deref()).await? {
             return Err(self.fate.refuse());
         }
-        Ok(Tx::proven(tx, self.undecided.clone()))
+        Ok(Tx::proven(tx, self.undecided.clone(), self.job_id, self.trace.clone()))
     }
 
-    /// Enqueues a follow-up job in the same transaction as the effects that call for it, on behalf of this one.
+    /// Enqueues a follow-up job in the same transaction as the effects that call for it, on behalf of this one. In a step it is
+    /// [`Tx::enqueue`].
     ///
     /// # Errors
     /// Those of [`crate::enqueue_in`]: `not_ready` when the queue is full, `validation` for a job that is refused, and the database's.
     pub async fn enqueue_in(&self, tx: &mut Tx, job: &NewJob) -> JobResult<Enqueued> {
-        let job = job.clone().parent(self.job_id).or_of_trace(self.trace_parent());
+        let job = job.on_behalf_of(self.job_id, self.trace.clone());
         Ok(store::job::enqueue(tx, &job).await?)
     }
 

@@ -10,7 +10,10 @@ use std::{
 
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use crate::{Failure, JobResult, failpoint::around, planted::planted, sqlstate, workflow::Undoing};
+use crate::{
+    Enqueued, Failure, JobId, JobResult, NewJob, failpoint::around, planted::planted, sqlstate, store, trace::TraceParent,
+    workflow::Undoing,
+};
 
 /// The commits of one attempt that were asked for and not answered. A handler that is dropped may have asked for one, and of
 /// jobs that are worked on in one call the others go on; so who ends the attempt looks here first.
@@ -51,6 +54,10 @@ impl Undecided {
 pub struct Tx {
     inner: Transaction<'static, Postgres>,
     undecided: Undecided,
+    /// The attempt's job, on whose behalf it enqueues others.
+    job_id: JobId,
+    /// The place in a trace that the attempt stands at.
+    trace: Option<TraceParent>,
     /// The step of a workflow that it belongs to.
     pub(crate) undoing: Option<Undoing>,
 }
@@ -70,9 +77,44 @@ impl DerefMut for Tx {
 }
 
 impl Tx {
-    /// One that holds its proof.
-    pub(crate) const fn proven(inner: Transaction<'static, Postgres>, undecided: Undecided) -> Self {
-        Self { inner, undecided, undoing: None }
+    /// One that holds its proof, of an attempt of this job at this place in a trace.
+    pub(crate) const fn proven(
+        inner: Transaction<'static, Postgres>,
+        undecided: Undecided,
+        job_id: JobId,
+        trace: Option<TraceParent>,
+    ) -> Self {
+        Self { inner, undecided, job_id, trace, undoing: None }
+    }
+
+    /// Enqueues a follow-up job in the same transaction as the effects that call for it, on behalf of the attempt's job: as
+    /// [`Run::enqueue_in`](crate::Run::enqueue_in), for the steps of a workflow, which have no [`Run`](crate::Run) at hand.
+    ///
+    /// ```
+    /// use engine::{Job, JobResult, NewJob, Outcome, Run, Tx};
+    ///
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct SendReceipt { order: i64 }
+    /// # impl Job for SendReceipt {
+    /// #     const KIND: &'static str = "shop.send_receipt";
+    /// #     async fn run(&self, _: &mut Run) -> JobResult { Ok(Outcome::done()) }
+    /// # }
+    /// async fn pay(run: &mut Run, order: i64) -> JobResult<()> {
+    ///     let receipt = NewJob::of(&SendReceipt { order })?;
+    ///     run.step("pay", async |tx: &mut Tx| {
+    ///         sqlx::query("update orders set paid = true where id = $1").bind(order).execute(&mut **tx).await?;
+    ///         tx.enqueue(&receipt).await?;
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Run::enqueue_in`](crate::Run::enqueue_in).
+    pub async fn enqueue(&mut self, job: &NewJob) -> JobResult<Enqueued> {
+        let job = job.on_behalf_of(self.job_id, self.trace.clone());
+        Ok(store::job::enqueue(self, &job).await?)
     }
 
     /// Commits the effects; the job goes on.

@@ -99,7 +99,7 @@ impl Run {
         };
         let begun = Instant::now();
         let mut tx = self.begin().await?;
-        let jobs: Vec<NewJob> = jobs.iter().map(|job| job.clone().parent(self.job_id).or_of_trace(self.trace_parent())).collect();
+        let jobs: Vec<NewJob> = jobs.iter().map(|job| job.on_behalf_of(self.job_id, self.trace.clone())).collect();
         let made = make(&mut tx, self.job_id, position, &jobs).await?;
         self.keep(tx, Act::Child, position, name, begun, &made).await?;
         Ok(Children { name: name.into(), position, jobs: made.0 })

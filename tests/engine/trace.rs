@@ -159,6 +159,38 @@ async fn what_an_attempt_makes_belongs_to_its_trace() {
     assert_eq!(event.as_deref(), Some(NOTED));
 }
 
+/// Makes a job in a step.
+#[derive(Serialize, Deserialize)]
+struct MakeInStep {}
+
+impl Job for MakeInStep {
+    const KIND: &'static str = "test.make_in_step";
+
+    async fn run(&self, run: &mut Run) -> JobResult {
+        let job = NewJob::of(&NoOp { n: 1 })?;
+        let made = run.step("make", async |tx: &mut Tx| Ok(tx.enqueue(&job).await?.id)).await?;
+        Ok(Outcome::Done(json!(made)))
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_a_step_makes_has_its_parent_and_its_trace() {
+    let db = Database::new().await;
+    let client = Client::new(db.pool().clone());
+    let id = client.enqueue(&of(&MakeInStep {}).trace_parent(NOTED)).await.expect("enqueued").id;
+    run_all(&db, Kinds::new().with::<MakeInStep>().with::<NoOp>()).await;
+    let made: Vec<(JobId, Option<JobId>, Option<String>)> =
+        sqlx::query_as("select id, parent_id, trace_parent from engine.job where id <> $1")
+            .bind(id)
+            .fetch_all(db.pool())
+            .await
+            .expect("jobs can be read");
+    let [(made, parent, trace)] = &made[..] else { panic!("one job was made: {made:?}") };
+    assert_eq!((*parent, trace.as_deref()), (Some(id), Some(NOTED)));
+    let ending = client.ending(id).await.expect("it can be asked").expect("it has ended");
+    assert_eq!(ending.output::<JobId>().expect("it is an id"), Some(*made));
+}
+
 #[tokio::test]
 async fn what_is_undone_and_run_again_carries_on_the_trace() {
     let db = Database::new().await;
