@@ -1,6 +1,7 @@
 //! What a job is: its kind, its arguments, how it may end, and how it is described to the queue.
 
 mod check;
+mod options;
 
 use std::{fmt, future::Future, str::FromStr, time::Duration};
 
@@ -13,6 +14,8 @@ use crate::{
     trace::{self, TraceParent},
     unique::Uniqueness,
 };
+
+pub use options::JobOptions;
 
 /// The identity of a job. Grows with time; travels as a string in JSON, because JavaScript rounds above 2^53.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]

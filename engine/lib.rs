@@ -45,7 +45,7 @@ pub use client::{Client, enqueue_copy_in, enqueue_in, enqueue_many_in};
 pub use ending::Ending;
 pub use failure::{Category, Failure};
 pub use isolated::Isolation;
-pub use job::{Enqueued, Job, JobId, JobResult, NewJob, Outcome};
+pub use job::{Enqueued, Job, JobId, JobOptions, JobResult, NewJob, Outcome};
 pub use kinds::{KindInfo, Kinds};
 pub use limit::{Limit, Rate};
 pub use pool::pool_options;
@@ -53,6 +53,7 @@ pub use run::{Run, StopReason};
 pub use store::{StoreError, child::Endings, event::Emitted};
 pub use together::Together;
 pub use tx::Tx;
+pub use unique::Uniqueness;
 pub use worker::{Worker, WorkerConfig, WorkerError};
 pub use workflow::{Batched, Child, Children, First, emit_in, enqueue_batch_in};
 

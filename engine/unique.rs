@@ -5,15 +5,21 @@ use std::time::Duration;
 use crate::NewJob;
 
 /// What a new job is unique by, and what it does to the job that is there already.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Uniqueness {
-    pub(crate) key: Option<String>,
-    pub(crate) by_args: bool,
-    pub(crate) period: Option<Duration>,
-    pub(crate) until_started: bool,
-    pub(crate) replaces: bool,
-    /// How long to wait for another, and how long at most in all.
-    pub(crate) debounce: Option<(Duration, Duration)>,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Uniqueness {
+    /// [`NewJob::unique_key`].
+    pub key: Option<String>,
+    /// [`NewJob::unique_args`].
+    pub by_args: bool,
+    /// [`NewJob::unique_for`].
+    pub period: Option<Duration>,
+    /// [`NewJob::unique_until_started`].
+    pub until_started: bool,
+    /// [`NewJob::replace`].
+    pub replaces: bool,
+    /// [`NewJob::debounce`]: how long to wait for another, and how long at most in all.
+    pub debounce: Option<(Duration, Duration)>,
 }
 
 impl Uniqueness {
