@@ -54,7 +54,7 @@ pub use store::{StoreError, child::Endings, event::Emitted};
 pub use together::Together;
 pub use tx::Tx;
 pub use unique::Uniqueness;
-pub use worker::{Worker, WorkerConfig, WorkerError};
+pub use worker::{Drained, Worker, WorkerConfig, WorkerError};
 pub use workflow::{Batched, Child, Children, First, emit_in, enqueue_batch_in};
 
 // What this crate's own functions take and give.

@@ -1,8 +1,8 @@
-//! How many jobs stand where.
+//! How many jobs stand where, and whether any is left to do.
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::sql;
 
@@ -34,4 +34,13 @@ impl Counts {
 /// The database's.
 pub async fn count(pool: &PgPool, soon: Duration) -> Result<Counts, sqlx::Error> {
     sqlx::query_as(sql!("place/count")).bind(soon.as_millis() as i64).fetch_one(pool).await
+}
+
+/// Whether workers of these kinds and queues have anything left to do now: jobs that may run, that run, on whatever worker, or that are
+/// about to go on. What is held, and what is to run at a time to come, is nothing to do now.
+///
+/// # Errors
+/// The database's.
+pub async fn is_any_left(connection: &mut PgConnection, kinds: &[String], queues: &[String]) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(sql!("place/left")).bind(kinds).bind(queues).fetch_one(connection).await
 }

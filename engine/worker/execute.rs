@@ -55,6 +55,9 @@ pub(super) async fn execute(job: &Claimed, session: &Arc<Session>, seated: &Atom
     if matches!(verdict, Some(Verdict::Snoozed(_))) && planted!("an attempt that snoozes keeps a connection") {
         std::mem::forget(session.pool.try_acquire());
     }
+    if let (Some(drain), Some(verdict)) = (&session.program.drain, &verdict) {
+        drain.count(verdict);
+    }
     let has_ended = verdict.is_some();
     let verdict = verdict.unwrap_or(Verdict::Settled);
     report(job, &verdict);

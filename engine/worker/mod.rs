@@ -2,7 +2,8 @@
 //!
 //! One [`Worker`] holds one lease at a time. Five tasks and a thread serve it: the claimer takes jobs while there
 //! is room, apalis runs them, the recorder writes how they ended, the keeper promotes and rescues, the house does
-//! what one worker does for all, and the lease is renewed on a thread and a connection of its own, which no handler can starve.
+//! what one worker does for all, and the lease is renewed on a thread and a connection of its own, which no handler can
+//! starve. One more ends a worker that drains.
 
 mod admission;
 mod ageing;
@@ -12,6 +13,7 @@ mod breakers;
 mod claimer;
 mod complaint;
 mod config;
+mod drain;
 mod duty;
 mod execute;
 mod floor;
@@ -39,12 +41,18 @@ mod undecided;
 mod wakeup;
 mod waking;
 
+use std::{sync::Arc, time::Duration};
+
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Kinds, isolated};
 
+use drain::Drain;
+use session::Program;
+
 pub use config::WorkerConfig;
+pub use drain::Drained;
 
 /// Why a worker ended.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +69,9 @@ pub enum WorkerError {
     /// The thread that renews the lease could not be started.
     #[error("the lease thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
+    /// Jobs are left, after as long as [`Worker::drain`] was to take.
+    #[error("jobs are left after {0:?}; engine::store::why says of each what it waits for")]
+    NotDrained(Duration),
 }
 
 /// A worker process: runs jobs of its kinds until it is told to stop.
@@ -93,7 +104,7 @@ pub struct Worker {
 impl Worker {
     /// A worker of the database that `pool` connects to, from which it takes a connection to register and to sign off. It opens
     /// others of its own: a pool with the same options for its handlers, and six beside it, one each to claim, to record, to promote
-    /// and rescue, to keep house, to renew the lease and to LISTEN.
+    /// and rescue, to keep house, to renew the lease and to LISTEN; and a seventh in [`Worker::drain`].
     pub const fn new(pool: PgPool, kinds: Kinds, config: WorkerConfig) -> Self {
         Self { pool, kinds, config }
     }
@@ -105,16 +116,25 @@ impl Worker {
     /// Only what makes it impossible to begin: [`WorkerError`] says what. A database that is away, or has not the engine's tables, is
     /// waited for.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
+        live(self.program(None)?, shutdown).await
+    }
+
+    /// What its lives share, if it may begin one.
+    fn program(self, drain: Option<Arc<Drain>>) -> Result<Arc<Program>, WorkerError> {
         // It would claim other isolated jobs, and start as many programs again.
         if isolated::is_child() {
             return Err(WorkerError::StartedForJob);
         }
         self.config.validate()?;
         panic_trace::install();
-        let shared = session::Program::new(self.pool, self.kinds, self.config);
-        while !shutdown.is_cancelled() {
-            session::run(&shared, &shutdown).await?;
-        }
-        Ok(())
+        Ok(Program::new(self.pool, self.kinds, self.config, drain))
     }
+}
+
+/// Lives one life after another until `shutdown`.
+async fn live(program: Arc<Program>, shutdown: CancellationToken) -> Result<(), WorkerError> {
+    while !shutdown.is_cancelled() {
+        session::run(&program, &shutdown).await?;
+    }
+    Ok(())
 }

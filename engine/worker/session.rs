@@ -20,7 +20,9 @@ use super::{
     admission::Admission,
     backend::Intake,
     breakers::Breakers,
-    claimer, follow, house, keeper, lease,
+    claimer,
+    drain::{self, Drain},
+    follow, house, keeper, lease,
     pace::Pace,
     patience,
     pulse::Pulse,
@@ -55,10 +57,12 @@ pub(super) struct Program {
     pub(super) config: WorkerConfig,
     pub(super) kind_names: Vec<String>,
     pub(super) queues: Vec<String>,
+    /// Of a worker that ends when nothing is left.
+    pub(super) drain: Option<Arc<Drain>>,
 }
 
 impl Program {
-    pub(super) fn new(pool: PgPool, kinds: Kinds, config: WorkerConfig) -> Arc<Self> {
+    pub(super) fn new(pool: PgPool, kinds: Kinds, config: WorkerConfig, drain: Option<Arc<Drain>>) -> Arc<Self> {
         // The engine's own kinds run in whatever queues the worker serves.
         let kinds = kinds.with_own();
         let mut queues = config.queues.clone();
@@ -68,7 +72,7 @@ impl Program {
             queues.sort_unstable();
             queues.dedup();
         }
-        Arc::new(Self { kind_names: kinds.names(), queues, pool, kinds, config })
+        Arc::new(Self { kind_names: kinds.names(), queues, pool, kinds, config, drain })
     }
 }
 
@@ -234,6 +238,7 @@ pub(super) async fn run(program: &Arc<Program>, shutdown: &CancellationToken) ->
         tokio::spawn(guarded(session.lost.clone(), keeper::run(session.clone()))),
         tokio::spawn(guarded(session.lost.clone(), house::run(session.clone()))),
         tokio::spawn(guarded(session.lost.clone(), wakeup::run(session.clone()))),
+        tokio::spawn(guarded(session.lost.clone(), drain::run(session.clone()))),
         tokio::spawn(guarded(session.lost.clone(), stopper(session.clone(), shutdown.clone()))),
     ];
     let worker = WorkerBuilder::new(format!("rawops-{worker_id}").as_str())

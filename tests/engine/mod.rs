@@ -12,6 +12,7 @@ mod connections;
 mod dead_letters;
 mod deadlines;
 mod depth;
+mod drain;
 mod edges;
 mod ends;
 mod enqueue;
