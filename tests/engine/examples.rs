@@ -15,6 +15,8 @@ mod custom_category;
 mod job;
 #[path = "../../engine/examples/limit.rs"]
 mod limit;
+#[path = "../../engine/examples/testing.rs"]
+mod testing;
 #[path = "../../engine/examples/transaction.rs"]
 mod transaction;
 #[path = "../../engine/examples/workflow_with_signal.rs"]
@@ -25,9 +27,10 @@ const LIMIT: Duration = Duration::from_mins(1);
 const EXAMPLE: &str = "RAWOPS_TEST_EXAMPLE";
 
 /// Those that end by themselves, and what they print.
-const SAY: [(&str, &str); 4] = [
+const SAY: [(&str, &str); 5] = [
     ("custom_category", "Some(Completed("),
     ("limit", "the last export: Some(Completed("),
+    ("testing", "the job does what it should: it completed 1 time"),
     ("transaction", "counted: "),
     ("workflow_with_signal", "Some(Completed(Object {\"sent\": String(\"parcel of request 1-"),
 ];
@@ -46,6 +49,7 @@ fn a_process_started_as_an_example_is_one() {
         "custom_category" => custom_category::main(),
         "job" => job::main(),
         "limit" => limit::main(),
+        "testing" => testing::main(),
         "transaction" => transaction::main(),
         "workflow_with_signal" => workflow_with_signal::main(),
         other => panic!("there is no example {other}"),
