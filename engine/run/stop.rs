@@ -42,9 +42,9 @@ impl Run {
     /// worker shuts down and its grace is over, or the worker was declared dead.
     ///
     /// A handler that never asks is dropped at its next await. One that has called this, [`Run::stop_reason`] or [`Run::stop_token`] has
-    /// two seconds to end by itself: what it completes within them counts, unless the worker was declared dead, and so does a cancel of its own, unless the worker goes: that
-    /// is no reason to cancel a job. Whatever else it returns, what follows is that for which it was to stop: after a shutdown the job
-    /// runs again. A job in a process of its own is not asked.
+    /// two seconds to end by itself. What it completes within them counts, unless the worker was declared dead, or it is a workflow that
+    /// had to go on. A cancel of its own counts, unless the worker goes: that is no reason to cancel a job. Whatever else it returns, what
+    /// follows is that for which it was to stop: after a shutdown the job runs again. A job in a process of its own is not asked.
     ///
     /// ```
     /// use engine::{Failure, JobResult, Outcome, Run};

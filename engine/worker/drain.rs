@@ -11,14 +11,17 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::{Worker, WorkerError, complaint, live, patience, session::Session};
-use crate::store::{attempt::Verdict, place};
+use crate::store::{attempt::Verdict, parked, place};
 
 /// The least time between two looks at what is left, and how many times as long as a look it is.
 const LOOK: Duration = Duration::from_millis(10);
 const SHARE: u32 = 4;
+/// How many that missed their event are woken at once.
+const MISSED: i64 = 500;
 
-/// How the attempts ended that one [`Worker::drain`] ran, among them those of the engine's own jobs, which undo workflows and gather
-/// batches. How a job ended is said by [`Client::ending`](crate::Client::ending).
+/// How the attempts ended that one [`Worker::drain`] ran, as it saw them, among them those of the engine's own jobs, which undo workflows
+/// and gather batches. One whose end came too late, since the worker was declared dead, counts too, and so does the next of its job: how
+/// a job ended is said by [`Client::ending`](crate::Client::ending).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drained {
     /// They completed their jobs.
@@ -64,11 +67,12 @@ impl Worker {
     /// Runs what there is to do, and what comes of it, and ends when nothing is left: no job of its kinds and queues may run now or runs,
     /// here or on another worker, and none waits for a free slot of its limit key or for children that have ended.
     ///
-    /// What is to run at a time to come stays: delayed jobs, retries, snoozes, workflows that sleep. So does what is held, by a pause or
-    /// while its system is down, and what waits for an event or for jobs that this worker does not know. What a rate puts off may stay too.
+    /// What is to run at a time to come stays: delayed jobs, retries (of a lost race too), snoozes, workflows that sleep. So does what is
+    /// held, by a pause or while its system is down, and what waits for an event or for jobs that this worker does not know. What a rate
+    /// holds back is waited for, or stays where it was scheduled for that.
     ///
-    /// After `limit` it begins nothing more, gives what runs the grace period, and fails. So it does in the background when it is
-    /// dropped.
+    /// After `limit` it begins nothing more, gives what runs the grace period of [`WorkerConfig`](crate::WorkerConfig) and what is to be
+    /// recorded as much again, and fails: tests take a short one. So it does in the background when it is dropped.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -93,7 +97,7 @@ impl Worker {
     /// ```
     ///
     /// # Errors
-    /// [`WorkerError::NotDrained`] when something is left after `limit`, which counts also while the database is away; otherwise as
+    /// [`WorkerError::NotDrained`] when something is left after `limit`, or the database has not said that nothing is; otherwise as
     /// [`Worker::run`].
     pub async fn drain(self, limit: Duration) -> Result<Drained, WorkerError> {
         let drain = Arc::new(Drain::default());
@@ -141,7 +145,8 @@ async fn look(session: &Session, drain: &Drain, connection: &mut PgConnection) -
     while !session.is_over() {
         let begun = Instant::now();
         let looking = place::is_any_left(connection, &session.program.kind_names, &session.program.queues);
-        if !patience::answer(session, looking).await? {
+        // One may be parked for an event that has come.
+        if !patience::answer(session, looking).await? && patience::answer(session, parked::wake_missed(connection, MISSED)).await? == 0 {
             drain.over.cancel();
         }
         patience::pause(session, LOOK.max(begun.elapsed() * SHARE)).await;

@@ -198,6 +198,8 @@ fn last_word(end: TaskEnd, stop: Stop, timeout: Duration, course: &Course) -> Op
     };
     match end {
         Ok(Ok(Ok(outcome))) if counts(&outcome) => Some(verdict_of(Ok(outcome))),
+        // Why it ended in the middle is more than that it took its time.
+        Ok(Ok(Ok(Outcome::Done(_)))) if stop == Stop::Timeout => Some(verdict_of_task(end, course)),
         _ => verdict_of_stop(stop, timeout),
     }
 }

@@ -69,8 +69,10 @@ pub enum WorkerError {
     /// The thread that renews the lease could not be started.
     #[error("the lease thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
-    /// Jobs are left, after as long as [`Worker::drain`] was to take.
-    #[error("jobs are left after {0:?}; engine::store::why says of each what it waits for")]
+    /// Jobs are left, or nobody knows, after as long as [`Worker::drain`] was to take.
+    #[error(
+        "after {0:?} jobs are left, of which engine::store::why says what they wait for, or the database did not answer, as the log says"
+    )]
     NotDrained(Duration),
 }
 

@@ -7,8 +7,8 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
-use engine::JobId;
 use engine::store::dead_letter::{self, Envelope, Filter, Open};
+use engine::{JobId, sqlstate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
@@ -116,7 +116,8 @@ pub(super) async fn list(
     let mut tx = super::begin(&state).await?;
     // A rare kind is looked for among all that are open, and webhooks need the connections.
     sqlx::query("set local statement_timeout = '2s'").execute(&mut *tx).await?;
-    let mut letters = dead_letter::page(&mut tx, &filter, since, after, i64::from(limit) + 1).await?;
+    let looking = dead_letter::page(&mut tx, &filter, since, after, i64::from(limit) + 1);
+    let mut letters = looking.await.map_err(|error| took_too_long(&error).unwrap_or_else(|| Problem::from(&error)))?;
     drop(tx);
     let is_last = letters.len() <= usize::from(limit);
     letters.truncate(limit.into());
@@ -148,6 +149,12 @@ pub(super) async fn requeue(
     let job_id = dead_letter::requeue_in(&mut tx, letter.id, &caller.who(), args).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(RequeueAnswer { requeued: letter.id, job_id })).into_response())
+}
+
+/// What to ask for instead of what could not be found in time.
+fn took_too_long(error: &sqlx::Error) -> Option<Problem> {
+    let why = "so many dead letters are open that these were not found in two seconds: ask for those since a time, or of every kind";
+    (sqlstate::code(error).as_deref() == Some("57014")).then(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
 impl From<Envelope> for DeadLetter {

@@ -170,12 +170,6 @@ impl From<&sqlx::Error> for Problem {
                 "a transaction that is still open holds the key that this asks for: try again",
             );
         }
-        if sqlstate::code(error).as_deref() == Some("57014") {
-            return Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "that is more than can be looked through in two seconds: ask for less of it",
-            );
-        }
         tracing::error!(%error, "a request of the API met the database's error");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be asked: try again")
     }

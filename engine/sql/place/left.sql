@@ -1,5 +1,5 @@
 -- Whether workers of kinds $1 and queues $2 have anything left to do now: jobs that may run, that run, on whatever worker, or that are
--- about to go on. What is held, by a pause or by a system that is down until later, may not; nor may what waits for a slot that another
+-- about to go on or to be cancelled. What is held, by a pause or by a system that is down until later, may not; nor may what waits for a slot that another
 -- job keeps, which counts itself as long as it may go on. A probe that runs says soon whether its system is back.
 -- Reads claim, and where nothing else is left waiting, whole. Index: ready_pkey, scheduled_pkey, parked_wake, parked_parents.
 -- Caller: store/place.rs
@@ -25,9 +25,14 @@ select
     or exists (
         select from engine.claim c
         cross join unnest(c.ids, c.attempts) u (job_id, attempt)
-        join engine.job j on j.id = u.job_id
+        -- One by one, whatever the planner thinks of partitions that it knows nothing of yet.
+        cross join lateral (select lane_id from engine.job where id = u.job_id offset 0) j
         where j.lane_id in (select id from own)
-          and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt))
+          and not exists (select from engine.attempt a where a.job_id = u.job_id and a.attempt = u.attempt offset 0))
+    or exists (
+        select from engine.cancel_request r
+        cross join lateral (select lane_id from engine.job where id = r.job_id offset 0) j
+        where j.lane_id in (select id from own))
     or exists (
         select from engine.scheduled s
         join own o on o.id = s.lane_id
@@ -49,8 +54,9 @@ select
           end)
     or exists (
         select from engine.aftermath a
-        join engine.job j on j.id = a.job_id
-        where j.lane_id in (select id from own)
+        cross join lateral (select lane_id from engine.job where id = a.job_id offset 0) j
+        join own o on o.id = j.lane_id
+        where o.may_run
           and (not a.reached or not exists (select from engine.child c where c.parent_id = a.job_id and not c.stays)))
     or exists (
         select from engine.waiting w
