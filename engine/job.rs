@@ -1,46 +1,25 @@
 //! What a job is: its kind, its arguments, how it may end, and how it is described to the queue.
 
 mod check;
+mod id;
 mod options;
+mod outcome;
 
-use std::{fmt, future::Future, str::FromStr, time::Duration};
+use std::{future::Future, time::Duration};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
-    Failure, Isolation, Limit, Run, arguments,
+    Isolation, Limit, Run, arguments,
     trace::{self, TraceParent},
     unique::Uniqueness,
 };
 
+pub use id::JobId;
 pub use options::JobOptions;
-
-/// The identity of a job. Grows with time; travels as a string in JSON, because JavaScript rounds above 2^53.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
-#[sqlx(transparent)]
-pub struct JobId(pub i64);
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for JobId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
-    }
-}
-
-impl Serialize for JobId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+pub use outcome::{JobResult, Outcome};
 
 /// One kind of work: the value is the arguments, `run` is the work.
 ///
@@ -179,47 +158,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Does the work once. It may run again after a crash, so effects are keyed or transactional.
     ///
     /// # Errors
-    /// A [`Failure`] names its category; the retry policy decides what follows.
+    /// A [`Failure`](crate::Failure) names its category; the retry policy decides what follows.
     fn run(&self, run: &mut Run) -> impl Future<Output = JobResult> + Send;
-}
-
-/// What a handler and its steps return.
-pub type JobResult<T = Outcome> = Result<T, Failure>;
-
-/// How an attempt ended well.
-///
-/// ```
-/// use std::time::Duration;
-/// use engine::{JobResult, Outcome};
-///
-/// async fn look_after(parcel: i64) -> JobResult {
-///     Ok(match state_of(parcel).await? {
-///         State::Delivered { to } => Outcome::Done(serde_json::json!({ "delivered_to": to })),
-///         State::OnItsWay => Outcome::Snooze(Duration::from_hours(1)),
-///         State::Recalled => Outcome::Cancel("the parcel was recalled".into()),
-///     })
-/// }
-/// # enum State { Delivered { to: String }, OnItsWay, Recalled }
-/// # async fn state_of(_: i64) -> JobResult<State> { Ok(State::OnItsWay) }
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// The work is done; the value is kept in the ledger as the job's output. One that is larger than 1 MiB or holds a NUL character
-    /// is not: an object that says so stands in its place.
-    Done(serde_json::Value),
-    /// Run again after this time, ten years at most. Burns no attempt of the retry policy. After a hundred of them a job waits a
-    /// second at least, and the hundred thousandth is its end: it is dead, of category `bug`.
-    Snooze(Duration),
-    /// Final, and no failure: the work is no longer wanted, for this reason. In answer to a shutdown ([`Run::stop_reason`]) it is taken
-    /// for one, and the job runs again.
-    Cancel(String),
-}
-
-impl Outcome {
-    /// Done, with nothing to report.
-    pub const fn done() -> Self {
-        Self::Done(serde_json::Value::Null)
-    }
 }
 
 /// A job about to be enqueued.
@@ -457,10 +397,4 @@ pub struct Enqueued {
     /// For how many milliseconds the first of them has been there.
     #[sqlx(default)]
     pub queue_age_ms: i64,
-}
-
-impl<'de> Deserialize<'de> for JobId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
 }

@@ -95,6 +95,21 @@ mod tests {
         program::Program,
     };
 
+    /// The letter of job 1, which ended so, with this job in its place.
+    fn letter(resolution: Option<String>, requeued_job_id: Option<i64>) -> Letter {
+        Letter {
+            id: Uuid::nil(),
+            job_id: Some(1),
+            category: Some("validation".into()),
+            error_message: Some("a word".into()),
+            payload: json!({ "key": "dead" }),
+            resolved: resolution.is_some(),
+            resolved_by: Some("robot".into()),
+            resolution,
+            requeued_job_id,
+        }
+    }
+
     /// How many findings there are when job 1 of a unique key died, and its letter, which ended so, was asked for these and told so.
     fn wrong(ended: Option<Answer>, asked: Vec<(Deed, Answer)>) -> usize {
         let mut facts = Facts::default();
@@ -103,19 +118,9 @@ mod tests {
         add_job(&mut facts, 2, &of_key("again"));
         add_job(&mut facts, 3, &of_key("dead"));
         add_job(&mut facts, 4, &program("of no key"));
-        facts.letters.push(Letter {
-            id: Uuid::nil(),
-            job_id: Some(1),
-            category: Some("validation".into()),
-            error_message: Some("a word".into()),
-            payload: json!({ "key": "dead" }),
-            resolved: ended.is_some(),
-            resolved_by: Some("robot".into()),
-            resolution: ended
-                .as_ref()
-                .map(|end| if *end == Answer::Discarded { format!("discarded: {REASON}") } else { "requeued".into() }),
-            requeued_job_id: ended.and_then(|end| if let Answer::Requeued(job) = end { Some(job) } else { None }),
-        });
+        let how = |end: &Answer| if *end == Answer::Discarded { format!("discarded: {REASON}") } else { "requeued".into() };
+        let resolution = ended.as_ref().map(how);
+        facts.letters.push(letter(resolution, ended.and_then(|end| if let Answer::Requeued(job) = end { Some(job) } else { None })));
         let act = |(what, answer)| Act { asked_us: 0, answered_us: Some(1), what, answer: Some(answer) };
         facts.acts = asked.into_iter().map(act).collect();
         check(&facts).violations.len()
@@ -151,17 +156,7 @@ mod tests {
             let mut facts = Facts::default();
             add_job(&mut facts, 1, &program("dead"));
             add_job(&mut facts, 2, &program("dead"));
-            facts.letters.push(Letter {
-                id: Uuid::nil(),
-                job_id: Some(1),
-                category: Some("validation".into()),
-                error_message: Some("a word".into()),
-                payload: json!({ "key": "dead" }),
-                resolved: true,
-                resolved_by: Some("robot".into()),
-                resolution: Some(resolution.into()),
-                requeued_job_id: Some(2),
-            });
+            facts.letters.push(letter(Some(resolution.into()), Some(2)));
             let act = |(job, from)| Act { asked_us: 0, answered_us: None, what: Deed::Restart(job, from), answer: None };
             facts.acts = asked.into_iter().map(act).collect();
             check(&facts).violations.len()
